@@ -1,0 +1,58 @@
+# pg_sync_job: one door to everything. `make help` lists what there is.
+#
+# PGXS builds and installs the extension; CMake (called from here) builds the plain C++ part with its unit
+# tests. The two never build the same thing.
+
+PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) pg_config)
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+EXTENSION_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" pg_sync_job.control)
+
+EXTENSION = pg_sync_job
+MODULE_big = pg_sync_job
+SOURCES := $(sort $(wildcard src/*.cpp src/*/*.cpp))
+OBJS = $(SOURCES:.cpp=.o)
+
+# The install script is made from parts, in this order.
+SQL_PARTS = $(addprefix sql/, header.sql types.sql tables.sql enqueue.sql control.sql trigger.sql maintenance.sql \
+	views.sql rights.sql)
+SCRIPT_SQL = sql/pg_sync_job--$(EXTENSION_VERSION).sql
+DATA_built = $(SCRIPT_SQL)
+DATA = $(filter-out $(SCRIPT_SQL), $(wildcard sql/pg_sync_job--*--*.sql))
+
+# Exports only what the server must find, and binds no inline symbol to another extension's.
+PG_CXXFLAGS = -std=gnu++20 -Wall -Wextra -Wno-register -fvisibility=hidden -fvisibility-inlines-hidden \
+	-Isrc -MMD -MP -DSYNC_JOB_VERSION='"$(EXTENSION_VERSION)"'
+SHLIB_LINK += -lstdc++ -Wl,--version-script=src/exports.map
+EXTRA_CLEAN = $(OBJS:.o=.d) $(SCRIPT_SQL) build output_*
+# No JIT bitcode: a worker gains nothing from inlining its own functions into queries.
+override with_llvm = no
+
+all:
+
+ifneq ($(wildcard $(PGXS)),)
+include $(PGXS)
+
+all: $(SCRIPT_SQL)
+
+# The seam: only src/pg/ sees the server's headers. For the others they do not exist.
+OUTSIDE_SEAM = $(filter-out src/pg/%, $(OBJS))
+$(OUTSIDE_SEAM): override CPPFLAGS := -D_GNU_SOURCE
+else
+all install:
+	@echo "PostgreSQL's server headers are missing. Run: make deps" && false
+clean:
+	rm -rf $(OBJS) $(EXTRA_CLEAN)
+endif
+
+$(SCRIPT_SQL): $(SQL_PARTS)
+	cat $^ > $@
+
+-include $(OBJS:.o=.d)
+
+.PHONY: help deps
+help:
+	@sed -n 's/^##  *//p' $(MAKEFILE_LIST)
+
+## make deps          install the Debian packages that are missing (needs root or sudo)
+deps:
+	scripts/install-packages build

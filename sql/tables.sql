@@ -1,0 +1,279 @@
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Tables: queues, job types, jobs, errors, deleted documents
+-- ---------------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE @extschema@.sync_job_queue (
+    name        text COLLATE "C" PRIMARY KEY,
+    max_workers integer NOT NULL DEFAULT 2,
+    timeout     interval NOT NULL DEFAULT '5 minutes',
+    paused      boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE @extschema@.sync_job_queue IS 'The queues jobs wait in. short, default and long are there from the start; any other may be added by INSERT.';
+COMMENT ON COLUMN @extschema@.sync_job_queue.name IS 'the queue''s name';
+COMMENT ON COLUMN @extschema@.sync_job_queue.max_workers IS 'at most so many worker processes serve this queue at a time, in this database; 0: none';
+COMMENT ON COLUMN @extschema@.sync_job_queue.timeout IS 'time limit of a job whose type names none; 0: no limit';
+COMMENT ON COLUMN @extschema@.sync_job_queue.paused IS 'true: jobs are enqueued, and none is started';
+
+CREATE TABLE @extschema@.sync_job_type (
+    name                 text COLLATE "C" PRIMARY KEY,
+    source_document_type regclass,
+    target_document_type regclass,
+    source_key           text[],
+    target_key           text[],
+    module               text,
+    field_map            jsonb,
+    match                jsonb,
+    batchable            boolean,
+    queue                text COLLATE "C" NOT NULL DEFAULT 'default',
+    priority             integer NOT NULL DEFAULT 0,
+    timeout              interval,
+    retry_delay          interval NOT NULL DEFAULT '1 minute',
+    retry_backoff        text NOT NULL DEFAULT 'linear',
+    max_retries          integer NOT NULL DEFAULT 3,
+    concurrency_limit    integer,
+    verbose_logging      boolean NOT NULL DEFAULT false,
+    disabled             boolean NOT NULL DEFAULT false,
+    is_standard          boolean NOT NULL DEFAULT false,
+    run_as               regrole NOT NULL,
+    description          text,
+    created_at           timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    modified_at          timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE @extschema@.sync_job_type IS 'What is synced, and how: one row a job type, made with INSERT. The controller is a schema with functions of fixed names (module), or a declaration (match, field_map).';
+COMMENT ON COLUMN @extschema@.sync_job_type.name IS 'the name jobs are enqueued under, as in SAP Customer Sync';
+COMMENT ON COLUMN @extschema@.sync_job_type.source_document_type IS 'the relation it syncs from; NULL: the type has no source (plain background work)';
+COMMENT ON COLUMN @extschema@.sync_job_type.target_document_type IS 'the relation it syncs to; NULL: the controller names it for each job';
+COMMENT ON COLUMN @extschema@.sync_job_type.source_key IS 'key columns of the source; NULL: its primary key. Needed for views and foreign tables';
+COMMENT ON COLUMN @extschema@.sync_job_type.target_key IS 'key columns of the target; NULL: its primary key. Needed for views and foreign tables';
+COMMENT ON COLUMN @extschema@.sync_job_type.module IS 'the schema of the controller''s functions; default: the name in lower case, blanks and hyphens made underscores';
+COMMENT ON COLUMN @extschema@.sync_job_type.field_map IS 'declarative controller: what to set in the target, {"target column": "source column" | {"value": constant} | {"expr": "SQL over source and context"}}';
+COMMENT ON COLUMN @extschema@.sync_job_type.match IS 'declarative controller: which target belongs to a source, {"target column": "source column"}';
+COMMENT ON COLUMN @extschema@.sync_job_type.batchable IS 'may share a transaction with its neighbours in the queue; NULL: as the kind of controller has it (standard and declarative: true, bypass: false)';
+COMMENT ON COLUMN @extschema@.sync_job_type.queue IS 'the queue its jobs wait in';
+COMMENT ON COLUMN @extschema@.sync_job_type.priority IS 'lower runs first';
+COMMENT ON COLUMN @extschema@.sync_job_type.timeout IS 'time limit of one attempt; NULL: the queue''s; 0: no limit';
+COMMENT ON COLUMN @extschema@.sync_job_type.retry_delay IS 'wait before the first retry; see retry_backoff for the next ones';
+COMMENT ON COLUMN @extschema@.sync_job_type.retry_backoff IS 'linear: retry_delay × (retry_count + 1); constant: retry_delay; exponential: retry_delay × 2 ^ retry_count, varied by up to a quarter';
+COMMENT ON COLUMN @extschema@.sync_job_type.max_retries IS 'retries after the first attempt has failed; 0: none';
+COMMENT ON COLUMN @extschema@.sync_job_type.concurrency_limit IS 'at most so many jobs of the type run at a time; NULL: no limit';
+COMMENT ON COLUMN @extschema@.sync_job_type.verbose_logging IS 'keep what the controller raises, the snapshots of the target, and the diff of inserts and deletes, with the job';
+COMMENT ON COLUMN @extschema@.sync_job_type.disabled IS 'true: enqueueing is an error, triggers enqueue nothing; jobs that wait already still run';
+COMMENT ON COLUMN @extschema@.sync_job_type.is_standard IS 'shipped with an application, as opposed to made on site';
+COMMENT ON COLUMN @extschema@.sync_job_type.run_as IS 'the role whose rights the jobs have; default: the owner of the target, else of the source, else the inserting role';
+COMMENT ON COLUMN @extschema@.sync_job_type.description IS 'free text';
+COMMENT ON COLUMN @extschema@.sync_job_type.created_at IS 'when the row was made';
+COMMENT ON COLUMN @extschema@.sync_job_type.modified_at IS 'when the row was changed last';
+
+CREATE SEQUENCE sync_job_internal.sync_job_id_seq;
+
+-- One table for the reader, partitioned by state: what waits or runs stays small, whatever lies in the history.
+-- src/engine/job_row.hpp lists the same columns in the same order; the library checks that they agree.
+CREATE TABLE @extschema@.sync_job (
+    id                             bigint NOT NULL,
+    sync_job_type                  text COLLATE "C" NOT NULL,
+    title                          text NOT NULL,
+    status                         text COLLATE "C" NOT NULL,
+    source_document_type           regclass,
+    source_document_name           text COLLATE "C",
+    target_document_type           regclass,
+    target_document_name           text COLLATE "C",
+    operation                      text COLLATE "C",
+    context                        jsonb,
+    parent_sync_job                bigint,
+    multiple_target_documents      jsonb,
+    queue                          text COLLATE "C" NOT NULL,
+    priority                       integer NOT NULL,
+    timeout                        interval NOT NULL,
+    retry_delay                    interval NOT NULL,
+    retry_backoff                  text COLLATE "C" NOT NULL,
+    max_retries                    integer NOT NULL,
+    retry_count                    integer NOT NULL,
+    retry_after                    timestamptz,
+    scheduled_at                   timestamptz,
+    insert_enabled                 boolean NOT NULL,
+    update_enabled                 boolean NOT NULL,
+    delete_enabled                 boolean NOT NULL,
+    update_without_changes_enabled boolean NOT NULL,
+    verbose_logging                boolean NOT NULL,
+    dry_run                        boolean NOT NULL,
+    queue_on_insert                boolean NOT NULL,
+    trigger_type                   text COLLATE "C" NOT NULL,
+    triggered_by_document_type     regclass,
+    triggered_by_document_name     text COLLATE "C",
+    trigger_document_timestamp     timestamptz,
+    job_id                         text COLLATE "C",
+    current_data                   jsonb,
+    updated_data                   jsonb,
+    diff_summary                   jsonb,
+    error_message                  text,
+    messages                       text,
+    result                         jsonb,
+    checkpoint                     jsonb,
+    cancel_reason                  text,
+    run_as                         regrole NOT NULL,
+    owner                          regrole NOT NULL,
+    enqueued_by                    regrole NOT NULL,
+    created_at                     timestamptz NOT NULL,
+    started_at                     timestamptz,
+    ended_at                       timestamptz,
+    time_taken                     interval
+) PARTITION BY LIST (status);
+
+CREATE TABLE sync_job_internal.sync_job_live PARTITION OF @extschema@.sync_job
+    FOR VALUES IN ('Pending', 'Queued', 'Started');
+CREATE TABLE sync_job_internal.sync_job_failed PARTITION OF @extschema@.sync_job
+    FOR VALUES IN ('Failed');
+CREATE TABLE sync_job_internal.sync_job_ended PARTITION OF @extschema@.sync_job
+    FOR VALUES IN ('Finished', 'Skipped', 'No Target', 'Relayed', 'Canceled');
+
+COMMENT ON TABLE @extschema@.sync_job IS 'One row a job, waiting, running or ended. Written by the functions of the extension only; a trigger on it would not see most of what happens.';
+COMMENT ON TABLE sync_job_internal.sync_job_live IS 'the jobs that wait or run: the queue itself';
+COMMENT ON TABLE sync_job_internal.sync_job_failed IS 'the jobs whose last attempt has failed';
+COMMENT ON TABLE sync_job_internal.sync_job_ended IS 'the history';
+COMMENT ON COLUMN @extschema@.sync_job.id IS 'number of the job; ascending in the order of enqueueing';
+COMMENT ON COLUMN @extschema@.sync_job.sync_job_type IS 'the job type, sync_job_type.name';
+COMMENT ON COLUMN @extschema@.sync_job.title IS 'source type > target type: target name, or source type: source name, or source type; at most 140 characters';
+COMMENT ON COLUMN @extschema@.sync_job.status IS 'Pending, Queued, Started, Finished, Skipped, No Target, Relayed, Failed or Canceled';
+COMMENT ON COLUMN @extschema@.sync_job.source_document_type IS 'the relation the source document is in';
+COMMENT ON COLUMN @extschema@.sync_job.source_document_name IS 'the key of the source document, as text; a JSON array of texts for a key of several columns';
+COMMENT ON COLUMN @extschema@.sync_job.target_document_type IS 'the relation the target document is in';
+COMMENT ON COLUMN @extschema@.sync_job.target_document_name IS 'the key of the target document';
+COMMENT ON COLUMN @extschema@.sync_job.operation IS 'Insert, Update or Delete; as asked for, or as the controller found';
+COMMENT ON COLUMN @extschema@.sync_job.context IS 'the caller''s parameters for the controller, a JSON object';
+COMMENT ON COLUMN @extschema@.sync_job.parent_sync_job IS 'the job that relayed to this one';
+COMMENT ON COLUMN @extschema@.sync_job.multiple_target_documents IS 'the targets a Relayed job has made children for';
+COMMENT ON COLUMN @extschema@.sync_job.queue IS 'the queue it waits in';
+COMMENT ON COLUMN @extschema@.sync_job.priority IS 'lower runs first';
+COMMENT ON COLUMN @extschema@.sync_job.timeout IS 'time limit of one attempt; 0: no limit';
+COMMENT ON COLUMN @extschema@.sync_job.retry_delay IS 'wait before the first retry';
+COMMENT ON COLUMN @extschema@.sync_job.retry_backoff IS 'how the wait grows: linear, constant or exponential';
+COMMENT ON COLUMN @extschema@.sync_job.max_retries IS 'retries after the first attempt has failed';
+COMMENT ON COLUMN @extschema@.sync_job.retry_count IS 'retries so far';
+COMMENT ON COLUMN @extschema@.sync_job.retry_after IS 'Failed: when it is tried again; NULL: not by itself';
+COMMENT ON COLUMN @extschema@.sync_job.scheduled_at IS 'runs then at the earliest; NULL: at once';
+COMMENT ON COLUMN @extschema@.sync_job.insert_enabled IS 'false: an insert ends as Skipped';
+COMMENT ON COLUMN @extschema@.sync_job.update_enabled IS 'false: an update ends as Skipped';
+COMMENT ON COLUMN @extschema@.sync_job.delete_enabled IS 'false: a delete ends as Skipped';
+COMMENT ON COLUMN @extschema@.sync_job.update_without_changes_enabled IS 'true: an update is written even when nothing changes';
+COMMENT ON COLUMN @extschema@.sync_job.verbose_logging IS 'keep messages, snapshots and every diff';
+COMMENT ON COLUMN @extschema@.sync_job.dry_run IS 'run everything, roll it back, keep the diff';
+COMMENT ON COLUMN @extschema@.sync_job.queue_on_insert IS 'false: enqueued as Pending, waits for start_sync_job()';
+COMMENT ON COLUMN @extschema@.sync_job.trigger_type IS 'what enqueued it: Manual, Scheduler, Webhook, API or Document Hook';
+COMMENT ON COLUMN @extschema@.sync_job.triggered_by_document_type IS 'the relation of the document that caused the job';
+COMMENT ON COLUMN @extschema@.sync_job.triggered_by_document_name IS 'the key of the document that caused the job';
+COMMENT ON COLUMN @extschema@.sync_job.trigger_document_timestamp IS 'the version of the document that caused the job';
+COMMENT ON COLUMN @extschema@.sync_job.job_id IS 'the caller''s own key';
+COMMENT ON COLUMN @extschema@.sync_job.current_data IS 'the target before; kept with verbose_logging and when the job failed';
+COMMENT ON COLUMN @extschema@.sync_job.updated_data IS 'the target after, or as the controller wanted it when the job failed; kept likewise';
+COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": …, "new": …}}; of inserts and deletes in a dry run or with verbose_logging';
+COMMENT ON COLUMN @extschema@.sync_job.error_message IS 'the error of the last attempt, with detail, hint, SQLSTATE and context; all attempts: sync_job_error';
+COMMENT ON COLUMN @extschema@.sync_job.messages IS 'what the controller raised (NOTICE and above), with verbose_logging';
+COMMENT ON COLUMN @extschema@.sync_job.result IS 'what background work returned';
+COMMENT ON COLUMN @extschema@.sync_job.checkpoint IS 'how far work in chunks has come, kept by the controller';
+COMMENT ON COLUMN @extschema@.sync_job.cancel_reason IS 'the reason given to cancel_sync_job()';
+COMMENT ON COLUMN @extschema@.sync_job.run_as IS 'the role whose rights it has';
+COMMENT ON COLUMN @extschema@.sync_job.owner IS 'the role it belongs to: who enqueued it, or the owner of the table whose trigger did';
+COMMENT ON COLUMN @extschema@.sync_job.enqueued_by IS 'the role that enqueued it or wrote to the table';
+COMMENT ON COLUMN @extschema@.sync_job.created_at IS 'start of the transaction that enqueued it';
+COMMENT ON COLUMN @extschema@.sync_job.started_at IS 'start of the last attempt';
+COMMENT ON COLUMN @extschema@.sync_job.ended_at IS 'end of the last attempt';
+COMMENT ON COLUMN @extschema@.sync_job.time_taken IS 'ended_at - started_at';
+
+-- The queue's indexes are the engine's: by id; the order of claiming; what is due at a time; what is said to run.
+CREATE UNIQUE INDEX sync_job_live_id ON sync_job_internal.sync_job_live (id);
+CREATE INDEX sync_job_live_claim ON sync_job_internal.sync_job_live (queue, run_as, priority, id)
+    WHERE status = 'Queued' AND scheduled_at IS NULL;
+CREATE INDEX sync_job_live_scheduled ON sync_job_internal.sync_job_live (queue, run_as, scheduled_at, priority, id)
+    WHERE status = 'Queued' AND scheduled_at IS NOT NULL;
+CREATE INDEX sync_job_live_started ON sync_job_internal.sync_job_live (id) WHERE status = 'Started';
+CREATE UNIQUE INDEX sync_job_failed_id ON sync_job_internal.sync_job_failed (id);
+CREATE INDEX sync_job_failed_retry ON sync_job_internal.sync_job_failed (retry_after) WHERE retry_after IS NOT NULL;
+-- The history's: by id, by time (cheap: it is appended in that order), and "what happened to this document?".
+CREATE UNIQUE INDEX sync_job_ended_id ON sync_job_internal.sync_job_ended (id);
+CREATE INDEX sync_job_ended_at ON sync_job_internal.sync_job_ended USING brin (ended_at) WITH (pages_per_range = 32);
+CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended (source_document_name);
+
+-- The queue turns over all the time: vacuum it by what has died, not by its (tiny) size.
+ALTER TABLE sync_job_internal.sync_job_live SET (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
+    autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000);
+
+CREATE TABLE @extschema@.sync_job_error (
+    sync_job    bigint NOT NULL,
+    attempt     integer NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    sqlstate    text NOT NULL,
+    message     text NOT NULL,
+    detail      text,
+    hint        text,
+    context     text,
+    counted     boolean NOT NULL,
+    PRIMARY KEY (sync_job, attempt)
+);
+COMMENT ON TABLE @extschema@.sync_job_error IS 'Every failed attempt of every job';
+COMMENT ON COLUMN @extschema@.sync_job_error.sync_job IS 'the job, sync_job.id';
+COMMENT ON COLUMN @extschema@.sync_job_error.attempt IS '1 for the first run, 2 for the first retry, …';
+COMMENT ON COLUMN @extschema@.sync_job_error.occurred_at IS 'when the attempt failed';
+COMMENT ON COLUMN @extschema@.sync_job_error.sqlstate IS 'SQLSTATE of the error';
+COMMENT ON COLUMN @extschema@.sync_job_error.message IS 'primary message';
+COMMENT ON COLUMN @extschema@.sync_job_error.detail IS 'DETAIL of the error';
+COMMENT ON COLUMN @extschema@.sync_job_error.hint IS 'HINT of the error';
+COMMENT ON COLUMN @extschema@.sync_job_error.context IS 'where it happened: the call stack of the failing function';
+COMMENT ON COLUMN @extschema@.sync_job_error.counted IS 'false: the attempt does not count as a retry (the controller was not usable, or the server crashed)';
+
+CREATE TABLE @extschema@.sync_job_deleted_document (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    document_type regclass NOT NULL,
+    document_name text COLLATE "C" NOT NULL,
+    data          jsonb NOT NULL,
+    deleted_at    timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    deleted_by    regrole NOT NULL
+);
+CREATE INDEX sync_job_deleted_document_name ON @extschema@.sync_job_deleted_document (document_type, document_name, id);
+COMMENT ON TABLE @extschema@.sync_job_deleted_document IS 'Rows as they were when they were deleted, kept by the triggers for the jobs that sync the deletion';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.id IS 'number of the record; the newest has the highest';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.document_type IS 'the relation the row was in';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.document_name IS 'its key, as in sync_job.source_document_name';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.data IS 'the row';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.deleted_at IS 'start of the transaction that deleted it';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.deleted_by IS 'who deleted it';
+
+-- Which server and database the jobs belong to. Dumped, so that a restored copy knows that it is one and does not run jobs by
+-- itself: see adopt_sync_jobs().
+CREATE TABLE sync_job_internal.home (
+    system_identifier bigint NOT NULL,
+    database          oid NOT NULL
+);
+COMMENT ON TABLE sync_job_internal.home IS 'the server and database whose workers may run the jobs';
+INSERT INTO sync_job_internal.home
+    SELECT system_identifier, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+    FROM pg_catalog.pg_control_system();
+
+CREATE FUNCTION sync_job_internal.check_queue() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_check_queue';
+CREATE TRIGGER check_queue BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.sync_job_queue
+    FOR EACH ROW EXECUTE FUNCTION sync_job_internal.check_queue();
+ALTER TABLE @extschema@.sync_job_queue ENABLE ALWAYS TRIGGER check_queue;
+COMMENT ON FUNCTION sync_job_internal.check_queue() IS 'trigger of sync_job_queue: checks the row and tells the workers';
+
+CREATE FUNCTION sync_job_internal.check_type() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_check_type';
+CREATE TRIGGER check_type BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.sync_job_type
+    FOR EACH ROW EXECUTE FUNCTION sync_job_internal.check_type();
+ALTER TABLE @extschema@.sync_job_type ENABLE ALWAYS TRIGGER check_type;
+COMMENT ON FUNCTION sync_job_internal.check_type() IS 'trigger of sync_job_type: fills defaults, checks form and rights, tells the workers';
+
+INSERT INTO @extschema@.sync_job_queue (name, max_workers, timeout) VALUES
+    ('short', 2, '5 minutes'), ('default', 2, '5 minutes'), ('long', 2, '25 minutes');
+
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_queue', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_type', '');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_live', '');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_failed', '');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_ended', '');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_error', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_document', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_document_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.home', '');
+

@@ -1,0 +1,71 @@
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Views
+-- ---------------------------------------------------------------------------------------------------------------------
+
+CREATE VIEW @extschema@.sync_job_activity AS
+    SELECT a.pid, a.queue, a.sync_job, a.sync_job_type, a.started_at, a.percent, a.title, a.description, a.run_as, a.state
+    FROM sync_job_internal.activity() AS a;
+COMMENT ON VIEW @extschema@.sync_job_activity IS 'What each worker process of this database does right now, from shared memory';
+COMMENT ON COLUMN @extschema@.sync_job_activity.pid IS 'process of the worker, as in pg_stat_activity';
+COMMENT ON COLUMN @extschema@.sync_job_activity.queue IS 'the queue it serves';
+COMMENT ON COLUMN @extschema@.sync_job_activity.sync_job IS 'the job it runs; NULL: none';
+COMMENT ON COLUMN @extschema@.sync_job_activity.sync_job_type IS 'the job''s type';
+COMMENT ON COLUMN @extschema@.sync_job_activity.started_at IS 'when the job started';
+COMMENT ON COLUMN @extschema@.sync_job_activity.percent IS 'progress, as the job reports it';
+COMMENT ON COLUMN @extschema@.sync_job_activity.title IS 'what it does, as the job reports it';
+COMMENT ON COLUMN @extschema@.sync_job_activity.description IS 'details, as the job reports them';
+COMMENT ON COLUMN @extschema@.sync_job_activity.run_as IS 'the role it is connected as';
+COMMENT ON COLUMN @extschema@.sync_job_activity.state IS 'starting, idle or running';
+
+CREATE VIEW @extschema@.sync_job_stats WITH (security_invoker = true) AS
+    SELECT j.sync_job_type, j.status, pg_catalog.count(*) AS jobs,
+        pg_catalog.count(*) FILTER (WHERE h.recent) AS last_hour,
+        pg_catalog.round(pg_catalog.count(*) FILTER (WHERE h.recent) / 3600.0, 3) AS per_second,
+        pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY h.wait) FILTER (WHERE h.recent) AS wait_p50,
+        pg_catalog.percentile_cont(0.95) WITHIN GROUP (ORDER BY h.wait) FILTER (WHERE h.recent) AS wait_p95,
+        pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY j.time_taken) FILTER (WHERE h.recent) AS run_p50,
+        pg_catalog.percentile_cont(0.95) WITHIN GROUP (ORDER BY j.time_taken) FILTER (WHERE h.recent) AS run_p95
+    FROM @extschema@.sync_job AS j
+    CROSS JOIN LATERAL (SELECT
+        coalesce(j.ended_at, j.created_at) OPERATOR(pg_catalog.>=) (pg_catalog.now() OPERATOR(pg_catalog.-) interval '1 hour') AS recent,
+        j.started_at OPERATOR(pg_catalog.-) GREATEST(j.created_at, j.scheduled_at) AS wait) AS h
+    GROUP BY j.sync_job_type, j.status;
+COMMENT ON VIEW @extschema@.sync_job_stats IS 'Per job type and state: how many there are, and the rate, waiting time and run time over the last hour';
+COMMENT ON COLUMN @extschema@.sync_job_stats.sync_job_type IS 'the job type';
+COMMENT ON COLUMN @extschema@.sync_job_stats.status IS 'the state';
+COMMENT ON COLUMN @extschema@.sync_job_stats.jobs IS 'jobs in that state, as far back as they are kept';
+COMMENT ON COLUMN @extschema@.sync_job_stats.last_hour IS 'those of them that ended (or, when they have not, were enqueued) within the last hour';
+COMMENT ON COLUMN @extschema@.sync_job_stats.per_second IS 'last_hour / 3600';
+COMMENT ON COLUMN @extschema@.sync_job_stats.wait_p50 IS 'median time from enqueueing (or scheduled_at) to the start';
+COMMENT ON COLUMN @extschema@.sync_job_stats.wait_p95 IS '95th percentile of the same';
+COMMENT ON COLUMN @extschema@.sync_job_stats.run_p50 IS 'median run time';
+COMMENT ON COLUMN @extschema@.sync_job_stats.run_p95 IS '95th percentile of the run time';
+
+CREATE VIEW @extschema@.sync_job_queue_status WITH (security_invoker = true) AS
+    SELECT q.name AS queue, q.paused, q.max_workers,
+        coalesce(w.workers, 0) AS workers, coalesce(w.running, 0) AS running,
+        coalesce(j.waiting, 0) AS waiting, coalesce(j.scheduled, 0) AS scheduled, j.oldest_waiting,
+        CASE WHEN sync_job_internal.waiting_elsewhere() THEN 'waits for adopt_sync_jobs()'
+             WHEN q.paused THEN 'paused'
+             WHEN NOT pg_catalog.current_setting('sync_job.enabled', true)::boolean THEN 'sync_job.enabled is off'
+        END AS note
+    FROM @extschema@.sync_job_queue AS q
+    LEFT JOIN (SELECT a.queue, pg_catalog.count(*) AS workers, pg_catalog.count(a.sync_job) AS running
+               FROM sync_job_internal.activity() AS a GROUP BY a.queue) AS w ON w.queue OPERATOR(pg_catalog.=) q.name
+    LEFT JOIN (SELECT s.queue,
+                   pg_catalog.count(*) FILTER (WHERE coalesce(s.scheduled_at, s.created_at) OPERATOR(pg_catalog.<=) pg_catalog.now()) AS waiting,
+                   pg_catalog.count(*) FILTER (WHERE s.scheduled_at OPERATOR(pg_catalog.>) pg_catalog.now()) AS scheduled,
+                   pg_catalog.min(coalesce(s.scheduled_at, s.created_at)) FILTER (WHERE coalesce(s.scheduled_at, s.created_at) OPERATOR(pg_catalog.<=) pg_catalog.now()) AS oldest_waiting
+               FROM @extschema@.sync_job AS s WHERE s.status OPERATOR(pg_catalog.=) 'Queued' GROUP BY s.queue) AS j
+        ON j.queue OPERATOR(pg_catalog.=) q.name;
+COMMENT ON VIEW @extschema@.sync_job_queue_status IS 'Per queue: how much waits, since when, and who works on it';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.queue IS 'the queue';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.paused IS 'true: no job of it is started';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.max_workers IS 'the most workers it may have';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.workers IS 'worker processes it has now';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.running IS 'those of them that run a job';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.waiting IS 'jobs that are due';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.scheduled IS 'jobs whose time has not come';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.oldest_waiting IS 'since when the oldest due job could run';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, where there is a reason';
+

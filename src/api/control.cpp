@@ -1,0 +1,296 @@
+// start_, retry_, cancel_, execute_sync_job() and run_sync_jobs(): people steering jobs.
+#include <vector>
+
+#include "controller/function.hpp"
+#include "core/text.hpp"
+#include "engine/attempt.hpp"
+#include "engine/claim.hpp"
+#include "engine/job_store.hpp"
+#include "engine/job_type.hpp"
+#include "engine/runner.hpp"
+#include "engine/transition.hpp"
+#include "pg/background.hpp"
+#include "pg/error.hpp"
+#include "pg/function.hpp"
+#include "pg/json.hpp"
+#include "pg/role.hpp"
+#include "pg/shared.hpp"
+#include "pg/spi.hpp"
+#include "pg/xact.hpp"
+#include "worker/activity.hpp"
+#include "worker/settings.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+
+// Its owner, or whoever may become the role it runs as, steers a job.
+void check_may_steer(const Job& job) {
+    Oid user = pg::current_user();
+    if (pg::has_rights_of(user, job.oid(C::owner)) || pg::may_set_role(user, job.oid(C::run_as))) return;
+    throw pg::Error("42501", "permission denied for sync job " + std::to_string(job.id()))
+        .detail("It belongs to role " + quoted(pg::role_name(job.oid(C::owner))) + ".");
+}
+
+// To have it run again, one must be allowed to enqueue it.
+void check_may_run(const Job& job) {
+    if (pg::may_set_role(pg::current_user(), job.oid(C::run_as))) return;
+    throw pg::Error("42501", "permission denied for sync job " + std::to_string(job.id()))
+        .detail("It runs as role " + quoted(pg::role_name(job.oid(C::run_as))) + ", which role " +
+                quoted(pg::role_name(pg::current_user())) + " may not become.");
+}
+
+StoredJob locked_job(std::int64_t id) {
+    auto stored = lock_job(id);
+    if (!stored) no_such_job(id);
+    return *stored;
+}
+
+void check_context(const pg::Value& context) {
+    if (!context.null && pg::json_kind(context.datum) != pg::JsonKind::object) {
+        throw pg::Error("22023", "context must be a JSON object");
+    }
+}
+
+std::int64_t required_id(pg::Arguments& args) {
+    if (args.is_null(0)) throw pg::Error("22004", "id must not be null");
+    return *args.int64(0);
+}
+
+// --- Canceling what runs ---
+
+constexpr int most_cancel_waits = 1000;
+constexpr long cancel_wait_milliseconds = 10;
+
+// Asks the worker that runs the job to stop it, and waits until it has. True when the job was running.
+bool stop_running(std::int64_t id, const std::string& reason) {
+    if (!request_cancel(pg::my_database(), id, reason)) return false;
+    for (int i = 0; i < most_cancel_waits && runs_now(pg::my_database(), id); i++) pg::pause(cancel_wait_milliseconds);
+    return true;
+}
+
+struct CancelRequest {
+    std::string reason;
+    bool running;
+};
+
+Job cancel(std::int64_t id, const CancelRequest& request) {
+    if (request.running) {
+        auto seen = find_job(id);
+        if (!seen) no_such_job(id);
+        check_may_steer(seen->job);
+        if (stop_running(id, request.reason)) {
+            StoredJob stored = locked_job(id);
+            if (stored.job.status() == Status::canceled) return stored.job;
+            return cancel_job(stored, request.reason);  // it ended first, or waits again: as its state says
+        }
+    }
+    StoredJob stored = locked_job(id);
+    check_may_steer(stored.job);
+    return cancel_job(stored, request.reason);
+}
+
+CancelRequest cancel_request(pg::Arguments& args) {
+    return {args.text(1).value_or(""), args.boolean(2).value_or(false)};
+}
+
+Job retry(std::int64_t id, pg::Value context) {
+    StoredJob stored = locked_job(id);
+    check_may_run(stored.job);
+    return retry_job(stored, context, true);
+}
+
+Job start(std::int64_t id) {
+    StoredJob stored = locked_job(id);
+    check_may_run(stored.job);
+    return start_job(stored);
+}
+
+// The array forms: those jobs that the action fits, the others left alone.
+template <class F>
+Datum for_each(pg::Arguments& args, Action action, bool also_running, F&& act) {
+    pg::require_writable("this function");
+    args.begin_rows();
+    for (std::int64_t id : args.int64_array(0)) {
+        auto seen = find_job(id);
+        if (!seen) continue;
+        bool fits = allows(seen->job.status(), action) || (also_running && seen->job.status() == Status::started);
+        if (!fits) continue;
+        try {
+            args.add_composite(act(id));
+        } catch (const pg::Error& error) {
+            if (error.report().from_server || error.sqlstate() != "55000") throw;
+            // Its state has changed since we looked.
+        }
+    }
+    return args.null_result();
+}
+
+// --- Running here ---
+
+void check_runs_as_me(const Job& job) {
+    Oid run_as = job.oid(C::run_as);
+    if (run_as == pg::current_user() && run_as == pg::session_user()) return;
+    throw pg::Error("42501", "sync job " + std::to_string(job.id()) + " runs as role " + quoted(pg::role_name(run_as)) +
+                                 ", not in a session of role " + quoted(pg::role_name(pg::session_user())))
+        .hint("Leave it to a worker and CALL wait_for_sync_job(…), or use SET SESSION AUTHORIZATION first.");
+}
+
+Job execute_here(std::int64_t id) {
+    pg::require_writable("execute_sync_job()");
+    StoredJob stored = locked_job(id);
+    check_runs_as_me(stored.job);
+    require_allowed(stored.job, Action::execute);
+    if (needs_own_transactions(stored.job)) {
+        throw pg::Error("0A000",
+                        "the controller of sync job " + std::to_string(id) + " is a procedure, which may commit")
+            .hint("Use CALL execute_sync_job(" + std::to_string(id) + ", NULL), outside a transaction block.");
+    }
+    return run_here(stored);
+}
+
+// Transactions of a procedure that was called outside a transaction block.
+class ProcedureTransactions : public Transactions {
+public:
+    void begin() override { pg::ensure_portal_snapshot(); }
+    void commit() override { pg::spi_commit(); }
+    void rollback() noexcept override {
+        try {
+            pg::spi_rollback();
+        } catch (const std::exception& error) {
+            pg::report_in_cleanup(error);
+        }
+    }
+    void run_committing_job(std::int64_t id) override {
+        begin();
+        run_committing_here(id);
+        commit();
+    }
+};
+
+// Within a transaction block nothing can be committed: job after job, in the caller's transaction.
+int run_within_transaction(const std::string& queue, int most) {
+    int ended = 0;
+    while (most == 0 || ended < most) {
+        std::optional<Job> job = Claim(queue, pg::current_user()).next();
+        if (!job) break;
+        if (needs_own_transactions(*job)) {
+            throw pg::Error("0A000", "the controller of sync " + describe(*job) + " is a procedure, which may commit")
+                .hint("CALL run_sync_jobs() outside a transaction block.");
+        }
+        run_here({*job, Partition::live});
+        ended++;
+    }
+    return ended;
+}
+
+int run_queue(const std::string& queue, int most, bool may_commit) {
+    if (!may_commit) return run_within_transaction(queue, most);
+    ProcedureTransactions transactions;
+    RunnerLimits limits{settings.batch_time, settings.batch_jobs};
+    Runner runner(queue, pg::current_user(), transactions, limits);
+    int ended = 0;
+    while (most == 0 || ended < most) {
+        int now = runner.run_round(most == 0 ? 0 : most - ended);
+        if (now == 0) break;
+        ended += now;
+    }
+    return ended;
+}
+
+}  // namespace
+
+}  // namespace sync_job
+
+using namespace sync_job;
+
+SYNC_JOB_FUNCTION(sync_job_start) {
+    pg::require_writable("start_sync_job()");
+    return job_as_row(start(required_id(args)));
+}
+
+SYNC_JOB_FUNCTION(sync_job_start_many) {
+    return for_each(args, Action::start, false, [](std::int64_t id) { return job_as_row(start(id)); });
+}
+
+SYNC_JOB_FUNCTION(sync_job_retry) {
+    pg::require_writable("retry_sync_job()");
+    pg::Value context{args.datum(1), args.is_null(1)};
+    check_context(context);
+    return job_as_row(retry(required_id(args), context));
+}
+
+SYNC_JOB_FUNCTION(sync_job_retry_many) {
+    pg::Value context{args.datum(1), args.is_null(1)};
+    check_context(context);
+    return for_each(args, Action::retry, false, [&](std::int64_t id) { return job_as_row(retry(id, context)); });
+}
+
+SYNC_JOB_FUNCTION(sync_job_cancel) {
+    pg::require_writable("cancel_sync_job()");
+    return job_as_row(cancel(required_id(args), cancel_request(args)));
+}
+
+SYNC_JOB_FUNCTION(sync_job_cancel_many) {
+    CancelRequest request = cancel_request(args);
+    return for_each(args, Action::cancel, request.running,
+                    [&](std::int64_t id) { return job_as_row(cancel(id, request)); });
+}
+
+SYNC_JOB_FUNCTION(sync_job_execute) { return job_as_row(execute_here(required_id(args))); }
+
+SYNC_JOB_FUNCTION(sync_job_execute_call) {
+    std::int64_t id = required_id(args);
+    if (!args.may_commit()) {
+        throw pg::Error("25001", "CALL execute_sync_job() cannot run inside a transaction block")
+            .hint("Use SELECT execute_sync_job(…) there, if the controller does not commit.");
+    }
+    pg::SpiScope spi(pg::SpiScope::Commits::allowed);
+    StoredJob stored = locked_job(id);
+    check_runs_as_me(stored.job);
+    require_allowed(stored.job, Action::execute);
+    ProcedureTransactions transactions;
+    RunnerLimits limits;
+    Runner(std::string(stored.job.text(C::queue)), pg::current_user(), transactions, limits).run_one(stored);
+    transactions.begin();
+    auto ended = find_job(id);
+    if (!ended) no_such_job(id);
+    return args.record_result("job", job_as_row(ended->job));
+}
+
+SYNC_JOB_FUNCTION(sync_job_run_jobs) {
+    pg::require_writable("run_sync_jobs()");
+    if (pg::current_user() != pg::session_user()) {
+        throw pg::Error("42501", "run_sync_jobs() runs the jobs of the session's own role")
+            .hint("Use RESET ROLE, or SET SESSION AUTHORIZATION.");
+    }
+    int most = args.int32(1).value_or(0);
+    if (most < 0) throw pg::Error("22023", "max_jobs must not be negative: " + std::to_string(most));
+    std::vector<std::string> queues;
+    if (auto queue = args.text(0)) {
+        queues.push_back(require_queue(*queue)->name);
+    } else {
+        for (const Queue& queue : all_queues()) queues.push_back(queue.name);
+    }
+    bool may_commit = args.may_commit();
+    pg::SpiScope spi(may_commit ? pg::SpiScope::Commits::allowed : pg::SpiScope::Commits::never);
+    int ended = 0;
+    for (const std::string& queue : queues) {
+        if (most > 0 && ended >= most) break;
+        ended += run_queue(queue, most == 0 ? 0 : most - ended, may_commit);
+    }
+    return args.null_result();
+}
+
+SYNC_JOB_FUNCTION(sync_job_run_committing_job) {
+    pg::SpiScope spi(pg::SpiScope::Commits::allowed);
+    run_committing_here(required_id(args));
+    return args.null_result();
+}
+
+SYNC_JOB_FUNCTION(sync_job_current) {
+    std::int64_t id = current_job_id();
+    return id == 0 ? args.null_result() : pg::int64_datum(id);
+}

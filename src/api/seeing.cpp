@@ -1,0 +1,73 @@
+// What sessions see of the workers, and the small calls between the two.
+#include "engine/activity.hpp"
+#include "engine/own_sql.hpp"
+#include "engine/wake.hpp"
+#include "pg/background.hpp"
+#include "pg/error.hpp"
+#include "pg/function.hpp"
+#include "pg/role.hpp"
+#include "pg/shared.hpp"
+#include "worker/activity.hpp"
+
+namespace sync_job {
+
+namespace {
+
+const char* state_text(const WorkerSlot& slot, const Activity& activity) {
+    if (slot.state == SlotState::starting) return "starting";
+    return activity.job == 0 ? "idle" : "running";
+}
+
+// One row of sync_job_internal.activity(). What a job does is for those who have the rights of its role.
+void add_worker(pg::Arguments& args, const WorkerSlot& slot) {
+    Activity activity = read_activity(slot);
+    bool running = activity.job != 0 && slot.state == SlotState::running;
+    bool visible = running && pg::has_rights_of(pg::current_user(), slot.role);
+    pg::Value row[10];
+    row[0] = {pg::int32_datum(slot.pid), slot.pid == 0};
+    row[1] = {pg::text_datum(slot.queue), false};
+    row[2] = {pg::int64_datum(activity.job), !running};
+    row[3] = {visible ? pg::text_datum(activity.job_type) : 0, !visible};
+    row[4] = {pg::int64_datum(activity.started_at), !running};
+    bool reported = visible && activity.percent >= 0;
+    row[5] = {reported ? pg::text_to_value(std::to_string(activity.percent), pg::type::numeric) : 0, !reported};
+    row[6] = {visible ? pg::text_datum(activity.title) : 0, !visible || activity.title[0] == '\0'};
+    row[7] = {visible ? pg::text_datum(activity.description) : 0, !visible || activity.description[0] == '\0'};
+    row[8] = {pg::oid_datum(slot.role), false};
+    row[9] = {pg::text_datum(state_text(slot, activity)), false};
+    Datum values[10];
+    bool nulls[10];
+    for (int i = 0; i < 10; i++) values[i] = row[i].datum, nulls[i] = row[i].null;
+    args.add_row(values, nulls);
+}
+
+}  // namespace
+
+}  // namespace sync_job
+
+using namespace sync_job;
+
+SYNC_JOB_FUNCTION(sync_job_activity) {
+    args.begin_rows();
+    if (Shared* s = shared()) {
+        for (const WorkerSlot& slot : s->workers) {
+            if (slot.state != SlotState::free && slot.database == pg::my_database()) add_worker(args, slot);
+        }
+    }
+    return args.null_result();
+}
+
+SYNC_JOB_FUNCTION(sync_job_wake_launcher) {
+    wake_launcher_at_commit();
+    return args.null_result();
+}
+
+SYNC_JOB_FUNCTION(sync_job_adopt) {
+    static auto& remove = *new OwnStatement("DELETE FROM sync_job_internal.home", std::vector<Oid>{});
+    static auto& insert = *new OwnStatement(
+        "INSERT INTO sync_job_internal.home SELECT system_identifier, $1 FROM pg_control_system()", {pg::type::oid});
+    remove.run({});
+    insert.run({{pg::oid_datum(pg::my_database()), false}});
+    wake_launcher_at_commit();
+    return args.null_result();
+}

@@ -1,0 +1,101 @@
+// wait_for_sync_job(): until a job has ended.
+#include <chrono>
+#include <memory>
+
+#include "engine/job_store.hpp"
+#include "pg/error.hpp"
+#include "pg/function.hpp"
+#include "pg/shared.hpp"
+#include "pg/spi.hpp"
+#include "pg/xact.hpp"
+#include "worker/shared.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+using Clock = std::chrono::steady_clock;
+
+// Workers announce what they end; the rest (another session, another server's replay) is looked for at this interval.
+constexpr long longest_wait_milliseconds = 1000;
+constexpr long poll_milliseconds = 50;  // where there is no shared memory to be told through
+
+// Ended, and not about to be tried again by itself.
+bool is_over(const Job& job) {
+    Status status = job.status();
+    if (status == Status::failed) return job.is_null(C::retry_after);
+    return has_ended(status);
+}
+
+void check_waitable(std::int64_t id, const Job& job) {
+    if (pg::is_current_transaction(job.created_by_transaction)) {
+        throw pg::Error("55000", "sync job " + std::to_string(id) + " cannot end before this transaction is committed")
+            .hint("COMMIT first, then wait; or use execute_sync_job().");
+    }
+    if (pg::uses_one_snapshot()) {
+        throw pg::Error("25001", "wait_for_sync_job() needs the READ COMMITTED isolation level")
+            .hint("In this transaction the job would look the same for ever.");
+    }
+}
+
+// Announced commits end the wait early; counted, so that nobody announces to an empty room.
+class Waiting {
+public:
+    Waiting() {
+        if (shared() == nullptr) return;
+        shared()->waiting_sessions++;
+        condition_ = std::make_unique<pg::ConditionWait>(shared()->ended);
+    }
+    ~Waiting() {
+        condition_.reset();
+        if (shared() != nullptr) shared()->waiting_sessions--;
+    }
+    void wait(long milliseconds) {
+        if (condition_ != nullptr) {
+            condition_->wait(std::min(milliseconds, longest_wait_milliseconds));
+        } else {
+            pg::pause(std::min(milliseconds, poll_milliseconds));
+        }
+    }
+
+private:
+    std::unique_ptr<pg::ConditionWait> condition_;
+};
+
+}  // namespace
+
+}  // namespace sync_job
+
+using namespace sync_job;
+
+SYNC_JOB_FUNCTION(sync_job_wait) {
+    if (args.is_null(0)) throw pg::Error("22004", "id must not be null");
+    std::int64_t id = *args.int64(0);
+    std::optional<std::int64_t> timeout;
+    if (!args.is_null(1)) timeout = pg::interval_microseconds(args.datum(1));
+    if (timeout && *timeout < 0) throw pg::Error("22023", "timeout must not be negative");
+    auto deadline = Clock::now() + std::chrono::microseconds(timeout.value_or(0));
+
+    bool may_commit = args.may_commit();
+    pg::SpiScope spi(may_commit ? pg::SpiScope::Commits::allowed : pg::SpiScope::Commits::never);
+    Waiting waiting;
+    for (;;) {
+        pg::ensure_portal_snapshot();
+        auto stored = find_job(id);
+        if (!stored) no_such_job(id);
+        if (is_over(stored->job)) return args.null_result();
+        check_waitable(id, stored->job);
+        long left = longest_wait_milliseconds;
+        if (timeout) {
+            left = static_cast<long>(std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count());
+            if (left <= 0) {
+                throw pg::Error("57014", "sync job " + std::to_string(id) + " has not ended within " +
+                                             pg::value_to_text(args.datum(1), pg::type::interval))
+                    .detail("Its status is " + std::string(stored->job.text(C::status)) + ".");
+            }
+        }
+        if (may_commit) pg::spi_commit();  // no snapshot is held while it waits
+        waiting.wait(left);
+    }
+}

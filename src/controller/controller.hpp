@@ -1,0 +1,88 @@
+// What answers the two questions of a sync, where to and what: the kinds of controller behind one interface.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/state.hpp"
+#include "engine/document.hpp"
+#include "engine/job_row.hpp"
+#include "engine/job_type.hpp"
+#include "pg/error.hpp"
+#include "pg/value.hpp"
+
+namespace sync_job {
+
+// Where a job writes, as the controller said.
+struct Target {
+    Operation operation = Operation::insert;
+    Oid document_type = 0;  // no_oid: the job type's
+    std::optional<std::string> document_name;
+    pg::Value context;  // jsonb; replaces the job's when not null
+};
+
+// What a bypass controller says it did.
+struct BypassResult {
+    Oid document_type = 0;
+    std::optional<std::string> document_name;
+    std::optional<Operation> operation;
+    pg::Value diff;
+};
+
+// The documents of an attempt, as hooks get them.
+struct Documents {
+    std::shared_ptr<DocumentType> source_type, target_type;
+    pg::Value source, target;  // composite values
+};
+
+enum class Hook { after_start, before_relay, after_relay, before_sync, after_sync, finished, failed };
+
+// What a hook function hands back.
+enum class HookResult { nothing, json, target_row };
+
+class Controller {
+public:
+    virtual ~Controller() = default;
+
+    // Bypass: execute() does everything. Otherwise targets() and update().
+    virtual bool bypass() const = 0;
+    virtual bool has(Hook hook) const = 0;
+    virtual HookResult result_of(Hook hook) const = 0;
+    // The list a before_relay hook returned.
+    virtual std::vector<Target> targets_from_json(Datum jsonb, const Job& job) const = 0;
+
+    virtual BypassResult execute(const Job& job, const Documents& documents) = 0;
+    // None: no target. More than one only from get_multiple_target_documents.
+    virtual std::vector<Target> targets(const Job& job, const Documents& documents) = 0;
+    // The target as it should be. `explicit_columns`: columns set on purpose, NULL ones too.
+    virtual pg::RowValues update(const Job& job, const Documents& documents, const pg::RowValues& target,
+                                 ColumnSet* explicit_columns) = 0;
+    // `extra`: targets, child jobs or error, as jsonb. The result is the function's, null where it returns nothing of
+    // use.
+    virtual pg::Value call_hook(Hook hook, const Job& job, const Documents& documents, pg::Value extra) = 0;
+};
+
+// The controller of a job type, checked: functions, signatures, owners, rights. Kept until anything it depends on
+// changes. Raises what is wrong; the engine does not count such a failure as a retry.
+std::shared_ptr<Controller> find_controller(const JobType& type);
+
+// What can be said of a job type's controller without building it.
+struct ControllerKind {
+    bool bypass = false;
+    bool commits = false;  // execute() is a procedure
+};
+ControllerKind controller_kind(const JobType& type);
+
+// A mistake in the set-up rather than in the work: missing function, wrong signature, missing right.
+class SetupError : public pg::Error {
+public:
+    using pg::Error::Error;
+    explicit SetupError(const pg::Error& error) : pg::Error(error) {}
+};
+
+// For the callback of function changes.
+void forget_controllers();
+
+}  // namespace sync_job

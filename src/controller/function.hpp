@@ -1,0 +1,67 @@
+// One function of a controller: found by name, its signature checked, called with what its arguments ask for.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "controller/controller.hpp"
+#include "pg/function.hpp"
+#include "pg/spi.hpp"
+
+namespace sync_job {
+
+// What an argument or a result stands for. Each may be a row (of the type it has) or jsonb.
+enum class Role { job, source, target, json, targets, result };
+
+struct Parameter {
+    const char* name;
+    Role role;
+};
+
+// What a signature is checked against.
+struct SignatureTypes {
+    Oid job_row = 0, source_row = 0, target_row = 0, target_type = 0, result_type = 0;  // no_oid: jsonb only
+};
+
+class ControllerFunction {
+public:
+    // Null when the module has no function of that name. Raises SetupError for one that does not fit.
+    // `parameters` beyond `required` may be missing.
+    static std::unique_ptr<ControllerFunction> find(const JobType& type, Oid module, const std::string& name,
+                                                    const std::vector<Parameter>& parameters, std::size_t required,
+                                                    std::optional<Role> result, bool set, const SignatureTypes& types);
+
+    bool is_procedure() const { return info_.kind == 'p'; }
+    bool result_is_json() const { return result_is_json_; }
+    Oid result_type() const { return info_.result_type; }
+    const std::string& name() const { return info_.signature; }
+
+    pg::Value call(const Job& job, const Documents& documents, pg::Value target, pg::Value extra);
+    std::vector<pg::Value> call_set(const Job& job, const Documents& documents);
+    // A procedure: where the job has transactions of its own it may commit, in a dry run not.
+    pg::Value call_procedure(const Job& job, const Documents& documents, pg::Value extra);
+
+private:
+    struct Argument {
+        Role role;
+        bool json;
+    };
+    explicit ControllerFunction(const pg::FunctionInfo& info) : info_(info) {}
+    void arguments(const Job& job, const Documents& documents, pg::Value target, pg::Value extra, pg::Value* out) const;
+
+    pg::FunctionInfo info_;
+    std::vector<Argument> arguments_;
+    bool result_is_json_ = false;
+    std::unique_ptr<pg::Callable> callable_;
+    std::unique_ptr<pg::Statement> call_statement_;
+};
+
+// Raises SetupError when `what` belongs to a role whose code must not run with the job type's rights.
+void check_trusted_owner(const JobType& type, Oid owner, const std::string& what);
+
+// A job as controllers get it: of the row type of table sync_job, or as jsonb.
+Datum job_as_row(const Job& job);
+Datum job_as_json(const Job& job);
+
+}  // namespace sync_job

@@ -1,0 +1,284 @@
+// Controllers made of functions: standard (get_target_document, update_target_doc and hooks) and bypass (execute).
+#include <array>
+
+#include "controller/function.hpp"
+#include "controller/kinds.hpp"
+#include "core/text.hpp"
+#include "engine/objects.hpp"
+#include "pg/catalog.hpp"
+#include "pg/error.hpp"
+#include "pg/json.hpp"
+#include "pg/role.hpp"
+#include "pg/row.hpp"
+
+namespace sync_job {
+
+namespace {
+
+constexpr std::array<const char*, 7> hook_names = {"after_start", "before_relay", "after_relay", "before_sync",
+                                                   "after_sync",  "finished",     "failed"};
+
+// A relation given by a controller, as OID or as text.
+Oid relation_from_text(const std::string& text) { return pg::datum_oid(pg::text_to_value(text, pg::type::regclass)); }
+
+Operation operation_from(const std::string& text, const std::string& function) {
+    if (auto operation = parse_operation(text)) return *operation;
+    throw pg::Error("22023", "invalid operation " + quoted(text) + " from function " + function)
+        .hint("Valid operations are: " + std::string(operation_list()) + ".");
+}
+
+pg::Value json_or_null(const pg::JsonField& field) {
+    if (field.kind == pg::JsonKind::null) return {};
+    return {field.value, false};
+}
+
+// What get_target_document returns, as composite or as jsonb.
+struct TargetFields {
+    std::optional<std::string> operation, name;
+    Oid document_type = pg::no_oid;
+    pg::Value context;
+};
+
+TargetFields read_target_json(Datum json) {
+    TargetFields fields;
+    for (const pg::JsonField& field : pg::json_fields(json)) {
+        if (field.kind == pg::JsonKind::null) continue;
+        if (field.key == "operation") fields.operation = field.text;
+        if (field.key == "target_document_name") fields.name = field.text;
+        if (field.key == "target_document_type") fields.document_type = relation_from_text(field.text);
+        if (field.key == "context") fields.context = json_or_null(field);
+    }
+    return fields;
+}
+
+TargetFields read_target_row(Datum row) {
+    static TupleDescData* descriptor = nullptr;
+    static Oid described = pg::no_oid;
+    if (described != objects().target_type) {
+        descriptor = pg::keep_row_type(objects().target_type);
+        described = objects().target_type;
+    }
+    pg::RowValues values = pg::take_apart(row, descriptor);
+    TargetFields fields;
+    if (!values.nulls[0]) fields.operation = std::string(pg::datum_text(values.values[0]));
+    if (!values.nulls[1]) fields.document_type = pg::datum_oid(values.values[1]);
+    if (!values.nulls[2]) fields.name = std::string(pg::datum_text(values.values[2]));
+    if (!values.nulls[3]) fields.context = {values.values[3], false};
+    return fields;
+}
+
+// Nothing: the controller named no target.
+std::optional<Target> to_target(const TargetFields& fields, const JobType& type, const Job& job,
+                                const std::string& function) {
+    Oid fixed = job.oid(JobColumn::target_document_type);  // from the job type, or given when the job was enqueued
+    if (fields.document_type == pg::no_oid && fixed == pg::no_oid) return std::nullopt;
+    if (!fields.operation) {
+        if (fields.document_type == pg::no_oid && !fields.name) return std::nullopt;
+        throw pg::Error("22004", "function " + function + " named a target without an operation")
+            .hint("Return sync_job_target('insert' | 'update' | 'delete', …), or NULL for no target.");
+    }
+    Target target;
+    target.operation = operation_from(*fields.operation, function);
+    target.document_type = fields.document_type;
+    target.document_name = fields.name;
+    target.context = fields.context;
+    if (target.operation != Operation::insert && !target.document_name) {
+        if (target.operation == Operation::remove) return std::nullopt;  // nothing found to delete
+        throw pg::Error("22004", "function " + function + " returned an update without target_document_name")
+            .hint("Name the document to update, or return operation insert.");
+    }
+    if (fields.document_type != pg::no_oid && type.target != pg::no_oid && fields.document_type != type.target) {
+        throw pg::Error("42804", "function " + function + " named target document type " +
+                                     quoted(pg::relation_name(fields.document_type)) + ", but sync job type " +
+                                     quoted(type.name) + " fixes " + quoted(type.target_label))
+            .hint("Leave target_document_type of the sync job type NULL to choose it for each job.");
+    }
+    return target;
+}
+
+class FunctionController : public Controller {
+public:
+    explicit FunctionController(const JobType& type);
+
+    bool bypass() const override { return execute_ != nullptr; }
+    bool has(Hook hook) const override { return hooks_[static_cast<std::size_t>(hook)] != nullptr; }
+
+    HookResult result_of(Hook hook) const override {
+        const ControllerFunction& function = *hooks_[static_cast<std::size_t>(hook)];
+        if (function.result_is_json()) return HookResult::json;
+        return target_row_ != pg::no_oid && function.result_type() == target_row_ ? HookResult::target_row
+                                                                                  : HookResult::nothing;
+    }
+    std::vector<Target> targets_from_json(Datum jsonb, const Job& job) const override;
+
+    BypassResult execute(const Job& job, const Documents& documents) override;
+    std::vector<Target> targets(const Job& job, const Documents& documents) override;
+    pg::RowValues update(const Job& job, const Documents& documents, const pg::RowValues& target,
+                         ColumnSet* explicit_columns) override;
+    pg::Value call_hook(Hook hook, const Job& job, const Documents& documents, pg::Value extra) override;
+
+private:
+    void find_hooks(Oid module, const SignatureTypes& types);
+
+    JobType type_;
+    Oid target_row_ = pg::no_oid;
+    std::unique_ptr<ControllerFunction> execute_, get_target_, get_targets_, update_;
+    std::array<std::unique_ptr<ControllerFunction>, hook_names.size()> hooks_;
+};
+
+constexpr Parameter job_parameter{"sync_job", Role::job};
+constexpr Parameter source_parameter{"source_doc", Role::source};
+constexpr Parameter target_parameter{"target_doc", Role::target};
+
+Oid require_module(const JobType& type) {
+    Oid module = pg::schema_oid(type.module);
+    if (module == pg::no_oid) {
+        throw SetupError(pg::Error("3F000", "module " + quoted(type.module) + " of sync job type " + quoted(type.name) +
+                                                " does not exist")
+                             .hint("Create schema " + type.module +
+                                   " with the functions of the controller, or name "
+                                   "another one in sync_job_type.module."));
+    }
+    check_trusted_owner(type, pg::schema_owner(module), "module " + quoted(type.module));
+    if (!pg::may_use_schema(type.run_as, module)) {
+        throw SetupError(pg::Error("42501", "role " + quoted(pg::role_name(type.run_as)) + " may not use module " +
+                                                quoted(type.module))
+                             .hint("GRANT USAGE ON SCHEMA " + type.module + " to it."));
+    }
+    return module;
+}
+
+FunctionController::FunctionController(const JobType& type) : type_(type) {
+    Oid module = require_module(type);
+    const Objects& o = objects();
+    SignatureTypes types;
+    types.job_row = o.job_row_type;
+    types.source_row = type.source == pg::no_oid ? pg::no_oid : pg::row_type_of(type.source);
+    types.target_row = type.target == pg::no_oid ? pg::no_oid : pg::row_type_of(type.target);
+    target_row_ = types.target_row;
+    types.target_type = o.target_type;
+    types.result_type = o.result_type;
+    auto find = [&](const char* name, const std::vector<Parameter>& parameters, std::size_t required,
+                    std::optional<Role> result, bool set) {
+        return ControllerFunction::find(type, module, name, parameters, required, result, set, types);
+    };
+    execute_ = find("execute", {job_parameter, source_parameter, {"context", Role::json}}, 2, Role::result, false);
+    find_hooks(module, types);
+    if (execute_ != nullptr) return;
+    get_targets_ = find("get_multiple_target_documents", {job_parameter, source_parameter}, 2, Role::targets, true);
+    if (get_targets_ == nullptr) {
+        get_target_ = find("get_target_document", {job_parameter, source_parameter}, 2, Role::targets, false);
+    }
+    update_ = find("update_target_doc", {job_parameter, source_parameter, target_parameter}, 3, Role::target, false);
+    if (update_ == nullptr || (get_target_ == nullptr && get_targets_ == nullptr)) {
+        std::string missing = update_ == nullptr ? "update_target_doc" : "get_target_document";
+        throw SetupError(pg::Error("42883", "function " + type.module + "." + missing + " of sync job type " +
+                                                quoted(type.name) + " does not exist")
+                             .detail("A standard controller has update_target_doc and one of get_target_document and "
+                                     "get_multiple_target_documents; a bypass controller has execute."));
+    }
+}
+
+void FunctionController::find_hooks(Oid module, const SignatureTypes& types) {
+    auto find = [&](Hook hook, const std::vector<Parameter>& parameters, std::size_t required) {
+        const char* name = hook_names[static_cast<std::size_t>(hook)];
+        hooks_[static_cast<std::size_t>(hook)] =
+            ControllerFunction::find(type_, module, name, parameters, required, std::nullopt, false, types);
+    };
+    find(Hook::after_start, {job_parameter, source_parameter}, 2);
+    find(Hook::before_relay, {job_parameter, source_parameter, {"targets", Role::json}}, 3);
+    find(Hook::after_relay, {job_parameter, source_parameter, {"child_jobs", Role::json}}, 3);
+    find(Hook::before_sync, {job_parameter, source_parameter, target_parameter}, 3);
+    find(Hook::after_sync, {job_parameter, source_parameter, target_parameter}, 3);
+    find(Hook::finished, {job_parameter, source_parameter, target_parameter}, 3);
+    find(Hook::failed, {job_parameter, source_parameter, {"error", Role::json}}, 3);
+}
+
+BypassResult read_result(pg::Value value, bool json, const std::string& function) {
+    BypassResult result;
+    if (value.null) return result;
+    std::optional<std::string> operation;
+    if (json) {
+        if (pg::json_kind(value.datum) != pg::JsonKind::object) return result;
+        for (const pg::JsonField& field : pg::json_fields(value.datum)) {
+            if (field.kind == pg::JsonKind::null) continue;
+            if (field.key == "target_document_type") result.document_type = relation_from_text(field.text);
+            if (field.key == "target_document_name") result.document_name = field.text;
+            if (field.key == "operation") operation = field.text;
+            if (field.key == "diff") result.diff = {field.value, false};
+        }
+    } else {
+        static TupleDescData* descriptor = nullptr;
+        static Oid described = pg::no_oid;
+        if (described != objects().result_type) {
+            descriptor = pg::keep_row_type(objects().result_type);
+            described = objects().result_type;
+        }
+        pg::RowValues row = pg::take_apart(value.datum, descriptor);
+        if (!row.nulls[0]) result.document_type = pg::datum_oid(row.values[0]);
+        if (!row.nulls[1]) result.document_name = std::string(pg::datum_text(row.values[1]));
+        if (!row.nulls[2]) operation = std::string(pg::datum_text(row.values[2]));
+        if (!row.nulls[3]) result.diff = {row.values[3], false};
+    }
+    if (operation) result.operation = operation_from(*operation, function);
+    return result;
+}
+
+BypassResult FunctionController::execute(const Job& job, const Documents& documents) {
+    pg::Value context{job.datum(JobColumn::context), job.is_null(JobColumn::context)};
+    pg::Value value = execute_->is_procedure() ? execute_->call_procedure(job, documents, context)
+                                               : execute_->call(job, documents, {}, context);
+    return read_result(value, execute_->result_is_json(), execute_->name());
+}
+
+std::vector<Target> FunctionController::targets(const Job& job, const Documents& documents) {
+    ControllerFunction& function = get_targets_ != nullptr ? *get_targets_ : *get_target_;
+    std::vector<pg::Value> values;
+    if (get_targets_ != nullptr) {
+        values = function.call_set(job, documents);
+    } else {
+        values.push_back(function.call(job, documents, {}, {}));
+    }
+    std::vector<Target> targets;
+    for (const pg::Value& value : values) {
+        if (value.null) continue;
+        TargetFields fields = function.result_is_json() ? read_target_json(value.datum) : read_target_row(value.datum);
+        if (auto target = to_target(fields, type_, job, function.name())) targets.push_back(*target);
+    }
+    return targets;
+}
+
+std::vector<Target> FunctionController::targets_from_json(Datum jsonb, const Job& job) const {
+    std::vector<Target> targets;
+    for (const pg::JsonField& item : pg::json_elements(jsonb)) {
+        if (auto target = to_target(read_target_json(item.value), type_, job, "before_relay"))
+            targets.push_back(*target);
+    }
+    return targets;
+}
+
+pg::RowValues FunctionController::update(const Job& job, const Documents& documents, const pg::RowValues& target,
+                                         ColumnSet* explicit_columns) {
+    const DocumentType& type = *documents.target_type;
+    pg::Value row{pg::put_together(target, type.relation()), false};
+    pg::Value result = update_->call(job, documents, row, {});
+    if (result.null) {
+        throw pg::Error("22004", "function " + update_->name() + " returned no target document")
+            .hint("Declare target_doc as INOUT, or return the changed document.");
+    }
+    if (update_->result_is_json()) return type.from_json(result.datum, target, explicit_columns);
+    return pg::take_apart(result.datum, type.relation());
+}
+
+pg::Value FunctionController::call_hook(Hook hook, const Job& job, const Documents& documents, pg::Value extra) {
+    ControllerFunction& function = *hooks_[static_cast<std::size_t>(hook)];
+    return function.call(job, documents, documents.target, extra);
+}
+
+}  // namespace
+
+std::shared_ptr<Controller> make_function_controller(const JobType& type) {
+    return std::make_shared<FunctionController>(type);
+}
+
+}  // namespace sync_job

@@ -1,0 +1,13 @@
+// The kinds of controller, one maker each.
+#pragma once
+
+#include <memory>
+
+#include "controller/controller.hpp"
+
+namespace sync_job {
+
+// Functions of fixed names in the module schema: standard, or bypass where there is execute().
+std::shared_ptr<Controller> make_function_controller(const JobType& type);
+
+}  // namespace sync_job

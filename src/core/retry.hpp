@@ -1,0 +1,20 @@
+// When a failed job is tried again. Plain C++: times in microseconds.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace sync_job {
+
+enum class Backoff { linear, constant, exponential };
+
+std::optional<Backoff> parse_backoff(std::string_view text);
+std::string_view backoff_list();
+
+// The wait before the next attempt after `retry_count` retries: linear delay × (retry_count + 1), constant delay,
+// exponential delay × 2^retry_count varied by ±25 % with `random` (0 ≤ random < 1) so that what failed together does
+// not come back together. Never more than 100 years.
+std::int64_t retry_wait(std::int64_t delay, Backoff backoff, int retry_count, double random);
+
+}  // namespace sync_job

@@ -1,0 +1,57 @@
+#include "core/text.hpp"
+
+namespace sync_job {
+
+std::string lower(std::string_view ascii) {
+    std::string out(ascii);
+    for (char& c : out) {
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    return out;
+}
+
+std::string quoted(std::string_view name) { return "\"" + std::string(name) + "\""; }
+
+std::string join(const std::vector<std::string>& parts, std::string_view separator) {
+    std::string out;
+    for (const std::string& part : parts) {
+        if (!out.empty()) out += separator;
+        out += part;
+    }
+    return out;
+}
+
+std::string scrubbed(std::string_view name) {
+    std::string out;
+    bool in_gap = false;
+    for (char c : lower(name)) {
+        bool gap = c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '-';
+        if (!gap) out += c;
+        if (gap && !in_gap) out += '_';
+        in_gap = gap;
+    }
+    return out;
+}
+
+std::string shortened(std::string_view utf8, std::size_t limit) {
+    std::size_t characters = 0;
+    for (std::size_t i = 0; i < utf8.size(); i++) {
+        bool begins_character = (static_cast<unsigned char>(utf8[i]) & 0xC0) != 0x80;
+        if (begins_character && ++characters > limit) return std::string(utf8.substr(0, i));
+    }
+    return std::string(utf8);
+}
+
+std::string make_title(std::string_view job_type, std::string_view source_type, std::string_view source_name,
+                       std::string_view target_type, std::string_view target_name) {
+    constexpr std::size_t title_limit = 140;
+    std::string title(source_type.empty() ? job_type : source_type);
+    if (!target_type.empty() && !target_name.empty()) {
+        title.append(" > ").append(target_type).append(": ").append(target_name);
+    } else if (!source_name.empty()) {
+        title.append(": ").append(source_name);
+    }
+    return shortened(title, title_limit);
+}
+
+}  // namespace sync_job

@@ -1,0 +1,346 @@
+#include "engine/attempt.hpp"
+
+#include <random>
+
+#include "core/retry.hpp"
+#include "core/text.hpp"
+#include "engine/activity.hpp"
+#include "engine/objects.hpp"
+#include "engine/relay.hpp"
+#include "engine/road.hpp"
+#include "pg/deadline.hpp"
+#include "pg/hooks.hpp"
+#include "pg/json.hpp"
+#include "pg/settings.hpp"
+#include "pg/spi.hpp"
+#include "pg/xact.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+
+std::int64_t running_job = 0;
+
+// Marks the job as the one that runs in this process, for current_sync_job() and the activity view.
+class Running {
+public:
+    explicit Running(const Job& job) : previous_(running_job) {
+        running_job = job.id();
+        show_job_start(job);
+    }
+    ~Running() {
+        running_job = previous_;
+        show_job_end();
+    }
+
+private:
+    std::int64_t previous_;
+};
+
+std::string controller_search_path(const JobType& type) {
+    std::vector<std::string> path;
+    auto add = [&](const std::string& schema) {
+        std::string quoted_schema = pg::quoted_identifier(schema);
+        for (const std::string& present : path) {
+            if (present == quoted_schema) return;
+        }
+        path.push_back(quoted_schema);
+    };
+    if (!type.module.empty()) add(type.module);
+    for (Oid relation : {type.source, type.target}) {
+        if (relation != pg::no_oid) add(pg::relation_schema(relation));
+    }
+    add(objects().schema_name);
+    path.push_back("pg_temp");
+    return join(path, ", ");
+}
+
+std::string title_label(Oid relation) { return relation == pg::no_oid ? std::string() : pg::relation_name(relation); }
+
+std::string full_message(const pg::ErrorReport& report) {
+    std::string text = report.message;
+    if (!report.detail.empty()) text += "\nDETAIL:  " + report.detail;
+    if (!report.hint.empty()) text += "\nHINT:  " + report.hint;
+    if (!report.context.empty()) text += "\nCONTEXT:  " + report.context;
+    return text + "\nSQLSTATE:  " + report.sqlstate;
+}
+
+void stamp_end(Job& job) {
+    pg::Timestamp now = pg::now();
+    job.set(C::ended_at, pg::int64_datum(now));
+    if (!job.is_null(C::started_at)) job.set(C::time_taken, pg::interval_datum(now - job.int64(C::started_at)));
+}
+
+double random_fraction() {
+    static std::minstd_rand generator(std::random_device{}());
+    return std::uniform_real_distribution<double>(0, 1)(generator);
+}
+
+// Snapshots of the target are kept with verbose_logging, and of a failed attempt. A value whose type cannot print
+// it costs the snapshot, not the job.
+void keep_snapshots(Job& job, const Journey& journey) {
+    const auto& type = journey.documents.target_type;
+    if (type == nullptr || (journey.before.null && journey.wanted.null)) return;
+    try {
+        pg::Subtransaction subtransaction;
+        if (!journey.before.null) job.set(C::current_data, type->to_json(journey.before.datum));
+        if (!journey.wanted.null) job.set(C::updated_data, type->to_json(journey.wanted.datum));
+        subtransaction.commit();
+    } catch (const pg::Error& error) {
+        pg::warning("could not keep the snapshot of " + describe(job) + ": " + error.report().message);
+    }
+}
+
+// What a good attempt has found out becomes part of the job.
+Job finished_job(const Job& original, const Journey& journey) {
+    Job job = original.copy();
+    const Job& found = journey.job;
+    for (C column : {C::target_document_type, C::target_document_name, C::operation, C::multiple_target_documents}) {
+        job.set(column, pg::Value{found.datum(column), found.is_null(column)});
+    }
+    if (!journey.context.null) job.set(C::context, journey.context);
+    job.set_text(C::title, make_title(job.text(C::sync_job_type), title_label(job.oid(C::source_document_type)),
+                                      job.text(C::source_document_name), title_label(job.oid(C::target_document_type)),
+                                      job.text(C::target_document_name)));
+    job.set(C::diff_summary, journey.diff);
+    for (C column : {C::error_message, C::retry_after, C::messages, C::current_data, C::updated_data})
+        job.clear(column);
+    if (job.flag(C::verbose_logging)) keep_snapshots(job, journey);
+    job.set_status(journey.status);
+    return job;
+}
+
+pg::Error timeout_error(const Job& job) {
+    std::string limit = pg::value_to_text(job.datum(C::timeout), pg::type::interval);
+    return pg::Error("57014", "canceled because of its timeout of " + limit)
+        .hint("Raise timeout of the sync job type or the queue, or have the job do less.");
+}
+
+Outcome canceled_outcome(const Job& original) {
+    Outcome outcome;
+    outcome.job = original.copy();
+    outcome.job.set_status(Status::canceled);
+    std::string reason = take_cancel_reason();
+    if (!reason.empty()) outcome.job.set_text(C::cancel_reason, reason);
+    stamp_end(outcome.job);
+    return outcome;
+}
+
+Datum error_as_json(const pg::ErrorReport& report, int attempt_number) {
+    pg::JsonBuilder json;
+    json.begin_object();
+    json.key("attempt");
+    json.number(attempt_number);
+    json.field("sqlstate", report.sqlstate);
+    json.field("message", report.message);
+    json.field("detail", report.detail);
+    json.field("hint", report.hint);
+    json.field("context", report.context);
+    json.end_object();
+    return json.finish();
+}
+
+struct Limit {
+    std::int64_t microseconds;
+    bool of_batch;
+};
+
+Limit limit_for(const Job& job, const AttemptLimits& limits) {
+    std::int64_t timeout = job.microseconds(C::timeout);
+    std::int64_t batch = limits.batch_microseconds;
+    if (batch > 0 && (timeout == 0 || batch < timeout)) return {batch, true};
+    return {timeout, false};
+}
+
+// Runs the job in a subtransaction; leaves it committed, or rolled back for a dry run.
+void run_in_subtransaction(Journey& journey, const JobType& type, pg::Deadline& deadline, const Limit& limit) {
+    pg::Subtransaction subtransaction;
+    {
+        pg::SpiScope spi;
+        pg::SnapshotScope snapshot;
+        travel(journey, type);
+        if (journey.job.flag(C::dry_run)) pg::fire_deferred_triggers();
+    }
+    deadline.stop();
+    // It has caught its cancellation and gone on: that does not make it in time.
+    if (deadline.passed() && !limit.of_batch) throw timeout_error(journey.job);
+    if (journey.job.flag(C::dry_run)) {
+        subtransaction.rollback();
+    } else {
+        subtransaction.commit();
+    }
+}
+
+bool repeatable(const std::string& sqlstate) { return sqlstate == "40001" || sqlstate == "40P01"; }
+
+Outcome judge_failure(const Job& original, Journey& journey, const pg::Error& error, const AttemptLimits& limits,
+                      const Limit& limit, bool deadline_passed) {
+    Outcome outcome;
+    outcome.job = original.copy();
+    if (error.sqlstate() == "57014") {
+        if (cancel_requested(original.id())) return canceled_outcome(original);
+        if (deadline_passed && limit.of_batch) {
+            outcome.verdict = Verdict::run_alone;
+            outcome.too_long = true;
+            return outcome;
+        }
+        if (deadline_passed) {
+            auto report = std::make_shared<pg::ErrorReport>(timeout_error(original).report());
+            report->context = error.report().context;
+            outcome = failed_outcome(original, pg::Error(report), true);
+            keep_snapshots(outcome.job, journey);
+            return outcome;
+        }
+    }
+    if (repeatable(error.sqlstate()) && limits.may_repeat) {
+        outcome.verdict = Verdict::run_alone;
+        outcome.repeatable_error = true;
+        return outcome;
+    }
+    bool counted = dynamic_cast<const SetupError*>(&error) == nullptr;
+    outcome = failed_outcome(original, error, counted);
+    keep_snapshots(outcome.job, journey);
+    return outcome;
+}
+
+void call_failed_hook(Journey& journey, const Outcome& outcome) {
+    if (outcome.verdict != Verdict::ended || outcome.error == nullptr) return;
+    int attempt_number = outcome.job.int32(C::retry_count) + 1;
+    call_quietly(Hook::failed, journey, {error_as_json(*outcome.error, attempt_number), false});
+}
+
+// One pass: discover, sync, and what came of it.
+Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limits, bool* lost_insert_race) {
+    Journey journey;
+    journey.job = original.copy();
+    Limit limit = limit_for(original, limits);
+    pg::Deadline deadline(limit.microseconds);
+    try {
+        run_in_subtransaction(journey, type, deadline, limit);
+    } catch (const pg::Error& error) {
+        deadline.stop();
+        *lost_insert_race = error.sqlstate() == "23505" && journey.inserting;
+        Outcome outcome = judge_failure(original, journey, error, limits, limit, deadline.passed());
+        if (!*lost_insert_race) call_failed_hook(journey, outcome);
+        return outcome;
+    }
+    insert_children(journey);
+    Outcome outcome;
+    outcome.job = finished_job(original, journey);
+    if (journey.status != Status::no_target) call_quietly(Hook::finished, journey, {});
+    return outcome;
+}
+
+Job begun(const Job& job) {
+    Job started = job.copy();
+    started.set_status(Status::started);
+    started.set(C::started_at, pg::int64_datum(pg::now()));
+    for (C column : {C::ended_at, C::time_taken, C::error_message, C::retry_after}) started.clear(column);
+    return started;
+}
+
+std::shared_ptr<const JobType> type_of(const Job& job) {
+    return find_job_type(std::string(job.text(C::sync_job_type)));
+}
+
+}  // namespace
+
+Outcome failed_outcome(const Job& job, const pg::Error& error, bool counted) {
+    Outcome outcome;
+    outcome.job = job.copy();
+    outcome.error = error.share();
+    outcome.counted = counted;
+    Job& failed = outcome.job;
+    failed.set_status(Status::failed);
+    failed.set_text(C::error_message, full_message(error.report()));
+    stamp_end(failed);
+    int retries = failed.int32(C::retry_count);
+    if (retries < failed.int32(C::max_retries)) {
+        Backoff backoff = parse_backoff(failed.text(C::retry_backoff)).value_or(Backoff::linear);
+        std::int64_t wait = retry_wait(failed.microseconds(C::retry_delay), backoff, retries, random_fraction());
+        failed.set(C::retry_after, pg::int64_datum(pg::now() + wait));
+    } else {
+        failed.clear(C::retry_after);
+    }
+    return outcome;
+}
+
+Outcome attempt(const Job& job, const AttemptLimits& limits) {
+    Job started = begun(job);
+    pg::ErrorContext context("sync " + describe(job));
+    Running running(started);
+    auto type = type_of(job);
+    if (type == nullptr) {
+        return failed_outcome(
+            started, pg::Error("42704", "sync job type " + quoted(job.text(C::sync_job_type)) + " does not exist"),
+            false);
+    }
+    Outcome outcome;
+    {
+        pg::SettingsScope settings;
+        pg::set_local("search_path", controller_search_path(*type));
+        if (in_worker()) pg::set_local("application_name", "sync job " + std::to_string(job.id()));
+        pg::MessageCapture messages(job.flag(C::verbose_logging));
+        bool lost_insert_race = false;
+        outcome = pass(started, *type, limits, &lost_insert_race);
+        if (lost_insert_race) {  // somebody else inserted it: look again, once
+            pg::command_counter_increment();
+            outcome = pass(started, *type, limits, &lost_insert_race);
+        }
+        if (outcome.verdict == Verdict::ended && !messages.text().empty()) {
+            outcome.job.set_text(C::messages, messages.text());
+        }
+    }
+    if (outcome.verdict == Verdict::ended) stamp_end(outcome.job);
+    return outcome;
+}
+
+Outcome attempt_committing(const Job& started) {
+    pg::ErrorContext context("sync " + describe(started));
+    Running running(started);
+    auto type = require_job_type(std::string(started.text(C::sync_job_type)));
+    std::string path_before = pg::get_setting("search_path");
+    pg::set_session("search_path", controller_search_path(*type));
+    pg::spi_commit();  // so that a rollback of the job's does not take the path away
+    pg::ensure_portal_snapshot();
+    Journey journey;
+    journey.job = started.copy();
+    Limit limit = limit_for(started, {});
+    Outcome outcome;
+    {
+        pg::Deadline deadline(limit.microseconds);
+        try {
+            travel(journey, *type);
+            deadline.stop();
+            outcome.job = finished_job(started, journey);
+        } catch (const pg::Error& error) {
+            deadline.stop();
+            pg::spi_rollback();
+            pg::ensure_portal_snapshot();
+            outcome = judge_failure(started, journey, error, {0, false}, limit, deadline.passed());
+        }
+    }
+    pg::set_session("search_path", path_before);
+    if (outcome.error != nullptr) call_failed_hook(journey, outcome);
+    if (outcome.error == nullptr && outcome.job.status() == Status::finished) call_quietly(Hook::finished, journey, {});
+    stamp_end(outcome.job);
+    return outcome;
+}
+
+bool is_batchable(const Job& job) {
+    auto type = type_of(job);
+    if (type == nullptr) return true;
+    ControllerKind kind = controller_kind(*type);
+    return !kind.commits && type->batchable.value_or(!kind.bypass);
+}
+
+bool needs_own_transactions(const Job& job) {
+    auto type = type_of(job);
+    return type != nullptr && !job.flag(C::dry_run) && controller_kind(*type).commits;
+}
+
+std::int64_t current_job_id() { return running_job; }
+
+}  // namespace sync_job

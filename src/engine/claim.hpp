@@ -1,0 +1,38 @@
+// Claiming: the due jobs of one role in one queue, in their order, each locked for this transaction. What somebody else
+// has locked is passed over.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "engine/job_row.hpp"
+#include "pg/table.hpp"
+
+namespace sync_job {
+
+class Claim {
+public:
+    // Sees what is committed now; jobs that come later are for the next claim.
+    Claim(const std::string& queue, Oid run_as);
+
+    // The next one, locked: lower priority number first, then lower id. The row lives in the current memory context.
+    // Not inside a subtransaction that ends before the claim does.
+    std::optional<Job> next();
+
+private:
+    // One of the two indexes: what may run at once, and what had to wait for its time.
+    struct Source {
+        pg::IndexScan scan;
+        std::optional<pg::RowPlace> head;
+        int priority = 0;
+        std::int64_t id = 0;
+        bool started = false;
+    };
+    void advance(Source& source);
+    Source* first();
+
+    pg::Table table_;
+    Source ready_, scheduled_;
+};
+
+}  // namespace sync_job

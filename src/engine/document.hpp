@@ -1,0 +1,89 @@
+// Document types: relations whose rows are documents. Names, loading, saving, diffs.
+//
+// What reads and writes documents runs as the current user, with that user's rights, through SQL that names every
+// table and operator by its schema.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pg/catalog.hpp"
+#include "pg/row.hpp"
+#include "pg/spi.hpp"
+
+namespace sync_job {
+
+// The columns that changed, by attnum, ascending.
+using ColumnSet = std::vector<int>;
+
+class DocumentType {
+public:
+    // `declared_key`: column names, empty for the primary key. Raises 42P01 for a relation that is gone, 42809 for one
+    // that cannot hold documents, 42P16 when it has no key, 42703 for a key column that does not exist.
+    static std::shared_ptr<DocumentType> find(Oid relation, const std::vector<std::string>& declared_key);
+
+    const pg::RelationInfo& relation() const { return *relation_; }
+    const std::string& label() const { return label_; }  // for messages and titles
+    const ColumnSet& key() const { return key_; }
+
+    // --- Names ---
+    std::string name_of(Datum row) const;
+    std::string name_of(const pg::RowValues& row) const;
+    // The same for a row of another relation with the same columns: a partition's.
+    std::string name_of_row_of(Oid relation, Datum row) const;
+    // The name as name_of() would write it. Raises 22023 for one that the key's types do not take.
+    std::string canonical_name(const std::string& name) const;
+    // Sets the key columns of a row from a name.
+    void set_key(pg::RowValues& row, const std::string& name) const;
+
+    // --- Rows, as composite values in the current memory context; null when there is none. In an SpiScope. ---
+    enum class Lock { none, for_update };
+    pg::Value load(const std::string& name, Lock lock);
+    // Writes the columns; returns the row as it is stored now. Raises 27000 when a trigger or rule suppressed it.
+    Datum insert(const pg::RowValues& row, const ColumnSet& columns);
+    Datum update(const std::string& name, const pg::RowValues& row, const ColumnSet& columns);
+    // The row as it was; null when there was none.
+    pg::Value remove(const std::string& name);
+
+    // --- Conversions and comparison ---
+    Datum to_json(Datum row) const;  // as to_jsonb() would
+    // Every value in a form that gives it back; a row of the relation itself, or of a partition.
+    Datum to_exact_json(Oid relation, Datum row) const;
+    // A row from jsonb: columns it does not name keep what `base` has. A column whose JSON value is the one that
+    // `base` shows stays as it is stored. `named`: the columns it names.
+    pg::RowValues from_json(Datum jsonb, const pg::RowValues& base, ColumnSet* named) const;
+    pg::RowValues from_exact_json(Datum jsonb) const;
+    // Columns a controller may change (generated ones are the database's) whose stored image differs.
+    ColumnSet changed_columns(const pg::RowValues& before, const pg::RowValues& after) const;
+    // The columns an insert writes: those not null, and those set on purpose; the others get their default.
+    ColumnSet inserted_columns(const pg::RowValues& row, const ColumnSet& explicit_columns) const;
+    // {"field": {"old": …, "new": …}} of every column whose stored image differs, generated ones too.
+    // A missing row counts as one of nulls.
+    Datum diff(pg::Value before, pg::Value after) const;
+
+private:
+    DocumentType() = default;
+    std::vector<pg::Value> key_values(const std::string& name) const;
+    pg::RowValues converted(Oid relation, Datum row) const;
+    std::string key_condition(int first_parameter) const;
+    std::vector<Oid> key_types() const;
+    pg::Statement& statement(const std::string& sql, const std::vector<Oid>& types);
+    Datum written(const pg::Rows& rows, const char* command) const;
+
+    std::shared_ptr<pg::RelationInfo> relation_;
+    std::string label_;
+    ColumnSet key_;
+    bool name_is_text_ = false;  // a single text column: its value is the name
+    std::string load_sql_, lock_sql_, remove_sql_;
+    std::map<std::string, std::unique_ptr<pg::Statement>> statements_;
+};
+
+// For the relcache callback.
+void forget_document_types(Oid relation);
+// Drops what has been marked so; where no document type is in use.
+std::uint64_t document_generation();
+
+}  // namespace sync_job

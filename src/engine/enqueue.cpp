@@ -1,0 +1,232 @@
+#include "engine/enqueue.hpp"
+
+#include "core/text.hpp"
+#include "engine/job_store.hpp"
+#include "engine/wake.hpp"
+#include "engine/objects.hpp"
+#include "pg/error.hpp"
+#include "pg/json.hpp"
+#include "pg/role.hpp"
+#include "pg/shared.hpp"
+#include "pg/xact.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+
+std::string seconds_text(std::int64_t microseconds) {
+    return pg::value_to_text(pg::interval_datum(microseconds), pg::type::interval);
+}
+
+void check_not_negative(const char* what, std::optional<std::int64_t> microseconds) {
+    if (microseconds && *microseconds < 0) {
+        throw pg::Error("22023", std::string(what) + " must not be negative: " + seconds_text(*microseconds));
+    }
+}
+
+void check_right(const JobType& type, Oid role) {
+    if (pg::may_set_role(role, type.run_as)) return;
+    throw pg::Error("42501", "permission denied for sync job type " + quoted(type.name))
+        .detail("Its jobs run as role " + quoted(pg::role_name(type.run_as)) + ", which role " +
+                quoted(pg::role_name(role)) + " may not become.");
+}
+
+void check_enabled(const JobType& type) {
+    if (!type.disabled) return;
+    throw pg::Error("55000", "sync job type " + quoted(type.name) + " is disabled")
+        .hint("Enable it with UPDATE sync_job_type SET disabled = false WHERE name = …");
+}
+
+// The document type a side of the job has: the job type's, or the given one where that leaves it open.
+Oid document_type(const JobType& type, const char* side, Oid of_type, Oid given, Oid of_document) {
+    for (Oid candidate : {given, of_document}) {
+        if (candidate == pg::no_oid) continue;
+        if (of_type != pg::no_oid && candidate != of_type) {
+            throw pg::Error("22023", std::string(side) + " document type " + quoted(pg::relation_name(candidate)) +
+                                         " is not that of sync job type " + quoted(type.name))
+                .detail("The sync job type fixes " + quoted(pg::relation_name(of_type)) + ".");
+        }
+        of_type = candidate;
+    }
+    return of_type;
+}
+
+// The relation a row is of; raises for an anonymous one.
+Oid relation_of_document(const pg::Value& document, const char* argument) {
+    if (document.null) return pg::no_oid;
+    Oid relation = pg::relation_of_row_type(pg::composite_type(document.datum));
+    if (relation == pg::no_oid) {
+        throw pg::Error("42804", std::string(argument) + " is not a row of a table")
+            .detail("An anonymous record does not tell which document it is.")
+            .hint(
+                "Pass the row itself, as in SELECT enqueue_sync_job('…', c) FROM customer c, or the document's name.");
+    }
+    return relation;
+}
+
+struct Side {
+    Oid type = pg::no_oid;
+    std::optional<std::string> name;
+};
+
+Side resolve_side(const JobType& type, const char* side, const char* argument, Oid of_type,
+                  const std::vector<std::string>& key, Oid given_type, const std::optional<std::string>& given_name,
+                  const pg::Value& document) {
+    Side result;
+    result.type = document_type(type, side, of_type, given_type, relation_of_document(document, argument));
+    if (!given_name && document.null) return result;
+    if (result.type == pg::no_oid) {
+        throw pg::Error("22023", std::string(side) + " document without a document type")
+            .detail("Sync job type " + quoted(type.name) + " leaves the " + side + " document type open.")
+            .hint(std::string("Give ") + side + "_document_type too.");
+    }
+    auto documents = DocumentType::find(result.type, key);
+    std::optional<std::string> from_document;
+    if (!document.null) from_document = documents->name_of(document.datum);
+    if (given_name) result.name = documents->canonical_name(*given_name);
+    if (from_document && result.name && *from_document != *result.name) {
+        throw pg::Error("22023", std::string(side) + " document and its name disagree")
+            .detail("The document is " + quoted(*from_document) + ", the name given is " + quoted(*result.name) + ".");
+    }
+    if (from_document) result.name = from_document;
+    return result;
+}
+
+std::optional<std::string_view> operation_of(const EnqueueRequest& request, const Side& target) {
+    if (!request.operation) {
+        if (target.name) {
+            throw pg::Error("22023", "target_document_name without an operation")
+                .hint("Say what to do with the target: operation => 'Insert', 'Update' or 'Delete'.");
+        }
+        return std::nullopt;
+    }
+    auto operation = parse_operation(*request.operation);
+    if (!operation) {
+        throw pg::Error("22023", "invalid operation " + quoted(*request.operation))
+            .hint("Valid operations are: " + std::string(operation_list()) + ".");
+    }
+    return to_text(*operation);
+}
+
+std::string_view trigger_type_of(const EnqueueRequest& request) {
+    std::string given = request.trigger_type.value_or("Manual");
+    auto type = parse_trigger_type(given);
+    if (!type) {
+        throw pg::Error("22023", "invalid trigger type " + quoted(given))
+            .hint("Valid trigger types are: " + std::string(trigger_type_list()) + ".");
+    }
+    return *type;
+}
+
+void check_context(const pg::Value& context) {
+    if (context.null || pg::json_kind(context.datum) == pg::JsonKind::object) return;
+    throw pg::Error("22023", "context must be a JSON object")
+        .detail("It is: " + shortened(pg::json_to_text(context.datum), 60) + ".");
+}
+
+void check_parent(std::optional<std::int64_t> parent) {
+    if (parent && !find_job(*parent)) {
+        throw pg::Error("42704", "parent sync job " + std::to_string(*parent) + " does not exist");
+    }
+}
+
+void set_optional_text(Job& job, C column, const std::optional<std::string>& text) {
+    if (text) job.set_text(column, *text);
+}
+
+// Says once in a session that nothing will run by itself.
+void say_when_not_preloaded() {
+    static bool said = false;
+    if (said || pg::shared_memory() != nullptr) return;
+    said = true;
+    pg::notice(
+        "pg_sync_job is not preloaded: no worker will run the jobs",
+        "Add pg_sync_job to shared_preload_libraries and restart the server, or run them with CALL run_sync_jobs().");
+}
+
+}  // namespace
+
+std::int64_t enqueue(const EnqueueRequest& request) {
+    pg::require_writable("enqueue_sync_job()");
+    auto type = require_job_type(request.sync_job_type);
+    Oid user = pg::current_user();
+    Oid owner = request.owner != pg::no_oid ? request.owner : user;
+    check_right(*type, owner);
+    check_enabled(*type);
+    check_context(request.context);
+    check_not_negative("timeout", request.timeout);
+    check_not_negative("retry_delay", request.retry_delay);
+    if (request.max_retries && *request.max_retries < 0) {
+        throw pg::Error("22023", "max_retries must not be negative: " + std::to_string(*request.max_retries));
+    }
+    check_parent(request.parent_sync_job);
+
+    Side source = resolve_side(*type, "source", "source_doc", type->source, type->source_key,
+                               request.source_document_type, request.source_document_name, request.source_doc);
+    Side target = resolve_side(*type, "target", "target_doc", type->target, type->target_key,
+                               request.target_document_type, request.target_document_name, request.target_doc);
+    Side trigger;
+    if (request.triggered_by_document_type != pg::no_oid || request.triggered_by_document_name ||
+        !request.triggered_by_doc.null) {
+        trigger =
+            resolve_side(*type, "triggered_by", "triggered_by_doc", pg::no_oid, {}, request.triggered_by_document_type,
+                         request.triggered_by_document_name, request.triggered_by_doc);
+    }
+    auto operation = operation_of(request, target);
+    auto queue = require_queue(request.queue.value_or(type->queue));
+
+    Job job = Job::blank();
+    const Objects& o = objects();
+    std::int64_t id = pg::next_sequence_value(o.id_sequence);
+    bool queued = request.queue_on_insert.value_or(true);
+    job.set(C::id, pg::int64_datum(id));
+    job.set_text(C::sync_job_type, type->name);
+    job.set_text(C::title, make_title(type->name,
+                                      source.type == type->source ? type->source_label : pg::relation_name(source.type),
+                                      source.name.value_or(""),
+                                      target.type == type->target ? type->target_label : pg::relation_name(target.type),
+                                      target.name.value_or("")));
+    job.set_status(queued ? Status::queued : Status::pending);
+    job.set_oid(C::source_document_type, source.type);
+    set_optional_text(job, C::source_document_name, source.name);
+    job.set_oid(C::target_document_type, target.type);
+    set_optional_text(job, C::target_document_name, target.name);
+    if (operation) job.set_text(C::operation, *operation);
+    job.set(C::context, request.context);
+    if (request.parent_sync_job) job.set(C::parent_sync_job, pg::int64_datum(*request.parent_sync_job));
+    job.set_text(C::queue, queue->name);
+    job.set(C::priority, pg::int32_datum(request.priority.value_or(type->priority)));
+    std::int64_t timeout = request.timeout ? *request.timeout : type->timeout ? *type->timeout : queue->timeout;
+    job.set(C::timeout, pg::interval_datum(timeout));
+    job.set(C::retry_delay, pg::interval_datum(request.retry_delay.value_or(type->retry_delay)));
+    job.set_text(C::retry_backoff, type->retry_backoff);
+    job.set(C::max_retries, pg::int32_datum(request.max_retries.value_or(type->max_retries)));
+    job.set(C::retry_count, pg::int32_datum(0));
+    if (request.scheduled_at) job.set(C::scheduled_at, pg::int64_datum(*request.scheduled_at));
+    job.set(C::insert_enabled, pg::bool_datum(request.insert_enabled.value_or(true)));
+    job.set(C::update_enabled, pg::bool_datum(request.update_enabled.value_or(true)));
+    job.set(C::delete_enabled, pg::bool_datum(request.delete_enabled.value_or(true)));
+    job.set(C::update_without_changes_enabled, pg::bool_datum(request.update_without_changes_enabled.value_or(false)));
+    job.set(C::verbose_logging, pg::bool_datum(request.verbose_logging.value_or(type->verbose_logging)));
+    job.set(C::dry_run, pg::bool_datum(request.dry_run.value_or(false)));
+    job.set(C::queue_on_insert, pg::bool_datum(queued));
+    job.set_text(C::trigger_type, trigger_type_of(request));
+    job.set_oid(C::triggered_by_document_type, trigger.type);
+    set_optional_text(job, C::triggered_by_document_name, trigger.name);
+    if (request.trigger_document_timestamp) {
+        job.set(C::trigger_document_timestamp, pg::int64_datum(*request.trigger_document_timestamp));
+    }
+    set_optional_text(job, C::job_id, request.job_id);
+    job.set_oid(C::run_as, type->run_as);
+    job.set_oid(C::owner, owner);
+    job.set_oid(C::enqueued_by, user);
+    job.set(C::created_at, pg::int64_datum(pg::transaction_start()));
+    insert_job(job);
+    if (queued) wake_at_commit(job);
+    say_when_not_preloaded();
+    return id;
+}
+
+}  // namespace sync_job

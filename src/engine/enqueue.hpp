@@ -1,0 +1,50 @@
+// Enqueueing: from a request in any of its forms to a row in the queue.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/document.hpp"
+#include "engine/job_type.hpp"
+#include "pg/types.hpp"
+#include "pg/value.hpp"
+
+namespace sync_job {
+
+// What a caller may say of a job; what is not given is as the job type has it.
+struct EnqueueRequest {
+    std::string sync_job_type;
+    std::optional<std::string> source_document_name;
+    pg::Value source_doc;  // a row, instead of its name
+    pg::Value context;     // jsonb
+    std::optional<std::string> operation;
+    Oid source_document_type = 0, target_document_type = 0;
+    std::optional<std::string> target_document_name;
+    pg::Value target_doc;
+    std::optional<std::int64_t> parent_sync_job;
+    std::optional<std::string> queue;
+    std::optional<int> priority;
+    std::optional<std::int64_t> timeout, retry_delay;  // microseconds
+    std::optional<int> max_retries;
+    std::optional<pg::Timestamp> scheduled_at;
+    std::optional<std::string> trigger_type;
+    Oid triggered_by_document_type = 0;
+    std::optional<std::string> triggered_by_document_name;
+    pg::Value triggered_by_doc;
+    std::optional<pg::Timestamp> trigger_document_timestamp;
+    std::optional<bool> queue_on_insert, dry_run, insert_enabled, update_enabled, delete_enabled,
+        update_without_changes_enabled, verbose_logging;
+    std::optional<std::string> job_id;
+    bool deduplicate = false;
+
+    // Whose right to enqueue is asked, and to whom the job belongs: the current user, or for a trigger the table's
+    // owner.
+    Oid owner = 0;
+};
+
+// Checks everything, inserts the job, and has a worker woken at commit. Returns its id.
+std::int64_t enqueue(const EnqueueRequest& request);
+
+}  // namespace sync_job

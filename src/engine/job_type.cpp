@@ -1,0 +1,154 @@
+#include "engine/job_type.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "core/text.hpp"
+#include "engine/objects.hpp"
+#include "engine/own_sql.hpp"
+#include "pg/catalog.hpp"
+#include "pg/error.hpp"
+#include "pg/json.hpp"
+
+namespace sync_job {
+
+namespace {
+
+std::uint64_t generation = 1;
+std::uint64_t types_read_at = 0, queues_read_at = 0;
+Oid type_table = pg::no_oid, queue_table = pg::no_oid;  // as of the last reading
+
+template <class T>
+using Cache = std::unordered_map<std::string, std::shared_ptr<const T>>;
+
+Cache<JobType>& types() {
+    static auto& cache = *new Cache<JobType>;  // never destroyed: the server may be gone by then
+    return cache;
+}
+Cache<Queue>& queues() {
+    static auto& cache = *new Cache<Queue>;  // never destroyed: the server may be gone by then
+    return cache;
+}
+
+std::vector<std::string> names(const pg::Value& array) {
+    std::vector<std::string> out;
+    if (array.null) return out;
+    for (const pg::JsonField& item : pg::json_elements(pg::value_to_json(array.datum, pg::type::text_array, false))) {
+        out.push_back(item.text);
+    }
+    return out;
+}
+
+std::optional<std::int64_t> microseconds(const pg::Value& interval) {
+    if (interval.null) return std::nullopt;
+    return pg::interval_microseconds(interval.datum);
+}
+
+std::shared_ptr<const JobType> read_type(const std::string& name) {
+    static auto& select = *new OwnStatement(
+        "SELECT source_document_type, target_document_type, source_key, target_key, module,"
+        " field_map IS NOT NULL OR match IS NOT NULL, batchable, queue, priority, timeout, retry_delay, retry_backoff,"
+        " max_retries, verbose_logging, disabled, run_as FROM {}.sync_job_type WHERE name = $1",
+        {pg::type::text});
+    type_table = objects().type_table;
+    auto rows = select.run({{pg::text_datum(name), false}});
+    if (rows.empty()) return nullptr;
+    const OwnStatement::Row& row = rows[0];
+    auto type = std::make_shared<JobType>();
+    auto oid_at = [&](int column) { return row[column].null ? pg::no_oid : pg::datum_oid(row[column].datum); };
+    type->name = name;
+    type->source = oid_at(0);
+    type->target = oid_at(1);
+    type->source_key = names(row[2]);
+    type->target_key = names(row[3]);
+    type->module = pg::datum_text(row[4].datum);
+    type->declarative = pg::datum_bool(row[5].datum);
+    if (!row[6].null) type->batchable = pg::datum_bool(row[6].datum);
+    type->queue = pg::datum_text(row[7].datum);
+    type->priority = pg::datum_int32(row[8].datum);
+    type->timeout = microseconds(row[9]);
+    type->retry_delay = microseconds(row[10]).value_or(0);
+    type->retry_backoff = pg::datum_text(row[11].datum);
+    type->max_retries = pg::datum_int32(row[12].datum);
+    type->verbose_logging = pg::datum_bool(row[13].datum);
+    type->disabled = pg::datum_bool(row[14].datum);
+    type->run_as = oid_at(15);
+    if (type->source != pg::no_oid) type->source_label = pg::relation_name(type->source);
+    if (type->target != pg::no_oid) type->target_label = pg::relation_name(type->target);
+    return type;
+}
+
+void read_queues() {
+    static auto& select = *new OwnStatement("SELECT name, max_workers, timeout, paused FROM {}.sync_job_queue", {});
+    std::uint64_t reading = generation;
+    queue_table = objects().queue_table;
+    queues().clear();
+    for (const OwnStatement::Row& row : select.run({})) {
+        auto queue = std::make_shared<Queue>();
+        queue->name = pg::datum_text(row[0].datum);
+        queue->max_workers = pg::datum_int32(row[1].datum);
+        queue->timeout = pg::interval_microseconds(row[2].datum);
+        queue->paused = pg::datum_bool(row[3].datum);
+        queues().emplace(queue->name, queue);
+    }
+    queues_read_at = reading;
+}
+
+}  // namespace
+
+std::shared_ptr<const JobType> find_job_type(const std::string& name) {
+    if (types_read_at != generation) {
+        types().clear();
+        types_read_at = generation;
+    }
+    auto found = types().find(name);
+    if (found != types().end()) return found->second;
+    auto type = read_type(name);
+    // An invalidation while reading moved the generation on: then this one is good for now, and not kept.
+    if (type != nullptr && types_read_at == generation) types().emplace(name, type);
+    return type;
+}
+
+std::shared_ptr<const JobType> require_job_type(const std::string& name) {
+    if (auto type = find_job_type(name)) return type;
+    pg::Error error("42704", "sync job type " + quoted(name) + " does not exist");
+    if (!name.empty() && name.front() == '{') {
+        throw error.hint("To pass all parameters as one object, cast it: enqueue_sync_job('{…}'::jsonb).");
+    }
+    throw error.hint("Job types are the rows of table sync_job_type; their names are case-sensitive.");
+}
+
+std::shared_ptr<const Queue> find_queue(const std::string& name) {
+    if (queues_read_at != generation) read_queues();
+    auto found = queues().find(name);
+    return found == queues().end() ? nullptr : found->second;
+}
+
+std::shared_ptr<const Queue> require_queue(const std::string& name) {
+    if (auto queue = find_queue(name)) return queue;
+    std::vector<std::string> known;
+    for (const auto& [key, value] : queues()) known.push_back(quoted(key));
+    std::sort(known.begin(), known.end());
+    throw pg::Error("42704", "queue " + quoted(name) + " does not exist")
+        .detail("Queues are: " + join(known, ", ") + ".")
+        .hint("Add a queue with INSERT INTO sync_job_queue (name) VALUES (…).");
+}
+
+std::vector<Queue> all_queues() {
+    find_queue("");
+    std::vector<Queue> all;
+    for (const auto& [name, queue] : queues()) all.push_back(*queue);
+    return all;
+}
+
+std::uint64_t job_type_generation() { return generation; }
+
+void forget_job_types(Oid relation) {
+    bool concerns_us = relation == pg::no_oid || relation == type_table || relation == queue_table;
+    for (const auto& [name, type] : types()) {
+        concerns_us = concerns_us || relation == type->source || relation == type->target;
+    }
+    if (concerns_us) generation++;
+}
+
+}  // namespace sync_job

@@ -1,0 +1,65 @@
+#include "engine/record.hpp"
+
+#include "engine/job_store.hpp"
+#include "engine/objects.hpp"
+#include "engine/own_sql.hpp"
+#include "engine/wake.hpp"
+#include "pg/xact.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+
+pg::Value text_or_null(const std::string& text) {
+    if (text.empty()) return {};
+    return {pg::text_datum(text), false};
+}
+
+}  // namespace
+
+void record_error(const Job& job, const pg::ErrorReport& report, bool counted) {
+    // An attempt that does not count keeps its number, and may fail again under it.
+    static auto& upsert = *new OwnStatement(
+        "INSERT INTO {}.sync_job_error AS e"
+        " (sync_job, attempt, occurred_at, sqlstate, message, detail, hint, context, counted)"
+        " VALUES ($1, $2, clock_timestamp(), $3, $4, $5, $6, $7, $8)"
+        " ON CONFLICT (sync_job, attempt) DO UPDATE SET occurred_at = excluded.occurred_at,"
+        " sqlstate = excluded.sqlstate, message = excluded.message, detail = excluded.detail, hint = excluded.hint,"
+        " context = excluded.context, counted = excluded.counted",
+        {pg::type::int8, pg::type::int4, pg::type::text, pg::type::text, pg::type::text, pg::type::text, pg::type::text,
+         pg::type::boolean});
+    upsert.run({{pg::int64_datum(job.id()), false},
+                {pg::int32_datum(job.int32(C::retry_count) + 1), false},
+                text_or_null(report.sqlstate),
+                {pg::text_datum(report.message), false},
+                text_or_null(report.detail),
+                text_or_null(report.hint),
+                text_or_null(report.context),
+                {pg::bool_datum(counted), false}});
+}
+
+void record(const std::vector<Outcome>& outcomes) {
+    const Objects& o = objects();
+    {
+        pg::Table live(o.live, pg::TableLock::write);
+        pg::Table failed(o.failed, pg::TableLock::write);
+        pg::Table ended(o.ended, pg::TableLock::write);
+        for (const Outcome& outcome : outcomes) {
+            if (outcome.verdict != Verdict::ended) continue;
+            const Job& job = outcome.job;
+            live.remove(job.place);
+            pg::Table& to = partition_of(job.status()) == Partition::failed ? failed : ended;
+            to.insert(job.values(), job.nulls());
+            if (job.status() == Status::failed && !job.is_null(C::retry_after)) wake_at(job.int64(C::retry_after));
+        }
+    }
+    for (const Outcome& outcome : outcomes) {
+        if (outcome.verdict == Verdict::ended && outcome.error != nullptr) {
+            record_error(outcome.job, *outcome.error, outcome.counted);
+        }
+    }
+}
+
+}  // namespace sync_job

@@ -1,0 +1,98 @@
+#include "engine/relay.hpp"
+
+#include "core/text.hpp"
+#include "engine/job_store.hpp"
+#include "engine/wake.hpp"
+#include "engine/objects.hpp"
+#include "pg/json.hpp"
+#include "pg/xact.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+
+Datum as_json(const std::vector<Target>& targets, const Job& job) {
+    pg::JsonBuilder json;
+    json.begin_array();
+    for (const Target& target : targets) {
+        Oid type = target.document_type != pg::no_oid ? target.document_type : job.oid(C::target_document_type);
+        json.begin_object();
+        json.field("operation", to_text(target.operation));
+        json.field("target_document_type", pg::quoted_relation_name(type));
+        json.field("target_document_name", target.document_name.value_or(""));
+        json.key("context");
+        json.value(target.context.datum, target.context.null, pg::type::jsonb, true);
+        json.end_object();
+    }
+    json.end_array();
+    return json.finish();
+}
+
+// The parent's settings; the target's own document, operation and context.
+Job child_of(const Job& parent, const JobType& type, const Target& target) {
+    Job child = parent.copy();
+    Oid relation = target.document_type != pg::no_oid ? target.document_type : parent.oid(C::target_document_type);
+    auto documents =
+        DocumentType::find(relation, relation == type.target ? type.target_key : std::vector<std::string>());
+    child.set(C::id, pg::int64_datum(pg::next_sequence_value(objects().id_sequence)));
+    child.set_status(Status::queued);
+    child.set(C::parent_sync_job, pg::int64_datum(parent.id()));
+    child.set_oid(C::target_document_type, relation);
+    child.clear(C::target_document_name);
+    if (target.document_name) child.set_text(C::target_document_name, documents->canonical_name(*target.document_name));
+    child.set_text(C::operation, to_text(target.operation));
+    if (!target.context.null) child.set(C::context, target.context);
+    child.set_text(C::title, make_title(type.name, type.source_label, parent.text(C::source_document_name),
+                                        documents->label(), child.text(C::target_document_name)));
+    child.set(C::retry_count, pg::int32_datum(0));
+    child.set(C::created_at, pg::int64_datum(pg::transaction_start()));
+    for (C column : {C::retry_after, C::scheduled_at, C::job_id, C::started_at, C::multiple_target_documents}) {
+        child.clear(column);
+    }
+    return child;
+}
+
+Datum ids_of(const std::vector<Job>& jobs) {
+    pg::JsonBuilder json;
+    json.begin_array();
+    for (const Job& job : jobs) json.number(job.id());
+    json.end_array();
+    return json.finish();
+}
+
+}  // namespace
+
+std::vector<Target> filtered_by_hook(Journey& journey, const std::vector<Target>& targets) {
+    const Controller& controller = *journey.controller;
+    if (!controller.has(Hook::before_relay)) return targets;
+    pg::Value list{as_json(targets, journey.job), false};
+    pg::Value result = journey.controller->call_hook(Hook::before_relay, journey.job, journey.documents, list);
+    if (result.null || controller.result_of(Hook::before_relay) != HookResult::json) return targets;
+    return controller.targets_from_json(result.datum, journey.job);
+}
+
+void relay(Journey& journey, const JobType& type, const std::vector<Target>& targets) {
+    journey.status = Status::relayed;
+    journey.job.set(C::multiple_target_documents, as_json(targets, journey.job));
+    for (const Target& target : targets) journey.children.push_back(child_of(journey.job, type, target));
+    pg::Value ids{ids_of(journey.children), false};
+    if (!journey.job.flag(C::dry_run)) {
+        insert_children(journey);
+        pg::command_counter_increment();
+    }
+    if (journey.controller->has(Hook::after_relay)) {
+        journey.controller->call_hook(Hook::after_relay, journey.job, journey.documents, ids);
+    }
+}
+
+void insert_children(Journey& journey) {
+    for (const Job& child : journey.children) {
+        insert_job(child);
+        wake_at_commit(child);
+    }
+    journey.children.clear();
+}
+
+}  // namespace sync_job

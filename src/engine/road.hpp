@@ -1,0 +1,30 @@
+// The straight road of one attempt: load the source, ask the controller, compute the diff, save. Runs inside the
+// attempt's subtransaction, with the rights of the current user; whatever it raises fails the attempt.
+#pragma once
+
+#include <vector>
+
+#include "controller/controller.hpp"
+#include "engine/job_row.hpp"
+
+namespace sync_job {
+
+// What the road has come to know; the attempt reads it after a failure too.
+struct Journey {
+    Job job;  // as the controller sees it: operation, target and context filled in as they are found
+    Documents documents;
+    std::shared_ptr<Controller> controller;
+    Status status = Status::finished;
+    pg::Value before, wanted;   // the target as it was, and as it should be: composite values
+    pg::Value context;          // that the controller gave in place of the job's
+    pg::Value diff;             // jsonb
+    std::vector<Job> children;  // Relayed: in a dry run, still to be inserted after the rollback
+    bool inserting = false;     // it has come to the insert: a unique violation may be somebody else's insert
+};
+
+void travel(Journey& journey, const JobType& type);
+
+// A hook that must not undo the sync: in a subtransaction of its own, an error becomes a warning.
+void call_quietly(Hook hook, Journey& journey, pg::Value extra);
+
+}  // namespace sync_job

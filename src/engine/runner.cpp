@@ -1,0 +1,246 @@
+#include "engine/runner.hpp"
+
+#include <algorithm>
+
+#include "engine/activity.hpp"
+#include "engine/claim.hpp"
+#include "engine/job_store.hpp"
+#include "engine/job_type.hpp"
+#include "engine/objects.hpp"
+#include "engine/record.hpp"
+#include "engine/wake.hpp"
+#include "pg/catalog.hpp"
+#include "pg/spi.hpp"
+#include "pg/xact.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+using Clock = std::chrono::steady_clock;
+
+// A backend's snapshot cache holds 64 subtransactions of a transaction; a job may use a few of its own.
+constexpr int most_subtransactions = 56;
+constexpr int most_repeats = 3;
+constexpr auto long_type_memory = std::chrono::minutes(10);
+
+}  // namespace
+
+Runner::Runner(std::string queue, Oid run_as, Transactions& transactions, const RunnerLimits& limits)
+    : queue_(std::move(queue)),
+      run_as_(run_as),
+      transactions_(transactions),
+      limits_(limits),
+      memory_("sync job batch", pg::Memory::Parent::backend) {}
+
+int Runner::run_round(int most) {
+    memory_.reset();
+    pg::MemorySwitch memory(memory_);
+    transactions_.begin();
+    try {
+        auto queue = find_queue(queue_);
+        if (queue == nullptr || queue->paused) {
+            transactions_.commit();
+            return 0;
+        }
+        return alone_.empty() ? run_batch(most) : run_next_of_alone();
+    } catch (...) {
+        transactions_.rollback();
+        throw;
+    }
+}
+
+bool Runner::suits_batch(const Job& job) const {
+    if (distrusted_ > 0 || !is_batchable(job)) return false;
+    auto found = long_types_.find(std::string(job.text(C::sync_job_type)));
+    return found == long_types_.end() || found->second < Clock::now();
+}
+
+void Runner::remember_too_long(const Job& job) {
+    long_types_[std::string(job.text(C::sync_job_type))] = Clock::now() + long_type_memory;
+}
+
+void Runner::set_aside(std::int64_t id, bool repeatable_error) {
+    alone_.push_back(id);
+    if (repeatable_error) repeats_[id]++;
+}
+
+int Runner::run_batch(int most) {
+    auto began = Clock::now();
+    auto budget = std::chrono::milliseconds(limits_.batch_milliseconds);
+    int batch_jobs = most > 0 ? std::min(most, limits_.batch_jobs) : limits_.batch_jobs;
+    std::vector<Outcome> outcomes;
+    std::vector<std::int64_t> ids;  // of all that the batch has touched
+    std::optional<Job> single;
+    try {
+        {
+            Claim claim(queue_, run_as_);
+            while (auto job = claim.next()) {
+                if (!suits_batch(*job)) {
+                    if (outcomes.empty()) single = job;
+                    break;
+                }
+                ids.push_back(job->id());
+                outcomes.push_back(attempt(*job, {budget.count() * 1000, true}));
+                pg::command_counter_increment();
+                bool full = static_cast<int>(outcomes.size()) >= batch_jobs || Clock::now() - began >= budget ||
+                            pg::cached_subtransactions() >= most_subtransactions || pg::touched_temporary_objects();
+                if (full || outcomes.back().verdict == Verdict::run_alone) break;
+            }
+        }
+        if (single) return run_alone(*single);
+        if (!outcomes.empty()) {
+            record(outcomes);
+            announce_ended_at_commit();
+        }
+        transactions_.commit();
+    } catch (const pg::Error& error) {
+        if (ids.empty()) throw;
+        // A deferred constraint, most likely: which job it was shows when each runs in a transaction of its own.
+        transactions_.rollback();
+        pg::log("a batch of sync jobs was rolled back; each of its jobs runs again by itself", error.report().message);
+        for (std::int64_t id : ids) set_aside(id, false);
+        return static_cast<int>(ids.size());
+    }
+    if (!outcomes.empty() && outcomes.back().verdict == Verdict::run_alone) {
+        set_aside(ids.back(), outcomes.back().repeatable_error);
+        if (outcomes.back().too_long) remember_too_long(outcomes.back().job);
+    }
+    return static_cast<int>(outcomes.size());
+}
+
+int Runner::run_next_of_alone() {
+    std::int64_t id = alone_.front();
+    alone_.pop_front();
+    bool busy = false;
+    auto stored = lock_job(id, false, &busy);
+    if (!stored || stored->job.status() != Status::queued) {  // canceled, or run by somebody else, meanwhile
+        repeats_.erase(id);
+        transactions_.commit();
+        return 1;
+    }
+    return run_alone(stored->job);
+}
+
+void Runner::mark_started(const Job& claimed) {
+    Job started = claimed.copy();
+    started.set_status(Status::started);
+    started.set(C::started_at, pg::int64_datum(pg::now()));
+    store_job({started, Partition::live});
+}
+
+int Runner::run_alone(const Job& claimed) {
+    std::int64_t id = claimed.id();
+    if (distrusted_ > 0) distrusted_--;
+    if (!lock_job_number(id)) {
+        throw pg::Error("55006", "the number of " + describe(claimed) + " is locked by another session");
+    }
+    struct Unlock {
+        std::int64_t id;
+        ~Unlock() {
+            show_alone(false);
+            unlock_job_number(id);
+        }
+    } unlock{id};
+    show_alone(true);
+    bool committing = needs_own_transactions(claimed);
+    mark_started(claimed);
+    transactions_.commit();
+    try {
+        if (committing) {
+            transactions_.run_committing_job(id);
+        } else {
+            transactions_.begin();
+            run_started(id);
+        }
+    } catch (const pg::Error& error) {
+        // The commit failed (a deferred constraint), or something around the job: either way the attempt has.
+        transactions_.rollback();
+        transactions_.begin();
+        if (auto stored = lock_job(id); stored && stored->job.status() == Status::started) {
+            record({failed_outcome(stored->job, error, true)});
+            announce_ended_at_commit();
+        }
+        transactions_.commit();
+    }
+    return 1;
+}
+
+// The job is Started, and nothing else runs in this transaction.
+void Runner::run_started(std::int64_t id) {
+    auto stored = lock_job(id);
+    if (!stored || stored->job.status() != Status::started) {
+        transactions_.commit();
+        return;
+    }
+    Outcome outcome = attempt(stored->job, {0, repeats_[id] < most_repeats});
+    pg::command_counter_increment();
+    if (outcome.verdict == Verdict::run_alone) {
+        Job queued = stored->job.copy();
+        queued.set_status(Status::queued);
+        queued.clear(C::started_at);
+        store_job({queued, Partition::live});
+        transactions_.commit();
+        set_aside(id, outcome.repeatable_error);
+        return;
+    }
+    repeats_.erase(id);
+    record({outcome});
+    announce_ended_at_commit();
+    transactions_.commit();
+}
+
+namespace {
+
+// A Pending or Failed job as Queued, to be run by hand; for a Failed one that is a retry.
+Job queued_by_hand(const StoredJob& stored) {
+    if (stored.job.status() == Status::queued) return stored.job;
+    Job job = stored.job.copy();
+    if (job.status() == Status::failed) job.set(C::retry_count, pg::int32_datum(job.int32(C::retry_count) + 1));
+    job.set_status(Status::queued);
+    store_job({job, stored.partition});
+    return lock_job(job.id())->job;
+}
+
+}  // namespace
+
+void Runner::run_one(const StoredJob& stored) {
+    pg::MemorySwitch memory(memory_);
+    try {
+        run_alone(queued_by_hand(stored));
+    } catch (...) {
+        transactions_.rollback();
+        throw;
+    }
+}
+
+Job run_here(const StoredJob& stored) {
+    Outcome outcome = attempt(queued_by_hand(stored), {0, false});
+    pg::command_counter_increment();
+    record({outcome});
+    announce_ended_at_commit();
+    pg::command_counter_increment();
+    return outcome.job;
+}
+
+bool lock_job_number(std::int64_t id) { return pg::try_lock_number(objects().live, id); }
+void unlock_job_number(std::int64_t id) noexcept { pg::unlock_number(objects().live, id); }
+
+void run_committing_here(std::int64_t id) {
+    auto stored = find_job(id);
+    if (!stored || stored->job.status() != Status::started) return;
+    Outcome outcome = attempt_committing(stored->job);
+    auto locked = lock_job(id);
+    if (!locked || locked->job.status() != Status::started) return;
+    outcome.job.place = locked->job.place;
+    // What the job itself has written down in between stays.
+    for (C column : {C::checkpoint}) {
+        outcome.job.set(column, pg::Value{locked->job.datum(column), locked->job.is_null(column)});
+    }
+    record({outcome});
+    announce_ended_at_commit();
+    pg::command_counter_increment();
+}
+
+}  // namespace sync_job

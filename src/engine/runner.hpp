@@ -1,0 +1,87 @@
+// Runs the due jobs of one role in one queue: in batches that share a transaction, or alone.
+//
+// A round is one batch or one job alone. In a batch a job goes from Queued to its end in one commit. Alone, Started is
+// committed first, so that everybody sees it and a crash can be laid at its door; a session-level lock on its number
+// says that its runner lives.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "engine/attempt.hpp"
+#include "engine/job_store.hpp"
+#include "pg/memory.hpp"
+
+namespace sync_job {
+
+// How transactions begin and end where the runner runs.
+class Transactions {
+public:
+    virtual ~Transactions() = default;
+    virtual void begin() = 0;
+    virtual void commit() = 0;
+    virtual void rollback() noexcept = 0;
+    // Runs a job whose controller commits, Started and committed before; outside a transaction (a worker).
+    virtual void run_committing_job(std::int64_t id) = 0;
+};
+
+struct RunnerLimits {
+    int batch_milliseconds = 100;
+    int batch_jobs = 500;
+};
+
+class Runner {
+public:
+    Runner(std::string queue, Oid run_as, Transactions& transactions, const RunnerLimits& limits);
+
+    // Ends up to `most` jobs (0: as many as the limits allow). Returns how many it ended; 0: nothing was due.
+    // Raises what is no job's fault, the transaction rolled back.
+    int run_round(int most);
+
+    // Runs this job alone, whatever its queue; it is locked by the transaction that is under way.
+    void run_one(const StoredJob& stored);
+
+    // The next so many jobs run alone: after a crash, whichever caused it must stand out.
+    void distrust(int jobs) { distrusted_ = jobs; }
+    bool distrusts() const { return distrusted_ > 0; }
+
+private:
+    int run_batch(int most);
+    int run_alone(const Job& claimed);
+    int run_next_of_alone();
+    void mark_started(const Job& claimed);
+    void run_started(std::int64_t id);
+    void set_aside(std::int64_t id, bool repeatable_error);
+    bool suits_batch(const Job& job) const;
+    void remember_too_long(const Job& job);
+
+    std::string queue_;
+    Oid run_as_;
+    Transactions& transactions_;
+    const RunnerLimits& limits_;
+    pg::Memory memory_;
+    int distrusted_ = 0;
+    // Jobs that left a batch and run alone next, and how often each met an error that was nobody's fault.
+    std::deque<std::int64_t> alone_;
+    std::unordered_map<std::int64_t, int> repeats_;
+    // Types that took too long for a batch, and until when they run alone.
+    std::unordered_map<std::string, std::chrono::steady_clock::time_point> long_types_;
+};
+
+// Runs one job in the caller's transaction and records it: execute_sync_job(). The job is locked.
+Job run_here(const StoredJob& stored);
+
+// The lock that says that the job's runner lives.
+bool lock_job_number(std::int64_t id);
+void unlock_job_number(std::int64_t id) noexcept;
+
+// Within `CALL sync_job_internal.run_committing_job(id)` or `CALL execute_sync_job(id, NULL)`: a Started job.
+void run_committing_here(std::int64_t id);
+
+}  // namespace sync_job

@@ -1,0 +1,50 @@
+// Background workers: registering them, and what a worker's main function needs.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "pg/types.hpp"
+
+namespace sync_job::pg {
+
+// At load: a worker the postmaster starts when recovery has ended, and again `restart_seconds` after it died.
+void register_static_worker(const char* name, const char* entry_point, int restart_seconds);
+
+enum class StartResult {
+    started,
+    no_slot,  // max_worker_processes is used up
+    failed    // it could not be forked, or has ended already
+};
+// Starts a worker that is not restarted; `argument` reaches its main function. Its start and end wake the caller.
+struct StartedWorker {
+    StartResult result;
+    int pid;
+};
+StartedWorker start_worker(const std::string& name, const char* type, const char* entry_point, int argument);
+
+// Called first in a worker's main: signal handlers (SIGTERM ends it at the next interrupt check, SIGHUP rereads the
+// configuration, SIGINT cancels what runs), then `at_exit` is registered, then signals are let in.
+void begin_worker(void (*at_exit)());
+void connect_to_no_database();
+void connect_to_database(Oid database, Oid role);  // no_oid: the bootstrap superuser
+Oid my_database();
+std::string my_database_name();
+
+bool shutdown_requested();
+[[noreturn]] void exit_worker(int code);
+
+// What pg_stat_activity shows of this process.
+void show_running(const std::string& text);
+void show_idle();
+void show_application_name(const std::string& name);
+// Hands the transaction's statistics on; a worker does so after each commit.
+void flush_statistics(bool force);
+
+// Every database that a session could connect to, without templates. In a transaction.
+void list_databases(void (*add)(void* context, Oid oid, const char* name), void* context);
+
+// Runs the main function's body; an Error that leaves it is logged, and the process exits with code 1.
+void run_worker_main(void (*body)());
+
+}  // namespace sync_job::pg

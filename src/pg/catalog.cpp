@@ -1,0 +1,315 @@
+#include "pg/server.hpp"
+
+#include "pg/catalog.hpp"
+#include "pg/error.hpp"
+
+namespace sync_job::pg {
+
+const Column* RelationInfo::column(const std::string& column_name) const {
+    for (const Column& column : columns) {
+        if (!column.dropped && column.name == column_name) return &column;
+    }
+    return nullptr;
+}
+
+RelationInfo::~RelationInfo() {
+    if (memory != nullptr) MemoryContextDelete(memory);
+}
+
+namespace {
+
+std::string operator_text(Oid operator_oid) {
+    if (!OidIsValid(operator_oid)) return {};
+    const char* text = guarded([&] {
+        HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator_oid));
+        if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for operator %u", operator_oid);
+        auto* form = reinterpret_cast<Form_pg_operator>(GETSTRUCT(tuple));
+        char* result = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)),
+                                NameStr(form->oprname));
+        ReleaseSysCache(tuple);
+        return result;
+    });
+    return text;
+}
+
+Column read_column(const FormData_pg_attribute& attribute) {
+    Column column;
+    column.name = NameStr(attribute.attname);
+    column.number = attribute.attnum;
+    column.dropped = attribute.attisdropped;
+    if (column.dropped) return column;
+    column.type = attribute.atttypid;
+    column.typmod = attribute.atttypmod;
+    column.collation = attribute.attcollation;
+    column.length = attribute.attlen;
+    column.by_value = attribute.attbyval;
+    column.generated = attribute.attgenerated != '\0';
+    column.filled_by_default = attribute.atthasdef || attribute.attidentity != '\0';
+    column.equality = operator_text(
+        guarded([&] { return lookup_type_cache(getBaseType(attribute.atttypid), TYPECACHE_EQ_OPR)->eq_opr; }));
+    return column;
+}
+
+}  // namespace
+
+std::unique_ptr<RelationInfo> read_relation(Oid oid) {
+    ::Relation opened = guarded([&] { return try_relation_open(oid, AccessShareLock); });
+    if (opened == nullptr) return nullptr;
+    auto info = std::make_unique<RelationInfo>();
+    // On an error the relation's reference goes with the (sub)transaction that the caller has to end.
+    info->oid = oid;
+    info->row_type = opened->rd_rel->reltype;
+    info->owner = opened->rd_rel->relowner;
+    info->name = RelationGetRelationName(opened);
+    info->kind = opened->rd_rel->relkind;
+    info->temporary = opened->rd_rel->relpersistence == RELPERSISTENCE_TEMP;
+    info->schema = schema_name(opened->rd_rel->relnamespace);
+    info->quoted = quoted_identifier(info->schema) + "." + quoted_identifier(info->name);
+    info->memory = guarded(
+        [] { return AllocSetContextCreate(CacheMemoryContext, "sync job document type", ALLOCSET_SMALL_SIZES); });
+    guarded([&] {
+        MemoryContext previous = MemoryContextSwitchTo(info->memory);
+        info->descriptor = CreateTupleDescCopy(RelationGetDescr(opened));
+        MemoryContextSwitchTo(previous);
+    });
+    for (int i = 0; i < info->descriptor->natts; i++) {
+        info->columns.push_back(read_column(*TupleDescAttr(RelationGetDescr(opened), i)));
+    }
+    Oid index = guarded([&] {
+        RelationGetIndexList(opened);
+        return opened->rd_pkindex;
+    });
+    if (OidIsValid(index)) {
+        guarded([&] {
+            HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+            if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for index %u", index);
+            auto* form = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
+            for (int i = 0; i < form->indnkeyatts; i++) info->primary_key.push_back(form->indkey.values[i]);
+            ReleaseSysCache(tuple);
+        });
+    }
+    guarded([&] { relation_close(opened, NoLock); });
+    return info;
+}
+
+bool relation_exists(Oid relation) {
+    return guarded([&] { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)); });
+}
+
+std::string relation_name(Oid relation) {
+    const char* name = guarded([&] { return get_rel_name(relation); });
+    if (name == nullptr) return std::to_string(relation);
+    std::string schema = schema_name(guarded([&] { return get_rel_namespace(relation); }));
+    return schema == "public" ? std::string(name) : schema + "." + name;
+}
+
+std::string quoted_relation_name(Oid relation) {
+    const char* name = guarded([&] { return get_rel_name(relation); });
+    if (name == nullptr) return std::to_string(relation);
+    std::string schema = schema_name(guarded([&] { return get_rel_namespace(relation); }));
+    return quoted_identifier(schema) + "." + quoted_identifier(name);
+}
+
+std::string relation_schema(Oid relation) {
+    return schema_name(guarded([&] { return get_rel_namespace(relation); }));
+}
+
+Oid relation_owner(Oid relation) {
+    return guarded([&] {
+        HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+        if (!HeapTupleIsValid(tuple)) return InvalidOid;
+        Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+        ReleaseSysCache(tuple);
+        return owner;
+    });
+}
+
+Oid row_type_of(Oid relation) {
+    return guarded([&] { return get_rel_type_id(relation); });
+}
+
+Oid relation_of_row_type(Oid type) {
+    return guarded([&] { return get_typ_typrelid(type); });
+}
+
+bool is_composite(Oid type) {
+    return guarded([&] { return type_is_rowtype(type); });
+}
+
+Oid schema_oid(const std::string& name) {
+    return guarded([&] { return get_namespace_oid(name.c_str(), true); });
+}
+
+std::string schema_name(Oid schema) {
+    const char* name = guarded([&] { return get_namespace_name(schema); });
+    return name == nullptr ? std::to_string(schema) : std::string(name);
+}
+
+Oid schema_owner(Oid schema) {
+    return guarded([&] {
+        HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+        if (!HeapTupleIsValid(tuple)) return InvalidOid;
+        Oid owner = reinterpret_cast<Form_pg_namespace>(GETSTRUCT(tuple))->nspowner;
+        ReleaseSysCache(tuple);
+        return owner;
+    });
+}
+
+Oid relation_oid(Oid schema, const std::string& name) {
+    return guarded([&] { return get_relname_relid(name.c_str(), schema); });
+}
+
+Oid type_oid(Oid schema, const std::string& name) {
+    return guarded([&] {
+        return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name.c_str()), ObjectIdGetDatum(schema));
+    });
+}
+
+std::string quoted_identifier(const std::string& name) {
+    const char* quoted = guarded([&] { return quote_identifier(name.c_str()); });
+    return quoted;
+}
+
+std::string quoted_literal(const std::string& text) {
+    const char* quoted = guarded([&] { return quote_literal_cstr(text.c_str()); });
+    return quoted;
+}
+
+namespace {
+
+void read_arguments(FunctionInfo& info, HeapTuple tuple) {
+    Oid* types = nullptr;
+    char** names = nullptr;
+    char* modes = nullptr;
+    int count = guarded([&] { return get_func_arg_info(tuple, &types, &names, &modes); });
+    for (int i = 0; i < count; i++) {
+        char mode = modes == nullptr ? static_cast<char>(FUNC_PARAM_IN) : modes[i];
+        bool passed = mode == FUNC_PARAM_IN || mode == FUNC_PARAM_INOUT || mode == FUNC_PARAM_VARIADIC ||
+                      (mode == FUNC_PARAM_OUT && info.kind == PROKIND_PROCEDURE);
+        if (!passed) continue;
+        info.argument_types.push_back(types[i]);
+        info.argument_modes.push_back(mode);
+    }
+}
+
+FunctionInfo read_function(HeapTuple tuple, const std::string& schema) {
+    auto* form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+    FunctionInfo info;
+    info.oid = form->oid;
+    info.owner = form->proowner;
+    info.schema = schema;
+    info.name = NameStr(form->proname);
+    info.kind = form->prokind;
+    info.returns_set = form->proretset;
+    info.strict = form->proisstrict;
+    info.result_type = form->prorettype;
+    read_arguments(info, tuple);
+    const char* signature = guarded([&] { return format_procedure(form->oid); });
+    info.signature = signature;
+    return info;
+}
+
+}  // namespace
+
+std::vector<FunctionInfo> functions_named(Oid schema, const std::string& name) {
+    std::string schema_text = schema_name(schema);
+    std::vector<Oid> oids;
+    CatCList* list = guarded([&] { return SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name.c_str())); });
+    for (int i = 0; i < list->n_members; i++) {
+        auto* form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(&list->members[i]->tuple));
+        if (form->pronamespace == schema) oids.push_back(form->oid);
+    }
+    guarded([&] { ReleaseSysCacheList(list); });
+    std::vector<FunctionInfo> found;
+    for (Oid oid : oids) {
+        HeapTuple tuple = guarded([&] { return SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(oid)); });
+        if (HeapTupleIsValid(tuple)) found.push_back(read_function(tuple, schema_text));
+    }
+    return found;
+}
+
+bool may_execute(Oid role, Oid function) {
+    return guarded([&] {
+#if PG_VERSION_NUM >= 160000
+        return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#else
+        return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+    });
+}
+
+bool may_use_schema(Oid role, Oid schema) {
+    return guarded([&] {
+#if PG_VERSION_NUM >= 160000
+        return object_aclcheck(NamespaceRelationId, schema, role, ACL_USAGE) == ACLCHECK_OK;
+#else
+        return pg_namespace_aclcheck(schema, role, ACL_USAGE) == ACLCHECK_OK;
+#endif
+    });
+}
+
+std::optional<ExtensionInfo> find_extension(const char* name) {
+    ExtensionInfo info;
+    const char* version = nullptr;
+    bool found = guarded([&] {
+        ::Relation catalog = table_open(ExtensionRelationId, AccessShareLock);
+        ScanKeyData key;
+        ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum(name));
+        SysScanDesc scan = systable_beginscan(catalog, ExtensionNameIndexId, true, nullptr, 1, &key);
+        HeapTuple tuple = systable_getnext(scan);
+        if (HeapTupleIsValid(tuple)) {
+            auto* form = reinterpret_cast<Form_pg_extension>(GETSTRUCT(tuple));
+            info.oid = form->oid;
+            info.schema = form->extnamespace;
+            info.owner = form->extowner;
+            bool is_null;
+            Datum datum = heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(catalog), &is_null);
+            version = is_null ? "" : TextDatumGetCString(datum);
+        }
+        systable_endscan(scan);
+        table_close(catalog, AccessShareLock);
+        return version != nullptr;
+    });
+    if (!found) return std::nullopt;
+    info.version = version;
+    return info;
+}
+
+bool belongs_to_extension(Oid relation, Oid extension) {
+    return guarded([&] { return getExtensionOfObject(RelationRelationId, relation) == extension; });
+}
+
+bool lock_extension(Oid extension) {
+    return guarded([&] {
+        LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+        return get_extension_name(extension) != nullptr;
+    });
+}
+
+namespace {
+
+void (*relation_callback)(Oid) = nullptr;
+void (*function_callback)() = nullptr;
+
+void at_relation_change(Datum, Oid relation) { relation_callback(relation); }
+void at_function_change(Datum, int, uint32) { function_callback(); }
+
+}  // namespace
+
+void on_relation_change(void (*callback)(Oid)) {
+    relation_callback = callback;
+    CacheRegisterRelcacheCallback(at_relation_change, 0);
+}
+
+void on_function_change(void (*callback)()) {
+    function_callback = callback;
+    for (int cache : {PROCOID, NAMESPACEOID, AUTHOID, AUTHMEMROLEMEM}) {
+        CacheRegisterSyscacheCallback(cache, at_function_change, 0);
+    }
+}
+
+void invalidate_relation(Oid relation) {
+    guarded([&] { CacheInvalidateRelcacheByRelid(relation); });
+}
+
+}  // namespace sync_job::pg

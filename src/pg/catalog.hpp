@@ -1,0 +1,106 @@
+// Look-ups in PostgreSQL's catalogs: relations and their columns and keys, functions, schemas.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pg/types.hpp"
+#include "pg/value.hpp"
+
+namespace sync_job::pg {
+
+struct Column {
+    std::string name;
+    int number = 0;  // attnum, from 1
+    Oid type = no_oid;
+    std::int32_t typmod = -1;
+    Oid collation = no_oid;
+    std::int16_t length = 0;
+    bool by_value = false;
+    bool dropped = false;
+    bool generated = false;          // GENERATED ALWAYS AS (…) STORED
+    bool filled_by_default = false;  // has a default, or is an identity column
+    std::string equality;            // "OPERATOR(schema.=)" of the type's default ordering; empty when it has none
+};
+
+// A relation as the engine needs it. A copy of catalog contents: valid until a relcache invalidation of `oid`.
+struct RelationInfo {
+    Oid oid = no_oid;
+    Oid row_type = no_oid;
+    Oid owner = no_oid;
+    std::string schema, name;
+    std::string quoted;  // schema.name, each quoted as needed
+    char kind = 0;       // pg_class.relkind
+    bool temporary = false;
+    std::vector<Column> columns;   // all, with dropped ones: index = attnum - 1
+    std::vector<int> primary_key;  // attnums in key order
+    const Column* column(const std::string& column_name) const;
+    TupleDescData* descriptor = nullptr;  // owned by `memory`
+    MemoryContextData* memory = nullptr;
+    ~RelationInfo();
+    RelationInfo() = default;
+    RelationInfo(const RelationInfo&) = delete;
+    RelationInfo& operator=(const RelationInfo&) = delete;
+};
+
+// Reads a relation's description; null when there is no such relation.
+std::unique_ptr<RelationInfo> read_relation(Oid relation);
+
+bool relation_exists(Oid relation);
+std::string relation_name(Oid relation);         // "customer", "erp.customer" when not in schema `public`
+std::string quoted_relation_name(Oid relation);  // fully qualified
+std::string relation_schema(Oid relation);
+Oid relation_owner(Oid relation);
+Oid row_type_of(Oid relation);       // the composite type
+Oid relation_of_row_type(Oid type);  // no_oid when the type is not a relation's row type
+bool is_composite(Oid type);
+
+Oid schema_oid(const std::string& name);  // no_oid when there is none
+std::string schema_name(Oid schema);
+Oid schema_owner(Oid schema);
+Oid relation_oid(Oid schema, const std::string& name);
+Oid type_oid(Oid schema, const std::string& name);
+std::string quoted_identifier(const std::string& name);
+std::string quoted_literal(const std::string& text);
+
+// A function or procedure, as found in pg_proc.
+struct FunctionInfo {
+    Oid oid = no_oid;
+    Oid owner = no_oid;
+    std::string schema, name;
+    char kind = 'f';  // 'f' function, 'p' procedure
+    bool returns_set = false;
+    bool strict = false;
+    Oid result_type = no_oid;
+    std::vector<Oid> argument_types;  // what a call passes: of a function IN and INOUT, of a procedure OUT as well
+    std::string argument_modes;       // one letter each: i, b (INOUT), o, v
+    std::string signature;            // name(argument types)
+};
+
+std::vector<FunctionInfo> functions_named(Oid schema, const std::string& name);
+bool may_execute(Oid role, Oid function);
+bool may_use_schema(Oid role, Oid schema);
+
+// --- The extension itself ---
+struct ExtensionInfo {
+    Oid oid = no_oid;
+    Oid schema = no_oid;
+    Oid owner = no_oid;
+    std::string version;
+};
+std::optional<ExtensionInfo> find_extension(const char* name);
+bool belongs_to_extension(Oid relation, Oid extension);
+// Keeps DROP EXTENSION away until the transaction ends, and waits for one under way. False when it is gone afterwards.
+bool lock_extension(Oid extension);
+
+// --- Invalidation ---
+// `callback` is called with a relation's OID when its definition changes, with no_oid when anything may have.
+void on_relation_change(void (*callback)(Oid relation));
+// Called when any function, schema, role or membership changes.
+void on_function_change(void (*callback)());
+// Tells every backend, at commit, that what it has cached of the relation is stale.
+void invalidate_relation(Oid relation);
+
+}  // namespace sync_job::pg

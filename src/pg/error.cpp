@@ -1,0 +1,218 @@
+// The guards of error.hpp. STYLE: each rule here has cost somebody a server.
+#include "pg/server.hpp"
+
+#include "pg/error.hpp"
+
+namespace sync_job::pg {
+
+Error::Error(std::string sqlstate, std::string message) : report_(std::make_shared<ErrorReport>()) {
+    report_->sqlstate = std::move(sqlstate);
+    report_->message = std::move(message);
+}
+
+Error& Error::detail(std::string text) {
+    report_->detail = std::move(text);
+    return *this;
+}
+
+Error& Error::hint(std::string text) {
+    report_->hint = std::move(text);
+    return *this;
+}
+
+namespace {
+
+// Puts the two stacks of the server back, however the guard is left.
+struct StackState {
+    sigjmp_buf* exceptions = PG_exception_stack;
+    ErrorContextCallback* contexts = error_context_stack;
+    void restore() const {
+        PG_exception_stack = exceptions;
+        error_context_stack = contexts;
+    }
+    ~StackState() { restore(); }
+};
+
+std::string text_or_empty(const char* text) { return text == nullptr ? std::string() : std::string(text); }
+
+const char* null_if_empty(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
+
+int encode_sqlstate(const std::string& state) {
+    return state.size() == 5 ? MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]) : ERRCODE_INTERNAL_ERROR;
+}
+
+// Takes the current error off the server's stack; null when even that raised (out of memory).
+ErrorData* take_error() {
+    StackState saved;
+    sigjmp_buf here;
+    if (sigsetjmp(here, 0) == 0) {
+        PG_exception_stack = &here;
+        ErrorData* data = CopyErrorData();
+        FlushErrorState();
+        return data;
+    }
+    FlushErrorState();
+    return nullptr;
+}
+
+[[noreturn]] void throw_taken(MemoryContext context) {
+    MemoryContextSwitchTo(context);
+    ErrorData* data = take_error();
+    if (data == nullptr) throw Error("53200", "out of memory");
+    auto report = std::make_shared<ErrorReport>();
+    report->sqlstate = unpack_sql_state(data->sqlerrcode);
+    report->message = text_or_empty(data->message);
+    report->detail = text_or_empty(data->detail);
+    report->hint = text_or_empty(data->hint);
+    report->context = text_or_empty(data->context);
+    report->schema_name = text_or_empty(data->schema_name);
+    report->table_name = text_or_empty(data->table_name);
+    report->column_name = text_or_empty(data->column_name);
+    report->datatype_name = text_or_empty(data->datatype_name);
+    report->constraint_name = text_or_empty(data->constraint_name);
+    report->internal_query = text_or_empty(data->internalquery);
+    report->internal_position = data->internalpos;
+    report->cursor_position = data->cursorpos;
+    report->file = data->filename;
+    report->function = data->funcname;
+    report->line = data->lineno;
+    report->from_server = true;
+    FreeErrorData(data);
+    throw Error(std::move(report));
+}
+
+// The report as the server's own struct, in the current memory context, so that no C++ object is alive
+// when it is raised.
+ErrorData* to_server(const ErrorReport& report) {
+    auto* data = static_cast<ErrorData*>(palloc0(sizeof(ErrorData)));
+    auto copy = [](const std::string& text) { return text.empty() ? nullptr : pstrdup(text.c_str()); };
+    data->elevel = ERROR;
+    data->sqlerrcode = encode_sqlstate(report.sqlstate);
+    data->message = pstrdup(report.message.c_str());
+    data->detail = copy(report.detail);
+    data->hint = copy(report.hint);
+    data->context = copy(report.context);
+    data->schema_name = copy(report.schema_name);
+    data->table_name = copy(report.table_name);
+    data->column_name = copy(report.column_name);
+    data->datatype_name = copy(report.datatype_name);
+    data->constraint_name = copy(report.constraint_name);
+    data->internalquery = copy(report.internal_query);
+    data->internalpos = report.internal_position;
+    data->cursorpos = report.cursor_position;
+    data->filename = report.file;
+    data->funcname = report.function;
+    data->lineno = report.line;
+    data->message_id = data->message;
+    data->assoc_context = CurrentMemoryContext;
+    return data;
+}
+
+[[noreturn]] void raise_own(const ErrorData* data) {
+    ereport(ERROR,
+            (errcode(data->sqlerrcode), errmsg_internal("%s", data->message),
+             data->detail ? errdetail_internal("%s", data->detail) : 0, data->hint ? errhint("%s", data->hint) : 0,
+             data->column_name ? err_generic_string(PG_DIAG_COLUMN_NAME, data->column_name) : 0));
+    pg_unreachable();
+}
+
+void emit(int level, const std::string& message, const std::string& detail, const std::string& hint) {
+    const char* m = message.c_str();
+    const char* d = null_if_empty(detail);
+    const char* h = null_if_empty(hint);
+    guarded([&] {
+        ereport(level, (errmsg_internal("%s", m), d ? errdetail_internal("%s", d) : 0, h ? errhint("%s", h) : 0));
+    });
+}
+
+}  // namespace
+
+namespace detail {
+
+__attribute__((noinline)) void run_guarded(void (*body)(void*), void* argument) {
+    StackState saved;
+    MemoryContext context = CurrentMemoryContext;
+    sigjmp_buf here;
+    if (sigsetjmp(here, 0) == 0) {
+        PG_exception_stack = &here;
+        body(argument);
+        MemoryContextSwitchTo(context);  // SPI, for one, leaves its own behind
+        return;
+    }
+    saved.restore();
+    throw_taken(context);
+}
+
+std::shared_ptr<const ErrorReport> current_exception_report() noexcept {
+    auto make = [](const char* sqlstate, const char* message) -> std::shared_ptr<const ErrorReport> {
+        try {
+            return Error(sqlstate, message).share();
+        } catch (...) {
+            return nullptr;  // raise() says: out of memory
+        }
+    };
+    try {
+        throw;
+    } catch (const Error& error) {
+        return error.share();
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    } catch (const std::exception& error) {
+        return make("XX000", error.what());
+    } catch (...) {
+        return make("XX000", "unknown C++ exception");
+    }
+}
+
+void raise(std::shared_ptr<const ErrorReport> report) {
+    ErrorData* data = nullptr;
+    bool from_server = false;
+    if (report) {
+        from_server = report->from_server;
+        try {
+            data = guarded([&] { return to_server(*report); });
+        } catch (...) {
+            data = nullptr;
+        }
+        report.reset();
+    }
+    if (data == nullptr) ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+    if (from_server) ReThrowError(data);
+    raise_own(data);
+}
+
+}  // namespace detail
+
+void report_in_cleanup(const std::exception& error) noexcept {
+    try {
+        emit(WARNING, std::string("pg_sync_job: error while cleaning up: ") + error.what(), {}, {});
+    } catch (...) {
+        // Nothing is left to say it with.
+    }
+}
+
+void notice(const std::string& message, const std::string& hint) { emit(NOTICE, message, {}, hint); }
+
+void warning(const std::string& message, const std::string& detail, const std::string& hint) {
+    emit(WARNING, message, detail, hint);
+}
+
+void log(const std::string& message, const std::string& detail, const std::string& hint) {
+    emit(LOG, message, detail, hint);
+}
+
+void log_error(const std::string& what, const Error& error) {
+    const ErrorReport& report = error.report();
+    const char* w = what.c_str();
+    const char* m = report.message.c_str();
+    const char* d = null_if_empty(report.detail);
+    const char* h = null_if_empty(report.hint);
+    const char* c = null_if_empty(report.context);
+    int code = encode_sqlstate(report.sqlstate);
+    guarded([&] {
+        ereport(LOG, (errcode(code), errmsg_internal("%s: %s", w, m), d ? errdetail_internal("%s", d) : 0,
+                      h ? errhint("%s", h) : 0, c ? errcontext("%s", c) : 0));
+    });
+}
+
+}  // namespace sync_job::pg

@@ -1,0 +1,328 @@
+#include "pg/server.hpp"
+
+extern "C" {
+#include "utils/array.h"
+}
+
+#include "pg/error.hpp"
+#include "pg/function.hpp"
+#include "pg/row.hpp"
+
+namespace sync_job::pg {
+
+int Arguments::count() const { return call_->nargs; }
+bool Arguments::is_null(int index) const { return index >= call_->nargs || call_->args[index].isnull; }
+Datum Arguments::datum(int index) const { return call_->args[index].value; }
+
+Oid Arguments::type(int index) const {
+    return guarded([&] { return get_fn_expr_argtype(call_->flinfo, index); });
+}
+
+std::optional<std::string> Arguments::text(int index) const {
+    if (is_null(index)) return std::nullopt;
+    return std::string(datum_text(datum(index)));
+}
+
+std::optional<std::int64_t> Arguments::int64(int index) const {
+    if (is_null(index)) return std::nullopt;
+    return datum_int64(datum(index));
+}
+
+std::optional<std::int32_t> Arguments::int32(int index) const {
+    if (is_null(index)) return std::nullopt;
+    return datum_int32(datum(index));
+}
+
+std::optional<bool> Arguments::boolean(int index) const {
+    if (is_null(index)) return std::nullopt;
+    return datum_bool(datum(index));
+}
+
+std::optional<Oid> Arguments::oid(int index) const {
+    if (is_null(index)) return std::nullopt;
+    return datum_oid(datum(index));
+}
+
+std::optional<Timestamp> Arguments::timestamp(int index) const {
+    if (is_null(index)) return std::nullopt;
+    return datum_int64(datum(index));
+}
+
+namespace {
+
+struct Elements {
+    Datum* values;
+    bool* nulls;
+    int count;
+};
+
+Elements elements_of(Datum array, Oid type) {
+    Elements elements;
+    guarded([&] {
+        int16 length;
+        bool by_value;
+        char alignment;
+        get_typlenbyvalalign(type, &length, &by_value, &alignment);
+        deconstruct_array(DatumGetArrayTypeP(array), type, length, by_value, alignment, &elements.values,
+                          &elements.nulls, &elements.count);
+    });
+    for (int i = 0; i < elements.count; i++) {
+        if (elements.nulls[i]) throw Error("22004", "the array must not contain null values");
+    }
+    return elements;
+}
+
+}  // namespace
+
+std::vector<std::int64_t> Arguments::int64_array(int index) const {
+    std::vector<std::int64_t> result;
+    if (is_null(index)) return result;
+    Elements elements = elements_of(datum(index), INT8OID);
+    for (int i = 0; i < elements.count; i++) result.push_back(datum_int64(elements.values[i]));
+    return result;
+}
+
+std::vector<std::string> Arguments::text_array(int index) const {
+    std::vector<std::string> result;
+    if (is_null(index)) return result;
+    Elements elements = elements_of(datum(index), TEXTOID);
+    for (int i = 0; i < elements.count; i++) result.emplace_back(datum_text(elements.values[i]));
+    return result;
+}
+
+Datum Arguments::null_result() {
+    call_->isnull = true;
+    return 0;
+}
+
+Datum Arguments::record_result(const char* parameter, Datum composite) {
+    return guarded([&] {
+        TupleDesc descriptor = CreateTemplateTupleDesc(1);
+        TupleDescInitEntry(descriptor, 1, parameter, HeapTupleHeaderGetTypeId(DatumGetHeapTupleHeader(composite)), -1,
+                           0);
+        bool is_null = false;
+        return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), &composite, &is_null));
+    });
+}
+
+bool Arguments::may_commit() const {
+    return call_->context != nullptr && IsA(call_->context, CallContext) &&
+           !castNode(CallContext, call_->context)->atomic;
+}
+
+void Arguments::begin_rows() {
+    guarded([&] { InitMaterializedSRF(call_, 0); });
+}
+
+void Arguments::add_row(const Datum* values, const bool* nulls) {
+    auto* info = reinterpret_cast<ReturnSetInfo*>(call_->resultinfo);
+    guarded([&] {
+        tuplestore_putvalues(info->setResult, info->setDesc, const_cast<Datum*>(values), const_cast<bool*>(nulls));
+    });
+}
+
+void Arguments::add_composite(Datum row) {
+    auto* info = reinterpret_cast<ReturnSetInfo*>(call_->resultinfo);
+    guarded([&] {
+        HeapTupleData tuple;
+        tuple.t_data = DatumGetHeapTupleHeader(row);
+        tuple.t_len = HeapTupleHeaderGetDatumLength(tuple.t_data);
+        ItemPointerSetInvalid(&tuple.t_self);
+        tuple.t_tableOid = InvalidOid;
+        tuplestore_puttuple(info->setResult, &tuple);
+    });
+}
+
+const FunctionRecord* function_record() {
+    static constexpr FunctionRecord record = {1};
+    return &record;
+}
+
+Datum enter_function(FunctionCallInfoBaseData* call, Datum (*body)(Arguments&)) {
+    return boundary([&] {
+        Arguments arguments(call);
+        return body(arguments);
+    });
+}
+
+Callable::Callable(const FunctionInfo& info) : info_(info) {
+    memory_ =
+        guarded([] { return AllocSetContextCreate(CacheMemoryContext, "sync job function", ALLOCSET_SMALL_SIZES); });
+    try {
+        guarded([&] {
+            auto* manager = static_cast<FmgrInfo*>(MemoryContextAllocZero(memory_, sizeof(FmgrInfo)));
+            fmgr_info_cxt(info_.oid, manager, memory_);
+            manager_ = manager;
+        });
+    } catch (...) {
+        MemoryContextDelete(memory_);
+        throw;
+    }
+}
+
+Callable::~Callable() { MemoryContextDelete(memory_); }
+
+Value Callable::call(const Value* arguments, int count) {
+    Value result;
+    guarded([&] {
+        LOCAL_FCINFO(call, FUNC_MAX_ARGS);
+        InitFunctionCallInfoData(*call, static_cast<FmgrInfo*>(manager_), static_cast<short>(count), InvalidOid,
+                                 nullptr, nullptr);
+        bool any_null = false;
+        for (int i = 0; i < count; i++) {
+            call->args[i].value = arguments[i].datum;
+            call->args[i].isnull = arguments[i].null;
+            any_null = any_null || arguments[i].null;
+        }
+        if (call->flinfo->fn_strict && any_null) return;
+        PgStat_FunctionCallUsage usage;
+        pgstat_init_function_usage(call, &usage);
+        result.datum = FunctionCallInvoke(call);
+        result.null = call->isnull;
+        pgstat_end_function_usage(&usage, true);
+    });
+    return result;
+}
+
+std::vector<Value> Callable::call_set(const Value* arguments, int count) {
+    std::vector<Value> rows;
+    MemoryContextData* caller = CurrentMemoryContext;
+    Tuplestorestate* store = nullptr;
+    TupleDesc descriptor = nullptr;
+    bool materialized = false;
+    bool composite = is_composite(info_.result_type);
+    guarded([&] {
+        auto* manager = static_cast<FmgrInfo*>(manager_);
+        EState* estate = CreateExecutorState();
+        ExprContext* context = CreateExprContext(estate);
+        ReturnSetInfo info = {};
+        info.type = T_ReturnSetInfo;
+        info.econtext = context;
+        info.allowedModes = SFRM_ValuePerCall | SFRM_Materialize;
+        info.returnMode = SFRM_ValuePerCall;
+        info.expectedDesc = composite ? lookup_rowtype_tupdesc_copy(info_.result_type, -1) : nullptr;
+        if (info.expectedDesc == nullptr) {
+            info.expectedDesc = CreateTemplateTupleDesc(1);
+            TupleDescInitEntry(info.expectedDesc, 1, "value", info_.result_type, -1, 0);
+        }
+        for (;;) {
+            LOCAL_FCINFO(call, FUNC_MAX_ARGS);
+            InitFunctionCallInfoData(*call, manager, static_cast<short>(count), InvalidOid, nullptr,
+                                     reinterpret_cast<Node*>(&info));
+            bool any_null = false;
+            for (int i = 0; i < count; i++) {
+                call->args[i].value = arguments[i].datum;
+                call->args[i].isnull = arguments[i].null;
+                any_null = any_null || arguments[i].null;
+            }
+            if (manager->fn_strict && any_null) break;
+            info.isDone = ExprSingleResult;
+            Datum datum = FunctionCallInvoke(call);
+            if (info.returnMode == SFRM_Materialize) {
+                store = info.setResult;
+                descriptor = info.setDesc != nullptr ? info.setDesc : info.expectedDesc;
+                materialized = true;
+                break;
+            }
+            if (info.isDone == ExprEndResult) break;
+            if (!call->isnull) {
+                int16 length;
+                bool by_value;
+                get_typlenbyval(info_.result_type, &length, &by_value);
+                MemoryContext previous = MemoryContextSwitchTo(caller);
+                rows.push_back({datumCopy(datum, by_value, length), false});
+                MemoryContextSwitchTo(previous);
+            }
+            if (info.isDone == ExprSingleResult) break;
+        }
+        if (materialized && store != nullptr) {
+            TupleTableSlot* slot = MakeSingleTupleTableSlot(descriptor, &TTSOpsMinimalTuple);
+            tuplestore_rescan(store);
+            while (tuplestore_gettupleslot(store, true, false, slot)) {
+                MemoryContext previous = MemoryContextSwitchTo(caller);
+                if (composite) {
+                    HeapTuple tuple = ExecCopySlotHeapTuple(slot);
+                    rows.push_back({heap_copy_tuple_as_datum(tuple, info.expectedDesc), false});
+                } else {
+                    bool is_null;
+                    Datum datum = slot_getattr(slot, 1, &is_null);
+                    Form_pg_attribute attribute = TupleDescAttr(descriptor, 0);
+                    if (!is_null) rows.push_back({datumCopy(datum, attribute->attbyval, attribute->attlen), false});
+                }
+                MemoryContextSwitchTo(previous);
+            }
+            ExecDropSingleTupleTableSlot(slot);
+            tuplestore_end(store);
+        }
+        FreeExprContext(context, true);
+        FreeExecutorState(estate);
+    });
+    return rows;
+}
+
+// --- Triggers ---
+
+namespace {
+
+TriggerData* trigger_data(Arguments& args, const char* function) {
+    FunctionCallInfo call = args.raw();
+    if (!CALLED_AS_TRIGGER(call)) {
+        throw Error("39P01", std::string(function) + "() was not called by the trigger manager");
+    }
+    return reinterpret_cast<TriggerData*>(call->context);
+}
+
+Value row_value(HeapTuple tuple, TupleDesc descriptor) {
+    Value value;
+    value.datum = guarded([&] { return heap_copy_tuple_as_datum(tuple, descriptor); });
+    value.null = false;
+    return value;
+}
+
+}  // namespace
+
+TriggerCall trigger_call(Arguments& args, const char* function) {
+    TriggerData* data = trigger_data(args, function);
+    TriggerCall call;
+    call.event = TRIGGER_FIRED_BY_INSERT(data->tg_event)   ? TriggerCall::Event::insert
+                 : TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? TriggerCall::Event::update
+                 : TRIGGER_FIRED_BY_DELETE(data->tg_event) ? TriggerCall::Event::remove
+                                                           : TriggerCall::Event::truncate;
+    call.before = TRIGGER_FIRED_BEFORE(data->tg_event);
+    call.row_level = TRIGGER_FIRED_FOR_ROW(data->tg_event);
+    call.relation = RelationGetRelid(data->tg_relation);
+    call.trigger_name = data->tg_trigger->tgname;
+    for (int i = 0; i < data->tg_trigger->tgnargs; i++) call.arguments.emplace_back(data->tg_trigger->tgargs[i]);
+    if (!call.row_level) return call;
+    TupleDesc descriptor = RelationGetDescr(data->tg_relation);
+    if (call.event == TriggerCall::Event::insert) {
+        call.new_row = row_value(data->tg_trigtuple, descriptor);
+    } else {
+        call.old_row = row_value(data->tg_trigtuple, descriptor);
+        if (call.event == TriggerCall::Event::update) call.new_row = row_value(data->tg_newtuple, descriptor);
+    }
+    return call;
+}
+
+Datum trigger_proceed(Arguments& args) {
+    auto* data = reinterpret_cast<TriggerData*>(args.raw()->context);
+    if (!TRIGGER_FIRED_FOR_ROW(data->tg_event)) return PointerGetDatum(nullptr);
+    return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple);
+}
+
+Datum trigger_replace(Arguments& args, Datum row) {
+    auto* data = reinterpret_cast<TriggerData*>(args.raw()->context);
+    return guarded([&] {
+        HeapTupleHeader header = DatumGetHeapTupleHeader(row);
+        HeapTupleData tuple;
+        tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+        ItemPointerSetInvalid(&tuple.t_self);
+        tuple.t_tableOid = RelationGetRelid(data->tg_relation);
+        tuple.t_data = header;
+        return PointerGetDatum(heap_copytuple(&tuple));
+    });
+}
+
+Datum trigger_suppress(Arguments&) { return PointerGetDatum(nullptr); }
+
+}  // namespace sync_job::pg

@@ -1,0 +1,109 @@
+// Functions both ways: those the extension offers to SQL, and those of the users that it calls.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pg/catalog.hpp"
+#include "pg/types.hpp"
+#include "pg/value.hpp"
+
+namespace sync_job::pg {
+
+// The arguments of an SQL-callable function, and its result.
+class Arguments {
+public:
+    explicit Arguments(FunctionCallInfoBaseData* call) : call_(call) {}
+
+    int count() const;
+    bool is_null(int index) const;
+    Datum datum(int index) const;
+    Oid type(int index) const;  // the actual type, for anyelement and record
+
+    std::optional<std::string> text(int index) const;
+    std::optional<std::int64_t> int64(int index) const;
+    std::optional<std::int32_t> int32(int index) const;
+    std::optional<bool> boolean(int index) const;
+    std::optional<Oid> oid(int index) const;
+    std::optional<Timestamp> timestamp(int index) const;
+    std::vector<std::int64_t> int64_array(int index) const;  // NULL elements are an error
+    std::vector<std::string> text_array(int index) const;
+
+    Datum null_result();
+    // The result of a procedure with one INOUT parameter: a record around a composite value.
+    Datum record_result(const char* parameter, Datum composite);
+    // CALL outside a transaction block: the procedure may commit.
+    bool may_commit() const;
+
+    // Set-returning functions (materialize mode): rows go into the result, in the shape of the declared type.
+    void begin_rows();
+    void add_row(const Datum* values, const bool* nulls);
+    void add_composite(Datum row);
+
+    FunctionCallInfoBaseData* raw() const { return call_; }
+
+private:
+    FunctionCallInfoBaseData* call_;
+};
+
+// What PostgreSQL's V1 calling convention asks of a function (Pg_finfo_record).
+struct FunctionRecord {
+    int api_version;
+};
+const FunctionRecord* function_record();
+Datum enter_function(FunctionCallInfoBaseData* call, Datum (*body)(Arguments&));
+
+// Defines an SQL-callable function: SYNC_JOB_FUNCTION(sync_job_start) { …; return result; }
+#define SYNC_JOB_FUNCTION(name)                                                                               \
+    static Datum name##_body(::sync_job::pg::Arguments& args);                                                \
+    extern "C" {                                                                                              \
+    SYNC_JOB_EXPORT const ::sync_job::pg::FunctionRecord* pg_finfo_##name(void);                              \
+    SYNC_JOB_EXPORT Datum name(FunctionCallInfoBaseData* call);                                               \
+    const ::sync_job::pg::FunctionRecord* pg_finfo_##name(void) { return ::sync_job::pg::function_record(); } \
+    Datum name(FunctionCallInfoBaseData* call) { return ::sync_job::pg::enter_function(call, name##_body); }  \
+    }                                                                                                         \
+    static Datum name##_body([[maybe_unused]] ::sync_job::pg::Arguments& args)
+
+// A function of a user, ready to be called again and again through the function manager. The rights to call it are
+// the caller's to check. Holds what the function's language caches between calls.
+class Callable {
+public:
+    explicit Callable(const FunctionInfo& info);
+    ~Callable();
+    Callable(const Callable&) = delete;
+    Callable& operator=(const Callable&) = delete;
+
+    Value call(const Value* arguments, int count);
+    // A set-returning function; rows are copied into the current context.
+    std::vector<Value> call_set(const Value* arguments, int count);
+    const FunctionInfo& info() const { return info_; }
+
+private:
+    FunctionInfo info_;
+    MemoryContextData* memory_;
+    void* manager_ = nullptr;  // FmgrInfo
+};
+
+// The trigger call that a trigger function is in.
+struct TriggerRow;
+struct TriggerCall {
+    enum class Event { insert, update, remove, truncate };
+    Event event;
+    bool before, row_level;
+    Oid relation;
+    std::string trigger_name;
+    std::vector<std::string> arguments;
+    // Composite values of the table's row type.
+    Value old_row, new_row;
+};
+// Raises 39P01 when the function was not called as a trigger.
+TriggerCall trigger_call(Arguments& args, const char* function);
+// What a BEFORE trigger returns to go on: the new row as it is (or the old one for DELETE).
+Datum trigger_proceed(Arguments& args);
+// …with another row; the composite has the table's row type.
+Datum trigger_replace(Arguments& args, Datum row);
+Datum trigger_suppress(Arguments& args);
+
+}  // namespace sync_job::pg

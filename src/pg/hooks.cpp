@@ -1,0 +1,138 @@
+#include "pg/server.hpp"
+
+#include "pg/error.hpp"
+#include "pg/hooks.hpp"
+#include "pg/settings.hpp"
+
+namespace sync_job::pg {
+
+namespace {
+
+emit_log_hook_type previous_log_hook = nullptr;
+ProcessUtility_hook_type previous_utility_hook = nullptr;
+DatabaseCommandHook database_hook = {};
+std::string* captured = nullptr;
+int log_level_before_capture = WARNING;
+
+void on_log(ErrorData* data) {
+    if (captured != nullptr && data->elevel >= NOTICE && data->elevel < ERROR) {
+        try {
+            captured->append(data->elevel == WARNING ? "WARNING:  " : "NOTICE:  ");
+            captured->append(data->message != nullptr ? data->message : "");
+            captured->push_back('\n');
+        } catch (...) {
+            // Out of memory: the message is lost, the job is not.
+        }
+        if (data->elevel < log_level_before_capture) data->output_to_server = false;
+    }
+    if (previous_log_hook != nullptr) previous_log_hook(data);
+}
+
+bool moves_to_tablespace(const AlterDatabaseStmt* statement) {
+    ListCell* cell;
+    foreach (cell, statement->options) {
+        if (std::strcmp(lfirst_node(DefElem, cell)->defname, "tablespace") == 0) return true;
+    }
+    return false;
+}
+
+// The template a CREATE DATABASE copies.
+const char* template_of(const CreatedbStmt* statement) {
+    ListCell* cell;
+    foreach (cell, statement->options) {
+        DefElem* option = lfirst_node(DefElem, cell);
+        if (std::strcmp(option->defname, "template") == 0 && option->arg != nullptr) return defGetString(option);
+    }
+    return "template1";
+}
+
+// The database that must be free of sessions for the command, or null.
+const char* database_of(Node* statement) {
+    switch (nodeTag(statement)) {
+        case T_DropdbStmt:
+            return castNode(DropdbStmt, statement)->dbname;
+        case T_RenameStmt: {
+            auto* rename = castNode(RenameStmt, statement);
+            return rename->renameType == OBJECT_DATABASE ? rename->subname : nullptr;
+        }
+        case T_AlterDatabaseStmt: {
+            auto* alter = castNode(AlterDatabaseStmt, statement);
+            return moves_to_tablespace(alter) ? alter->dbname : nullptr;
+        }
+        case T_CreatedbStmt:
+            return template_of(castNode(CreatedbStmt, statement));
+        default:
+            return nullptr;
+    }
+}
+
+void run_next(PlannedStmt* statement, const char* query, bool read_only_tree, ProcessUtilityContext context,
+              ParamListInfo parameters, QueryEnvironment* environment, DestReceiver* receiver,
+              QueryCompletion* completion) {
+    auto next = previous_utility_hook != nullptr ? previous_utility_hook : standard_ProcessUtility;
+    next(statement, query, read_only_tree, context, parameters, environment, receiver, completion);
+}
+
+void on_utility(PlannedStmt* statement, const char* query, bool read_only_tree, ProcessUtilityContext context,
+                ParamListInfo parameters, QueryEnvironment* environment, DestReceiver* receiver,
+                QueryCompletion* completion) {
+    const char* database = database_hook.before != nullptr ? database_of(statement->utilityStmt) : nullptr;
+    if (database == nullptr) {
+        run_next(statement, query, read_only_tree, context, parameters, environment, receiver, completion);
+        return;
+    }
+    boundary([&] {
+        Oid oid = guarded([&] { return get_database_oid(database, true); });
+        bool creates = IsA(statement->utilityStmt, CreatedbStmt);
+        if (oid != no_oid) database_hook.before(oid);
+        try {
+            guarded([&] {
+                run_next(statement, query, read_only_tree, context, parameters, environment, receiver, completion);
+            });
+        } catch (...) {
+            if (oid != no_oid) database_hook.after(oid);
+            throw;
+        }
+        if (oid != no_oid) database_hook.after(oid);
+        if (creates) database_hook.created();
+    });
+}
+
+void add_context_line(void* line) { errcontext("%s", static_cast<std::string*>(line)->c_str()); }
+
+}  // namespace
+
+void install_hooks() {
+    previous_log_hook = emit_log_hook;
+    emit_log_hook = on_log;
+    previous_utility_hook = ProcessUtility_hook;
+    ProcessUtility_hook = on_utility;
+}
+
+void on_database_command(DatabaseCommandHook hook) { database_hook = hook; }
+
+MessageCapture::MessageCapture(bool active) : active_(active && captured == nullptr) {
+    if (!active_) return;
+    log_level_before_capture = log_min_messages;
+    if (log_min_messages > NOTICE) set_local("log_min_messages", "notice");
+    captured = &text_;
+}
+
+MessageCapture::~MessageCapture() {
+    if (active_) captured = nullptr;
+}
+
+const std::string& MessageCapture::text() const { return text_; }
+
+ErrorContext::ErrorContext(const std::string& line) : line_(line) {
+    static_assert(sizeof(ErrorContextCallback) <= sizeof(callback_));
+    auto* callback = reinterpret_cast<ErrorContextCallback*>(callback_);
+    callback->previous = error_context_stack;
+    callback->callback = add_context_line;
+    callback->arg = &line_;
+    error_context_stack = callback;
+}
+
+ErrorContext::~ErrorContext() { error_context_stack = reinterpret_cast<ErrorContextCallback*>(callback_)->previous; }
+
+}  // namespace sync_job::pg

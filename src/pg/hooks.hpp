@@ -1,0 +1,52 @@
+// What the extension hears of the server while other code runs: messages, commands on databases; and what it adds to
+// error reports.
+#pragma once
+
+#include <string>
+
+#include "pg/types.hpp"
+
+namespace sync_job::pg {
+
+// Installs the hooks; at load, once.
+void install_hooks();
+
+// Keeps what is raised at NOTICE and above (errors excepted) while it lives. Needs a SettingsScope around it. Not
+// nested.
+class MessageCapture {
+public:
+    explicit MessageCapture(bool active);
+    ~MessageCapture();
+    MessageCapture(const MessageCapture&) = delete;
+    MessageCapture& operator=(const MessageCapture&) = delete;
+    const std::string& text() const;
+
+private:
+    bool active_;
+    std::string text_;
+};
+
+// A line of CONTEXT for every error raised below it.
+class ErrorContext {
+public:
+    explicit ErrorContext(const std::string& line);
+    ~ErrorContext();
+    ErrorContext(const ErrorContext&) = delete;
+    ErrorContext& operator=(const ErrorContext&) = delete;
+
+private:
+    alignas(8) unsigned char callback_[32];
+    std::string line_;
+};
+
+// DROP, RENAME, SET TABLESPACE of a database, and CREATE DATABASE with it as template, need it free of
+// sessions: `before` is called with its OID, then the command runs, then `after`, whatever came of it.
+// `created` is called after a CREATE DATABASE.
+struct DatabaseCommandHook {
+    void (*before)(Oid database);
+    void (*after)(Oid database);
+    void (*created)();
+};
+void on_database_command(DatabaseCommandHook hook);
+
+}  // namespace sync_job::pg

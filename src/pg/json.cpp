@@ -1,0 +1,192 @@
+#include "pg/server.hpp"
+
+#include "pg/error.hpp"
+#include "pg/json.hpp"
+#include "pg/json_value.hpp"
+#include "pg/value.hpp"
+
+namespace sync_job::pg {
+
+namespace {
+
+JsonbValue string_value(std::string_view text) {
+    JsonbValue value;
+    value.type = jbvString;
+    value.val.string.len = static_cast<int>(text.size());
+    value.val.string.val = const_cast<char*>(text.data());
+    return value;
+}
+
+std::string json_value_text(const JsonbValue& value) {
+    switch (value.type) {
+        case jbvNull:
+            return {};
+        case jbvString:
+            return {value.val.string.val, static_cast<std::size_t>(value.val.string.len)};
+        case jbvBool:
+            return value.val.boolean ? "true" : "false";
+        case jbvNumeric:
+            return guarded(
+                [&] { return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric))); });
+        default:
+            return guarded([&] { return JsonbToCString(nullptr, value.val.binary.data, value.val.binary.len); });
+    }
+}
+
+JsonKind kind_of(const JsonbValue& value) {
+    switch (value.type) {
+        case jbvNull:
+            return JsonKind::null;
+        case jbvString:
+            return JsonKind::string;
+        case jbvNumeric:
+            return JsonKind::number;
+        case jbvBool:
+            return JsonKind::boolean;
+        case jbvArray:
+            return JsonKind::array;
+        case jbvBinary:
+            return JsonContainerIsArray(value.val.binary.data) ? JsonKind::array : JsonKind::object;
+        default:
+            return JsonKind::object;
+    }
+}
+
+// Walks the members (or elements) of a container without descending.
+std::vector<JsonField> members(Datum datum, bool object) {
+    Jsonb* jsonb = guarded([&] { return DatumGetJsonbP(datum); });
+    bool fits = object ? JB_ROOT_IS_OBJECT(jsonb) : (JB_ROOT_IS_ARRAY(jsonb) && !JB_ROOT_IS_SCALAR(jsonb));
+    if (!fits) throw Error("22023", object ? "a JSON object was expected" : "a JSON array was expected");
+    std::vector<JsonField> fields;
+    JsonbIterator* iterator = guarded([&] { return JsonbIteratorInit(&jsonb->root); });
+    JsonbValue value;
+    auto next = [&] { return guarded([&] { return JsonbIteratorNext(&iterator, &value, true); }); };
+    std::string key;
+    next();
+    for (JsonbIteratorToken token = next(); token != WJB_END_OBJECT && token != WJB_END_ARRAY && token != WJB_DONE;
+         token = next()) {
+        if (token == WJB_KEY) {
+            key.assign(value.val.string.val, value.val.string.len);
+            continue;
+        }
+        JsonField field{key, kind_of(value), json_value_text(value), 0};
+        field.value = guarded([&] { return JsonbPGetDatum(JsonbValueToJsonb(&value)); });
+        fields.push_back(std::move(field));
+    }
+    return fields;
+}
+
+}  // namespace
+
+void push_json(JsonbParseState** state, JsonbValue** root, JsonbValue* value) {
+    if (*state == nullptr) {
+        auto* copy = static_cast<JsonbValue*>(palloc(sizeof(JsonbValue)));
+        *copy = *value;
+        *root = copy;
+    } else {
+        pushJsonbValue(state, (*state)->contVal.type == jbvArray ? WJB_ELEM : WJB_VALUE, value);
+    }
+}
+
+namespace {
+
+void push_token(JsonbParseState** state, void** root, JsonbIteratorToken token) {
+    guarded([&] { *root = pushJsonbValue(state, token, nullptr); });
+}
+
+}  // namespace
+
+void JsonBuilder::begin_object() { push_token(&state_, &result_, WJB_BEGIN_OBJECT); }
+void JsonBuilder::end_object() { push_token(&state_, &result_, WJB_END_OBJECT); }
+void JsonBuilder::begin_array() { push_token(&state_, &result_, WJB_BEGIN_ARRAY); }
+void JsonBuilder::end_array() { push_token(&state_, &result_, WJB_END_ARRAY); }
+
+void JsonBuilder::key(std::string_view name) {
+    guarded([&] {
+        JsonbValue value = string_value(name);
+        value.val.string.val = pnstrdup(name.data(), name.size());
+        pushJsonbValue(&state_, WJB_KEY, &value);
+    });
+}
+
+void JsonBuilder::null() {
+    guarded([&] {
+        JsonbValue value;
+        value.type = jbvNull;
+        push_json(&state_, reinterpret_cast<JsonbValue**>(&result_), &value);
+    });
+}
+
+void JsonBuilder::boolean(bool flag) {
+    guarded([&] {
+        JsonbValue value;
+        value.type = jbvBool;
+        value.val.boolean = flag;
+        push_json(&state_, reinterpret_cast<JsonbValue**>(&result_), &value);
+    });
+}
+
+void JsonBuilder::number(std::int64_t number) {
+    guarded([&] {
+        JsonbValue value;
+        value.type = jbvNumeric;
+        value.val.numeric = int64_to_numeric(number);
+        push_json(&state_, reinterpret_cast<JsonbValue**>(&result_), &value);
+    });
+}
+
+void JsonBuilder::string(std::string_view text) {
+    guarded([&] {
+        JsonbValue value = string_value(text);
+        value.val.string.val = pnstrdup(text.data(), text.size());
+        push_json(&state_, reinterpret_cast<JsonbValue**>(&result_), &value);
+    });
+}
+
+void JsonBuilder::value(Datum datum, bool is_null, Oid type, bool exact) {
+    guarded([&] { push_value(&state_, reinterpret_cast<JsonbValue**>(&result_), datum, is_null, type, exact); });
+}
+
+void JsonBuilder::field(std::string_view name, std::string_view text) {
+    key(name);
+    if (text.empty()) {
+        null();
+    } else {
+        string(text);
+    }
+}
+
+Datum JsonBuilder::finish() {
+    return guarded([&] { return JsonbPGetDatum(JsonbValueToJsonb(static_cast<JsonbValue*>(result_))); });
+}
+
+JsonKind json_kind(Datum datum) {
+    Jsonb* jsonb = guarded([&] { return DatumGetJsonbP(datum); });
+    if (JB_ROOT_IS_OBJECT(jsonb)) return JsonKind::object;
+    if (!JB_ROOT_IS_SCALAR(jsonb)) return JsonKind::array;
+    JsonbValue value;
+    guarded([&] { JsonbExtractScalar(&jsonb->root, &value); });
+    return kind_of(value);
+}
+
+std::vector<JsonField> json_fields(Datum jsonb) { return members(jsonb, true); }
+std::vector<JsonField> json_elements(Datum jsonb) { return members(jsonb, false); }
+
+bool json_equal(Datum one, Datum other) {
+    return guarded(
+        [&] { return compareJsonbContainers(&DatumGetJsonbP(one)->root, &DatumGetJsonbP(other)->root) == 0; });
+}
+
+Datum json_from_text(const std::string& text) {
+    return guarded([&] { return DirectFunctionCall1(jsonb_in, CStringGetDatum(text.c_str())); });
+}
+
+std::string json_to_text(Datum datum) {
+    const char* text = guarded([&] {
+        Jsonb* jsonb = DatumGetJsonbP(datum);
+        return JsonbToCString(nullptr, &jsonb->root, VARSIZE(jsonb));
+    });
+    return text;
+}
+
+}  // namespace sync_job::pg

@@ -1,0 +1,59 @@
+// Building and reading jsonb. Everything lives in the current memory context.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pg/types.hpp"
+
+struct JsonbParseState;
+
+namespace sync_job::pg {
+
+// Builds one jsonb value: begin_object(), key(), a value, …, end_object(), finish().
+class JsonBuilder {
+public:
+    void begin_object();
+    void end_object();
+    void begin_array();
+    void end_array();
+    void key(std::string_view name);
+    void null();
+    void boolean(bool value);
+    void number(std::int64_t value);
+    void string(std::string_view text);
+    // A value of any SQL type. `exact`: in a form that gives the very same value back (see value.hpp).
+    void value(Datum datum, bool is_null, Oid type, bool exact);
+
+    // key() and string() in one; an empty text is null.
+    void field(std::string_view name, std::string_view text);
+
+    Datum finish();
+
+private:
+    JsonbParseState* state_ = nullptr;
+    void* result_ = nullptr;
+};
+
+enum class JsonKind { null, string, number, boolean, array, object };
+
+// One member of a jsonb object. `text` is the string itself, or the JSON text of anything else (empty for null).
+struct JsonField {
+    std::string key;
+    JsonKind kind;
+    std::string text;
+    Datum value;  // as jsonb
+};
+
+JsonKind json_kind(Datum jsonb);
+// The members of an object; raises 22023 when it is none.
+std::vector<JsonField> json_fields(Datum jsonb);
+// The elements of an array, keys empty; raises 22023 when it is none.
+std::vector<JsonField> json_elements(Datum jsonb);
+bool json_equal(Datum one, Datum other);
+Datum json_from_text(const std::string& text);
+std::string json_to_text(Datum jsonb);
+
+}  // namespace sync_job::pg

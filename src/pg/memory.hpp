@@ -1,0 +1,48 @@
+// Memory contexts as scopes. What the server hands out in a scope (palloc) lives as long as the scope.
+#pragma once
+
+#include <cstddef>
+
+#include "pg/types.hpp"
+
+namespace sync_job::pg {
+
+// A memory context that its owner keeps: a child of TopMemoryContext (lives with the backend) or of
+// the current context. Deleted with the object.
+class Memory {
+public:
+    enum class Parent { backend, current };
+    explicit Memory(const char* static_name, Parent parent = Parent::current);
+    ~Memory();
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+
+    void reset();
+    MemoryContextData* context() const { return context_; }
+
+private:
+    MemoryContextData* context_;
+};
+
+// Makes a context the current one until the end of the C++ scope.
+class MemorySwitch {
+public:
+    explicit MemorySwitch(const Memory& memory) : MemorySwitch(memory.context()) {}
+    explicit MemorySwitch(MemoryContextData* context) noexcept;
+    ~MemorySwitch();
+    MemorySwitch(const MemorySwitch&) = delete;
+    MemorySwitch& operator=(const MemorySwitch&) = delete;
+
+private:
+    MemoryContextData* previous_;
+};
+
+// Zeroed memory in the current context.
+void* allocate(std::size_t bytes);
+
+template <class T>
+T* allocate_array(std::size_t count) {
+    return static_cast<T*>(allocate(count * sizeof(T)));
+}
+
+}  // namespace sync_job::pg

@@ -1,0 +1,52 @@
+// Roles: who am I, who may become whom.
+#pragma once
+
+#include <string>
+
+#include "pg/types.hpp"
+
+namespace sync_job::pg {
+
+Oid current_user();
+Oid session_user();
+bool is_superuser(Oid role);
+// The role's rights are used by `member` without SET ROLE (inherited), or it is the role itself.
+bool has_rights_of(Oid member, Oid role);
+// `member` may SET ROLE to `role` (from PostgreSQL 16 on: with the SET option).
+bool may_set_role(Oid member, Oid role);
+bool role_exists(Oid role);
+bool role_can_log_in(Oid role);
+extern const bool workers_need_login;  // before PostgreSQL 17
+bool role_can_connect(Oid role);
+std::string role_name(Oid role);  // "unknown (OID=5)" when it is gone
+
+// Runs as another role until the end of the scope, inside a transaction. With search_path pinned to pg_catalog,
+// pg_temp: for the engine's own queries as the owner of its tables. Must not be open across a commit.
+class OwnerScope {
+public:
+    explicit OwnerScope(Oid owner);
+    ~OwnerScope();
+    OwnerScope(const OwnerScope&) = delete;
+    OwnerScope& operator=(const OwnerScope&) = delete;
+
+private:
+    Oid user_;
+    int context_;
+    int nest_level_;
+    int exceptions_;
+};
+
+// Another role's rights for a check or a look-up, no search_path change.
+class UserScope {
+public:
+    explicit UserScope(Oid role);
+    ~UserScope();
+    UserScope(const UserScope&) = delete;
+    UserScope& operator=(const UserScope&) = delete;
+
+private:
+    Oid user_;
+    int context_;
+};
+
+}  // namespace sync_job::pg

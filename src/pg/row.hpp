@@ -1,0 +1,45 @@
+// Rows: composite values and the tuples of tables.
+#pragma once
+
+#include <vector>
+
+#include "pg/catalog.hpp"
+#include "pg/types.hpp"
+#include "pg/value.hpp"
+
+namespace sync_job::pg {
+
+// A row taken apart: one Datum and null flag per column of the relation (dropped ones are null).
+// The values point into the row they came from, or into the current memory context.
+struct RowValues {
+    Datum* values = nullptr;
+    bool* nulls = nullptr;
+    int count = 0;
+
+    Value at(int column_number) const { return {values[column_number - 1], nulls[column_number - 1]}; }
+    void set(int column_number, Value value) {
+        values[column_number - 1] = value.datum;
+        nulls[column_number - 1] = value.null;
+    }
+};
+
+// Takes a composite value of the relation's row type apart.
+RowValues take_apart(Datum row, const RelationInfo& relation);
+RowValues empty_row(const RelationInfo& relation);
+RowValues copy_of(const RowValues& row);
+// Puts one together, out-of-line values fetched, so that it stands alone.
+Datum put_together(const RowValues& row, const RelationInfo& relation);
+// The same from a tuple descriptor (for the extension's own row types).
+Datum put_together(const Datum* values, const bool* nulls, TupleDescData* descriptor);
+RowValues take_apart(Datum row, TupleDescData* descriptor);
+
+// The row type of a composite value, which tells which relation it is a row of.
+Oid composite_type(Datum row);
+
+// Copies the composite value into the current memory context.
+Datum copy_row(Datum row);
+
+// A copy of a type's tuple descriptor, for the life of the backend.
+TupleDescData* keep_row_type(Oid type);
+
+}  // namespace sync_job::pg

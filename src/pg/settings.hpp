@@ -1,0 +1,45 @@
+// Settings (GUCs): those of the extension, and those a job runs with.
+#pragma once
+
+#include <string>
+
+namespace sync_job::pg {
+
+// Everything SET in the scope, by whatever code, is undone at its end.
+class SettingsScope {
+public:
+    SettingsScope();
+    ~SettingsScope();
+    SettingsScope(const SettingsScope&) = delete;
+    SettingsScope& operator=(const SettingsScope&) = delete;
+
+private:
+    int nest_level_;
+    int exceptions_;
+};
+
+// SET LOCAL within the innermost SettingsScope.
+void set_local(const char* name, const std::string& value);
+// SET for the rest of the session, as its default.
+void set_session(const char* name, const std::string& value);
+std::string get_setting(const char* name);
+
+// Definitions, at load. The values are read from the variables.
+struct IntegerSetting {
+    const char* name;
+    const char* description;
+    const char* details;
+    int* variable;
+    int initial, minimum, maximum;
+};
+enum class Unit { none, milliseconds, seconds, days };
+enum class Change { at_start, on_reload, by_superuser, by_user };
+void define_setting(const IntegerSetting& setting, Unit unit, Change change);
+void define_setting(const char* name, const char* description, const char* details, bool* variable, bool initial,
+                    Change change);
+void reserve_setting_prefix(const char* prefix);
+
+// Rereads postgresql.conf when the postmaster has asked for it (SIGHUP).
+void reload_settings_if_asked();
+
+}  // namespace sync_job::pg

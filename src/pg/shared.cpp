@@ -1,0 +1,139 @@
+#include "pg/server.hpp"
+
+#include <csignal>
+
+#include "pg/error.hpp"
+#include "pg/settings.hpp"
+#include "pg/shared.hpp"
+
+namespace sync_job::pg {
+
+namespace {
+
+constexpr const char* segment_name = "pg_sync_job";
+
+std::size_t requested_bytes = 0;
+void (*initializer)(void*) = nullptr;
+void* memory = nullptr;
+LWLock* lock = nullptr;
+shmem_request_hook_type previous_request_hook = nullptr;
+shmem_startup_hook_type previous_startup_hook = nullptr;
+
+void on_request() {
+    if (previous_request_hook != nullptr) previous_request_hook();
+    RequestAddinShmemSpace(MAXALIGN(requested_bytes));
+    RequestNamedLWLockTranche(segment_name, 1);
+}
+
+// Runs again after a crash, when the segment is made anew in the same postmaster.
+void on_startup() {
+    if (previous_startup_hook != nullptr) previous_startup_hook();
+    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+    bool found;
+    memory = ShmemInitStruct(segment_name, requested_bytes, &found);
+    if (!found) initializer(memory);
+    lock = &GetNamedLWLockTranche(segment_name)->lock;
+    LWLockRelease(AddinShmemInitLock);
+}
+
+static_assert(sizeof(ConditionVariable) <= condition_bytes);
+
+ConditionVariable* variable(Condition& condition) { return reinterpret_cast<ConditionVariable*>(condition.bytes); }
+
+}  // namespace
+
+void request_shared_memory(std::size_t bytes, void (*initialize)(void*)) {
+    requested_bytes = bytes;
+    initializer = initialize;
+    previous_request_hook = shmem_request_hook;
+    shmem_request_hook = on_request;
+    previous_startup_hook = shmem_startup_hook;
+    shmem_startup_hook = on_startup;
+}
+
+void* shared_memory() { return memory; }
+
+SharedLock::SharedLock(Mode mode) noexcept { LWLockAcquire(lock, mode == Mode::read ? LW_SHARED : LW_EXCLUSIVE); }
+
+SharedLock::~SharedLock() {
+    if (LWLockHeldByMe(lock)) LWLockRelease(lock);
+}
+
+int my_process_number() {
+#if PG_VERSION_NUM >= 170000
+    return MyProcNumber;
+#else
+    return MyProc->pgprocno;
+#endif
+}
+
+void wake_process(int number) noexcept {
+    if (number >= 0 && static_cast<uint32>(number) < ProcGlobal->allProcCount) {
+        SetLatch(&ProcGlobal->allProcs[number].procLatch);
+    }
+}
+
+int my_pid() { return MyProcPid; }
+void signal_cancel(int pid) noexcept {
+    if (pid > 0) kill(pid, SIGINT);
+}
+void signal_terminate(int pid) noexcept {
+    if (pid > 0) kill(pid, SIGTERM);
+}
+bool process_exists(int pid) noexcept { return pid > 0 && kill(pid, 0) == 0; }
+int max_background_processes() { return max_worker_processes; }
+
+void initialize_condition(Condition& condition) { ConditionVariableInit(variable(condition)); }
+void announce(Condition& condition) {
+    guarded([&] { ConditionVariableBroadcast(variable(condition)); });
+}
+
+ConditionWait::ConditionWait(Condition& condition) : condition_(condition) {
+    guarded([&] { ConditionVariablePrepareToSleep(variable(condition_)); });
+}
+
+ConditionWait::~ConditionWait() {
+    guarded_cleanup([] { ConditionVariableCancelSleep(); });
+}
+
+void ConditionWait::wait(long milliseconds) {
+    guarded([&] { ConditionVariableTimedSleep(variable(condition_), milliseconds, PG_WAIT_EXTENSION); });
+}
+
+bool wait_for_latch(long milliseconds) {
+    bool woken = guarded([&] {
+        int events = WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (milliseconds >= 0 ? WL_TIMEOUT : 0),
+                               milliseconds, PG_WAIT_EXTENSION);
+        // A worker that was asked to stop while it waited stops by itself, without a FATAL in the log.
+        if (!ShutdownRequestPending) CHECK_FOR_INTERRUPTS();
+        return (events & WL_LATCH_SET) != 0;
+    });
+    reload_settings_if_asked();
+    return woken;
+}
+
+void pause(long milliseconds) {
+    guarded([&] {
+        WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
+        CHECK_FOR_INTERRUPTS();
+    });
+}
+
+void reset_latch() { ResetLatch(MyLatch); }
+bool latch_is_set() { return MyLatch->is_set; }
+void check_for_interrupts() {
+    guarded([] { CHECK_FOR_INTERRUPTS(); });
+}
+
+// Plain stdio: this runs in the postmaster, before the server's own file access is set up. In doubt it says yes.
+bool server_crashed() {
+    ControlFileData control;
+    std::string path = std::string(DataDir) + "/global/pg_control";
+    FILE* file = std::fopen(path.c_str(), "rb");
+    if (file == nullptr) return true;
+    bool complete = std::fread(&control, sizeof(control), 1, file) == 1;
+    std::fclose(file);
+    return !complete || (control.state != DB_SHUTDOWNED && control.state != DB_SHUTDOWNED_IN_RECOVERY);
+}
+
+}  // namespace sync_job::pg

@@ -1,0 +1,194 @@
+#include "pg/server.hpp"
+
+#include "pg/error.hpp"
+#include "pg/memory.hpp"
+#include "pg/spi.hpp"
+#include "pg/xact.hpp"
+
+namespace sync_job::pg {
+
+SpiScope::SpiScope(Commits commits) : exceptions_(std::uncaught_exceptions()) {
+    guarded([&] { SPI_connect_ext(commits == Commits::allowed ? SPI_OPT_NONATOMIC : 0); });
+}
+
+SpiScope::~SpiScope() {
+    if (std::uncaught_exceptions() == exceptions_) guarded_cleanup([] { SPI_finish(); });
+}
+
+void spi_commit() {
+    guarded([] { SPI_commit(); });
+}
+
+void spi_rollback() {
+    guarded([] { SPI_rollback(); });
+}
+
+void ensure_portal_snapshot() {
+    guarded([] { EnsurePortalSnapshotExists(); });
+}
+
+Rows::Rows(SPITupleTable* table, std::uint64_t affected)
+    : table_(table), affected_(affected), exceptions_(std::uncaught_exceptions()) {}
+
+Rows::Rows(Rows&& other) noexcept
+    : table_(std::exchange(other.table_, nullptr)), affected_(other.affected_), exceptions_(other.exceptions_) {}
+
+Rows::~Rows() {
+    // The abort of a subtransaction frees the tables made in it.
+    if (table_ != nullptr && std::uncaught_exceptions() == exceptions_) {
+        guarded_cleanup([&] { SPI_freetuptable(table_); });
+    }
+}
+
+std::uint64_t Rows::size() const { return table_ == nullptr ? 0 : table_->numvals; }
+
+Value Rows::at(std::uint64_t row, int column) const {
+    Value value;
+    guarded([&] { value.datum = SPI_getbinval(table_->vals[row], table_->tupdesc, column + 1, &value.null); });
+    return value;
+}
+
+int Rows::columns() const { return table_ == nullptr ? 0 : table_->tupdesc->natts; }
+
+Value Rows::copy(std::uint64_t row, int column) const {
+    Value value = at(row, column);
+    if (value.null) return value;
+    guarded([&] {
+        Form_pg_attribute attribute = TupleDescAttr(table_->tupdesc, column);
+        if (attribute->attlen == -1) {
+            value.datum = PointerGetDatum(PG_DETOAST_DATUM_COPY(value.datum));
+        } else {
+            value.datum = datumCopy(value.datum, attribute->attbyval, attribute->attlen);
+        }
+    });
+    return value;
+}
+
+std::string Rows::text(std::uint64_t row, int column) const {
+    Value value = at(row, column);
+    return value.null ? std::string() : std::string(datum_text(value.datum));
+}
+
+Statement::Statement(std::string sql, std::vector<Oid> argument_types, Access access)
+    : sql_(std::move(sql)), argument_types_(std::move(argument_types)), access_(access) {}
+
+Statement::~Statement() {
+    if (plan_ != nullptr) guarded_cleanup([&] { SPI_freeplan(static_cast<SPIPlanPtr>(plan_)); });
+}
+
+namespace {
+
+struct SequentialScansOff {
+    bool before = enable_seqscan;
+    SequentialScansOff() { enable_seqscan = false; }
+    ~SequentialScansOff() { enable_seqscan = before; }
+};
+
+// Makes the generic plan now, while sequential scans are off, so that executing finds it ready.
+void plan_for_index(SPIPlanPtr plan) {
+    SequentialScansOff off;
+    guarded([&] {
+        CachedPlan* cached = SPI_plan_get_cached_plan(plan);
+        if (cached != nullptr) ReleaseCachedPlan(cached, CurrentResourceOwner);
+    });
+}
+
+[[noreturn]] void spi_failed(const std::string& sql, int code) {
+    throw Error("XX000", std::string("could not execute internal statement: ") + SPI_result_code_string(code))
+        .detail(sql);
+}
+
+}  // namespace
+
+void Statement::prepare() {
+    SPIPlanPtr plan = guarded([&] {
+        return SPI_prepare_cursor(sql_.c_str(), static_cast<int>(argument_types_.size()), argument_types_.data(),
+                                  CURSOR_OPT_GENERIC_PLAN);
+    });
+    if (plan == nullptr) spi_failed(sql_, SPI_result);
+    guarded([&] { SPI_keepplan(plan); });
+    plan_ = plan;
+}
+
+Rows Statement::execute(const Value* arguments, int count, bool read_only, std::int64_t max_rows) {
+    if (plan_ == nullptr) prepare();
+    Datum values[FUNC_MAX_ARGS * 16];
+    char nulls[FUNC_MAX_ARGS * 16];
+    if (count > FUNC_MAX_ARGS * 16 || count != static_cast<int>(argument_types_.size())) {
+        throw Error("54011", "wrong number of arguments for an internal statement").detail(sql_);
+    }
+    for (int i = 0; i < count; i++) {
+        values[i] = arguments[i].datum;
+        nulls[i] = arguments[i].null ? 'n' : ' ';
+    }
+    auto* plan = static_cast<SPIPlanPtr>(plan_);
+    if (access_ == Access::by_index) plan_for_index(plan);
+    int code = guarded([&] { return SPI_execute_plan(plan, values, nulls, read_only, max_rows); });
+    if (code < 0) spi_failed(sql_, code);
+    return {SPI_tuptable, SPI_processed};
+}
+
+Rows Statement::execute(const std::vector<Value>& arguments, bool read_only, std::int64_t max_rows) {
+    return execute(arguments.data(), static_cast<int>(arguments.size()), read_only, max_rows);
+}
+
+Rows Statement::call_committing(const std::vector<Value>& arguments) {
+    if (plan_ == nullptr) prepare();
+    int code = guarded([&] {
+        int count = static_cast<int>(arguments.size());
+        ParamListInfo parameters = makeParamList(count);
+        for (int i = 0; i < count; i++) {
+            parameters->params[i].value = arguments[i].datum;
+            parameters->params[i].isnull = arguments[i].null;
+            parameters->params[i].pflags = PARAM_FLAG_CONST;
+            parameters->params[i].ptype = argument_types_[i];
+        }
+        SPIExecuteOptions options = {};
+        options.params = parameters;
+        options.allow_nonatomic = true;
+        return SPI_execute_plan_extended(static_cast<SPIPlanPtr>(plan_), &options);
+    });
+    if (code < 0) spi_failed(sql_, code);
+    return {SPI_tuptable, SPI_processed};
+}
+
+Rows execute_sql(const std::string& sql) {
+    int code = guarded([&] { return SPI_execute(sql.c_str(), false, 0); });
+    if (code < 0) spi_failed(sql, code);
+    return {SPI_tuptable, SPI_processed};
+}
+
+// As exec_simple_query() of tcop/postgres.c does it, for one statement.
+void run_in_portal(const std::string& sql) {
+    Memory per_query("sync job portal", Memory::Parent::backend);
+    start_transaction();
+    MemorySwitch memory(per_query);
+    auto run = [&] {
+        List* parsed = pg_parse_query(sql.c_str());
+        RawStmt* statement = linitial_node(RawStmt, parsed);
+        PushActiveSnapshot(GetTransactionSnapshot());
+        List* rewritten = pg_analyze_and_rewrite_fixedparams(statement, sql.c_str(), nullptr, 0, nullptr);
+        List* planned = pg_plan_queries(rewritten, sql.c_str(), CURSOR_OPT_PARALLEL_OK, nullptr);
+        PopActiveSnapshot();
+        Portal portal = CreatePortal("", true, true);
+        portal->visible = false;
+        PortalDefineQuery(portal, nullptr, sql.c_str(), CreateCommandTag(statement->stmt), planned, nullptr);
+        PortalStart(portal, nullptr, 0, InvalidSnapshot);
+        QueryCompletion completion;
+#if PG_VERSION_NUM >= 180000
+        PortalRun(portal, FETCH_ALL, true, None_Receiver, None_Receiver, &completion);
+#else
+        PortalRun(portal, FETCH_ALL, true, true, None_Receiver, None_Receiver, &completion);
+#endif
+        PortalDrop(portal, false);
+    };
+    try {
+        guarded(run);
+    } catch (...) {
+        abort_transaction();  // before the memory goes that the portal points into
+        throw;
+    }
+    commit_transaction();
+}
+
+}  // namespace sync_job::pg

@@ -1,0 +1,94 @@
+// SQL from C++: prepared once, called with typed arguments.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pg/types.hpp"
+#include "pg/value.hpp"
+
+struct SPITupleTable;
+
+namespace sync_job::pg {
+
+// A connection to SPI until the end of the scope; the current memory context stays as it was. Left to the abort when an
+// exception is on its way.
+class SpiScope {
+public:
+    enum class Commits { never, allowed };
+    explicit SpiScope(Commits commits = Commits::never);
+    ~SpiScope();
+    SpiScope(const SpiScope&) = delete;
+    SpiScope& operator=(const SpiScope&) = delete;
+
+private:
+    int exceptions_;
+};
+
+// Inside SpiScope(Commits::allowed), in a procedure that was called outside a transaction block.
+void spi_commit();
+void spi_rollback();
+// The snapshot that a procedure runs with, again after a commit.
+void ensure_portal_snapshot();
+
+// The rows of one execution; they live until it is destroyed.
+class Rows {
+public:
+    Rows(SPITupleTable* table, std::uint64_t affected);
+    ~Rows();
+    Rows(Rows&& other) noexcept;
+    Rows(const Rows&) = delete;
+    Rows& operator=(const Rows&) = delete;
+    Rows& operator=(Rows&&) = delete;
+
+    std::uint64_t affected() const { return affected_; }  // rows returned, or rows changed
+    std::uint64_t size() const;                           // rows returned
+    int columns() const;
+    Value copy(std::uint64_t row, int column) const;  // in the current memory context, detoasted
+    bool empty() const { return size() == 0; }
+    Value at(std::uint64_t row, int column) const;          // both from 0; points into the row
+    std::string text(std::uint64_t row, int column) const;  // of a text column; empty for NULL
+    std::int64_t int64(std::uint64_t row, int column) const { return datum_int64(at(row, column).datum); }
+    Oid oid(std::uint64_t row, int column) const { return datum_oid(at(row, column).datum); }
+    bool boolean(std::uint64_t row, int column) const { return datum_bool(at(row, column).datum); }
+
+private:
+    SPITupleTable* table_;
+    std::uint64_t affected_;
+    int exceptions_;
+};
+
+// A statement kept for the life of the object, always with a generic plan. Executing needs an SpiScope.
+class Statement {
+public:
+    enum class Access {
+        any,
+        by_index  // planned without sequential scans: a plan made for an empty table must still serve a large one
+    };
+    Statement(std::string sql, std::vector<Oid> argument_types, Access access = Access::any);
+    ~Statement();
+    Statement(const Statement&) = delete;
+    Statement& operator=(const Statement&) = delete;
+
+    Rows execute(const std::vector<Value>& arguments, bool read_only = false, std::int64_t max_rows = 0);
+    Rows execute(const Value* arguments, int count, bool read_only = false, std::int64_t max_rows = 0);
+    // A CALL whose procedure may commit. Needs SpiScope(Commits::allowed) and no active snapshot of ours.
+    Rows call_committing(const std::vector<Value>& arguments);
+
+private:
+    void prepare();
+    std::string sql_;
+    std::vector<Oid> argument_types_;
+    Access access_;
+    void* plan_ = nullptr;
+};
+
+// One statement, once, no arguments.
+Rows execute_sql(const std::string& sql);
+
+// Runs one statement without arguments under a portal of its own, outside any transaction: it may be a CALL that
+// commits.
+void run_in_portal(const std::string& sql);
+
+}  // namespace sync_job::pg

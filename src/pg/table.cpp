@@ -1,0 +1,307 @@
+#include "pg/server.hpp"
+
+extern "C" {
+#include "commands/sequence.h"
+}
+
+#include "pg/catalog.hpp"
+#include "pg/error.hpp"
+#include "pg/table.hpp"
+
+namespace sync_job::pg {
+
+namespace {
+
+// What inserting into a table's indexes needs, kept from call to call: the executor's state for partial
+// predicates is too dear to be made for each row.
+struct IndexInsertion {
+    Oid index;
+    IndexInfo* info;
+    ExprState* predicate;
+};
+
+struct TableWriter {
+    bool valid = false;
+    EState* state = nullptr;
+    std::vector<IndexInsertion> indexes;
+};
+
+std::unordered_map<Oid, TableWriter>& writers() {
+    static auto& cache = *new std::unordered_map<Oid, TableWriter>;  // never destroyed: the server may be gone by then
+    return cache;
+}
+
+void build(TableWriter& writer, ::Relation relation) {
+    writer.valid = false;
+    writer.indexes.clear();
+    if (writer.state != nullptr) {
+        EState* old = std::exchange(writer.state, nullptr);
+        guarded([&] { FreeExecutorState(old); });
+    }
+    guarded([&] {
+        MemoryContext previous = MemoryContextSwitchTo(CacheMemoryContext);
+        writer.state = CreateExecutorState();
+        MemoryContextSwitchTo(writer.state->es_query_cxt);
+        List* list = RelationGetIndexList(relation);
+        ListCell* cell;
+        foreach (cell, list) {
+            ::Relation index = index_open(lfirst_oid(cell), RowExclusiveLock);
+            IndexInfo* info = BuildIndexInfo(index);
+            ExprState* predicate =
+                info->ii_Predicate == NIL ? nullptr : ExecPrepareQual(info->ii_Predicate, writer.state);
+            writer.indexes.push_back({RelationGetRelid(index), info, predicate});
+            index_close(index, NoLock);
+        }
+        MemoryContextSwitchTo(previous);
+    });
+    writer.valid = true;
+}
+
+TableWriter& writer_for(::Relation relation) {
+    TableWriter& writer = writers()[RelationGetRelid(relation)];
+    if (!writer.valid) build(writer, relation);
+    return writer;
+}
+
+// Raises as the server does.
+void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSlot* slot) {
+    ExprContext* context = GetPerTupleExprContext(writer.state);
+    context->ecxt_scantuple = slot;
+    MemoryContext previous = MemoryContextSwitchTo(GetPerTupleMemoryContext(writer.state));
+    for (const IndexInsertion& entry : writer.indexes) {
+        if (entry.predicate != nullptr && !ExecQual(entry.predicate, context)) continue;
+        ::Relation index = index_open(entry.index, RowExclusiveLock);
+        Datum values[INDEX_MAX_KEYS];
+        bool nulls[INDEX_MAX_KEYS];
+        FormIndexDatum(entry.info, slot, writer.state, values, nulls);
+        index_insert(index, values, nulls, &slot->tts_tid, relation,
+                     index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, entry.info);
+        index_close(index, NoLock);
+    }
+    MemoryContextSwitchTo(previous);
+    ResetPerTupleExprContext(writer.state);
+    context->ecxt_scantuple = nullptr;
+}
+
+RowPlace place_of(const ItemPointerData& tid) {
+    return {ItemPointerGetBlockNumberNoCheck(&tid), ItemPointerGetOffsetNumberNoCheck(&tid)};
+}
+
+ItemPointerData tid_of(RowPlace place) {
+    ItemPointerData tid;
+    ItemPointerSet(&tid, place.block, place.offset);
+    return tid;
+}
+
+void fill(TupleTableSlot* slot, const Datum* values, const bool* nulls) {
+    ExecClearTuple(slot);
+    int count = slot->tts_tupleDescriptor->natts;
+    std::memcpy(slot->tts_values, values, count * sizeof(Datum));
+    std::memcpy(slot->tts_isnull, nulls, count * sizeof(bool));
+    ExecStoreVirtualTuple(slot);
+}
+
+StoredRow copy_slot(TupleTableSlot* slot) {
+    StoredRow row;
+    int count = slot->tts_tupleDescriptor->natts;
+    HeapTuple tuple = ExecCopySlotHeapTuple(slot);
+    row.place = place_of(slot->tts_tid);
+    row.values = static_cast<Datum*>(palloc(count * sizeof(Datum)));
+    row.nulls = static_cast<bool*>(palloc(count * sizeof(bool)));
+    heap_deform_tuple(tuple, slot->tts_tupleDescriptor, row.values, row.nulls);
+    row.created_by = HeapTupleHeaderGetRawXmin(tuple->t_data);
+    return row;
+}
+
+TupleTableSlot* slot_of(void* slot) { return static_cast<TupleTableSlot*>(slot); }
+
+}  // namespace
+
+// A change of the table's definition: its indexes are looked up again at the next write.
+void forget_table_writer(Oid relation) {
+    if (relation == no_oid) {
+        for (auto& [oid, writer] : writers()) writer.valid = false;
+    } else if (auto found = writers().find(relation); found != writers().end()) {
+        found->second.valid = false;
+    }
+}
+
+Table::Table(Oid relation, TableLock lock) : oid_(relation), exceptions_(std::uncaught_exceptions()) {
+    guarded([&] {
+        relation_ = table_open(relation, lock == TableLock::write ? RowExclusiveLock : AccessShareLock);
+        if (lock == TableLock::write) {
+            lock_slot_ = MakeSingleTupleTableSlot(RelationGetDescr(relation_), table_slot_callbacks(relation_));
+            write_slot_ = MakeSingleTupleTableSlot(RelationGetDescr(relation_), &TTSOpsVirtual);
+        }
+    });
+}
+
+Table::~Table() {
+    if (std::uncaught_exceptions() != exceptions_) return;  // the abort lets go of it
+    guarded_cleanup([&] {
+        if (lock_slot_ != nullptr) ExecDropSingleTupleTableSlot(slot_of(lock_slot_));
+        if (write_slot_ != nullptr) ExecDropSingleTupleTableSlot(slot_of(write_slot_));
+        table_close(relation_, NoLock);
+    });
+}
+
+int Table::column_count() const { return RelationGetDescr(relation_)->natts; }
+TupleDescData* Table::descriptor() const { return RelationGetDescr(relation_); }
+
+RowPlace Table::insert(const Datum* values, const bool* nulls) {
+    TableWriter& writer = writer_for(relation_);
+    return guarded([&] {
+        TupleTableSlot* slot = slot_of(write_slot_);
+        fill(slot, values, nulls);
+        table_tuple_insert(relation_, slot, GetCurrentCommandId(true), 0, nullptr);
+        insert_index_entries(writer, relation_, slot);
+        RowPlace place = place_of(slot->tts_tid);
+        ExecClearTuple(slot);
+        return place;
+    });
+}
+
+void Table::remove(RowPlace place) {
+    guarded([&] {
+        ItemPointerData tid = tid_of(place);
+        simple_table_tuple_delete(relation_, &tid, SnapshotAny);
+    });
+}
+
+RowPlace Table::replace(RowPlace place, const Datum* values, const bool* nulls) {
+    TableWriter& writer = writer_for(relation_);
+    return guarded([&] {
+        ItemPointerData tid = tid_of(place);
+        TupleTableSlot* slot = slot_of(write_slot_);
+        fill(slot, values, nulls);
+#if PG_VERSION_NUM >= 160000
+        TU_UpdateIndexes update_indexes;
+        simple_table_tuple_update(relation_, &tid, slot, SnapshotAny, &update_indexes);
+        bool new_entries = update_indexes != TU_None;
+#else
+        bool new_entries;
+        simple_table_tuple_update(relation_, &tid, slot, SnapshotAny, &new_entries);
+#endif
+        if (new_entries) insert_index_entries(writer, relation_, slot);
+        RowPlace written = place_of(slot->tts_tid);
+        ExecClearTuple(slot);
+        return written;
+    });
+}
+
+LockResult Table::lock(RowPlace place, bool wait, StoredRow* row) {
+    return guarded([&] {
+        ItemPointerData tid = tid_of(place);
+        TM_FailureData failure;
+        TM_Result result =
+            table_tuple_lock(relation_, &tid, SnapshotAny, slot_of(lock_slot_), GetCurrentCommandId(false),
+                             LockTupleExclusive, wait ? LockWaitBlock : LockWaitSkip, 0, &failure);
+        switch (result) {
+            case TM_Ok:
+                if (row != nullptr) *row = copy_slot(slot_of(lock_slot_));
+                ExecClearTuple(slot_of(lock_slot_));
+                return LockResult::locked;
+            case TM_WouldBlock:
+                return LockResult::busy;
+            case TM_Updated:
+            case TM_Deleted:
+            case TM_SelfModified:
+            case TM_Invisible:
+                return LockResult::gone;
+            default:
+                elog(ERROR, "unexpected result %d of locking a row", static_cast<int>(result));
+        }
+    });
+}
+
+namespace {
+
+RegProcedure procedure_of(ScanCondition::Operator op) {
+    switch (op) {
+        case ScanCondition::Operator::equal_text:
+            return F_TEXTEQ;
+        case ScanCondition::Operator::equal_int8:
+            return F_INT8EQ;
+        case ScanCondition::Operator::equal_oid:
+            return F_OIDEQ;
+        case ScanCondition::Operator::at_most_timestamp:
+            return F_TIMESTAMPTZ_LE;
+        case ScanCondition::Operator::greater_int8:
+            return F_INT8GT;
+        case ScanCondition::Operator::at_least_int4:
+            return F_INT4GE;
+    }
+    return InvalidOid;
+}
+
+StrategyNumber strategy_of(ScanCondition::Operator op) {
+    switch (op) {
+        case ScanCondition::Operator::at_most_timestamp:
+            return BTLessEqualStrategyNumber;
+        case ScanCondition::Operator::greater_int8:
+            return BTGreaterStrategyNumber;
+        case ScanCondition::Operator::at_least_int4:
+            return BTGreaterEqualStrategyNumber;
+        default:
+            return BTEqualStrategyNumber;
+    }
+}
+
+}  // namespace
+
+IndexScan::IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& conditions)
+    : table_(table), exceptions_(std::uncaught_exceptions()) {
+    guarded([&] {
+        ScanKeyData keys[INDEX_MAX_KEYS];
+        int count = static_cast<int>(conditions.size());
+        for (int i = 0; i < count; i++) {
+            const ScanCondition& condition = conditions[i];
+            ScanKeyInit(&keys[i], static_cast<AttrNumber>(condition.index_column), strategy_of(condition.op),
+                        procedure_of(condition.op), condition.value);
+        }
+        index_ = index_open(index, AccessShareLock);
+        Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+        snapshot_ = snapshot;
+        slot_ = MakeSingleTupleTableSlot(RelationGetDescr(table_.relation_), table_slot_callbacks(table_.relation_));
+#if PG_VERSION_NUM >= 180000
+        IndexScanDesc scan = index_beginscan(table_.relation_, index_, snapshot, nullptr, count, 0);
+#else
+        IndexScanDesc scan = index_beginscan(table_.relation_, index_, snapshot, count, 0);
+#endif
+        index_rescan(scan, keys, count, nullptr, 0);
+        scan_ = scan;
+    });
+}
+
+IndexScan::~IndexScan() {
+    if (std::uncaught_exceptions() != exceptions_) return;  // the abort lets go of it
+    guarded_cleanup([&] {
+        index_endscan(static_cast<IndexScanDesc>(scan_));
+        ExecDropSingleTupleTableSlot(slot_of(slot_));
+        UnregisterSnapshot(static_cast<Snapshot>(snapshot_));
+        index_close(index_, NoLock);
+    });
+}
+
+std::optional<RowPlace> IndexScan::next() {
+    bool found = guarded([&] {
+        CHECK_FOR_INTERRUPTS();
+        return index_getnext_slot(static_cast<IndexScanDesc>(scan_), ForwardScanDirection, slot_of(slot_));
+    });
+    if (!found) return std::nullopt;
+    return place_of(slot_of(slot_)->tts_tid);
+}
+
+StoredRow IndexScan::row() {
+    return guarded([&] { return copy_slot(slot_of(slot_)); });
+}
+
+Datum IndexScan::column(int number, bool* is_null) {
+    return guarded([&] { return slot_getattr(slot_of(slot_), number, is_null); });
+}
+
+std::int64_t next_sequence_value(Oid sequence) {
+    return guarded([&] { return nextval_internal(sequence, false); });
+}
+
+}  // namespace sync_job::pg

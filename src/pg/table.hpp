@@ -1,0 +1,97 @@
+// The extension's own tables, read and written without SQL: the hot path of enqueue, claim and record.
+//
+// What goes this way passes no rights, triggers, rules or CHECK constraints: the engine vouches for what it writes.
+// Indexes, partial ones too, TOAST, WAL and statistics are as with SQL.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "pg/types.hpp"
+
+namespace sync_job::pg {
+
+enum class TableLock { read, write };
+
+// A row copied out of a table, taken apart. Memory of the current context.
+struct StoredRow {
+    RowPlace place;
+    Datum* values = nullptr;
+    bool* nulls = nullptr;
+    std::uint32_t created_by = 0;  // the transaction that wrote this version
+};
+
+enum class LockResult {
+    locked,
+    busy,  // somebody else holds it, and we were not to wait
+    gone   // changed, moved or deleted meanwhile: look it up again
+};
+
+// A table opened until the end of the scope.
+class Table {
+public:
+    Table(Oid relation, TableLock lock);
+    ~Table();
+    Table(const Table&) = delete;
+    Table& operator=(const Table&) = delete;
+
+    RowPlace insert(const Datum* values, const bool* nulls);
+    // Both need a row that this transaction has locked (or written before a command_counter_increment()).
+    void remove(RowPlace place);
+    RowPlace replace(RowPlace place, const Datum* values, const bool* nulls);
+
+    // FOR UPDATE on the version at `place`; the row as it was locked goes to `row`.
+    LockResult lock(RowPlace place, bool wait, StoredRow* row);
+
+    Oid oid() const { return oid_; }
+    int column_count() const;
+    TupleDescData* descriptor() const;
+
+private:
+    friend class IndexScan;
+    Oid oid_;
+    RelationData* relation_;
+    void* lock_slot_ = nullptr;
+    void* write_slot_ = nullptr;
+    int exceptions_;
+};
+
+// One condition on an index column (numbered from 1 within the index).
+struct ScanCondition {
+    enum class Operator { equal_text, equal_int8, equal_oid, at_most_timestamp, greater_int8, at_least_int4 };
+    int index_column;
+    Operator op;
+    Datum value;
+};
+
+// A forward scan of an index with the newest snapshot. Opened and read outside subtransactions, or wholly inside one.
+class IndexScan {
+public:
+    IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& conditions);
+    ~IndexScan();
+    IndexScan(const IndexScan&) = delete;
+    IndexScan& operator=(const IndexScan&) = delete;
+
+    // Moves to the next visible row and says where it is.
+    std::optional<RowPlace> next();
+    // The row under the scan, copied.
+    StoredRow row();
+    // One of its columns, valid until next().
+    Datum column(int number, bool* is_null);
+
+private:
+    Table& table_;
+    RelationData* index_;
+    void* scan_;
+    void* snapshot_;
+    void* slot_;
+    int exceptions_;
+};
+
+std::int64_t next_sequence_value(Oid sequence);
+
+// The indexes of the relation (of all, for no_oid) are looked up again at the next write: for the relcache callback.
+void forget_table_writer(Oid relation);
+
+}  // namespace sync_job::pg

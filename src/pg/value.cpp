@@ -1,0 +1,369 @@
+#include "pg/server.hpp"
+
+extern "C" {
+#include "pgtime.h"
+#include "utils/array.h"
+#include "utils/bytea.h"
+#include "utils/datetime.h"
+#include "utils/float.h"
+}
+#include <cmath>
+
+#include "pg/error.hpp"
+#include "pg/json.hpp"
+#include "pg/json_value.hpp"
+#include "pg/value.hpp"
+
+namespace sync_job::pg {
+
+Datum text_datum(std::string_view text) {
+    return guarded(
+        [&] { return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size()))); });
+}
+
+Datum bool_datum(bool value) { return BoolGetDatum(value); }
+Datum int64_datum(std::int64_t value) { return Int64GetDatum(value); }
+Datum int32_datum(std::int32_t value) { return Int32GetDatum(value); }
+Datum oid_datum(Oid value) { return ObjectIdGetDatum(value); }
+bool datum_bool(Datum datum) { return DatumGetBool(datum); }
+std::int64_t datum_int64(Datum datum) { return DatumGetInt64(datum); }
+std::int32_t datum_int32(Datum datum) { return DatumGetInt32(datum); }
+Oid datum_oid(Datum datum) { return DatumGetObjectId(datum); }
+
+std::string_view datum_text(Datum datum) {
+    struct varlena* value = guarded([&] { return pg_detoast_datum_packed(reinterpret_cast<struct varlena*>(datum)); });
+    return {VARDATA_ANY(value), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(value))};
+}
+
+std::int64_t interval_microseconds(Datum datum) {
+    const Interval* interval = DatumGetIntervalP(datum);
+    return interval->time + (std::int64_t{interval->month} * DAYS_PER_MONTH + interval->day) * USECS_PER_DAY;
+}
+
+Datum interval_datum(std::int64_t microseconds) {
+    return guarded([&] {
+        auto* interval = static_cast<Interval*>(palloc0(sizeof(Interval)));
+        interval->time = microseconds;
+        return IntervalPGetDatum(interval);
+    });
+}
+
+CanonicalOutput::CanonicalOutput() noexcept
+    : date_style_(DateStyle),
+      date_order_(DateOrder),
+      interval_style_(IntervalStyle),
+      float_digits_(extra_float_digits),
+      bytea_(bytea_output),
+      time_zone_(session_timezone) {
+    DateStyle = USE_ISO_DATES;
+    DateOrder = DATEORDER_YMD;
+    IntervalStyle = INTSTYLE_POSTGRES;
+    extra_float_digits = 1;
+    bytea_output = BYTEA_OUTPUT_HEX;
+    pg_tz* utc = pg_tzset("GMT");
+    if (utc != nullptr) session_timezone = utc;
+}
+
+CanonicalOutput::~CanonicalOutput() {
+    DateStyle = date_style_;
+    DateOrder = date_order_;
+    IntervalStyle = interval_style_;
+    extra_float_digits = float_digits_;
+    bytea_output = bytea_;
+    session_timezone = static_cast<pg_tz*>(time_zone_);
+}
+
+std::string value_to_text(Datum datum, Oid type) {
+    const char* text = guarded([&] {
+        Oid function;
+        bool is_varlena;
+        getTypeOutputInfo(type, &function, &is_varlena);
+        return OidOutputFunctionCall(function, datum);
+    });
+    return text;
+}
+
+Datum text_to_value(const std::string& text, Oid type, std::int32_t typmod) {
+    return guarded([&] {
+        Oid function, parameter;
+        int32 base_typmod = typmod;
+        Oid base = getBaseTypeAndTypmod(type, &base_typmod);
+        getTypeInputInfo(base, &function, &parameter);
+        return OidInputFunctionCall(function, const_cast<char*>(text.c_str()), parameter, base_typmod);
+    });
+}
+
+// --- To jsonb. These functions call the server unguarded: only from within a guard. ---
+
+namespace {
+
+void push_text(JsonbParseState** state, JsonbValue** root, char* text) {
+    JsonbValue value;
+    value.type = jbvString;
+    value.val.string.val = text;
+    value.val.string.len = static_cast<int>(std::strlen(text));
+    push_json(state, root, &value);
+}
+
+void push_numeric(JsonbParseState** state, JsonbValue** root, Numeric numeric) {
+    JsonbValue value;
+    value.type = jbvNumeric;
+    value.val.numeric = numeric;
+    push_json(state, root, &value);
+}
+
+char* output_text(Datum datum, Oid type) {
+    Oid function;
+    bool is_varlena;
+    getTypeOutputInfo(type, &function, &is_varlena);
+    return OidOutputFunctionCall(function, datum);
+}
+
+// NaN, infinity and negative zero have no JSON number that gives them back.
+void push_float(JsonbParseState** state, JsonbValue** root, Datum datum, Oid type) {
+    double number = type == FLOAT4OID ? DatumGetFloat4(datum) : DatumGetFloat8(datum);
+    char* text = output_text(datum, type);
+    if (std::isfinite(number) && !(number == 0 && std::signbit(number))) {
+        push_numeric(state, root,
+                     DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+                                                         ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
+    } else {
+        push_text(state, root, text);
+    }
+}
+
+void push_jsonb(JsonbParseState** state, JsonbValue** root, Jsonb* jsonb) {
+    JsonbValue value;
+    if (JB_ROOT_IS_SCALAR(jsonb)) {
+        JsonbExtractScalar(&jsonb->root, &value);
+    } else {
+        value.type = jbvBinary;
+        value.val.binary.data = &jsonb->root;
+        value.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
+    }
+    push_json(state, root, &value);
+}
+
+void push_composite(JsonbParseState** state, JsonbValue** root, Datum datum, bool exact) {
+    HeapTupleHeader header = DatumGetHeapTupleHeader(datum);
+    TupleDesc descriptor = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
+    HeapTupleData tuple;
+    tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+    ItemPointerSetInvalid(&tuple.t_self);
+    tuple.t_tableOid = InvalidOid;
+    tuple.t_data = header;
+    auto* values = static_cast<Datum*>(palloc(descriptor->natts * sizeof(Datum)));
+    auto* nulls = static_cast<bool*>(palloc(descriptor->natts * sizeof(bool)));
+    heap_deform_tuple(&tuple, descriptor, values, nulls);
+    JsonbValue* end = pushJsonbValue(state, WJB_BEGIN_OBJECT, nullptr);
+    for (int i = 0; i < descriptor->natts; i++) {
+        Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+        if (attribute->attisdropped) continue;
+        JsonbValue key;
+        key.type = jbvString;
+        key.val.string.val = pstrdup(NameStr(attribute->attname));
+        key.val.string.len = static_cast<int>(std::strlen(key.val.string.val));
+        pushJsonbValue(state, WJB_KEY, &key);
+        push_value(state, root, values[i], nulls[i], attribute->atttypid, exact);
+    }
+    end = pushJsonbValue(state, WJB_END_OBJECT, nullptr);
+    if (*state == nullptr) *root = end;
+    ReleaseTupleDesc(descriptor);
+}
+
+// One dimension with the usual lower bound; `exact` callers have asked for that before.
+void push_array(JsonbParseState** state, JsonbValue** root, ArrayType* array, Oid element, bool exact) {
+    int16 length;
+    bool by_value;
+    char alignment;
+    Datum* values;
+    bool* nulls;
+    int count;
+    get_typlenbyvalalign(element, &length, &by_value, &alignment);
+    deconstruct_array(array, element, length, by_value, alignment, &values, &nulls, &count);
+    JsonbValue* end = pushJsonbValue(state, WJB_BEGIN_ARRAY, nullptr);
+    for (int i = 0; i < count; i++) push_value(state, root, values[i], nulls[i], element, exact);
+    end = pushJsonbValue(state, WJB_END_ARRAY, nullptr);
+    if (*state == nullptr) *root = end;
+}
+
+// Element types whose values survive as elements of a JSON array: a JSON null in a jsonb[] would come back as SQL NULL.
+bool exact_element(Oid element) { return element != JSONBOID && element != JSONOID && !type_is_rowtype(element); }
+
+}  // namespace
+
+void push_value(JsonbParseState** state, JsonbValue** root, Datum datum, bool is_null, Oid type, bool exact) {
+    check_stack_depth();
+    JsonbValue value;
+    if (is_null) {
+        value.type = jbvNull;
+        push_json(state, root, &value);
+        return;
+    }
+    type = getBaseType(type);
+    switch (type) {
+        case BOOLOID:
+            value.type = jbvBool;
+            value.val.boolean = DatumGetBool(datum);
+            push_json(state, root, &value);
+            return;
+        case INT2OID:
+            return push_numeric(state, root, int64_to_numeric(DatumGetInt16(datum)));
+        case INT4OID:
+            return push_numeric(state, root, int64_to_numeric(DatumGetInt32(datum)));
+        case INT8OID:
+            return push_numeric(state, root, int64_to_numeric(DatumGetInt64(datum)));
+        case FLOAT4OID:
+        case FLOAT8OID:
+            return push_float(state, root, datum, type);
+        case NUMERICOID: {
+            Numeric numeric = DatumGetNumericCopy(datum);
+            if (numeric_is_nan(numeric) || numeric_is_inf(numeric))
+                return push_text(state, root, output_text(datum, type));
+            return push_numeric(state, root, numeric);
+        }
+        case DATEOID:
+        case TIMESTAMPOID:
+        case TIMESTAMPTZOID: {
+            auto* text = static_cast<char*>(palloc(MAXDATELEN + 1));
+            JsonEncodeDateTime(text, datum, type, nullptr);
+            return push_text(state, root, text);
+        }
+        case TEXTOID:
+        case VARCHAROID:
+            return push_text(state, root, TextDatumGetCString(datum));
+        case JSONBOID:
+            return push_jsonb(state, root, DatumGetJsonbP(datum));
+        case JSONOID:
+            if (exact) return push_text(state, root, TextDatumGetCString(datum));
+            return push_jsonb(
+                state, root,
+                DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(datum)))));
+        default:
+            break;
+    }
+    Oid element = get_element_type(type);
+    if (OidIsValid(element)) {
+        ArrayType* array = DatumGetArrayTypeP(datum);
+        bool plain = ARR_NDIM(array) == 0 || (ARR_NDIM(array) == 1 && ARR_LBOUND(array)[0] == 1);
+        if (plain && (!exact || exact_element(getBaseType(element))))
+            return push_array(state, root, array, element, exact);
+    } else if (!exact && type_is_rowtype(type)) {
+        return push_composite(state, root, datum, exact);
+    }
+    push_text(state, root, output_text(datum, type));
+}
+
+Datum value_to_json(Datum datum, Oid type, bool exact) {
+    JsonBuilder builder;
+    builder.value(datum, false, type, exact);
+    return builder.finish();
+}
+
+// --- From jsonb: everything goes through the text that the type's input function takes. ---
+
+namespace {
+
+std::string input_text(const JsonField& field, Oid type);
+
+std::string quoted_element(const std::string& text) {
+    std::string out = "\"";
+    for (char c : text) {
+        if (c == '"' || c == '\\') out += '\\';
+        out += c;
+    }
+    return out + '"';
+}
+
+std::string array_text(Datum jsonb, Oid element) {
+    std::string out = "{";
+    for (const JsonField& item : json_elements(jsonb)) {
+        if (out.size() > 1) out += ',';
+        if (item.kind == JsonKind::null) {
+            out += "NULL";
+        } else if (item.kind == JsonKind::array && element != JSONBOID && element != JSONOID) {
+            out += array_text(item.value, element);
+        } else {
+            out += quoted_element(input_text(item, element));
+        }
+    }
+    return out + '}';
+}
+
+std::string composite_text(Datum jsonb, Oid type) {
+    std::map<std::string, JsonField> fields;
+    for (JsonField& field : json_fields(jsonb)) fields.emplace(field.key, field);
+    TupleDesc descriptor = guarded([&] { return lookup_rowtype_tupdesc_copy(type, -1); });
+    std::string out = "(";
+    bool first = true;
+    for (int i = 0; i < descriptor->natts; i++) {
+        Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+        if (attribute->attisdropped) continue;
+        if (!first) out += ',';
+        first = false;
+        auto found = fields.find(NameStr(attribute->attname));
+        if (found != fields.end() && found->second.kind != JsonKind::null) {
+            out += quoted_element(input_text(found->second, attribute->atttypid));
+        }
+    }
+    return out + ')';
+}
+
+std::string input_text(const JsonField& field, Oid type) {
+    Oid base = base_type(type);
+    if (base == JSONBOID || base == JSONOID) return json_to_text(field.value);
+    if (field.kind == JsonKind::array) {
+        Oid element = guarded([&] { return get_element_type(base); });
+        if (element != InvalidOid) return array_text(field.value, element);
+    }
+    if (field.kind == JsonKind::object && guarded([&] { return type_is_rowtype(base); })) {
+        return composite_text(field.value, base);
+    }
+    return field.text;
+}
+
+JsonField as_field(Datum jsonb) {
+    JsonField field{{}, json_kind(jsonb), {}, jsonb};
+    field.text = json_to_text(jsonb);
+    if (field.kind == JsonKind::string) {
+        field.text = guarded([&] {
+            JsonbValue value;
+            JsonbExtractScalar(&DatumGetJsonbP(jsonb)->root, &value);
+            return pnstrdup(value.val.string.val, value.val.string.len);
+        });
+    }
+    return field;
+}
+
+}  // namespace
+
+Value json_to_value(Datum jsonb, Oid type, std::int32_t typmod, bool exact) {
+    JsonField field = as_field(jsonb);
+    if (field.kind == JsonKind::null) return {};
+    std::string text = exact && base_type(type) == JSONOID ? field.text : input_text(field, type);
+    Datum datum = guarded([&] {
+        Oid function, parameter;
+        getTypeInputInfo(type, &function, &parameter);
+        return OidInputFunctionCall(function, const_cast<char*>(text.c_str()), parameter, typmod);
+    });
+    return {datum, false};
+}
+
+bool same_image(Datum one, Datum other, bool by_value, int length) {
+    return guarded([&] { return datum_image_eq(one, other, by_value, length); });
+}
+
+Datum copy_value(Datum datum, bool by_value, int length) {
+    return guarded([&] { return datumCopy(datum, by_value, length); });
+}
+
+Oid base_type(Oid type) {
+    return guarded([&] { return getBaseType(type); });
+}
+
+std::string type_name(Oid type) {
+    const char* name = guarded([&] { return format_type_be(type); });
+    return name;
+}
+
+}  // namespace sync_job::pg

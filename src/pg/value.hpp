@@ -1,0 +1,67 @@
+// SQL values: to text and back, to jsonb and back, compared by their stored image.
+//
+// Documents are converted by type I/O, never by casts or operators, which any user may define. "Exact" jsonb
+// is a form from which json_to_value() makes the very same value again: numbers, booleans, jsonb itself,
+// one-dimensional arrays of such, and the type's own text for all else (json, xml, ranges, composites, NaN, negative
+// zero).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "pg/types.hpp"
+
+namespace sync_job::pg {
+
+struct Value {
+    Datum datum = 0;
+    bool null = true;
+};
+
+Datum text_datum(std::string_view text);
+Datum bool_datum(bool value);
+Datum int64_datum(std::int64_t value);
+Datum int32_datum(std::int32_t value);
+Datum oid_datum(Oid value);
+bool datum_bool(Datum datum);
+std::int64_t datum_int64(Datum datum);
+std::int32_t datum_int32(Datum datum);
+Oid datum_oid(Datum datum);
+// The bytes of a text value; detoasted in the current context where it must be.
+std::string_view datum_text(Datum datum);
+
+// interval in microseconds, months counted as 30 days as interval comparison does; and back.
+std::int64_t interval_microseconds(Datum interval);
+Datum interval_datum(std::int64_t microseconds);
+
+// While it lives, output does not depend on the session: ISO dates, UTC, hex, shortest-exact floats.
+class CanonicalOutput {
+public:
+    CanonicalOutput() noexcept;
+    ~CanonicalOutput();
+    CanonicalOutput(const CanonicalOutput&) = delete;
+    CanonicalOutput& operator=(const CanonicalOutput&) = delete;
+
+private:
+    int date_style_, date_order_, interval_style_, float_digits_, bytea_;
+    void* time_zone_;
+};
+
+std::string value_to_text(Datum datum, Oid type);
+// The type's input function; domains are looked through, so that no CHECK of theirs runs here.
+Datum text_to_value(const std::string& text, Oid type, std::int32_t typmod = -1);
+// The value of a column from jsonb, converted as jsonb_populate_record does; with `exact`, the inverse of
+// value_to_json(…, exact). Domain constraints are checked.
+Value json_to_value(Datum jsonb, Oid type, std::int32_t typmod, bool exact);
+// As one jsonb value; see JsonBuilder::value().
+Datum value_to_json(Datum datum, Oid type, bool exact);
+
+// The same stored image (detoasted), as record_image_eq compares it.
+bool same_image(Datum one, Datum other, bool by_value, int length);
+Datum copy_value(Datum datum, bool by_value, int length);
+
+Oid base_type(Oid type);
+std::string type_name(Oid type);
+
+}  // namespace sync_job::pg

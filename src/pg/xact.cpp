@@ -1,0 +1,163 @@
+#include "pg/server.hpp"
+
+extern "C" {
+#include "commands/async.h"
+#include "commands/prepare.h"
+#include "commands/sequence.h"
+}
+
+#include "pg/error.hpp"
+#include "pg/xact.hpp"
+
+namespace sync_job::pg {
+
+void start_transaction() {
+    guarded([] {
+        SetCurrentStatementStartTimestamp();
+        StartTransactionCommand();
+    });
+}
+
+void commit_transaction() {
+    guarded([] { CommitTransactionCommand(); });
+}
+
+void abort_transaction() noexcept {
+    guarded_cleanup([] { AbortCurrentTransaction(); });
+}
+
+bool in_transaction() { return IsTransactionState(); }
+
+void command_counter_increment() {
+    guarded([] { CommandCounterIncrement(); });
+}
+
+int cached_subtransactions() {
+    return MyProc->subxidStatus.overflowed ? PGPROC_MAX_CACHED_SUBXIDS : MyProc->subxidStatus.count;
+}
+
+bool is_current_transaction(std::uint32_t transaction_id) {
+    return TransactionIdIsCurrentTransactionId(static_cast<TransactionId>(transaction_id));
+}
+
+bool uses_one_snapshot() { return IsolationUsesXactSnapshot(); }
+
+bool touched_temporary_objects() { return (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) != 0; }
+
+Timestamp now() { return GetCurrentTimestamp(); }
+
+Timestamp transaction_start() { return GetCurrentTransactionStartTimestamp(); }
+
+void require_writable(const char* command) {
+    guarded([&] {
+        PreventCommandDuringRecovery(command);
+        if (XactReadOnly) PreventCommandIfReadOnly(command);
+        PreventCommandIfParallelMode(command);
+    });
+}
+
+Subtransaction::Subtransaction() : resource_owner_(CurrentResourceOwner) {
+    guarded([] { BeginInternalSubTransaction(nullptr); });
+}
+
+void Subtransaction::commit() {
+    guarded([&] {
+        ReleaseCurrentSubTransaction();
+        CurrentResourceOwner = static_cast<ResourceOwner>(resource_owner_);
+    });
+    open_ = false;
+}
+
+void Subtransaction::rollback() {
+    open_ = false;
+    guarded([&] {
+        RollbackAndReleaseCurrentSubTransaction();
+        CurrentResourceOwner = static_cast<ResourceOwner>(resource_owner_);
+    });
+}
+
+Subtransaction::~Subtransaction() {
+    if (!open_) return;
+    guarded_cleanup([&] {
+        RollbackAndReleaseCurrentSubTransaction();
+        CurrentResourceOwner = static_cast<ResourceOwner>(resource_owner_);
+    });
+}
+
+SnapshotScope::SnapshotScope() : exceptions_(std::uncaught_exceptions()) {
+    guarded([] { PushActiveSnapshot(GetTransactionSnapshot()); });
+}
+
+SnapshotScope::~SnapshotScope() {
+    if (std::uncaught_exceptions() == exceptions_) PopActiveSnapshot();
+}
+
+void fire_deferred_triggers() {
+    guarded([] {
+        ConstraintsSetStmt* all = makeNode(ConstraintsSetStmt);
+        all->constraints = NIL;
+        all->deferred = false;
+        AfterTriggerSetState(all);
+    });
+}
+
+namespace {
+
+TransactionEnd end_callback = nullptr;
+
+void at_transaction_event(XactEvent event, void*) {
+    switch (event) {
+        case XACT_EVENT_COMMIT:
+            end_callback(true);
+            break;
+        case XACT_EVENT_ABORT:
+        case XACT_EVENT_PREPARE:
+            end_callback(false);
+            break;
+        default:
+            break;
+    }
+}
+
+// LOCKTAG_OBJECT of the default lock method: objid and objsubid hold 48 bits of the number.
+LOCKTAG number_tag(Oid space, std::int64_t number) {
+    LOCKTAG tag;
+    SET_LOCKTAG_OBJECT(tag, MyDatabaseId, space, static_cast<uint32>(number), static_cast<uint16>(number >> 32));
+    return tag;
+}
+
+}  // namespace
+
+void on_transaction_end(TransactionEnd callback) {
+    end_callback = callback;
+    RegisterXactCallback(at_transaction_event, nullptr);
+}
+
+bool try_lock_number(Oid space, std::int64_t number) {
+    return guarded([&] {
+        LOCKTAG tag = number_tag(space, number);
+        return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+    });
+}
+
+void unlock_number(Oid space, std::int64_t number) noexcept {
+    guarded_cleanup([&] {
+        LOCKTAG tag = number_tag(space, number);
+        LockRelease(&tag, ExclusiveLock, true);
+    });
+}
+
+void clean_session() {
+    guarded([&] {
+        LockReleaseSession(USER_LOCKMETHOD);
+        StartTransactionCommand();
+        PortalHashTableDeleteAll();
+        Async_UnlistenAll();
+        DropAllPreparedStatements();
+        ResetTempTableNamespace();
+        ResetSequenceCaches();
+        CommitTransactionCommand();
+    });
+}
+
+}  // namespace sync_job::pg

@@ -1,0 +1,109 @@
+// The part of engine/activity.hpp that lives in shared memory: a worker writes its own slot, everybody may read it.
+#include "engine/activity.hpp"
+
+#include <cstring>
+
+#include "pg/background.hpp"
+#include "worker/activity.hpp"
+
+namespace sync_job {
+
+namespace {
+
+char cancel_reason[sizeof(WorkerSlot::cancel_reason)] = "";
+
+template <std::size_t N>
+void copy_text(char (&target)[N], std::string_view text) {
+    std::size_t length = text.size() < N ? text.size() : N - 1;
+    // Not in the middle of a UTF-8 character.
+    while (length > 0 && length < text.size() && (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80) length--;
+    std::memcpy(target, text.data(), length);
+    target[length] = '\0';
+}
+
+// Readers see all of a change or none of it.
+template <class F>
+void write_activity(WorkerSlot& slot, F&& change) {
+    slot.change.fetch_add(1, std::memory_order_acq_rel);
+    std::atomic_thread_fence(std::memory_order_release);
+    change(slot.activity);
+    slot.change.fetch_add(1, std::memory_order_release);
+}
+
+}  // namespace
+
+bool in_worker() { return my_worker_slot() != nullptr; }
+
+void show_job_start(const Job& job) {
+    WorkerSlot* slot = my_worker_slot();
+    if (slot == nullptr) return;
+    write_activity(*slot, [&](Activity& activity) {
+        activity.job = job.id();
+        activity.started_at = job.int64(JobColumn::started_at);
+        activity.percent = -1;
+        copy_text(activity.job_type, job.text(JobColumn::sync_job_type));
+        activity.title[0] = activity.description[0] = '\0';
+    });
+    pg::show_running("sync " + describe(job));
+}
+
+void show_job_end() {
+    WorkerSlot* slot = my_worker_slot();
+    if (slot == nullptr) return;
+    write_activity(*slot, [](Activity& activity) { activity.job = 0; });
+}
+
+void show_alone(bool alone) {
+    if (WorkerSlot* slot = my_worker_slot()) slot->alone = alone;
+}
+
+Activity read_activity(const WorkerSlot& slot) {
+    for (;;) {
+        std::uint32_t before = slot.change.load(std::memory_order_acquire);
+        Activity copy = slot.activity;
+        std::atomic_thread_fence(std::memory_order_acquire);
+        if ((before & 1) == 0 && slot.change.load(std::memory_order_relaxed) == before) return copy;
+    }
+}
+
+bool cancel_requested(std::int64_t job_id) {
+    WorkerSlot* slot = my_worker_slot();
+    if (slot == nullptr || slot->cancel_job != job_id) return false;
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    slot->cancel_job = 0;
+    std::memcpy(cancel_reason, slot->cancel_reason, sizeof(cancel_reason));
+    return true;
+}
+
+std::string take_cancel_reason() {
+    std::string reason = cancel_reason;
+    cancel_reason[0] = '\0';
+    return reason;
+}
+
+bool request_cancel(Oid database, std::int64_t job_id, const std::string& reason) {
+    Shared* s = shared();
+    if (s == nullptr) return false;
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    for (WorkerSlot& slot : s->workers) {
+        if (slot.state != SlotState::running || slot.database != database || read_activity(slot).job != job_id)
+            continue;
+        slot.cancel_job = job_id;
+        copy_text(slot.cancel_reason, reason);
+        pg::signal_cancel(slot.pid);
+        return true;
+    }
+    return false;
+}
+
+bool runs_now(Oid database, std::int64_t job_id) {
+    Shared* s = shared();
+    if (s == nullptr) return false;
+    for (WorkerSlot& slot : s->workers) {
+        if (slot.state == SlotState::running && slot.database == database && read_activity(slot).job == job_id)
+            return true;
+    }
+    return false;
+}
+
+}  // namespace sync_job

@@ -1,0 +1,199 @@
+// The launcher: one process a cluster, connected to no database. It sees to it that each database with the extension
+// has a scheduler. It compares what should run with what runs whenever it wakes, so that no lost message matters.
+//
+//   server start, restart after a crash   every database is looked at once (a scheduler that finds no extension ends
+//   again) CREATE EXTENSION, first enqueue       the session asks at commit: ask_launcher() CREATE DATABASE asked by
+//   the utility hook; templates may carry the extension a scheduler dies                      started again, with
+//   back-off: 1 s doubling to 60 s, one log line DROP DATABASE and the like            the session blocks the database:
+//   no scheduler is started until it has ended the launcher dies                     restarted by the postmaster after
+//   5 s; the schedulers go on
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "pg/background.hpp"
+#include "pg/error.hpp"
+#include "pg/shared.hpp"
+#include "pg/xact.hpp"
+#include "worker/mains.hpp"
+#include "worker/shared.hpp"
+
+namespace sync_job {
+
+namespace {
+
+constexpr std::int64_t second = 1000000;
+constexpr long rescan_milliseconds = 10000;
+
+struct Trouble {
+    int failures = 0;
+    pg::Timestamp next_try = 0;
+};
+
+struct Launcher {
+    std::set<Oid> absent;  // databases without the extension, as far as known
+    std::set<Oid> wanted;  // asked for, and not yet looked at since
+    std::map<Oid, Trouble> trouble;
+    bool out_of_slots_logged = false;
+};
+
+void at_exit() {
+    Shared& s = *shared();
+    s.launcher_process = -1;
+    s.launcher_pid = 0;
+}
+
+void add_database(void* list, Oid oid, const char* name) {
+    static_cast<std::map<Oid, std::string>*>(list)->emplace(oid, name);
+}
+
+std::map<Oid, std::string> databases() {
+    std::map<Oid, std::string> list;
+    pg::start_transaction();
+    pg::list_databases(add_database, &list);
+    pg::commit_transaction();
+    return list;
+}
+
+void take_requests(Launcher& launcher) {
+    Shared& s = *shared();
+    if (s.request_all.exchange(false)) launcher.absent.clear();
+    for (auto& request : s.requests) {
+        Oid database = request.exchange(pg::no_oid);
+        if (database == pg::no_oid) continue;
+        launcher.absent.erase(database);
+        launcher.wanted.insert(database);
+        launcher.trouble.erase(database);
+    }
+}
+
+// A slot for the database: its own, or a free one.
+DatabaseSlot* slot_for(Oid database) {
+    if (DatabaseSlot* own = find_database_slot(database)) return own;
+    DatabaseSlot* slot = find_database_slot(pg::no_oid);
+    if (slot == nullptr) return nullptr;
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    slot->scheduler_process = -1;
+    slot->scheduler_pid = 0;
+    slot->state = DatabaseState::unknown;
+    slot->due_at = never;
+    slot->blocked_by = 0;
+    slot->settled = false;
+    slot->database = database;
+    return slot;
+}
+
+bool blocked(DatabaseSlot& slot) {
+    int pid = slot.blocked_by;
+    if (pid == 0) return false;
+    if (pg::process_exists(pid)) return true;
+    slot.blocked_by = 0;  // its session has died
+    return false;
+}
+
+void log_trouble(const std::string& name, Trouble& trouble) {
+    trouble.failures++;
+    std::int64_t wait = std::min<std::int64_t>(second << std::min(trouble.failures - 1, 6), 60 * second);
+    trouble.next_try = pg::now() + wait;
+    if (trouble.failures == 2) {
+        pg::log("the sync job scheduler of database \"" + name + "\" ends again and again",
+                "It is started again with growing pauses, up to a minute.",
+                "What ends it stands before this in the log.");
+    }
+}
+
+void start_scheduler(Launcher& launcher, DatabaseSlot& slot, const std::string& name) {
+    launcher.wanted.erase(slot.database);
+    slot.state = DatabaseState::unknown;
+    auto started = pg::start_worker("sync job scheduler " + name, "sync job scheduler", scheduler_entry,
+                                    static_cast<int>(&slot - shared()->databases));
+    if (started.result == pg::StartResult::no_slot) {
+        if (!launcher.out_of_slots_logged) {
+            pg::log("no background worker slot is free for the sync job scheduler of database \"" + name + "\"", {},
+                    "Raise max_worker_processes.");
+        }
+        launcher.out_of_slots_logged = true;
+        return;
+    }
+    launcher.out_of_slots_logged = false;
+    if (started.result == pg::StartResult::started) slot.scheduler_pid = started.pid;  // before it says so itself
+    Trouble& trouble = launcher.trouble[slot.database];
+    trouble.next_try = pg::now() + second;  // should it end at once
+}
+
+// Brings one database to where it should be; returns whether it must be looked at again soon.
+bool reconcile(Launcher& launcher, Oid database, const std::string& name) {
+    if (launcher.absent.count(database) > 0) return false;
+    DatabaseSlot* slot = slot_for(database);
+    if (slot == nullptr) return false;
+    if (slot->scheduler_pid != 0 && pg::process_exists(slot->scheduler_pid)) {
+        if (slot->state == DatabaseState::serving) launcher.trouble.erase(database);
+        return false;
+    }
+    slot->scheduler_pid = 0;
+    if (slot->state == DatabaseState::absent) {
+        slot->state = DatabaseState::unknown;
+        if (launcher.wanted.count(database) == 0) {
+            launcher.absent.insert(database);
+            slot->database = pg::no_oid;
+            return false;
+        }
+    }
+    if (blocked(*slot)) return true;
+    auto trouble = launcher.trouble.find(database);
+    if (trouble != launcher.trouble.end() && launcher.wanted.count(database) == 0) {
+        if (slot->state == DatabaseState::stopped) {
+            trouble->second = {};
+        } else if (trouble->second.next_try > pg::now()) {
+            return true;
+        } else {
+            log_trouble(name, trouble->second);
+        }
+    }
+    start_scheduler(launcher, *slot, name);
+    return true;
+}
+
+void forget_dropped(Launcher& launcher, const std::map<Oid, std::string>& existing) {
+    for (DatabaseSlot& slot : shared()->databases) {
+        Oid database = slot.database;
+        if (database == pg::no_oid || existing.count(database) > 0 || slot.scheduler_pid != 0) continue;
+        if (blocked(slot)) continue;
+        slot.database = pg::no_oid;
+        launcher.trouble.erase(database);
+    }
+}
+
+void run() {
+    Shared& s = *shared();
+    s.launcher_process = pg::my_process_number();
+    s.launcher_pid = pg::my_pid();
+    pg::connect_to_no_database();
+    Launcher launcher;
+    while (!pg::shutdown_requested()) {
+        pg::reset_latch();
+        take_requests(launcher);
+        auto existing = databases();
+        forget_dropped(launcher, existing);
+        bool soon = false;
+        for (const auto& [oid, name] : existing) soon = reconcile(launcher, oid, name) || soon;
+        pg::wait_for_latch(soon ? 500 : rescan_milliseconds);
+    }
+    // Not 0: the postmaster would not start another one. At a shutdown it does not anyway.
+    pg::exit_worker(1);
+}
+
+}  // namespace
+
+}  // namespace sync_job
+
+extern "C" SYNC_JOB_EXPORT void sync_job_launcher_main(Datum);
+
+extern "C" void sync_job_launcher_main(Datum) {
+    sync_job::pg::run_worker_main([] {
+        sync_job::pg::begin_worker(sync_job::at_exit);
+        sync_job::run();
+    });
+}

@@ -1,0 +1,384 @@
+// A scheduler: one process for each database with the extension. Each round it reads from the tables what is due and
+// brings the workers to what that needs. It runs no job.
+//
+//   nobody serves a (queue, role) with due jobs   a worker is started
+//   all its workers have been busy for a while    one more, up to sync_job_queue.max_workers
+//   no worker process is to be had                an idle one of another group has to go, else the longest-served busy
+//   one a job falls due, or its retry                 a timer, to the millisecond a job is Started and nobody runs it
+//   queued again, or failed, by what is known of its runner's end the extension goes, or is updated             the
+//   scheduler ends, or waits
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <optional>
+
+#include "engine/job_type.hpp"
+#include "engine/objects.hpp"
+#include "pg/background.hpp"
+#include "pg/catalog.hpp"
+#include "pg/error.hpp"
+#include "pg/role.hpp"
+#include "pg/shared.hpp"
+#include "pg/xact.hpp"
+#include "worker/mains.hpp"
+#include "worker/scheduler.hpp"
+#include "worker/settings.hpp"
+#include "worker/shared.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Milliseconds = std::chrono::milliseconds;
+
+// Between two rounds at least; every commit of a busy system would else cause one.
+constexpr auto shortest_pause = Milliseconds(10);
+// All workers of a group busy for so long, with more to do: it gets another one.
+constexpr auto patience = Milliseconds(120);
+constexpr auto shortage_pause = Milliseconds(200);
+
+DatabaseSlot* my_slot = nullptr;
+
+struct GroupState {
+    std::optional<Clock::time_point> busy_since;  // all its workers, with due jobs
+    Clock::time_point next_try{};                 // after workers that did not come up
+    int failures = 0;
+};
+
+struct Scheduler {
+    std::map<DueGroup, GroupState> groups;
+    std::map<int, DueGroup> starting;  // worker slots that have not come up yet
+    std::string enabled_setting;       // of the database, as it was when we connected
+    std::string logged_problem;        // said once
+    bool shortage_logged = false;
+    bool after_crash = false;  // groups of the first round after it are not trusted
+};
+
+void at_exit() {
+    my_slot->scheduler_process = -1;
+    my_slot->scheduler_pid = 0;
+}
+
+// Says a problem once, and again only when another one came between.
+void log_once(Scheduler& scheduler, const std::string& problem, const std::string& hint) {
+    if (scheduler.logged_problem == problem) return;
+    scheduler.logged_problem = problem;
+    if (!problem.empty()) pg::log(problem, {}, hint);
+}
+
+// --- What there is to do, read in one transaction ---
+
+struct Plan {
+    bool end = false;    // the extension is gone, or this process must start anew
+    bool serve = false;  // jobs may run
+    bool more_retries = false;
+    std::vector<DueGroup> due;
+    std::vector<Queue> queues;
+};
+
+void read_work(Scheduler& scheduler, Plan& plan) {
+    plan.queues = all_queues();
+    recover_orphans(shared()->crashed && !my_slot->settled);
+    plan.more_retries = requeue_due_retries();
+    pg::command_counter_increment();
+    plan.due = due_groups();
+    my_slot->due_at = next_due_time();
+    scheduler.after_crash = shared()->crashed && !my_slot->settled;
+}
+
+Plan make_plan(Scheduler& scheduler) {
+    Plan plan;
+    pg::SnapshotScope snapshot;
+    auto extension = pg::find_extension("pg_sync_job");
+    if (!extension || !pg::lock_extension(extension->oid)) {
+        my_slot->state = DatabaseState::absent;
+        plan.end = true;
+        return plan;
+    }
+    std::string problem;
+    if (!extension_usable(&problem)) {
+        log_once(scheduler, problem, "Sync jobs wait. Use ALTER EXTENSION pg_sync_job UPDATE, or restart the server.");
+        return plan;
+    }
+    std::string setting = enabled_setting_of_database();
+    if (setting != scheduler.enabled_setting) {  // a new connection takes it over
+        my_slot->state = DatabaseState::stopped;
+        plan.end = true;
+        return plan;
+    }
+    if (waiting_for_adoption()) {
+        log_once(scheduler,
+                 "sync jobs of database \"" + pg::my_database_name() + "\" wait: they came with a dump or a copy",
+                 "Call adopt_sync_jobs() in it to have them run here.");
+        return plan;
+    }
+    log_once(scheduler, "", "");
+    if (!settings.enabled) return plan;
+    plan.serve = true;
+    read_work(scheduler, plan);
+    return plan;
+}
+
+// --- The workers ---
+
+bool in_group(const WorkerSlot& slot, const DueGroup& group) {
+    return slot.state != SlotState::free && slot.database == my_slot->database && slot.role == group.role &&
+           group.queue == slot.queue;
+}
+
+void stop_worker(WorkerSlot& slot) {
+    slot.stop = true;
+    pg::wake_process(slot.process_number);
+}
+
+void stop_all_workers() {
+    for (WorkerSlot& slot : shared()->workers) {
+        if (slot.state == SlotState::running && slot.database == my_slot->database) stop_worker(slot);
+    }
+}
+
+int count_workers(const std::string* queue) {
+    int count = 0;
+    for (WorkerSlot& slot : shared()->workers) {
+        if (slot.state == SlotState::free) continue;
+        if (queue == nullptr || (slot.database == my_slot->database && *queue == slot.queue)) count++;
+    }
+    return count;
+}
+
+WorkerSlot* reserve_slot(const DueGroup& group, int distrust) {
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    if (count_workers(nullptr) >= settings.max_workers) return nullptr;
+    for (WorkerSlot& slot : shared()->workers) {
+        if (slot.state != SlotState::free) continue;
+        slot.process_number = -1;
+        slot.pid = 0;
+        slot.database = my_slot->database.load();
+        slot.role = group.role;
+        slot.queue_hash = queue_hash(group.queue.c_str());
+        std::size_t length = std::min<std::size_t>(group.queue.size(), queue_name_bytes - 1);
+        group.queue.copy(slot.queue, length);
+        slot.queue[length] = '\0';
+        slot.since = pg::now();
+        slot.idle = slot.alone = slot.stop = false;
+        slot.distrust = distrust;
+        slot.activity.job = 0;
+        slot.cancel_job = 0;
+        slot.state = SlotState::starting;
+        return &slot;
+    }
+    return nullptr;
+}
+
+// A worker of another group that makes room: an idle one, else the one that has served longest.
+void make_room(const DueGroup& group) {
+    WorkerSlot* victim = nullptr;
+    for (WorkerSlot& slot : shared()->workers) {
+        if (slot.state != SlotState::running || in_group(slot, group)) continue;
+        if (slot.stop) return;  // one is on its way out
+        bool better = victim == nullptr || (slot.idle && !victim->idle) ||
+                      (slot.idle == victim->idle && slot.since < victim->since);
+        if (better) victim = &slot;
+    }
+    if (victim != nullptr) stop_worker(*victim);
+}
+
+enum class Started { yes, shortage, failed };
+
+Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& state) {
+    if (state.next_try > Clock::now()) return Started::failed;
+    WorkerSlot* slot = reserve_slot(group, scheduler.after_crash ? settings.batch_jobs : 0);
+    if (slot == nullptr) return Started::shortage;
+    auto worker = pg::start_worker("sync job worker " + group.queue, "sync job worker", worker_entry, slot_index(slot));
+    switch (worker.result) {
+        case pg::StartResult::started:
+            scheduler.starting[slot_index(slot)] = group;
+            return Started::yes;
+        case pg::StartResult::no_slot:
+            slot->state = SlotState::free;
+            return Started::shortage;
+        case pg::StartResult::failed:
+            break;
+    }
+    // It may have come up and ended already; its slot is then free or somebody else's.
+    if (slot->state == SlotState::starting) slot->state = SlotState::free;
+    return Started::failed;
+}
+
+// Workers that were started and are gone before they came up: the role may not connect, say.
+void check_starting(Scheduler& scheduler) {
+    constexpr std::int64_t too_long = 60 * 1000000LL;
+    for (auto it = scheduler.starting.begin(); it != scheduler.starting.end();) {
+        WorkerSlot& slot = shared()->workers[it->first];
+        GroupState& state = scheduler.groups[it->second];
+        bool pending = slot.state == SlotState::starting && in_group(slot, it->second);
+        if (pending && pg::now() - slot.since < too_long) {
+            ++it;
+            continue;
+        }
+        if (slot.state == SlotState::running) {
+            state.failures = 0;
+        } else {
+            if (pending) slot.state = SlotState::free;
+            state.failures++;
+            auto wait = std::chrono::seconds(std::min(5 << std::min(state.failures - 1, 4), 60));
+            state.next_try = Clock::now() + wait;
+            if (state.failures == 1) {
+                pg::log("a sync job worker for queue \"" + it->second.queue + "\" and role \"" +
+                            pg::role_name(it->second.role) + "\" did not come up",
+                        "It is tried again with growing pauses, up to a minute.",
+                        "What it said stands before this in the log. The role must be able to log in and to connect.");
+            }
+        }
+        it = scheduler.starting.erase(it);
+    }
+}
+
+struct GroupView {
+    int workers = 0;
+    bool any_idle = false, any_distrusting = false, all_alone = true;
+    WorkerSlot* idle = nullptr;
+};
+
+GroupView view_of(const DueGroup& group) {
+    GroupView view;
+    for (WorkerSlot& slot : shared()->workers) {
+        if (!in_group(slot, group) || slot.stop) continue;
+        view.workers++;
+        if (slot.state == SlotState::starting) view.any_idle = true;
+        if (slot.idle) view.any_idle = true, view.idle = &slot;
+        if (slot.distrust > 0) view.any_distrusting = true;
+        if (!slot.alone) view.all_alone = false;
+    }
+    return view;
+}
+
+// Brings one group to what it needs. Returns whether it lacks a worker it cannot have.
+bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
+    GroupState& state = scheduler.groups[group];
+    GroupView view = view_of(group);
+    if (view.any_idle) {
+        if (view.idle != nullptr && view.idle->idle.exchange(false)) pg::wake_process(view.idle->process_number);
+        state.busy_since.reset();
+        return false;
+    }
+    if (view.workers > 0) {
+        if (!state.busy_since) state.busy_since = Clock::now();
+        bool waited = view.all_alone || Clock::now() - *state.busy_since >= patience;
+        if (!waited || view.any_distrusting) return false;
+    }
+    if (count_workers(&queue.name) >= queue.max_workers) return false;
+    state.busy_since.reset();
+    if (start_worker(scheduler, group, state) != Started::shortage) return false;
+    if (view.workers > 0) return false;  // one more would be nice; it is not needed
+    make_room(group);
+    if (!scheduler.shortage_logged) {
+        bool own_limit = count_workers(nullptr) >= settings.max_workers;
+        pg::log("all background workers for sync jobs are taken: queue \"" + group.queue + "\" and role \"" +
+                    pg::role_name(group.role) + "\" wait for one to be free",
+                {}, own_limit ? "Raise sync_job.max_workers." : "Raise max_worker_processes.");
+        scheduler.shortage_logged = true;
+    }
+    return true;
+}
+
+bool serve_all(Scheduler& scheduler, const Plan& plan) {
+    bool shortage = false;
+    for (const DueGroup& group : plan.due) {
+        for (const Queue& queue : plan.queues) {
+            if (queue.name == group.queue && !queue.paused) shortage = serve(scheduler, group, queue) || shortage;
+        }
+    }
+    for (auto it = scheduler.groups.begin(); it != scheduler.groups.end();) {
+        bool due = std::find(plan.due.begin(), plan.due.end(), it->first) != plan.due.end();
+        it = due || it->second.next_try > Clock::now() ? std::next(it) : scheduler.groups.erase(it);
+    }
+    if (!shortage) scheduler.shortage_logged = false;
+    return shortage;
+}
+
+// --- Rounds ---
+
+// Until something is due, somebody wakes us, or it is time to poll. Not before `earliest`.
+void rest(Clock::time_point earliest, Milliseconds at_most) {
+    std::int64_t due = my_slot->due_at;
+    if (due != never) {
+        std::int64_t wait = (due - pg::now() + 999) / 1000;
+        at_most = std::min(at_most, Milliseconds(std::max<std::int64_t>(wait, 0)));
+    }
+    Clock::time_point until = Clock::now() + at_most;
+    while (!pg::shutdown_requested()) {
+        auto now = Clock::now();
+        bool woken = pg::latch_is_set();
+        if (now >= earliest && (woken || now >= until)) return;
+        if (woken && now < earliest) pg::reset_latch(), until = earliest;  // it counts, later
+        auto next = now < earliest ? earliest : until;
+        auto wait = std::chrono::ceil<Milliseconds>(next - now);
+        pg::wait_for_latch(std::max<long>(wait.count(), 0));
+    }
+}
+
+Milliseconds pause_after(const Scheduler& scheduler, const Plan& plan, bool shortage) {
+    if (plan.more_retries) return Milliseconds(0);
+    if (shortage) return shortage_pause;
+    for (const auto& [group, state] : scheduler.groups) {
+        if (state.busy_since) return patience;
+    }
+    if (!scheduler.starting.empty()) return shortage_pause;
+    return Milliseconds(settings.poll_interval);
+}
+
+void run() {
+    Scheduler scheduler;
+    pg::start_transaction();
+    {
+        pg::SnapshotScope snapshot;
+        if (extension_installed()) scheduler.enabled_setting = enabled_setting_of_database();
+    }
+    pg::commit_transaction();
+    while (!pg::shutdown_requested()) {
+        pg::reset_latch();
+        auto began = Clock::now();
+        pg::start_transaction();
+        Plan plan = make_plan(scheduler);
+        pg::commit_transaction();
+        pg::flush_statistics(false);
+        if (plan.end) {
+            stop_all_workers();
+            pg::exit_worker(0);
+        }
+        bool shortage = false;
+        if (plan.serve) {
+            my_slot->state = DatabaseState::serving;
+            check_starting(scheduler);
+            shortage = serve_all(scheduler, plan);
+            my_slot->settled = true;
+        } else {
+            stop_all_workers();
+        }
+        pg::show_idle();
+        rest(began + shortest_pause, pause_after(scheduler, plan, shortage));
+    }
+    my_slot->state = DatabaseState::stopped;
+    pg::exit_worker(1);
+}
+
+}  // namespace
+
+}  // namespace sync_job
+
+extern "C" SYNC_JOB_EXPORT void sync_job_scheduler_main(Datum);
+
+extern "C" void sync_job_scheduler_main(Datum slot) {
+    using namespace sync_job;
+    my_slot = &shared()->databases[pg::datum_int32(slot)];
+    pg::run_worker_main([] {
+        my_slot->scheduler_process = pg::my_process_number();
+        my_slot->scheduler_pid = pg::my_pid();
+        pg::begin_worker(at_exit);
+        pg::connect_to_database(my_slot->database, pg::no_oid);
+        pg::show_application_name("sync job scheduler");
+        run();
+    });
+}

@@ -1,0 +1,33 @@
+// What a scheduler reads from the tables of its database, and writes to them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pg/types.hpp"
+
+namespace sync_job {
+
+// One (queue, role) with jobs that are due.
+struct DueGroup {
+    std::string queue;
+    Oid role;
+    bool operator==(const DueGroup&) const = default;
+    auto operator<=>(const DueGroup&) const = default;
+};
+
+// All in the current transaction, as the tables' owner.
+std::vector<DueGroup> due_groups();
+// When the next job falls due, scheduled or for its retry; `never` when none does.
+std::int64_t next_due_time();
+// Queues the failed jobs whose time has come; returns whether there may be more.
+bool requeue_due_retries();
+// Sees to jobs that are Started while nobody runs them. After a crash one that was alone is charged with it.
+void recover_orphans(bool after_crash);
+// The jobs came here with a dump or a copy, and nobody has adopted them.
+bool waiting_for_adoption();
+// sync_job.enabled as ALTER DATABASE … SET has it; empty: not set.
+std::string enabled_setting_of_database();
+
+}  // namespace sync_job

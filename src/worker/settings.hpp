@@ -1,0 +1,18 @@
+// The settings sync_job.*; docs/reference.md describes each.
+#pragma once
+
+namespace sync_job {
+
+struct Settings {
+    bool enabled = true;
+    int max_workers = 4;
+    int worker_idle_timeout = 60000;  // milliseconds, as the next ones
+    int poll_interval = 10000;
+    int batch_time = 100;
+    int batch_jobs = 500;
+};
+extern Settings settings;
+
+void define_settings();
+
+}  // namespace sync_job

@@ -1,0 +1,84 @@
+#include "worker/shared.hpp"
+
+#include <cstring>
+#include <new>
+
+namespace sync_job {
+
+namespace {
+WorkerSlot* own_slot = nullptr;
+}
+
+Shared* shared() { return static_cast<Shared*>(pg::shared_memory()); }
+
+std::size_t shared_bytes() { return sizeof(Shared); }
+
+void initialize_shared(void* memory) {
+    std::memset(memory, 0, sizeof(Shared));
+    auto* s = new (memory) Shared;
+    s->launcher_process = -1;
+    s->launcher_pid = 0;
+    s->request_all = false;
+    s->waiting_sessions = 0;
+    s->crashed = pg::server_crashed();
+    for (auto& request : s->requests) request = pg::no_oid;
+    for (DatabaseSlot& database : s->databases) {
+        database.database = pg::no_oid;
+        database.scheduler_process = -1;
+        database.scheduler_pid = 0;
+        database.state = DatabaseState::unknown;
+        database.blocked_by = 0;
+        database.due_at = never;
+        database.settled = false;
+    }
+    for (WorkerSlot& worker : s->workers) {
+        worker.state = SlotState::free;
+        worker.process_number = -1;
+        worker.pid = 0;
+        worker.idle = false;
+        worker.alone = false;
+        worker.stop = false;
+        worker.distrust = 0;
+        worker.change = 0;
+        worker.cancel_job = 0;
+    }
+    pg::initialize_condition(s->ended);
+}
+
+// FNV-1a.
+std::uint32_t queue_hash(const char* name) {
+    std::uint32_t hash = 2166136261u;
+    for (; *name != '\0'; name++) hash = (hash ^ static_cast<unsigned char>(*name)) * 16777619u;
+    return hash;
+}
+
+DatabaseSlot* find_database_slot(Oid database) {
+    Shared* s = shared();
+    if (s == nullptr) return nullptr;
+    for (DatabaseSlot& slot : s->databases) {
+        if (slot.database == database) return &slot;
+    }
+    return nullptr;
+}
+
+WorkerSlot* my_worker_slot() { return own_slot; }
+void set_my_worker_slot(WorkerSlot* slot) { own_slot = slot; }
+
+int slot_index(const WorkerSlot* slot) { return static_cast<int>(slot - shared()->workers); }
+
+void ask_launcher(Oid database) noexcept {
+    Shared* s = shared();
+    if (s == nullptr) return;
+    bool noted = false;
+    for (auto& request : s->requests) {
+        Oid expected = pg::no_oid;
+        if (request == database || request.compare_exchange_strong(expected, database)) {
+            noted = true;
+            break;
+        }
+    }
+    if (!noted) s->request_all = true;
+    pg::wake_process(s->launcher_process);
+}
+
+}  // namespace sync_job

@@ -1,0 +1,95 @@
+// What launcher, schedulers, workers and sessions share.
+//
+// Who may write what:
+//   launcher, databases[].state/scheduler_*   the launcher and the scheduler of that database, under the lock
+//   workers[], all that says who it is        the scheduler that reserves the slot and the worker that is in it, under
+//   the lock workers[].idle, .stop, .distrust          atomics: anybody workers[].activity                        its
+//   worker only, under `change` (odd while it writes); anybody reads workers[].cancel_*                        a
+//   session that cancels, under the lock
+// Commit callbacks read without the lock what is atomic: a stale value wakes the wrong process, which does no harm.
+// Nothing here is a pointer.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "pg/shared.hpp"
+#include "pg/types.hpp"
+
+namespace sync_job {
+
+constexpr int most_databases = 64;
+constexpr int most_workers = 64;
+constexpr int most_requests = 16;
+constexpr int queue_name_bytes = 64;
+constexpr std::int64_t never = INT64_MAX;
+
+enum class SlotState : int { free, starting, running };
+
+struct Activity {
+    std::int64_t job;  // 0: none
+    pg::Timestamp started_at;
+    double percent;  // below 0: not reported
+    char job_type[128];
+    char title[144];
+    char description[256];
+};
+
+struct WorkerSlot {
+    std::atomic<SlotState> state;
+    std::atomic<int> process_number;
+    std::atomic<int> pid;
+    std::atomic<Oid> database, role;
+    std::atomic<std::uint32_t> queue_hash;
+    char queue[queue_name_bytes];
+    pg::Timestamp since;  // reserved, then attached
+
+    std::atomic<bool> idle;     // waits for work
+    std::atomic<bool> alone;    // runs a job in a transaction of its own
+    std::atomic<bool> stop;     // is asked to end after its round
+    std::atomic<int> distrust;  // so many jobs are to run alone first
+
+    std::atomic<std::uint32_t> change;
+    Activity activity;
+
+    std::atomic<std::int64_t> cancel_job;
+    char cancel_reason[256];
+};
+
+enum class DatabaseState : int { unknown, absent, serving, stopped };
+
+struct DatabaseSlot {
+    std::atomic<Oid> database;           // 0: free
+    std::atomic<int> scheduler_process;  // -1: none
+    std::atomic<int> scheduler_pid;
+    std::atomic<DatabaseState> state;
+    std::atomic<int> blocked_by;       // pid of a session that needs the database free of processes
+    std::atomic<std::int64_t> due_at;  // when the scheduler must look again
+    bool settled;                      // jobs left over by a crash have been seen to
+};
+
+struct Shared {
+    std::atomic<int> launcher_process, launcher_pid;
+    std::atomic<Oid> requests[most_requests];  // databases the launcher is asked to look at
+    std::atomic<bool> request_all;
+    bool crashed;  // the server was not shut down cleanly before this start
+    std::atomic<int> waiting_sessions;
+    pg::Condition ended;  // announced after a commit that ended jobs
+    DatabaseSlot databases[most_databases];
+    WorkerSlot workers[most_workers];
+};
+
+// Null where the library was not preloaded.
+Shared* shared();
+std::size_t shared_bytes();
+void initialize_shared(void* memory);
+
+std::uint32_t queue_hash(const char* name);
+DatabaseSlot* find_database_slot(Oid database);
+// This process's own slot, in a worker.
+WorkerSlot* my_worker_slot();
+void set_my_worker_slot(WorkerSlot* slot);
+int slot_index(const WorkerSlot* slot);
+void ask_launcher(Oid database) noexcept;
+
+}  // namespace sync_job

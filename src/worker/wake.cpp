@@ -1,0 +1,115 @@
+// Waking at commit: what a transaction has enqueued is kept in a few words of this process, and acted on when it has
+// committed. The callback only sets flags and latches.
+#include "engine/wake.hpp"
+
+#include "pg/background.hpp"
+#include "pg/xact.hpp"
+#include "worker/shared.hpp"
+#include "worker/wake.hpp"
+
+namespace sync_job {
+
+namespace {
+
+struct Group {
+    std::uint32_t queue_hash;
+    Oid role;
+};
+
+// More groups than this in one transaction, and the scheduler sorts it out.
+constexpr int most_groups = 32;
+
+struct Pending {
+    Group groups[most_groups];
+    int group_count;
+    bool scheduler, launcher, ended;
+    std::int64_t due_at;
+    bool any;
+};
+
+constexpr Pending nothing_pending = {{}, 0, false, false, false, never, false};
+Pending pending = nothing_pending;
+
+bool matches(const WorkerSlot& slot, const Group& group, Oid database) {
+    return slot.state == SlotState::running && slot.database == database && slot.role == group.role &&
+           slot.queue_hash == group.queue_hash;
+}
+
+// An idle worker of the group, or else a busy one (it looks again before it rests). False when none was idle.
+bool wake_worker(Shared& s, const Group& group, Oid database) {
+    int busy = -1;
+    for (WorkerSlot& slot : s.workers) {
+        if (!matches(slot, group, database)) continue;
+        if (slot.idle.exchange(false)) {
+            pg::wake_process(slot.process_number);
+            return true;
+        }
+        busy = slot.process_number;
+    }
+    if (busy >= 0) pg::wake_process(busy);
+    return false;
+}
+
+void lower(std::atomic<std::int64_t>& time, std::int64_t to) {
+    std::int64_t known = time;
+    while (to < known && !time.compare_exchange_weak(known, to)) {
+    }
+}
+
+void act(Shared& s) {
+    Oid database = pg::my_database();
+    for (int i = 0; i < pending.group_count; i++) {
+        if (!wake_worker(s, pending.groups[i], database)) pending.scheduler = true;
+    }
+    DatabaseSlot* slot = find_database_slot(database);
+    if (pending.due_at != never && slot != nullptr && pending.due_at < slot->due_at) {
+        lower(slot->due_at, pending.due_at);
+        pending.scheduler = true;
+    }
+    bool scheduled = slot != nullptr && slot->scheduler_process >= 0;
+    if (pending.scheduler && scheduled) pg::wake_process(slot->scheduler_process);
+    if (pending.launcher || (pending.scheduler && !scheduled) || (pending.due_at != never && slot == nullptr)) {
+        ask_launcher(database);
+        if (scheduled) pg::wake_process(slot->scheduler_process);
+    }
+    if (pending.ended && s.waiting_sessions > 0) pg::announce(s.ended);
+}
+
+void at_transaction_end(bool committed) {
+    if (!pending.any) return;
+    Shared* s = shared();
+    if (committed && s != nullptr) act(*s);
+    pending = nothing_pending;
+}
+
+}  // namespace
+
+void watch_transactions() { pg::on_transaction_end(at_transaction_end); }
+
+void wake_at_commit(const Job& job) {
+    if (shared() == nullptr) return;
+    if (!job.is_null(JobColumn::scheduled_at) && job.int64(JobColumn::scheduled_at) > pg::now()) {
+        return wake_at(job.int64(JobColumn::scheduled_at));
+    }
+    pending.any = true;
+    Group group{queue_hash(std::string(job.text(JobColumn::queue)).c_str()), job.oid(JobColumn::run_as)};
+    for (int i = 0; i < pending.group_count; i++) {
+        if (pending.groups[i].queue_hash == group.queue_hash && pending.groups[i].role == group.role) return;
+    }
+    if (pending.group_count == most_groups) {
+        pending.scheduler = true;
+    } else {
+        pending.groups[pending.group_count++] = group;
+    }
+}
+
+void wake_at(pg::Timestamp time) {
+    pending.any = true;
+    if (time < pending.due_at) pending.due_at = time;
+}
+
+void wake_scheduler_at_commit() { pending.any = pending.scheduler = true; }
+void wake_launcher_at_commit() { pending.any = pending.launcher = true; }
+void announce_ended_at_commit() { pending.any = pending.ended = true; }
+
+}  // namespace sync_job

@@ -1,0 +1,165 @@
+// A worker: a process connected as one role, that runs the jobs of that role in one queue until there is none for a
+// while.
+//
+//   found work          round after round (engine/runner.hpp)
+//   found none          idle; a commit wakes it; after sync_job.worker_idle_timeout it ends
+//   asked to stop       ends after its round (settings, a shortage of workers, DROP EXTENSION)
+//   SIGTERM             the job is rolled back; if it was Started, the scheduler queues it again
+//   an unexpected error logged, a pause, another round; the pauses grow
+#include <algorithm>
+#include <chrono>
+
+#include "engine/objects.hpp"
+#include "engine/runner.hpp"
+#include "pg/background.hpp"
+#include "pg/catalog.hpp"
+#include "pg/error.hpp"
+#include "pg/settings.hpp"
+#include "pg/shared.hpp"
+#include "pg/spi.hpp"
+#include "pg/xact.hpp"
+#include "worker/mains.hpp"
+#include "worker/settings.hpp"
+#include "worker/shared.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+void at_exit() {
+    WorkerSlot& slot = *my_worker_slot();
+    // The waiting session of a cancellation, and a scheduler that counts workers, look at the state only.
+    slot.pid = 0;
+    slot.process_number = -1;
+    slot.idle = false;
+    slot.state = SlotState::free;
+    DatabaseSlot* database = find_database_slot(slot.database);
+    if (database != nullptr) pg::wake_process(database->scheduler_process);
+}
+
+// A worker's transactions: its own, from beginning to end.
+class WorkerTransactions : public Transactions {
+public:
+    void begin() override {
+        pg::start_transaction();
+        pg::SnapshotScope snapshot;
+        auto extension = pg::find_extension("pg_sync_job");
+        if (!extension || !pg::lock_extension(extension->oid)) pg::exit_worker(0);  // dropped
+    }
+    void commit() override {
+        pg::commit_transaction();
+        after();
+    }
+    void rollback() noexcept override { pg::abort_transaction(); }
+    void run_committing_job(std::int64_t id) override {
+        pg::run_in_portal("CALL sync_job_internal.run_committing_job(" + std::to_string(id) + ")");
+        after();
+    }
+
+private:
+    static void after() {
+        pg::flush_statistics(false);
+        pg::clean_session();
+    }
+};
+
+// Sessions are READ COMMITTED and read write, whatever the role's settings; the settings of a job end with it.
+void fix_settings() {
+    pg::set_session("default_transaction_isolation", "read committed");
+    pg::set_session("default_transaction_read_only", "off");
+    pg::set_session("default_transaction_deferrable", "off");
+    pg::set_session("statement_timeout", "0");
+    pg::set_session("idle_in_transaction_session_timeout", "0");
+    pg::set_session("session_replication_role", "origin");
+}
+
+struct Rounds {
+    Runner& runner;
+    WorkerSlot& slot;
+    int failures = 0;
+
+    // One round; 0 when nothing was due. An error costs a pause, that grows while errors follow each other.
+    int next() {
+        try {
+            int ended = runner.run_round(0);
+            failures = 0;
+            if (ended == 0) slot.distrust = 0;
+            return ended;
+        } catch (const pg::Error& error) {
+            failures++;
+            if (failures == 1) pg::log_error("sync job worker: a round failed", error);
+            pg::reset_latch();
+            pg::wait_for_latch(std::min(100 << std::min(failures, 7), 10000));
+            return 0;
+        }
+    }
+};
+
+// Nothing to do: wait to be woken. False when it has been long enough.
+bool wait_for_work(WorkerSlot& slot, Clock::time_point idle_since) {
+    auto idle_for = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - idle_since).count();
+    long left = settings.worker_idle_timeout - static_cast<long>(idle_for);
+    long poll = std::min<long>(left, settings.poll_interval);
+    pg::show_idle();
+    if (left > 0) {
+        pg::wait_for_latch(poll);
+        return true;
+    }
+    // From here nobody counts on this worker; whoever did so just before has set the latch.
+    slot.idle = false;
+    return pg::latch_is_set();
+}
+
+void run() {
+    WorkerSlot& slot = *my_worker_slot();
+    WorkerTransactions transactions;
+    RunnerLimits limits;
+    std::string queue = slot.queue;
+    Runner runner(queue, slot.role, transactions, limits);
+    runner.distrust(slot.distrust);
+    Rounds rounds{runner, slot};
+    auto idle_since = Clock::now();
+    while (!pg::shutdown_requested() && !slot.stop) {
+        pg::reset_latch();
+        pg::reload_settings_if_asked();
+        limits.batch_milliseconds = settings.batch_time;
+        limits.batch_jobs = settings.batch_jobs;
+        // Idle from before it looks: whoever commits while it does sets the latch.
+        slot.idle = true;
+        while (rounds.next() > 0) {
+            slot.idle = false;
+            if (!runner.distrusts()) slot.distrust = 0;
+            idle_since = Clock::now();
+            if (slot.stop || pg::shutdown_requested()) break;
+            pg::reload_settings_if_asked();
+        }
+        if (!slot.idle) continue;  // it has worked, or was woken: look once more before it rests
+        if (!wait_for_work(slot, idle_since)) break;
+    }
+    pg::exit_worker(0);
+}
+
+}  // namespace
+
+}  // namespace sync_job
+
+extern "C" SYNC_JOB_EXPORT void sync_job_worker_main(Datum);
+
+extern "C" void sync_job_worker_main(Datum index) {
+    using namespace sync_job;
+    set_my_worker_slot(&shared()->workers[pg::datum_int32(index)]);
+    pg::run_worker_main([] {
+        WorkerSlot& slot = *my_worker_slot();
+        pg::begin_worker(at_exit);
+        slot.process_number = pg::my_process_number();
+        slot.pid = pg::my_pid();
+        pg::connect_to_database(slot.database, slot.role);
+        fix_settings();
+        pg::show_application_name("sync job worker " + std::string(slot.queue));
+        slot.since = pg::now();
+        slot.state = SlotState::running;
+        run();
+    });
+}
