@@ -42,7 +42,13 @@ void check_may_run(const Job& job) {
                 quoted(pg::role_name(pg::current_user())) + " may not become.");
 }
 
-StoredJob locked_job(std::int64_t id) {
+// The job, locked, in a state that allows the action. Looked at first without waiting: a job that runs is locked by its
+// runner until it ends, and the answer is known before.
+StoredJob locked_job(std::int64_t id, Action action, void (*check_right)(const Job&)) {
+    auto seen = find_job(id);
+    if (!seen) no_such_job(id);
+    check_right(seen->job);
+    require_allowed(seen->job, action);
     auto stored = lock_job(id);
     if (!stored) no_such_job(id);
     return *stored;
@@ -82,14 +88,12 @@ Job cancel(std::int64_t id, const CancelRequest& request) {
         if (!seen) no_such_job(id);
         check_may_steer(seen->job);
         if (stop_running(id, request.reason)) {
-            StoredJob stored = locked_job(id);
-            if (stored.job.status() == Status::canceled) return stored.job;
-            return cancel_job(stored, request.reason);  // it ended first, or waits again: as its state says
+            auto stopped = lock_job(id);
+            if (stopped && stopped->job.status() == Status::canceled) return stopped->job;
         }
     }
-    StoredJob stored = locked_job(id);
-    check_may_steer(stored.job);
-    return cancel_job(stored, request.reason);
+    // It does not run, or has ended first, or waits again: as its state says.
+    return cancel_job(locked_job(id, Action::cancel, check_may_steer), request.reason);
 }
 
 CancelRequest cancel_request(pg::Arguments& args) {
@@ -97,16 +101,10 @@ CancelRequest cancel_request(pg::Arguments& args) {
 }
 
 Job retry(std::int64_t id, pg::Value context) {
-    StoredJob stored = locked_job(id);
-    check_may_run(stored.job);
-    return retry_job(stored, context, true);
+    return retry_job(locked_job(id, Action::retry, check_may_run), context, true);
 }
 
-Job start(std::int64_t id) {
-    StoredJob stored = locked_job(id);
-    check_may_run(stored.job);
-    return start_job(stored);
-}
+Job start(std::int64_t id) { return start_job(locked_job(id, Action::start, check_may_run)); }
 
 // The array forms: those jobs that the action fits, the others left alone.
 template <class F>
@@ -140,8 +138,7 @@ void check_runs_as_me(const Job& job) {
 
 Job execute_here(std::int64_t id) {
     pg::require_writable("execute_sync_job()");
-    StoredJob stored = locked_job(id);
-    check_runs_as_me(stored.job);
+    StoredJob stored = locked_job(id, Action::execute, check_runs_as_me);
     require_allowed(stored.job, Action::execute);
     if (needs_own_transactions(stored.job)) {
         throw pg::Error("0A000",
@@ -248,8 +245,7 @@ SYNC_JOB_FUNCTION(sync_job_execute_call) {
             .hint("Use SELECT execute_sync_job(…) there, if the controller does not commit.");
     }
     pg::SpiScope spi(pg::SpiScope::Commits::allowed);
-    StoredJob stored = locked_job(id);
-    check_runs_as_me(stored.job);
+    StoredJob stored = locked_job(id, Action::execute, check_runs_as_me);
     require_allowed(stored.job, Action::execute);
     ProcedureTransactions transactions;
     RunnerLimits limits;

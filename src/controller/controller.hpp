@@ -35,6 +35,7 @@ struct BypassResult {
 struct Documents {
     std::shared_ptr<DocumentType> source_type, target_type;
     pg::Value source, target;  // composite values
+    bool target_is_new = false;  // an insert that has not been written: as jsonb it shows only what is set
 };
 
 enum class Hook { after_start, before_relay, after_relay, before_sync, after_sync, finished, failed };

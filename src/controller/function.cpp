@@ -146,7 +146,9 @@ void ControllerFunction::arguments(const Job& job, const Documents& documents, p
                 break;
             case Role::target:
                 out[i] = target;
-                if (argument.json && !target.null) out[i].datum = documents.target_type->to_json(target.datum);
+                if (argument.json && !target.null) {
+                    out[i].datum = documents.target_type->to_json(target.datum, documents.target_is_new);
+                }
                 break;
             case Role::json:
             case Role::targets:
@@ -174,13 +176,12 @@ std::vector<pg::Value> ControllerFunction::call_set(const Job& job, const Docume
 pg::Value ControllerFunction::call_procedure(const Job& job, const Documents& documents, pg::Value extra) {
     std::vector<pg::Value> values(arguments_.size());
     arguments(job, documents, {}, extra, values.data());
-    if (call_statement_ == nullptr) {
-        std::string sql = "CALL " + pg::quoted_identifier(info_.schema) + "." + pg::quoted_identifier(info_.name) + "(";
-        for (std::size_t i = 0; i < arguments_.size(); i++) sql += (i > 0 ? ", $" : "$") + std::to_string(i + 1);
-        call_statement_ = std::make_unique<pg::Statement>(sql + ")", info_.argument_types);
-    }
-    pg::Rows rows =
-        job.flag(JobColumn::dry_run) ? call_statement_->execute(values) : call_statement_->call_committing(values);
+    std::string sql = "CALL " + pg::quoted_identifier(info_.schema) + "." + pg::quoted_identifier(info_.name) + "(";
+    for (std::size_t i = 0; i < arguments_.size(); i++) sql += (i > 0 ? ", $" : "$") + std::to_string(i + 1);
+    sql += ")";
+    bool atomic = job.flag(JobColumn::dry_run);
+    pg::Rows rows = atomic ? pg::Statement(sql, info_.argument_types).execute(values)
+                           : pg::call_committing(sql, info_.argument_types, values);
     if (rows.empty()) return {};
     pg::Value result = rows.at(0, 0);
     if (!result.null) result.datum = pg::copy_value(result.datum, false, -1);

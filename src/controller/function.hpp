@@ -54,7 +54,6 @@ private:
     std::vector<Argument> arguments_;
     bool result_is_json_ = false;
     std::unique_ptr<pg::Callable> callable_;
-    std::unique_ptr<pg::Statement> call_statement_;
 };
 
 // Raises SetupError when `what` belongs to a role whose code must not run with the job type's rights.

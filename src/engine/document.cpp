@@ -277,11 +277,11 @@ Datum DocumentType::update(const std::string& name, const pg::RowValues& row, co
 
 namespace {
 
-Datum row_to_json(const pg::RowValues& row, const pg::RelationInfo& relation, bool exact) {
+Datum row_to_json(const pg::RowValues& row, const pg::RelationInfo& relation, bool exact, bool sparse) {
     pg::JsonBuilder json;
     json.begin_object();
     for (const pg::Column& column : relation.columns) {
-        if (column.dropped) continue;
+        if (column.dropped || (sparse && row.nulls[column.number - 1])) continue;
         json.key(column.name);
         pg::Value value = row.at(column.number);
         json.value(value.datum, value.null, column.type, exact);
@@ -292,11 +292,13 @@ Datum row_to_json(const pg::RowValues& row, const pg::RelationInfo& relation, bo
 
 }  // namespace
 
-Datum DocumentType::to_json(Datum row) const { return row_to_json(pg::take_apart(row, *relation_), *relation_, false); }
+Datum DocumentType::to_json(Datum row, bool sparse) const {
+    return row_to_json(pg::take_apart(row, *relation_), *relation_, false, sparse);
+}
 
 Datum DocumentType::to_exact_json(Oid relation, Datum row) const {
     pg::CanonicalOutput canonical;
-    return row_to_json(converted(relation, row), *relation_, true);
+    return row_to_json(converted(relation, row), *relation_, true, false);
 }
 
 pg::RowValues DocumentType::from_json(Datum jsonb, const pg::RowValues& base, ColumnSet* named) const {

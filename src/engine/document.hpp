@@ -49,7 +49,8 @@ public:
     pg::Value remove(const std::string& name);
 
     // --- Conversions and comparison ---
-    Datum to_json(Datum row) const;  // as to_jsonb() would
+    // As to_jsonb() would; `sparse`: without the columns that are null.
+    Datum to_json(Datum row, bool sparse = false) const;
     // Every value in a form that gives it back; a row of the relation itself, or of a partition.
     Datum to_exact_json(Oid relation, Datum row) const;
     // A row from jsonb: columns it does not name keep what `base` has. A column whose JSON value is the one that

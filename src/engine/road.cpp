@@ -160,6 +160,7 @@ pg::RowValues wanted_target(Journey& journey, const pg::RowValues& base, ColumnS
 void finish_write(Journey& journey, pg::Value after) {
     const DocumentType& type = *journey.documents.target_type;
     journey.documents.target = after;
+    journey.documents.target_is_new = false;
     journey.wanted = after;
     journey.job.set_text(C::target_document_name, type.name_of(after.datum));
     call_after_sync(journey);
@@ -168,6 +169,7 @@ void finish_write(Journey& journey, pg::Value after) {
 void sync_insert(Journey& journey) {
     DocumentType& type = *journey.documents.target_type;
     ColumnSet explicit_columns;
+    journey.documents.target_is_new = true;
     pg::RowValues base = pg::empty_row(type.relation());
     if (!journey.job.is_null(C::target_document_name)) {
         type.set_key(base, std::string(journey.job.text(C::target_document_name)));

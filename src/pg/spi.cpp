@@ -132,8 +132,11 @@ Rows Statement::execute(const std::vector<Value>& arguments, bool read_only, std
     return execute(arguments.data(), static_cast<int>(arguments.size()), read_only, max_rows);
 }
 
-Rows Statement::call_committing(const std::vector<Value>& arguments) {
-    if (plan_ == nullptr) prepare();
+// Not kept: a kept plan's reference would have to survive the commits.
+Rows call_committing(const std::string& sql, const std::vector<Oid>& types, const std::vector<Value>& arguments) {
+    SPIPlanPtr plan = guarded(
+        [&] { return SPI_prepare(sql.c_str(), static_cast<int>(types.size()), const_cast<Oid*>(types.data())); });
+    if (plan == nullptr) spi_failed(sql, SPI_result);
     int code = guarded([&] {
         int count = static_cast<int>(arguments.size());
         ParamListInfo parameters = makeParamList(count);
@@ -141,14 +144,14 @@ Rows Statement::call_committing(const std::vector<Value>& arguments) {
             parameters->params[i].value = arguments[i].datum;
             parameters->params[i].isnull = arguments[i].null;
             parameters->params[i].pflags = PARAM_FLAG_CONST;
-            parameters->params[i].ptype = argument_types_[i];
+            parameters->params[i].ptype = types[i];
         }
         SPIExecuteOptions options = {};
         options.params = parameters;
         options.allow_nonatomic = true;
-        return SPI_execute_plan_extended(static_cast<SPIPlanPtr>(plan_), &options);
+        return SPI_execute_plan_extended(plan, &options);
     });
-    if (code < 0) spi_failed(sql_, code);
+    if (code < 0) spi_failed(sql, code);
     return {SPI_tuptable, SPI_processed};
 }
 

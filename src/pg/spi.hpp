@@ -73,8 +73,6 @@ public:
 
     Rows execute(const std::vector<Value>& arguments, bool read_only = false, std::int64_t max_rows = 0);
     Rows execute(const Value* arguments, int count, bool read_only = false, std::int64_t max_rows = 0);
-    // A CALL whose procedure may commit. Needs SpiScope(Commits::allowed) and no active snapshot of ours.
-    Rows call_committing(const std::vector<Value>& arguments);
 
 private:
     void prepare();
@@ -83,6 +81,9 @@ private:
     Access access_;
     void* plan_ = nullptr;
 };
+
+// A CALL whose procedure may commit. Needs SpiScope(Commits::allowed) and no active snapshot but the portal's.
+Rows call_committing(const std::string& sql, const std::vector<Oid>& types, const std::vector<Value>& arguments);
 
 // One statement, once, no arguments.
 Rows execute_sql(const std::string& sql);

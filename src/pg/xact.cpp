@@ -143,7 +143,12 @@ bool try_lock_number(Oid space, std::int64_t number) {
 void unlock_number(Oid space, std::int64_t number) noexcept {
     guarded_cleanup([&] {
         LOCKTAG tag = number_tag(space, number);
-        LockRelease(&tag, ExclusiveLock, true);
+#if PG_VERSION_NUM >= 170000
+        bool held = LockHeldByMe(&tag, ExclusiveLock, false);
+#else
+        bool held = LockHeldByMe(&tag, ExclusiveLock);
+#endif
+        if (held) LockRelease(&tag, ExclusiveLock, true);
     });
 }
 

@@ -5,6 +5,7 @@
 #include "pg/background.hpp"
 #include "pg/error.hpp"
 #include "pg/xact.hpp"
+#include "worker/activity.hpp"
 #include "worker/scheduler.hpp"
 #include "worker/shared.hpp"
 
@@ -110,7 +111,12 @@ void recover_orphans(bool after_crash) {
     std::vector<std::int64_t> orphans;
     for (const Row& row : select.run({})) {
         std::int64_t id = pg::datum_int64(row[0].datum);
-        if (lock_job_number(id)) orphans.push_back(id);  // nobody runs it
+        if (!lock_job_number(id)) continue;
+        if (runs_now(pg::my_database(), id)) {  // a ROLLBACK in its procedure has let go of the lock
+            unlock_job_number(id);
+        } else {
+            orphans.push_back(id);
+        }
     }
     struct Unlock {
         const std::vector<std::int64_t>& ids;
