@@ -128,6 +128,9 @@ void forget_table_writer(Oid relation) {
 
 Table::Table(Oid relation, TableLock lock) : oid_(relation), exceptions_(std::uncaught_exceptions()) {
     guarded([&] {
+        // Out-of-line values are only safe to read and delete under a snapshot.
+        own_snapshot_ = !ActiveSnapshotSet();
+        if (own_snapshot_) PushActiveSnapshot(GetTransactionSnapshot());
         relation_ = table_open(relation, lock == TableLock::write ? RowExclusiveLock : AccessShareLock);
         if (lock == TableLock::write) {
             lock_slot_ = MakeSingleTupleTableSlot(RelationGetDescr(relation_), table_slot_callbacks(relation_));
@@ -142,6 +145,7 @@ Table::~Table() {
         if (lock_slot_ != nullptr) ExecDropSingleTupleTableSlot(slot_of(lock_slot_));
         if (write_slot_ != nullptr) ExecDropSingleTupleTableSlot(slot_of(write_slot_));
         table_close(relation_, NoLock);
+        if (own_snapshot_) PopActiveSnapshot();
     });
 }
 

@@ -28,7 +28,7 @@ enum class LockResult {
     gone   // changed, moved or deleted meanwhile: look it up again
 };
 
-// A table opened until the end of the scope.
+// A table opened until the end of the scope; one opened while another is open is closed before it.
 class Table {
 public:
     Table(Oid relation, TableLock lock);
@@ -54,6 +54,7 @@ private:
     RelationData* relation_;
     void* lock_slot_ = nullptr;
     void* write_slot_ = nullptr;
+    bool own_snapshot_ = false;
     int exceptions_;
 };
 
