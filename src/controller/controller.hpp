@@ -34,7 +34,7 @@ struct BypassResult {
 // The documents of an attempt, as hooks get them.
 struct Documents {
     std::shared_ptr<DocumentType> source_type, target_type;
-    pg::Value source, target;  // composite values
+    pg::Value source, target;    // composite values
     bool target_is_new = false;  // an insert that has not been written: as jsonb it shows only what is set
 };
 

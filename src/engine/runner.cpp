@@ -73,6 +73,7 @@ int Runner::run_batch(int most) {
     std::vector<Outcome> outcomes;
     std::vector<std::int64_t> ids;  // of all that the batch has touched
     std::optional<Job> single;
+    left_work_ = false;
     try {
         {
             Claim claim(queue_, run_as_);
@@ -86,7 +87,8 @@ int Runner::run_batch(int most) {
                 pg::command_counter_increment();
                 bool full = static_cast<int>(outcomes.size()) >= batch_jobs || Clock::now() - began >= budget ||
                             pg::cached_subtransactions() >= most_subtransactions || pg::touched_temporary_objects();
-                if (full || outcomes.back().verdict == Verdict::run_alone) break;
+                left_work_ = full || outcomes.back().verdict == Verdict::run_alone;
+                if (left_work_) break;
             }
         }
         if (single) return run_alone(*single);

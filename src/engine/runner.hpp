@@ -50,6 +50,8 @@ public:
     // The next so many jobs run alone: after a crash, whichever caused it must stand out.
     void distrust(int jobs) { distrusted_ = jobs; }
     bool distrusts() const { return distrusted_ > 0; }
+    // The last batch ended because it was full, not because nothing was left.
+    bool left_work() const { return left_work_; }
 
 private:
     int run_batch(int most);
@@ -67,6 +69,7 @@ private:
     const RunnerLimits& limits_;
     pg::Memory memory_;
     int distrusted_ = 0;
+    bool left_work_ = false;
     // Jobs that left a batch and run alone next, and how often each met an error that was nobody's fault.
     std::deque<std::int64_t> alone_;
     std::unordered_map<std::int64_t, int> repeats_;

@@ -1,7 +1,8 @@
 // The two guards between PostgreSQL's errors (longjmp) and C++ exceptions. There is no third way across.
 //
 //   guarded(f)   runs f, which calls the server; an ERROR raised in it arrives here as an Error that carries the
-//                whole report. The current memory context is the same afterwards, either way. Nothing with a destructor may live between the guard and the call: the jump skips it.
+//                whole report. The current memory context is the same afterwards, either way. Nothing with a destructor
+//                may live between the guard and the call: the jump skips it.
 //   boundary(f)  runs C++ below a frame of the server (SQL function, worker main, hook, callback); whatever f
 //                throws leaves as an ERROR of the server, after all destructors have run.
 //

@@ -85,15 +85,9 @@ void on_utility(PlannedStmt* statement, const char* query, bool read_only_tree, 
         Oid oid = guarded([&] { return get_database_oid(database, true); });
         bool creates = IsA(statement->utilityStmt, CreatedbStmt);
         if (oid != no_oid) database_hook.before(oid);
-        try {
-            guarded([&] {
-                run_next(statement, query, read_only_tree, context, parameters, environment, receiver, completion);
-            });
-        } catch (...) {
-            if (oid != no_oid) database_hook.after(oid);
-            throw;
-        }
-        if (oid != no_oid) database_hook.after(oid);
+        guarded([&] {
+            run_next(statement, query, read_only_tree, context, parameters, environment, receiver, completion);
+        });
         if (creates) database_hook.created();
     });
 }

@@ -40,11 +40,9 @@ private:
 };
 
 // DROP, RENAME, SET TABLESPACE of a database, and CREATE DATABASE with it as template, need it free of
-// sessions: `before` is called with its OID, then the command runs, then `after`, whatever came of it.
-// `created` is called after a CREATE DATABASE.
+// sessions: `before` is called with its OID, then the command runs. `created` is called after a CREATE DATABASE.
 struct DatabaseCommandHook {
     void (*before)(Oid database);
-    void (*after)(Oid database);
     void (*created)();
 };
 void on_database_command(DatabaseCommandHook hook);

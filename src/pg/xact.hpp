@@ -73,8 +73,8 @@ void fire_deferred_triggers();
 using TransactionEnd = void (*)(bool committed);
 void on_transaction_end(TransactionEnd callback);
 
-// Session-level exclusive lock on a number, in a lock class of the extension: free again when released, when the backend
-// dies, or when a transaction of the backend is aborted; out of reach of pg_advisory_unlock_all().
+// Session-level exclusive lock on a number, in a lock class of the extension: free again when released, when the
+// backend dies, or when a transaction of the backend is aborted; out of reach of pg_advisory_unlock_all().
 bool try_lock_number(Oid space, std::int64_t number);
 void unlock_number(Oid space, std::int64_t number) noexcept;
 

@@ -10,6 +10,7 @@ namespace sync_job {
 
 namespace {
 
+bool scheduler_told = false;
 char cancel_reason[sizeof(WorkerSlot::cancel_reason)] = "";
 
 template <std::size_t N>
@@ -37,6 +38,7 @@ bool in_worker() { return my_worker_slot() != nullptr; }
 void show_job_start(const Job& job) {
     WorkerSlot* slot = my_worker_slot();
     if (slot == nullptr) return;
+    slot->idle = false;
     write_activity(*slot, [&](Activity& activity) {
         activity.job = job.id();
         activity.started_at = job.int64(JobColumn::started_at);
@@ -54,8 +56,19 @@ void show_job_end() {
 }
 
 void show_alone(bool alone) {
-    if (WorkerSlot* slot = my_worker_slot()) slot->alone = alone;
+    WorkerSlot* slot = my_worker_slot();
+    if (slot == nullptr) return;
+    slot->alone = alone;
+    if (alone) tell_scheduler_busy();
 }
+
+void tell_scheduler_busy() {
+    DatabaseSlot* database = scheduler_told ? nullptr : find_database_slot(my_worker_slot()->database);
+    scheduler_told = true;
+    if (database != nullptr) pg::wake_process(database->scheduler_process);
+}
+
+void forget_scheduler_told() { scheduler_told = false; }
 
 Activity read_activity(const WorkerSlot& slot) {
     for (;;) {

@@ -337,7 +337,7 @@ void run() {
         if (extension_installed()) scheduler.enabled_setting = enabled_setting_of_database();
     }
     pg::commit_transaction();
-    while (!pg::shutdown_requested()) {
+    while (!pg::shutdown_requested() && my_slot->blocked_by == 0) {
         pg::reset_latch();
         auto began = Clock::now();
         pg::start_transaction();

@@ -98,7 +98,7 @@ void recover(std::int64_t id, bool after_crash, bool only_one) {
         pg::Error died("57P02", "the server crashed while the job and others ran");
         record_error(stored->job, died.report(), false);
     }
-    pg::log("sync " + describe(stored->job) + " was cut short", {},
+    pg::log("sync " + describe(stored->job) + " was cut short",
             charged ? "The crash counts as its failure." : "It is queued again.");
     recover_job(*stored, charged);
 }

@@ -22,12 +22,12 @@ constexpr int most_groups = 32;
 struct Pending {
     Group groups[most_groups];
     int group_count;
-    bool scheduler, launcher, ended;
+    bool scheduler, launcher, ended, unblock;
     std::int64_t due_at;
     bool any;
 };
 
-constexpr Pending nothing_pending = {{}, 0, false, false, false, never, false};
+constexpr Pending nothing_pending = {{}, 0, false, false, false, false, never, false};
 Pending pending = nothing_pending;
 
 bool matches(const WorkerSlot& slot, const Group& group, Oid database) {
@@ -75,9 +75,19 @@ void act(Shared& s) {
     if (pending.ended && s.waiting_sessions > 0) pg::announce(s.ended);
 }
 
+void unblock_databases(Shared& s) {
+    for (DatabaseSlot& slot : s.databases) {
+        if (slot.blocked_by != pg::my_pid()) continue;
+        slot.state = DatabaseState::stopped;  // it was us who ended its processes: no trouble
+        slot.blocked_by = 0;
+    }
+    pg::wake_process(s.launcher_process);
+}
+
 void at_transaction_end(bool committed) {
     if (!pending.any) return;
     Shared* s = shared();
+    if (pending.unblock && s != nullptr) unblock_databases(*s);
     if (committed && s != nullptr) act(*s);
     pending = nothing_pending;
 }
@@ -107,6 +117,8 @@ void wake_at(pg::Timestamp time) {
     pending.any = true;
     if (time < pending.due_at) pending.due_at = time;
 }
+
+void unblock_databases_at_transaction_end() { pending.any = pending.unblock = true; }
 
 void wake_scheduler_at_commit() { pending.any = pending.scheduler = true; }
 void wake_launcher_at_commit() { pending.any = pending.launcher = true; }

@@ -19,6 +19,7 @@
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
 #include "worker/mains.hpp"
+#include "worker/activity.hpp"
 #include "worker/settings.hpp"
 #include "worker/shared.hpp"
 
@@ -128,8 +129,10 @@ void run() {
         limits.batch_jobs = settings.batch_jobs;
         // Idle from before it looks: whoever commits while it does sets the latch.
         slot.idle = true;
+        forget_scheduler_told();
         while (rounds.next() > 0) {
             slot.idle = false;
+            if (runner.left_work()) tell_scheduler_busy();
             if (!runner.distrusts()) slot.distrust = 0;
             idle_since = Clock::now();
             if (slot.stop || pg::shutdown_requested()) break;
