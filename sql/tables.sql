@@ -185,6 +185,10 @@ CREATE INDEX sync_job_live_claim ON sync_job_internal.sync_job_live (queue, run_
     WHERE status = 'Queued' AND scheduled_at IS NULL;
 CREATE INDEX sync_job_live_scheduled ON sync_job_internal.sync_job_live (queue, run_as, scheduled_at, priority, id)
     WHERE status = 'Queued' AND scheduled_at IS NOT NULL;
+-- For deduplication, and to ask what is under way for a document.
+CREATE INDEX sync_job_live_source ON sync_job_internal.sync_job_live (sync_job_type, source_document_name)
+    WHERE source_document_name IS NOT NULL;
+CREATE INDEX sync_job_live_job_id ON sync_job_internal.sync_job_live (job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX sync_job_live_started ON sync_job_internal.sync_job_live (id) WHERE status = 'Started';
 CREATE UNIQUE INDEX sync_job_failed_id ON sync_job_internal.sync_job_failed (id);
 CREATE INDEX sync_job_failed_retry ON sync_job_internal.sync_job_failed (retry_after) WHERE retry_after IS NOT NULL;

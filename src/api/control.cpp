@@ -3,6 +3,7 @@
 
 #include "controller/function.hpp"
 #include "core/text.hpp"
+#include "engine/activity.hpp"
 #include "engine/attempt.hpp"
 #include "engine/claim.hpp"
 #include "engine/job_store.hpp"
@@ -136,8 +137,15 @@ void check_runs_as_me(const Job& job) {
         .hint("Leave it to a worker and CALL wait_for_sync_job(…), or use SET SESSION AUTHORIZATION first.");
 }
 
+// With one snapshot for the whole transaction a job could not see what it was enqueued for.
+void require_read_committed(const char* function) {
+    if (!pg::uses_one_snapshot()) return;
+    throw pg::Error("25001", std::string(function) + " needs the READ COMMITTED isolation level");
+}
+
 Job execute_here(std::int64_t id) {
     pg::require_writable("execute_sync_job()");
+    require_read_committed("execute_sync_job()");
     StoredJob stored = locked_job(id, Action::execute, check_runs_as_me);
     require_allowed(stored.job, Action::execute);
     if (needs_own_transactions(stored.job)) {
@@ -145,13 +153,17 @@ Job execute_here(std::int64_t id) {
                         "the controller of sync job " + std::to_string(id) + " is a procedure, which may commit")
             .hint("Use CALL execute_sync_job(" + std::to_string(id) + ", NULL), outside a transaction block.");
     }
+    take_session_slot();
     return run_here(stored);
 }
 
 // Transactions of a procedure that was called outside a transaction block.
 class ProcedureTransactions : public Transactions {
 public:
-    void begin() override { pg::ensure_portal_snapshot(); }
+    void begin() override {
+        pg::ensure_portal_snapshot();
+        take_session_slot();
+    }
     void commit() override { pg::spi_commit(); }
     void rollback() noexcept override {
         try {
@@ -169,6 +181,7 @@ public:
 
 // Within a transaction block nothing can be committed: job after job, in the caller's transaction.
 int run_within_transaction(const std::string& queue, int most) {
+    take_session_slot();
     int ended = 0;
     while (most == 0 || ended < most) {
         std::optional<Job> job = Claim(queue, pg::current_user()).next();
@@ -249,6 +262,7 @@ SYNC_JOB_FUNCTION(sync_job_execute_call) {
     require_allowed(stored.job, Action::execute);
     ProcedureTransactions transactions;
     RunnerLimits limits;
+    take_session_slot();
     Runner(std::string(stored.job.text(C::queue)), pg::current_user(), transactions, limits).run_one(stored);
     transactions.begin();
     auto ended = find_job(id);
@@ -258,6 +272,7 @@ SYNC_JOB_FUNCTION(sync_job_execute_call) {
 
 SYNC_JOB_FUNCTION(sync_job_run_jobs) {
     pg::require_writable("run_sync_jobs()");
+    require_read_committed("run_sync_jobs()");
     if (pg::current_user() != pg::session_user()) {
         throw pg::Error("42501", "run_sync_jobs() runs the jobs of the session's own role")
             .hint("Use RESET ROLE, or SET SESSION AUTHORIZATION.");

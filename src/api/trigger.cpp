@@ -16,6 +16,7 @@ using Event = pg::TriggerCall::Event;
 struct Options {
     std::string sync_job_type;
     bool keep_deleted = true;
+    bool deduplicate = false;
 };
 
 bool option_value(const std::string& trigger, const std::string& option, const std::string& text) {
@@ -41,9 +42,11 @@ Options read_options(const pg::TriggerCall& call) {
         std::string value = equals == std::string::npos ? "" : argument.substr(equals + 1);
         if (name == "keep_deleted") {
             options.keep_deleted = option_value(call.trigger_name, name, value);
+        } else if (name == "deduplicate") {
+            options.deduplicate = option_value(call.trigger_name, name, value);
         } else {
             throw pg::Error("22023", "trigger " + quoted(call.trigger_name) + ": unknown option " + quoted(argument))
-                .hint("Options are: keep_deleted=true|false.");
+                .hint("Options are: deduplicate=true|false, keep_deleted=true|false.");
         }
     }
     return options;
@@ -72,6 +75,7 @@ void enqueue_change(const Options& options, const JobType& type, const pg::Trigg
     request.source_document_name = name;
     request.context = context_for(operation);
     request.trigger_type = "Document Hook";
+    request.deduplicate = options.deduplicate;
     request.owner = pg::relation_owner(call.relation);
     enqueue(request);
 }

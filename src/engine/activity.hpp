@@ -20,4 +20,24 @@ void show_alone(bool alone);
 bool cancel_requested(std::int64_t job_id);
 std::string take_cancel_reason();
 
+// A session that runs jobs itself is seen, and keeps documents to itself, as a worker is, until its transaction ends.
+// Nothing in a worker, and where the library was not preloaded.
+void take_session_slot();
+
+// --- What the transaction under way keeps for itself, until it ends ---
+
+// One job per document at a time: false when another process has a job of the same key under way.
+bool keep_document(std::uint64_t key);
+// At most `limit` processes have jobs of the type under way.
+bool keep_limited_type(std::uint64_t key, int limit);
+
+// While it lives, what is kept survives the ends of transactions: a job that runs alone has several.
+class KeepAcrossTransactions {
+public:
+    KeepAcrossTransactions();
+    ~KeepAcrossTransactions();
+    KeepAcrossTransactions(const KeepAcrossTransactions&) = delete;
+    KeepAcrossTransactions& operator=(const KeepAcrossTransactions&) = delete;
+};
+
 }  // namespace sync_job

@@ -1,5 +1,9 @@
 #include "engine/claim.hpp"
 
+#include <functional>
+
+#include "engine/activity.hpp"
+#include "engine/job_type.hpp"
 #include "engine/objects.hpp"
 #include "pg/xact.hpp"
 
@@ -7,7 +11,55 @@ namespace sync_job {
 
 namespace {
 
+using C = JobColumn;
 using Op = pg::ScanCondition::Operator;
+
+// So many jobs are passed over before a claim gives up: a long queue behind one busy document is not read to its end.
+constexpr int most_passed_over = 10000;
+
+// The columns of the row under a scan, read one by one.
+struct ScannedColumns {
+    pg::IndexScan& scan;
+
+    pg::Value at(C column) {
+        pg::Value value;
+        value.datum = scan.column(static_cast<int>(column), &value.null);
+        return value;
+    }
+    std::string_view text(C column) {
+        pg::Value value = at(column);
+        return value.null ? std::string_view() : pg::datum_text(value.datum);
+    }
+};
+
+std::uint64_t mix(std::uint64_t hash, std::uint64_t more) {
+    return (hash ^ more) * 0x9E3779B97F4A7C15ull + (hash >> 29);
+}
+
+std::uint64_t key_for(std::string_view type, char side, Oid relation, std::string_view name) {
+    std::uint64_t hash = mix(std::hash<std::string_view>()(type), static_cast<std::uint64_t>(side));
+    hash = mix(mix(hash, relation), std::hash<std::string_view>()(name));
+    return hash == 0 ? 1 : hash;
+}
+
+template <class Columns>
+std::uint64_t key_of(Columns& columns) {
+    pg::Value target = columns.at(C::target_document_name);
+    if (!target.null) {
+        return key_for(columns.text(C::sync_job_type), 't', pg::datum_oid(columns.at(C::target_document_type).datum),
+                       pg::datum_text(target.datum));
+    }
+    pg::Value source = columns.at(C::source_document_name);
+    if (source.null || !columns.at(C::parent_sync_job).null) return 0;
+    return key_for(columns.text(C::sync_job_type), 's', pg::datum_oid(columns.at(C::source_document_type).datum),
+                   pg::datum_text(source.datum));
+}
+
+struct JobColumns {
+    const Job& job;
+    pg::Value at(C column) { return {job.datum(column), job.is_null(column)}; }
+    std::string_view text(C column) { return job.text(column); }
+};
 
 std::vector<pg::ScanCondition> of_queue(const std::string& queue, Oid run_as) {
     return {{1, Op::equal_text, pg::text_datum(queue)}, {2, Op::equal_oid, pg::oid_datum(run_as)}};
@@ -20,6 +72,11 @@ std::vector<pg::ScanCondition> due_in(const std::string& queue, Oid run_as) {
 }
 
 }  // namespace
+
+std::uint64_t document_key(const Job& job) {
+    JobColumns columns{job};
+    return key_of(columns);
+}
 
 Claim::Claim(const std::string& queue, Oid run_as)
     : table_(objects().live, pg::TableLock::write),
@@ -45,8 +102,22 @@ Claim::Source* Claim::first() {
     return scheduled_first ? &scheduled_ : &ready_;
 }
 
+bool Claim::may_run(Source& source) {
+    ScannedColumns columns{source.scan};
+    std::uint64_t document = key_of(columns);
+    if (document != 0 && !keep_document(document)) return false;
+    auto type = find_job_type(std::string(columns.text(C::sync_job_type)));
+    if (type == nullptr || !type->concurrency_limit) return true;
+    return keep_limited_type(std::hash<std::string>()(type->name), *type->concurrency_limit);
+}
+
 std::optional<Job> Claim::next() {
     while (Source* source = first()) {
+        if (!may_run(*source)) {
+            if (++passed_over_ >= most_passed_over) return std::nullopt;
+            advance(*source);
+            continue;
+        }
         pg::StoredRow row;
         pg::LockResult result = table_.lock(*source->head, false, &row);
         advance(*source);

@@ -2,6 +2,7 @@
 // has locked is passed over.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -9,6 +10,10 @@
 #include "pg/table.hpp"
 
 namespace sync_job {
+
+// The key of the document that the job must have for itself; 0: none. The target where it is named, else the source;
+// the children of one parent run side by side.
+std::uint64_t document_key(const Job& job);
 
 class Claim {
 public:
@@ -29,10 +34,12 @@ private:
         bool started = false;
     };
     void advance(Source& source);
+    bool may_run(Source& source);
     Source* first();
 
     pg::Table table_;
     Source ready_, scheduled_;
+    int passed_over_ = 0;
 };
 
 }  // namespace sync_job

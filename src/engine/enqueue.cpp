@@ -1,6 +1,7 @@
 #include "engine/enqueue.hpp"
 
 #include "core/text.hpp"
+#include "engine/dedupe.hpp"
 #include "engine/job_store.hpp"
 #include "engine/wake.hpp"
 #include "engine/objects.hpp"
@@ -223,6 +224,9 @@ std::int64_t enqueue(const EnqueueRequest& request) {
     job.set_oid(C::owner, owner);
     job.set_oid(C::enqueued_by, user);
     job.set(C::created_at, pg::int64_datum(pg::transaction_start()));
+    if (request.deduplicate) {
+        if (auto absorbed = absorb(job)) return *absorbed;
+    }
     insert_job(job);
     if (queued) wake_at_commit(job);
     say_when_not_preloaded();

@@ -48,7 +48,7 @@ std::shared_ptr<const JobType> read_type(const std::string& name) {
     static auto& select = *new OwnStatement(
         "SELECT source_document_type, target_document_type, source_key, target_key, module,"
         " field_map IS NOT NULL OR match IS NOT NULL, batchable, queue, priority, timeout, retry_delay, retry_backoff,"
-        " max_retries, verbose_logging, disabled, run_as FROM {}.sync_job_type WHERE name = $1",
+        " max_retries, verbose_logging, disabled, run_as, concurrency_limit FROM {}.sync_job_type WHERE name = $1",
         {pg::type::text});
     type_table = objects().type_table;
     auto rows = select.run({{pg::text_datum(name), false}});
@@ -73,6 +73,7 @@ std::shared_ptr<const JobType> read_type(const std::string& name) {
     type->verbose_logging = pg::datum_bool(row[13].datum);
     type->disabled = pg::datum_bool(row[14].datum);
     type->run_as = oid_at(15);
+    if (!row[16].null) type->concurrency_limit = pg::datum_int32(row[16].datum);
     if (type->source != pg::no_oid) type->source_label = pg::relation_name(type->source);
     if (type->target != pg::no_oid) type->target_label = pg::relation_name(type->target);
     return type;

@@ -25,6 +25,7 @@ struct JobType {
     std::int64_t retry_delay = 0;
     std::string retry_backoff;
     int max_retries = 0;
+    std::optional<int> concurrency_limit;
     bool verbose_logging = false, disabled = false;
     Oid run_as = 0;
     // relation_name() of source and target, empty where there is none, for titles.

@@ -68,9 +68,9 @@ std::unique_ptr<Objects> look_up() {
     found->live_id = hidden("sync_job_live_id");
     found->live_claim = hidden("sync_job_live_claim");
     found->live_scheduled = hidden("sync_job_live_scheduled");
-    found->live_started = hidden("sync_job_live_started");
+    found->live_source = hidden("sync_job_live_source");
+    found->live_job_id = hidden("sync_job_live_job_id");
     found->failed_id = hidden("sync_job_failed_id");
-    found->failed_retry = hidden("sync_job_failed_retry");
     found->ended_id = hidden("sync_job_ended_id");
     found->type_table = visible("sync_job_type");
     found->queue_table = visible("sync_job_queue");

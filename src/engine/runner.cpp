@@ -112,12 +112,29 @@ int Runner::run_batch(int most) {
     return static_cast<int>(outcomes.size());
 }
 
+namespace {
+
+bool may_have_document(const Job& job) {
+    std::uint64_t key = document_key(job);
+    return key == 0 || keep_document(key);
+}
+
+void require_document(const Job& job) {
+    if (may_have_document(job)) return;
+    throw pg::Error("55006", "another job of the document of " + describe(job) + " runs right now")
+        .hint("Try again, or leave it to a worker.");
+}
+
+}  // namespace
+
 int Runner::run_next_of_alone() {
     std::int64_t id = alone_.front();
     alone_.pop_front();
     bool busy = false;
     auto stored = lock_job(id, false, &busy);
-    if (!stored || stored->job.status() != Status::queued) {  // canceled, or run by somebody else, meanwhile
+    bool ours = stored && stored->job.status() == Status::queued && may_have_document(stored->job);
+    if (!ours) {  // canceled, run by somebody else, or behind another job of its document: it is in the queue, if
+                  // anywhere
         repeats_.erase(id);
         transactions_.commit();
         return 1;
@@ -138,6 +155,7 @@ int Runner::run_alone(const Job& claimed) {
     if (!lock_job_number(id)) {
         throw pg::Error("55006", "the number of " + describe(claimed) + " is locked by another session");
     }
+    KeepAcrossTransactions keep;
     struct Unlock {
         std::int64_t id;
         ~Unlock() {
@@ -210,6 +228,7 @@ Job queued_by_hand(const StoredJob& stored) {
 void Runner::run_one(const StoredJob& stored) {
     pg::MemorySwitch memory(memory_);
     try {
+        require_document(stored.job);
         run_alone(queued_by_hand(stored));
     } catch (...) {
         transactions_.rollback();
@@ -218,6 +237,7 @@ void Runner::run_one(const StoredJob& stored) {
 }
 
 Job run_here(const StoredJob& stored) {
+    require_document(stored.job);
     Outcome outcome = attempt(queued_by_hand(stored), {0, false});
     pg::command_counter_increment();
     record({outcome});

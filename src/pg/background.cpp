@@ -73,6 +73,14 @@ void begin_worker(void (*at_exit)()) {
     BackgroundWorkerUnblockSignals();
 }
 
+void at_session_exit(void (*callback)()) {
+    static int registered_in = 0;  // the process
+    if (registered_in == MyProcPid) return;
+    registered_in = MyProcPid;
+    exit_callback = callback;
+    guarded([] { before_shmem_exit(at_process_exit, 0); });
+}
+
 void connect_to_no_database() {
     guarded([] { BackgroundWorkerInitializeConnection(nullptr, nullptr, 0); });
 }

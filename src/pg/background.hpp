@@ -26,6 +26,8 @@ StartedWorker start_worker(const std::string& name, const char* type, const char
 // Called first in a worker's main: signal handlers (SIGTERM ends it at the next interrupt check, SIGHUP rereads the
 // configuration, SIGINT cancels what runs), then `at_exit` is registered, then signals are let in.
 void begin_worker(void (*at_exit)());
+// For a session: called once when its process ends, while shared memory is still there.
+void at_session_exit(void (*callback)());
 void connect_to_no_database();
 void connect_to_database(Oid database, Oid role);  // no_oid: the bootstrap superuser
 Oid my_database();

@@ -103,16 +103,22 @@ void fire_deferred_triggers() {
 
 namespace {
 
-TransactionEnd end_callback = nullptr;
+constexpr int most_callbacks = 4;
+TransactionEnd end_callbacks[most_callbacks];
+int callback_count = 0;
+
+void call_back(bool committed) {
+    for (int i = 0; i < callback_count; i++) end_callbacks[i](committed);
+}
 
 void at_transaction_event(XactEvent event, void*) {
     switch (event) {
         case XACT_EVENT_COMMIT:
-            end_callback(true);
+            call_back(true);
             break;
         case XACT_EVENT_ABORT:
         case XACT_EVENT_PREPARE:
-            end_callback(false);
+            call_back(false);
             break;
         default:
             break;
@@ -129,8 +135,8 @@ LOCKTAG number_tag(Oid space, std::int64_t number) {
 }  // namespace
 
 void on_transaction_end(TransactionEnd callback) {
-    end_callback = callback;
-    RegisterXactCallback(at_transaction_event, nullptr);
+    if (callback_count == 0) RegisterXactCallback(at_transaction_event, nullptr);
+    end_callbacks[callback_count++] = callback;
 }
 
 bool try_lock_number(Oid space, std::int64_t number) {

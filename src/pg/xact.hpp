@@ -69,7 +69,7 @@ private:
 void fire_deferred_triggers();
 
 // Called at the end of every transaction of this backend, in the state "committed: nothing may raise".
-// Registered once, at load.
+// Registered at load, a few in all.
 using TransactionEnd = void (*)(bool committed);
 void on_transaction_end(TransactionEnd callback);
 

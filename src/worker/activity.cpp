@@ -33,10 +33,13 @@ void write_activity(WorkerSlot& slot, F&& change) {
 
 }  // namespace
 
-bool in_worker() { return my_worker_slot() != nullptr; }
+bool in_worker() {
+    WorkerSlot* slot = my_slot_or_null();
+    return slot != nullptr && slot->state == SlotState::running;
+}
 
 void show_job_start(const Job& job) {
-    WorkerSlot* slot = my_worker_slot();
+    WorkerSlot* slot = my_slot_or_null();
     if (slot == nullptr) return;
     slot->idle = false;
     write_activity(*slot, [&](Activity& activity) {
@@ -46,24 +49,24 @@ void show_job_start(const Job& job) {
         copy_text(activity.job_type, job.text(JobColumn::sync_job_type));
         activity.title[0] = activity.description[0] = '\0';
     });
-    pg::show_running("sync " + describe(job));
+    if (in_worker()) pg::show_running("sync " + describe(job));
 }
 
 void show_job_end() {
-    WorkerSlot* slot = my_worker_slot();
+    WorkerSlot* slot = my_slot_or_null();
     if (slot == nullptr) return;
     write_activity(*slot, [](Activity& activity) { activity.job = 0; });
 }
 
 void show_alone(bool alone) {
-    WorkerSlot* slot = my_worker_slot();
+    WorkerSlot* slot = my_slot_or_null();
     if (slot == nullptr) return;
     slot->alone = alone;
-    if (alone) tell_scheduler_busy();
+    if (alone && in_worker()) tell_scheduler_busy();
 }
 
 void tell_scheduler_busy() {
-    DatabaseSlot* database = scheduler_told ? nullptr : find_database_slot(my_worker_slot()->database);
+    DatabaseSlot* database = scheduler_told ? nullptr : find_database_slot(my_slot_or_null()->database);
     scheduler_told = true;
     if (database != nullptr) pg::wake_process(database->scheduler_process);
 }
@@ -80,7 +83,7 @@ Activity read_activity(const WorkerSlot& slot) {
 }
 
 bool cancel_requested(std::int64_t job_id) {
-    WorkerSlot* slot = my_worker_slot();
+    WorkerSlot* slot = my_slot_or_null();
     if (slot == nullptr || slot->cancel_job != job_id) return false;
     pg::SharedLock lock(pg::SharedLock::Mode::write);
     slot->cancel_job = 0;
@@ -93,6 +96,15 @@ std::string take_cancel_reason() {
     cancel_reason[0] = '\0';
     return reason;
 }
+
+namespace {
+
+bool runs(const WorkerSlot& slot, Oid database, std::int64_t job_id) {
+    bool taken = slot.state == SlotState::running || slot.state == SlotState::session;
+    return taken && slot.database == database && read_activity(slot).job == job_id;
+}
+
+}  // namespace
 
 bool request_cancel(Oid database, std::int64_t job_id, const std::string& reason) {
     Shared* s = shared();
@@ -113,8 +125,7 @@ bool runs_now(Oid database, std::int64_t job_id) {
     Shared* s = shared();
     if (s == nullptr) return false;
     for (WorkerSlot& slot : s->workers) {
-        if (slot.state == SlotState::running && slot.database == database && read_activity(slot).job == job_id)
-            return true;
+        if (runs(slot, database, job_id)) return true;
     }
     return false;
 }

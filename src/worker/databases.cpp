@@ -22,7 +22,8 @@ bool stop_processes(DatabaseSlot& slot, Oid database, bool politely) {
         gone = false;
     }
     for (WorkerSlot& worker : shared()->workers) {
-        if (worker.state == SlotState::free || worker.database != database) continue;
+        bool ours = worker.state == SlotState::starting || worker.state == SlotState::running;
+        if (!ours || worker.database != database) continue;
         worker.stop = true;
         politely ? pg::wake_process(worker.process_number) : pg::signal_terminate(worker.pid);
         gone = false;

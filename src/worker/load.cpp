@@ -33,6 +33,7 @@ void load(bool preloaded) {
     pg::on_relation_change(at_relation_change);
     pg::on_function_change(forget_controllers);
     watch_transactions();
+    watch_kept();
     if (!preloaded) return;
     watch_database_commands();
     pg::request_shared_memory(shared_bytes(), initialize_shared);

@@ -122,8 +122,10 @@ Plan make_plan(Scheduler& scheduler) {
 
 // --- The workers ---
 
+bool is_worker(const WorkerSlot& slot) { return slot.state == SlotState::starting || slot.state == SlotState::running; }
+
 bool in_group(const WorkerSlot& slot, const DueGroup& group) {
-    return slot.state != SlotState::free && slot.database == my_slot->database && slot.role == group.role &&
+    return is_worker(slot) && slot.database == my_slot->database && slot.role == group.role &&
            group.queue == slot.queue;
 }
 
@@ -141,7 +143,7 @@ void stop_all_workers() {
 int count_workers(const std::string* queue) {
     int count = 0;
     for (WorkerSlot& slot : shared()->workers) {
-        if (slot.state == SlotState::free) continue;
+        if (!is_worker(slot)) continue;
         if (queue == nullptr || (slot.database == my_slot->database && *queue == slot.queue)) count++;
     }
     return count;
@@ -152,8 +154,7 @@ WorkerSlot* reserve_slot(const DueGroup& group, int distrust) {
     if (count_workers(nullptr) >= settings.max_workers) return nullptr;
     for (WorkerSlot& slot : shared()->workers) {
         if (slot.state != SlotState::free) continue;
-        slot.process_number = -1;
-        slot.pid = 0;
+        clear_slot(slot);
         slot.database = my_slot->database.load();
         slot.role = group.role;
         slot.queue_hash = queue_hash(group.queue.c_str());
@@ -161,10 +162,7 @@ WorkerSlot* reserve_slot(const DueGroup& group, int distrust) {
         group.queue.copy(slot.queue, length);
         slot.queue[length] = '\0';
         slot.since = pg::now();
-        slot.idle = slot.alone = slot.stop = false;
         slot.distrust = distrust;
-        slot.activity.job = 0;
-        slot.cancel_job = 0;
         slot.state = SlotState::starting;
         return &slot;
     }

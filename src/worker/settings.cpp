@@ -28,9 +28,9 @@ void define_settings() {
         {"sync_job.batch_time", "Time that the jobs sharing one transaction may take together.",
          "A job that takes longer by itself is rolled back and runs again alone.", &settings.batch_time, 100, 1, 10000},
         Unit::milliseconds, Change::on_reload);
-    pg::define_setting(
-        {"sync_job.batch_jobs", "Most jobs that share one transaction.", nullptr, &settings.batch_jobs, 500, 1, 10000},
-        Unit::none, Change::on_reload);
+    pg::define_setting({"sync_job.batch_jobs", "Most jobs that share one transaction.", nullptr, &settings.batch_jobs,
+                        500, 1, most_documents - 12},
+                       Unit::none, Change::on_reload);
     pg::reserve_setting_prefix("sync_job");
 }
 

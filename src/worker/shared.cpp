@@ -33,16 +33,23 @@ void initialize_shared(void* memory) {
     }
     for (WorkerSlot& worker : s->workers) {
         worker.state = SlotState::free;
-        worker.process_number = -1;
-        worker.pid = 0;
-        worker.idle = false;
-        worker.alone = false;
-        worker.stop = false;
-        worker.distrust = 0;
         worker.change = 0;
-        worker.cancel_job = 0;
+        clear_slot(worker);
     }
     pg::initialize_condition(s->ended);
+}
+
+// Everything but its state and the counter of its activity.
+void clear_slot(WorkerSlot& slot) {
+    slot.process_number = -1;
+    slot.pid = 0;
+    slot.queue[0] = '\0';
+    slot.queue_hash = 0;
+    slot.idle = slot.alone = slot.stop = false;
+    slot.distrust = 0;
+    slot.activity.job = 0;
+    slot.cancel_job = 0;
+    slot.document_count = slot.limited_count = 0;
 }
 
 // FNV-1a.
@@ -61,8 +68,8 @@ DatabaseSlot* find_database_slot(Oid database) {
     return nullptr;
 }
 
-WorkerSlot* my_worker_slot() { return own_slot; }
-void set_my_worker_slot(WorkerSlot* slot) { own_slot = slot; }
+WorkerSlot* my_slot_or_null() { return own_slot; }
+void set_my_slot(WorkerSlot* slot) { own_slot = slot; }
 
 int slot_index(const WorkerSlot* slot) { return static_cast<int>(slot - shared()->workers); }
 

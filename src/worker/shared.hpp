@@ -22,9 +22,12 @@ constexpr int most_databases = 64;
 constexpr int most_workers = 64;
 constexpr int most_requests = 16;
 constexpr int queue_name_bytes = 64;
+constexpr int most_documents = 512;  // that one transaction holds
+constexpr int most_limited_types = 8;
 constexpr std::int64_t never = INT64_MAX;
 
-enum class SlotState : int { free, starting, running };
+// `session`: no worker, but a session that runs jobs itself (execute_sync_job(), run_sync_jobs()).
+enum class SlotState : int { free, starting, running, session };
 
 struct Activity {
     std::int64_t job;  // 0: none
@@ -54,6 +57,12 @@ struct WorkerSlot {
 
     std::atomic<std::int64_t> cancel_job;
     char cancel_reason[256];
+
+    // What the transaction under way keeps for itself, as hashes: documents, and types with a concurrency_limit.
+    // Appended to under the lock by the slot's process; emptied by it without.
+    std::atomic<int> document_count, limited_count;
+    std::uint64_t documents[most_documents];
+    std::uint64_t limited[most_limited_types];
 };
 
 enum class DatabaseState : int { unknown, absent, serving, stopped };
@@ -86,9 +95,10 @@ void initialize_shared(void* memory);
 
 std::uint32_t queue_hash(const char* name);
 DatabaseSlot* find_database_slot(Oid database);
-// This process's own slot, in a worker.
-WorkerSlot* my_worker_slot();
-void set_my_worker_slot(WorkerSlot* slot);
+// This process's own slot, in a worker, or while a session runs jobs.
+WorkerSlot* my_slot_or_null();
+void set_my_slot(WorkerSlot* slot);
+void clear_slot(WorkerSlot& slot);
 int slot_index(const WorkerSlot* slot);
 void ask_launcher(Oid database) noexcept;
 

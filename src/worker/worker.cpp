@@ -30,7 +30,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 void at_exit() {
-    WorkerSlot& slot = *my_worker_slot();
+    WorkerSlot& slot = *my_slot_or_null();
     // The waiting session of a cancellation, and a scheduler that counts workers, look at the state only.
     slot.pid = 0;
     slot.process_number = -1;
@@ -114,7 +114,7 @@ bool wait_for_work(WorkerSlot& slot, Clock::time_point idle_since) {
 }
 
 void run() {
-    WorkerSlot& slot = *my_worker_slot();
+    WorkerSlot& slot = *my_slot_or_null();
     WorkerTransactions transactions;
     RunnerLimits limits;
     std::string queue = slot.queue;
@@ -152,9 +152,9 @@ extern "C" SYNC_JOB_EXPORT void sync_job_worker_main(Datum);
 
 extern "C" void sync_job_worker_main(Datum index) {
     using namespace sync_job;
-    set_my_worker_slot(&shared()->workers[pg::datum_int32(index)]);
+    set_my_slot(&shared()->workers[pg::datum_int32(index)]);
     pg::run_worker_main([] {
-        WorkerSlot& slot = *my_worker_slot();
+        WorkerSlot& slot = *my_slot_or_null();
         pg::begin_worker(at_exit);
         slot.process_number = pg::my_process_number();
         slot.pid = pg::my_pid();

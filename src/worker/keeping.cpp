@@ -1,0 +1,113 @@
+// Which process has which documents, and jobs of limited types, under way: short arrays of hashes in the slots,
+// searched under the lock. Without shared memory nobody is kept out.
+#include "engine/activity.hpp"
+#include "pg/background.hpp"
+#include "pg/error.hpp"
+#include "pg/role.hpp"
+#include "pg/shared.hpp"
+#include "pg/xact.hpp"
+#include "worker/shared.hpp"
+#include "worker/wake.hpp"
+
+namespace sync_job {
+
+namespace {
+
+bool contains(const std::uint64_t* keys, int count, std::uint64_t key) {
+    for (int i = 0; i < count; i++) {
+        if (keys[i] == key) return true;
+    }
+    return false;
+}
+
+bool in_use(const WorkerSlot& slot) { return slot.state == SlotState::running || slot.state == SlotState::session; }
+
+bool across_transactions = false;
+
+void free_session_slot() {
+    WorkerSlot* slot = my_slot_or_null();
+    if (slot == nullptr || slot->state != SlotState::session) return;
+    clear_slot(*slot);
+    slot->state = SlotState::free;
+    set_my_slot(nullptr);
+}
+
+void release() {
+    WorkerSlot* own = my_slot_or_null();
+    if (own == nullptr) return;
+    own->document_count = 0;
+    own->limited_count = 0;
+    free_session_slot();
+}
+
+void at_transaction_end(bool) {
+    if (!across_transactions) release();
+}
+
+}  // namespace
+
+void watch_kept() { pg::on_transaction_end(at_transaction_end); }
+
+KeepAcrossTransactions::KeepAcrossTransactions() { across_transactions = true; }
+
+KeepAcrossTransactions::~KeepAcrossTransactions() {
+    across_transactions = false;
+    release();
+}
+
+void take_session_slot() {
+    Shared* s = shared();
+    if (s == nullptr || my_slot_or_null() != nullptr) return;
+    pg::at_session_exit(free_session_slot);
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    for (WorkerSlot& slot : s->workers) {
+        if (slot.state != SlotState::free) continue;
+        clear_slot(slot);
+        slot.process_number = pg::my_process_number();
+        slot.pid = pg::my_pid();
+        slot.database = pg::my_database();
+        slot.role = pg::current_user();
+        slot.since = pg::now();
+        slot.state = SlotState::session;
+        set_my_slot(&slot);
+        return;
+    }
+    throw pg::Error("53400", "too many processes run sync jobs")
+        .detail("There is room for " + std::to_string(most_workers) + " workers and sessions.");
+}
+
+bool keep_document(std::uint64_t key) {
+    Shared* s = shared();
+    WorkerSlot* own = my_slot_or_null();
+    if (s == nullptr || own == nullptr) return true;
+    if (contains(own->documents, own->document_count, key)) return true;
+    if (own->document_count >= most_documents) return false;
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    for (const WorkerSlot& slot : s->workers) {
+        if (&slot == own || !in_use(slot) || slot.database != own->database) continue;
+        if (contains(slot.documents, slot.document_count, key)) return false;
+    }
+    own->documents[own->document_count] = key;
+    own->document_count++;
+    return true;
+}
+
+bool keep_limited_type(std::uint64_t key, int limit) {
+    Shared* s = shared();
+    WorkerSlot* own = my_slot_or_null();
+    if (s == nullptr || own == nullptr) return true;
+    if (contains(own->limited, own->limited_count, key)) return true;
+    if (own->limited_count >= most_limited_types) return false;
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    int others = 0;
+    for (const WorkerSlot& slot : s->workers) {
+        if (&slot == own || !in_use(slot) || slot.database != own->database) continue;
+        if (contains(slot.limited, slot.limited_count, key)) others++;
+    }
+    if (others >= limit) return false;
+    own->limited[own->limited_count] = key;
+    own->limited_count++;
+    return true;
+}
+
+}  // namespace sync_job
