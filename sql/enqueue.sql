@@ -2,7 +2,7 @@
 -- Enqueueing
 -- ---------------------------------------------------------------------------------------------------------------------
 
--- The two long forms take the same arguments; src/api/enqueue.cpp reads them by position.
+-- The long forms take the same arguments from the third on; src/api/enqueue.cpp reads them by position.
 CREATE FUNCTION @extschema@.enqueue_sync_job(
     sync_job_type text,
     source_document_name text DEFAULT NULL,
@@ -75,13 +75,49 @@ CREATE FUNCTION @extschema@.enqueue_sync_job(params jsonb) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sync_job_enqueue_by_params';
 
+CREATE FUNCTION @extschema@.enqueue_sync_jobs(
+    sync_job_type text,
+    source_document_names text[],
+    context jsonb DEFAULT NULL,
+    operation text DEFAULT NULL,
+    source_document_type regclass DEFAULT NULL,
+    target_document_type regclass DEFAULT NULL,
+    target_document_name text DEFAULT NULL,
+    parent_sync_job bigint DEFAULT NULL,
+    queue text DEFAULT NULL,
+    priority integer DEFAULT NULL,
+    timeout interval DEFAULT NULL,
+    retry_delay interval DEFAULT NULL,
+    max_retries integer DEFAULT NULL,
+    scheduled_at timestamptz DEFAULT NULL,
+    trigger_type text DEFAULT 'Manual',
+    triggered_by_document_type regclass DEFAULT NULL,
+    triggered_by_document_name text DEFAULT NULL,
+    trigger_document_timestamp timestamptz DEFAULT NULL,
+    queue_on_insert boolean DEFAULT true,
+    dry_run boolean DEFAULT false,
+    insert_enabled boolean DEFAULT true,
+    update_enabled boolean DEFAULT true,
+    delete_enabled boolean DEFAULT true,
+    update_without_changes_enabled boolean DEFAULT false,
+    verbose_logging boolean DEFAULT NULL,
+    job_id text DEFAULT NULL,
+    deduplicate boolean DEFAULT false,
+    target_doc record DEFAULT NULL,
+    triggered_by_doc record DEFAULT NULL
+) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sync_job_enqueue_many';
+
 DO $comments$
 DECLARE
     function regprocedure;
 BEGIN
     FOR function IN SELECT oid FROM pg_catalog.pg_proc
-            WHERE proname = 'enqueue_sync_job' AND pronamespace = '@extschema@'::pg_catalog.regnamespace LOOP
+            WHERE proname IN ('enqueue_sync_job', 'enqueue_sync_jobs') AND pronamespace = '@extschema@'::pg_catalog.regnamespace LOOP
         EXECUTE pg_catalog.format('COMMENT ON FUNCTION %s IS %L', function, CASE
+            WHEN pg_catalog.strpos(pg_catalog.pg_get_function_arguments(function), 'source_document_names') > 0 THEN
+                'enqueues a job for each of the documents, set-based: what they share is checked once; returns how many'
             WHEN pg_catalog.strpos(pg_catalog.pg_get_function_arguments(function), 'anyelement') > 0 THEN
                 'enqueues a job for a document given as a row (or its key as a number, uuid, …), returns the job''s id: SELECT enqueue_sync_job(''SAP Customer Sync'', c) FROM customer c'
             WHEN pg_catalog.strpos(pg_catalog.pg_get_function_arguments(function), 'params') > 0 THEN

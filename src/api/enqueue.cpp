@@ -171,6 +171,26 @@ SYNC_JOB_FUNCTION(sync_job_enqueue_by_document) {
     return pg::int64_datum(enqueue(request));
 }
 
+// enqueue_sync_jobs(): many documents of one type; what they share is checked once.
+SYNC_JOB_FUNCTION(sync_job_enqueue_many) {
+    EnqueueRequest request;
+    request.sync_job_type = required_type(args);
+    read_common(args, request);
+    request.many = true;
+    if (args.is_null(1)) throw pg::Error("22004", "source_document_names must not be null");
+    Enqueuer enqueuer(request);
+    if (enqueuer.source_documents() == nullptr) {
+        throw pg::Error("22023", "sync job type " + quoted(request.sync_job_type) + " has no source document type")
+            .hint("Give source_document_type too.");
+    }
+    std::int64_t count = 0;
+    for (const std::string& name : args.text_array(1)) {
+        enqueuer.add(enqueuer.source_documents()->canonical_name(name));
+        count++;
+    }
+    return pg::int64_datum(count);
+}
+
 SYNC_JOB_FUNCTION(sync_job_enqueue_by_params) {
     if (args.is_null(0)) throw pg::Error("22004", "params must not be null");
     if (pg::json_kind(args.datum(0)) != pg::JsonKind::object) {

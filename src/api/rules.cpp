@@ -77,6 +77,22 @@ void require_no_live_jobs(const char* what, const char* column, const std::strin
         .hint("Cancel them, or wait until they have ended.");
 }
 
+// A trigger that names a type which is gone would fail every write to its table.
+void require_no_triggers(const std::string& name) {
+    static auto& select = *new OwnStatement(
+        "SELECT tgname::text, tgrelid FROM pg_trigger WHERE tgfoid = '{}.sync_job_trigger()'::regprocedure"
+        " AND substring(tgargs FROM 1 FOR position('\\x00'::bytea IN tgargs) - 1)"
+        " = convert_to($1, getdatabaseencoding()) LIMIT 1",
+        {pg::type::text});
+    auto rows = select.run({{pg::text_datum(name), false}});
+    if (rows.empty()) return;
+    throw pg::Error("55006", "sync job type " + quoted(name) + " is named by trigger " +
+                                 quoted(pg::datum_text(rows[0][0].datum)) + " on " +
+                                 quoted(pg::relation_name(pg::datum_oid(rows[0][1].datum))))
+        .detail("Without the type every write to the table would fail.")
+        .hint("Drop the trigger first; or set disabled, and it enqueues nothing.");
+}
+
 // --- sync_job_queue ---
 
 void check_queue_form(const TableRow& row) {
@@ -200,17 +216,18 @@ Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
         check_may_change(old_row);
         bool renamed = call.event == Event::update &&
                        TableRow(call.relation, call.new_row.datum).text("name") != old_row.text("name");
-        if (call.event == Event::remove || renamed)
+        if (call.event == Event::remove || renamed) {
             require_no_live_jobs("sync job type", "sync_job_type", old_row.text("name"));
+            require_no_triggers(old_row.text("name"));
+        }
+        if (call.event == Event::remove) return pg::trigger_proceed(args);
+        TableRow row(call.relation, call.new_row.datum);
+        fill_defaults(row, call.event);
+        check_type_form(row);
+        check_run_as(row);
+        check_superuser_owns(row);
+        return pg::trigger_replace(args, row.row());
     }
-    if (call.event == Event::remove) return pg::trigger_proceed(args);
-    TableRow row(call.relation, call.new_row.datum);
-    fill_defaults(row, call.event);
-    check_type_form(row);
-    check_run_as(row);
-    check_superuser_owns(row);
-    return pg::trigger_replace(args, row.row());
-}
 
 }  // namespace
 

@@ -1,4 +1,6 @@
-// sync_job_trigger(): a job for each changed row of a source table.
+// sync_job_trigger(): a job for each changed row of a source table; at row level, or for a whole statement at once.
+#include <unordered_map>
+
 #include "core/state.hpp"
 #include "core/text.hpp"
 #include "engine/deleted.hpp"
@@ -6,6 +8,7 @@
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/json.hpp"
+#include "pg/memory.hpp"
 
 namespace sync_job {
 
@@ -53,9 +56,8 @@ Options read_options(const pg::TriggerCall& call) {
 }
 
 void check_call(const pg::TriggerCall& call) {
-    if (call.before || !call.row_level || call.event == Event::truncate) {
-        throw pg::Error(
-            "39P01", "trigger " + quoted(call.trigger_name) + " must be AFTER INSERT, UPDATE or DELETE, FOR EACH ROW");
+    if (call.before || call.event == Event::truncate) {
+        throw pg::Error("39P01", "trigger " + quoted(call.trigger_name) + " must be AFTER INSERT, UPDATE or DELETE");
     }
 }
 
@@ -67,23 +69,140 @@ pg::Value context_for(Operation operation) {
     return {json.finish(), false};
 }
 
-void enqueue_change(const Options& options, const JobType& type, const pg::TriggerCall& call, Operation operation,
-                    const std::string& name) {
-    EnqueueRequest request;
-    request.sync_job_type = options.sync_job_type;
-    request.source_document_type = type.source == pg::no_oid ? call.relation : type.source;
-    request.source_document_name = name;
-    request.context = context_for(operation);
-    request.trigger_type = "Document Hook";
-    request.deduplicate = options.deduplicate;
-    request.owner = pg::relation_owner(call.relation);
-    enqueue(request);
+// The changes of one trigger call on their way into the queue.
+class Changes {
+public:
+    Changes(const Options& options, const JobType& type, const pg::TriggerCall& call)
+        : options_(options), enqueuer_(request(options, type, call)), documents_(enqueuer_.source_documents()) {}
+
+    DocumentType& documents() { return *documents_; }
+
+    void enqueue(Operation operation, const std::string& name) {
+        pg::Value& context = contexts_[static_cast<int>(operation)];
+        if (context.null) {
+            pg::MemorySwitch memory(memory_);  // not that of one row
+            context = context_for(operation);
+        }
+        enqueuer_.set_context(context);
+        enqueuer_.add(name);
+    }
+
+    // The row goes into the records of the deleted first.
+    void enqueue_delete(const std::string& name, const pg::RowValues& row) {
+        if (options_.keep_deleted) keep_deleted_document(*documents_, name, row);
+        enqueue(Operation::remove, name);
+    }
+
+private:
+    static EnqueueRequest request(const Options& options, const JobType& type, const pg::TriggerCall& call) {
+        EnqueueRequest request;
+        request.sync_job_type = options.sync_job_type;
+        // A partition's rows are documents of the type's own table.
+        request.source_document_type = type.source == pg::no_oid ? call.relation : type.source;
+        request.trigger_type = "Document Hook";
+        request.owner = pg::relation_owner(call.relation);
+        request.deduplicate = options.deduplicate;
+        request.many = true;
+        return request;
+    }
+
+    const Options& options_;
+    Enqueuer enqueuer_;
+    std::shared_ptr<DocumentType> documents_;
+    pg::Value contexts_[3];
+    MemoryContextData* memory_ = pg::current_memory();
+};
+
+// --- Row level ---
+
+void row_changed(Changes& changes, const pg::TriggerCall& call) {
+    DocumentType& documents = changes.documents();
+    auto row_of = [&](pg::Value row) { return documents.row_of(call.relation, row.datum); };
+    switch (call.event) {
+        case Event::insert:
+            return changes.enqueue(Operation::insert, documents.name_of(row_of(call.new_row)));
+        case Event::update: {
+            pg::RowValues before = row_of(call.old_row);
+            std::string old_name = documents.name_of(before), new_name = documents.name_of(row_of(call.new_row));
+            if (old_name != new_name) changes.enqueue_delete(old_name, before);
+            return changes.enqueue(old_name == new_name ? Operation::update : Operation::insert, new_name);
+        }
+        case Event::remove: {
+            pg::RowValues before = row_of(call.old_row);
+            return changes.enqueue_delete(documents.name_of(before), before);
+        }
+        case Event::truncate:
+            break;
+    }
 }
 
-void enqueue_delete(const Options& options, const JobType& type, const pg::TriggerCall& call, DocumentType& documents,
-                    const std::string& name) {
-    if (options.keep_deleted) keep_deleted_document(documents, name, call.relation, call.old_row.datum);
-    enqueue_change(options, type, call, Operation::remove, name);
+// --- Statement level ---
+
+[[noreturn]] void no_transition_table(const pg::TriggerCall& call, const char* clause) {
+    throw pg::Error("39P01", "trigger " + quoted(call.trigger_name) + " has no transition table")
+        .detail(std::string("A statement-level trigger of this event needs REFERENCING ") + clause + ".")
+        .hint("attach_sync_job_triggers(…, level => 'statement') makes the right ones.");
+}
+
+void rows_inserted(Changes& changes, pg::Arguments& args, const pg::TriggerCall& call) {
+    DocumentType& documents = changes.documents();
+    bool found = pg::for_each_transition_row(args, pg::Transition::new_rows, [&](const pg::RowValues& row) {
+        changes.enqueue(Operation::insert, documents.name_of(documents.row_of(call.relation, row)));
+    });
+    if (!found) no_transition_table(call, "NEW TABLE AS …");
+}
+
+void rows_deleted(Changes& changes, pg::Arguments& args, const pg::TriggerCall& call) {
+    DocumentType& documents = changes.documents();
+    bool found = pg::for_each_transition_row(args, pg::Transition::old_rows, [&](const pg::RowValues& old_row) {
+        pg::RowValues row = documents.row_of(call.relation, old_row);
+        changes.enqueue_delete(documents.name_of(row), row);
+    });
+    if (!found) no_transition_table(call, "OLD TABLE AS …");
+}
+
+// A name that is new was inserted, one that is gone deleted: the key has changed.
+void rows_updated(Changes& changes, pg::Arguments& args, const pg::TriggerCall& call) {
+    DocumentType& documents = changes.documents();
+    auto name_of = [&](const pg::RowValues& row) { return documents.name_of(documents.row_of(call.relation, row)); };
+    std::unordered_map<std::string, bool> still_there;  // the old names
+    bool found = pg::for_each_transition_row(
+        args, pg::Transition::old_rows, [&](const pg::RowValues& row) { still_there.emplace(name_of(row), false); });
+    if (!found) no_transition_table(call, "OLD TABLE AS … NEW TABLE AS …");
+    std::size_t gone = still_there.size();
+    std::vector<std::string> inserted;
+    found = pg::for_each_transition_row(args, pg::Transition::new_rows, [&](const pg::RowValues& row) {
+        std::string name = name_of(row);
+        auto old = still_there.find(name);
+        if (old == still_there.end()) {
+            inserted.push_back(name);
+            return;
+        }
+        if (!std::exchange(old->second, true)) gone--;
+        changes.enqueue(Operation::update, name);
+    });
+    if (!found) no_transition_table(call, "OLD TABLE AS … NEW TABLE AS …");
+    if (gone > 0) {
+        pg::for_each_transition_row(args, pg::Transition::old_rows, [&](const pg::RowValues& old_row) {
+            pg::RowValues row = documents.row_of(call.relation, old_row);
+            std::string name = documents.name_of(row);
+            if (!still_there[name]) changes.enqueue_delete(name, row);
+        });
+    }
+    for (const std::string& name : inserted) changes.enqueue(Operation::insert, name);
+}
+
+void statement_changed(Changes& changes, pg::Arguments& args, const pg::TriggerCall& call) {
+    switch (call.event) {
+        case Event::insert:
+            return rows_inserted(changes, args, call);
+        case Event::update:
+            return rows_updated(changes, args, call);
+        case Event::remove:
+            return rows_deleted(changes, args, call);
+        case Event::truncate:
+            break;
+    }
 }
 
 }  // namespace
@@ -92,31 +211,24 @@ void enqueue_delete(const Options& options, const JobType& type, const pg::Trigg
 
 using namespace sync_job;
 
-SYNC_JOB_FUNCTION(sync_job_row_trigger) {
+SYNC_JOB_FUNCTION(sync_job_change_trigger) {
     pg::TriggerCall call = pg::trigger_call(args, "sync_job_trigger");
     check_call(call);
     Options options = read_options(call);
-    auto type = require_job_type(options.sync_job_type);
-    if (type->disabled) return pg::trigger_suppress(args);
-    // A partition's rows are documents of the type's own table.
-    Oid relation = type->source == pg::no_oid ? call.relation : type->source;
-    auto documents = DocumentType::find(relation, type->source_key);
-    auto name_of = [&](pg::Value row) { return documents->name_of_row_of(call.relation, row.datum); };
-    switch (call.event) {
-        case Event::insert:
-            enqueue_change(options, *type, call, Operation::insert, name_of(call.new_row));
-            break;
-        case Event::update: {
-            std::string before = name_of(call.old_row), after = name_of(call.new_row);
-            if (before != after) enqueue_delete(options, *type, call, *documents, before);
-            enqueue_change(options, *type, call, before == after ? Operation::update : Operation::insert, after);
-            break;
+    auto type = find_job_type(options.sync_job_type);
+    if (type == nullptr) {
+        throw pg::Error("42704", "sync job type " + quoted(options.sync_job_type) + " of trigger " +
+                                     quoted(call.trigger_name) + " on " + quoted(pg::relation_name(call.relation)) +
+                                     " does not exist")
+            .hint("Drop the trigger, or create the sync job type.");
+    }
+    if (!type->disabled) {  // the application's write must not fail because of it
+        Changes changes(options, *type, call);
+        if (call.row_level) {
+            row_changed(changes, call);
+        } else {
+            statement_changed(changes, args, call);
         }
-        case Event::remove:
-            enqueue_delete(options, *type, call, *documents, name_of(call.old_row));
-            break;
-        case Event::truncate:
-            break;
     }
     return pg::trigger_suppress(args);  // the result of an AFTER trigger is not looked at
 }

@@ -28,6 +28,14 @@ bool is_over(const Job& job) {
     return has_ended(status);
 }
 
+std::string state_of(const Job& job) {
+    std::string text = "Its status is " + std::string(job.text(C::status)) + ".";
+    if (job.status() != Status::failed) return text;
+    std::string_view message = job.text(C::error_message);
+    return text + " It is tried again at " + pg::value_to_text(job.datum(C::retry_after), pg::type::timestamptz) +
+           "; the last attempt ended with: " + std::string(message.substr(0, message.find('\n'))) + ".";
+}
+
 void check_waitable(std::int64_t id, const Job& job) {
     if (pg::is_current_transaction(job.created_by_transaction)) {
         throw pg::Error("55000", "sync job " + std::to_string(id) + " cannot end before this transaction is committed")
@@ -92,7 +100,7 @@ SYNC_JOB_FUNCTION(sync_job_wait) {
             if (left <= 0) {
                 throw pg::Error("57014", "sync job " + std::to_string(id) + " has not ended within " +
                                              pg::value_to_text(args.datum(1), pg::type::interval))
-                    .detail("Its status is " + std::string(stored->job.text(C::status)) + ".");
+                    .detail(state_of(stored->job));
             }
         }
         if (may_commit) pg::spi_commit();  // no snapshot is held while it waits

@@ -1,20 +1,25 @@
 #include "engine/deleted.hpp"
 
+#include "engine/objects.hpp"
 #include "engine/own_sql.hpp"
 #include "pg/role.hpp"
+#include "pg/table.hpp"
+#include "pg/xact.hpp"
 
 namespace sync_job {
 
-void keep_deleted_document(const DocumentType& type, const std::string& name, Oid relation, Datum row) {
-    static auto& insert = *new OwnStatement(
-        "INSERT INTO {}.sync_job_deleted_document (document_type, document_name, data, deleted_by)"
-        " VALUES ($1, $2, $3, $4)",
-        {pg::type::regclass, pg::type::text, pg::type::jsonb, pg::type::regrole});
-    Datum data = type.to_exact_json(relation, row);  // with the writer's rights, before we switch
-    insert.run({{pg::oid_datum(type.relation().oid), false},
-                {pg::text_datum(name), false},
-                {data, false},
-                {pg::oid_datum(pg::current_user()), false}});
+void keep_deleted_document(const DocumentType& type, const std::string& name, const pg::RowValues& row) {
+    const Objects& o = objects();
+    // The columns of sync_job_deleted_document, in order.
+    Datum values[] = {pg::int64_datum(pg::next_sequence_value(o.deleted_sequence)),
+                      pg::oid_datum(type.relation().oid),
+                      pg::text_datum(name),
+                      type.to_exact_json(row),
+                      pg::int64_datum(pg::transaction_start()),
+                      pg::oid_datum(pg::current_user())};
+    const bool nulls[std::size(values)] = {};
+    pg::Table table(o.deleted_table, pg::TableLock::write);
+    table.insert(values, nulls);
 }
 
 pg::Value find_deleted_document(const DocumentType& type, const std::string& name) {

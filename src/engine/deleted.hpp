@@ -7,8 +7,8 @@
 
 namespace sync_job {
 
-// Keeps the row as it was. For triggers; `relation` is the type's own or a partition of it.
-void keep_deleted_document(const DocumentType& type, const std::string& name, Oid relation, Datum row);
+// Keeps the row as it was. For triggers.
+void keep_deleted_document(const DocumentType& type, const std::string& name, const pg::RowValues& row);
 
 // The document as it was when it was deleted last, as a composite value; null when no record was kept.
 pg::Value find_deleted_document(const DocumentType& type, const std::string& name);

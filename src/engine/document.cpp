@@ -120,13 +120,16 @@ std::string DocumentType::name_of(const pg::RowValues& row) const {
 
 std::string DocumentType::name_of(Datum row) const { return name_of(pg::take_apart(row, *relation_)); }
 
-std::string DocumentType::name_of_row_of(Oid relation, Datum row) const { return name_of(converted(relation, row)); }
-
-// Columns may lie elsewhere in a partition: they are matched by name.
-pg::RowValues DocumentType::converted(Oid relation, Datum row) const {
+pg::RowValues DocumentType::row_of(Oid relation, Datum row) const {
     if (relation == relation_->oid) return pg::take_apart(row, *relation_);
     auto other = pg::read_relation(relation);
-    pg::RowValues from = pg::take_apart(row, *other);
+    return row_of(relation, pg::take_apart(row, *other));
+}
+
+// Columns are matched by name.
+pg::RowValues DocumentType::row_of(Oid relation, const pg::RowValues& from) const {
+    if (relation == relation_->oid) return from;
+    auto other = pg::read_relation(relation);
     pg::RowValues to = pg::empty_row(*relation_);
     for (const pg::Column& column : relation_->columns) {
         const pg::Column* same_name = column.dropped ? nullptr : other->column(column.name);
@@ -296,9 +299,9 @@ Datum DocumentType::to_json(Datum row, bool sparse) const {
     return row_to_json(pg::take_apart(row, *relation_), *relation_, false, sparse);
 }
 
-Datum DocumentType::to_exact_json(Oid relation, Datum row) const {
+Datum DocumentType::to_exact_json(const pg::RowValues& row) const {
     pg::CanonicalOutput canonical;
-    return row_to_json(converted(relation, row), *relation_, true, false);
+    return row_to_json(row, *relation_, true, false);
 }
 
 pg::RowValues DocumentType::from_json(Datum jsonb, const pg::RowValues& base, ColumnSet* named) const {

@@ -32,8 +32,9 @@ public:
     // --- Names ---
     std::string name_of(Datum row) const;
     std::string name_of(const pg::RowValues& row) const;
-    // The same for a row of another relation with the same columns: a partition's.
-    std::string name_of_row_of(Oid relation, Datum row) const;
+    // A row of another relation as one of this type's: of a partition, whose columns may lie elsewhere.
+    pg::RowValues row_of(Oid relation, Datum row) const;
+    pg::RowValues row_of(Oid relation, const pg::RowValues& row) const;
     // The name as name_of() would write it. Raises 22023 for one that the key's types do not take.
     std::string canonical_name(const std::string& name) const;
     // Sets the key columns of a row from a name.
@@ -51,8 +52,8 @@ public:
     // --- Conversions and comparison ---
     // As to_jsonb() would; `sparse`: without the columns that are null.
     Datum to_json(Datum row, bool sparse = false) const;
-    // Every value in a form that gives it back; a row of the relation itself, or of a partition.
-    Datum to_exact_json(Oid relation, Datum row) const;
+    // Every value in a form that gives it back.
+    Datum to_exact_json(const pg::RowValues& row) const;
     // A row from jsonb: columns it does not name keep what `base` has. A column whose JSON value is the one that
     // `base` shows stays as it is stored. `named`: the columns it names.
     pg::RowValues from_json(Datum jsonb, const pg::RowValues& base, ColumnSet* named) const;
@@ -68,7 +69,6 @@ public:
 private:
     DocumentType() = default;
     std::vector<pg::Value> key_values(const std::string& name) const;
-    pg::RowValues converted(Oid relation, Datum row) const;
     std::string key_condition(int first_parameter) const;
     std::vector<Oid> key_types() const;
     pg::Statement& statement(const std::string& sql, const std::vector<Oid>& types);

@@ -67,8 +67,10 @@ Oid relation_of_document(const pg::Value& document, const char* argument) {
     return relation;
 }
 
+// One side of a job: the type of its documents, and the name of the one given.
 struct Side {
     Oid type = pg::no_oid;
+    std::shared_ptr<DocumentType> documents;  // where a document is given
     std::optional<std::string> name;
 };
 
@@ -83,15 +85,15 @@ Side resolve_side(const JobType& type, const char* side, const char* argument, O
             .detail("Sync job type " + quoted(type.name) + " leaves the " + side + " document type open.")
             .hint(std::string("Give ") + side + "_document_type too.");
     }
-    auto documents = DocumentType::find(result.type, key);
-    std::optional<std::string> from_document;
-    if (!document.null) from_document = documents->name_of(document.datum);
-    if (given_name) result.name = documents->canonical_name(*given_name);
-    if (from_document && result.name && *from_document != *result.name) {
+    result.documents = DocumentType::find(result.type, key);
+    if (given_name) result.name = result.documents->canonical_name(*given_name);
+    if (document.null) return result;
+    std::string name = result.documents->name_of(document.datum);
+    if (result.name && *result.name != name) {
         throw pg::Error("22023", std::string(side) + " document and its name disagree")
-            .detail("The document is " + quoted(*from_document) + ", the name given is " + quoted(*result.name) + ".");
+            .detail("The document is " + quoted(name) + ", the name given is " + quoted(*result.name) + ".");
     }
-    if (from_document) result.name = from_document;
+    result.name = name;
     return result;
 }
 
@@ -147,90 +149,140 @@ void say_when_not_preloaded() {
         "Add pg_sync_job to shared_preload_libraries and restart the server, or run them with CALL run_sync_jobs().");
 }
 
-}  // namespace
-
-std::int64_t enqueue(const EnqueueRequest& request) {
-    pg::require_writable("enqueue_sync_job()");
-    auto type = require_job_type(request.sync_job_type);
-    Oid user = pg::current_user();
-    Oid owner = request.owner != pg::no_oid ? request.owner : user;
-    check_right(*type, owner);
-    check_enabled(*type);
-    check_context(request.context);
+void check_numbers(const EnqueueRequest& request) {
     check_not_negative("timeout", request.timeout);
     check_not_negative("retry_delay", request.retry_delay);
     if (request.max_retries && *request.max_retries < 0) {
         throw pg::Error("22023", "max_retries must not be negative: " + std::to_string(*request.max_retries));
     }
-    check_parent(request.parent_sync_job);
+}
 
-    Side source = resolve_side(*type, "source", "source_doc", type->source, type->source_key,
-                               request.source_document_type, request.source_document_name, request.source_doc);
-    Side target = resolve_side(*type, "target", "target_doc", type->target, type->target_key,
-                               request.target_document_type, request.target_document_name, request.target_doc);
-    Side trigger;
-    if (request.triggered_by_document_type != pg::no_oid || request.triggered_by_document_name ||
-        !request.triggered_by_doc.null) {
-        trigger =
-            resolve_side(*type, "triggered_by", "triggered_by_doc", pg::no_oid, {}, request.triggered_by_document_type,
-                         request.triggered_by_document_name, request.triggered_by_doc);
-    }
-    auto operation = operation_of(request, target);
-    auto queue = require_queue(request.queue.value_or(type->queue));
+Side source_side(const EnqueueRequest& request, const JobType& type) {
+    return resolve_side(type, "source", "source_doc", type.source, type.source_key, request.source_document_type,
+                        request.source_document_name, request.source_doc);
+}
 
-    Job job = Job::blank();
-    const Objects& o = objects();
-    std::int64_t id = pg::next_sequence_value(o.id_sequence);
-    bool queued = request.queue_on_insert.value_or(true);
-    job.set(C::id, pg::int64_datum(id));
-    job.set_text(C::sync_job_type, type->name);
-    job.set_text(C::title, make_title(type->name,
-                                      source.type == type->source ? type->source_label : pg::relation_name(source.type),
-                                      source.name.value_or(""),
-                                      target.type == type->target ? type->target_label : pg::relation_name(target.type),
-                                      target.name.value_or("")));
-    job.set_status(queued ? Status::queued : Status::pending);
-    job.set_oid(C::source_document_type, source.type);
-    set_optional_text(job, C::source_document_name, source.name);
-    job.set_oid(C::target_document_type, target.type);
-    set_optional_text(job, C::target_document_name, target.name);
-    if (operation) job.set_text(C::operation, *operation);
-    job.set(C::context, request.context);
-    if (request.parent_sync_job) job.set(C::parent_sync_job, pg::int64_datum(*request.parent_sync_job));
+Side target_side(const EnqueueRequest& request, const JobType& type) {
+    return resolve_side(type, "target", "target_doc", type.target, type.target_key, request.target_document_type,
+                        request.target_document_name, request.target_doc);
+}
+
+Side trigger_side(const EnqueueRequest& request, const JobType& type) {
+    return resolve_side(type, "triggered_by", "triggered_by_doc", pg::no_oid, {}, request.triggered_by_document_type,
+                        request.triggered_by_document_name, request.triggered_by_doc);
+}
+
+void set_flags(Job& job, const EnqueueRequest& request, const JobType& type) {
+    auto set = [&](C column, std::optional<bool> given, bool otherwise) {
+        job.set(column, pg::bool_datum(given.value_or(otherwise)));
+    };
+    set(C::insert_enabled, request.insert_enabled, true);
+    set(C::update_enabled, request.update_enabled, true);
+    set(C::delete_enabled, request.delete_enabled, true);
+    set(C::update_without_changes_enabled, request.update_without_changes_enabled, false);
+    set(C::verbose_logging, request.verbose_logging, type.verbose_logging);
+    set(C::dry_run, request.dry_run, false);
+    set(C::queue_on_insert, request.queue_on_insert, true);
+}
+
+void set_running(Job& job, const EnqueueRequest& request, const JobType& type) {
+    auto queue = require_queue(request.queue.value_or(type.queue));
+    std::int64_t timeout = request.timeout ? *request.timeout : type.timeout ? *type.timeout : queue->timeout;
     job.set_text(C::queue, queue->name);
-    job.set(C::priority, pg::int32_datum(request.priority.value_or(type->priority)));
-    std::int64_t timeout = request.timeout ? *request.timeout : type->timeout ? *type->timeout : queue->timeout;
+    job.set(C::priority, pg::int32_datum(request.priority.value_or(type.priority)));
     job.set(C::timeout, pg::interval_datum(timeout));
-    job.set(C::retry_delay, pg::interval_datum(request.retry_delay.value_or(type->retry_delay)));
-    job.set_text(C::retry_backoff, type->retry_backoff);
-    job.set(C::max_retries, pg::int32_datum(request.max_retries.value_or(type->max_retries)));
+    job.set(C::retry_delay, pg::interval_datum(request.retry_delay.value_or(type.retry_delay)));
+    job.set_text(C::retry_backoff, type.retry_backoff);
+    job.set(C::max_retries, pg::int32_datum(request.max_retries.value_or(type.max_retries)));
     job.set(C::retry_count, pg::int32_datum(0));
     if (request.scheduled_at) job.set(C::scheduled_at, pg::int64_datum(*request.scheduled_at));
-    job.set(C::insert_enabled, pg::bool_datum(request.insert_enabled.value_or(true)));
-    job.set(C::update_enabled, pg::bool_datum(request.update_enabled.value_or(true)));
-    job.set(C::delete_enabled, pg::bool_datum(request.delete_enabled.value_or(true)));
-    job.set(C::update_without_changes_enabled, pg::bool_datum(request.update_without_changes_enabled.value_or(false)));
-    job.set(C::verbose_logging, pg::bool_datum(request.verbose_logging.value_or(type->verbose_logging)));
-    job.set(C::dry_run, pg::bool_datum(request.dry_run.value_or(false)));
-    job.set(C::queue_on_insert, pg::bool_datum(queued));
+}
+
+void set_origin(Job& job, const EnqueueRequest& request, const JobType& type, Oid owner) {
+    Side trigger = trigger_side(request, type);
     job.set_text(C::trigger_type, trigger_type_of(request));
     job.set_oid(C::triggered_by_document_type, trigger.type);
     set_optional_text(job, C::triggered_by_document_name, trigger.name);
     if (request.trigger_document_timestamp) {
         job.set(C::trigger_document_timestamp, pg::int64_datum(*request.trigger_document_timestamp));
     }
+    if (request.parent_sync_job) job.set(C::parent_sync_job, pg::int64_datum(*request.parent_sync_job));
     set_optional_text(job, C::job_id, request.job_id);
-    job.set_oid(C::run_as, type->run_as);
+    job.set_oid(C::run_as, type.run_as);
     job.set_oid(C::owner, owner);
-    job.set_oid(C::enqueued_by, user);
+    job.set_oid(C::enqueued_by, pg::current_user());
     job.set(C::created_at, pg::int64_datum(pg::transaction_start()));
-    if (request.deduplicate) {
+}
+
+std::string label_of(Oid relation, Oid of_type, const std::string& label_of_type) {
+    if (relation == of_type) return label_of_type;
+    return pg::relation_name(relation);
+}
+
+}  // namespace
+
+Enqueuer::~Enqueuer() = default;
+
+Enqueuer::Enqueuer(const EnqueueRequest& request)
+    : request_(request), template_(Job::blank()), row_memory_("sync job to enqueue") {
+    pg::require_writable("enqueue_sync_job()");
+    table_ = std::make_unique<pg::Table>(objects().live, pg::TableLock::write);
+    type_ = require_job_type(request.sync_job_type);
+    Oid owner = request.owner != pg::no_oid ? request.owner : pg::current_user();
+    check_right(*type_, owner);
+    check_enabled(*type_);
+    check_context(request.context);
+    check_numbers(request);
+    check_parent(request.parent_sync_job);
+
+    Side target = target_side(request, *type_);
+    target_name_ = target.name;
+    Oid source = document_type(*type_, "source", type_->source, request.source_document_type,
+                               relation_of_document(request.source_doc, "source_doc"));
+    if (source != pg::no_oid) {
+        bool named = request.source_document_name || !request.source_doc.null || request_.many;
+        if (named) source_documents_ = DocumentType::find(source, type_->source_key);
+    }
+    source_label_ = label_of(source, type_->source, type_->source_label);
+    target_label_ = label_of(target.type, type_->target, type_->target_label);
+
+    Job& job = template_;
+    job.set_text(C::sync_job_type, type_->name);
+    job.set_status(request.queue_on_insert.value_or(true) ? Status::queued : Status::pending);
+    job.set_oid(C::source_document_type, source);
+    job.set_oid(C::target_document_type, target.type);
+    set_optional_text(job, C::target_document_name, target.name);
+    if (auto operation = operation_of(request, target)) job.set_text(C::operation, *operation);
+    job.set(C::context, request.context);
+    set_flags(job, request, *type_);
+    set_running(job, request, *type_);
+    set_origin(job, request, *type_, owner);
+    say_when_not_preloaded();
+}
+
+void Enqueuer::set_context(pg::Value context) { template_.set(C::context, context); }
+
+std::int64_t Enqueuer::add(const std::optional<std::string>& name) {
+    row_memory_.reset();
+    pg::MemorySwitch memory(row_memory_);
+    Job job = template_;  // the same row: every column that differs is set anew
+    job.clear(C::source_document_name);
+    set_optional_text(job, C::source_document_name, name);
+    job.set_text(C::title,
+                 make_title(type_->name, source_label_, name.value_or(""), target_label_, target_name_.value_or("")));
+    if (request_.deduplicate) {
         if (auto absorbed = absorb(job)) return *absorbed;
     }
-    insert_job(job);
-    if (queued) wake_at_commit(job);
-    say_when_not_preloaded();
+    std::int64_t id = pg::next_sequence_value(objects().id_sequence);
+    job.set(C::id, pg::int64_datum(id));
+    table_->insert(job.values(), job.nulls());
+    if (job.status() == Status::queued) wake_at_commit(job);
     return id;
+}
+
+std::int64_t enqueue(const EnqueueRequest& request) {
+    Enqueuer enqueuer(request);
+    return enqueuer.add(source_side(request, *require_job_type(request.sync_job_type)).name);
 }
 
 }  // namespace sync_job

@@ -7,7 +7,10 @@
 #include <string>
 
 #include "engine/document.hpp"
+#include "engine/job_row.hpp"
 #include "engine/job_type.hpp"
+#include "pg/memory.hpp"
+#include "pg/table.hpp"
 #include "pg/types.hpp"
 #include "pg/value.hpp"
 
@@ -38,13 +41,42 @@ struct EnqueueRequest {
         update_without_changes_enabled, verbose_logging;
     std::optional<std::string> job_id;
     bool deduplicate = false;
+    bool many = false;  // source documents follow one by one, by Enqueuer::add()
 
     // Whose right to enqueue is asked, and to whom the job belongs: the current user, or for a trigger the table's
     // owner.
     Oid owner = 0;
 };
 
-// Checks everything, inserts the job, and has a worker woken at commit. Returns its id.
+// Enqueues jobs that differ in their source document only: what they share is checked once.
+class Enqueuer {
+public:
+    explicit Enqueuer(const EnqueueRequest& request);
+    ~Enqueuer();
+    Enqueuer(const Enqueuer&) = delete;
+    Enqueuer& operator=(const Enqueuer&) = delete;
+
+    // The job for the document of this canonical name (none: without a source document), inserted or absorbed by a
+    // waiting one; a worker is woken at commit. Returns its id.
+    std::int64_t add(const std::optional<std::string>& canonical_source_name);
+
+    // The type of the source documents; null where the job type and the request leave it open.
+    const std::shared_ptr<DocumentType>& source_documents() const { return source_documents_; }
+    // Another context for the jobs to come.
+    void set_context(pg::Value context);
+
+private:
+    EnqueueRequest request_;
+    std::shared_ptr<const JobType> type_;
+    std::shared_ptr<DocumentType> source_documents_;
+    std::optional<std::string> target_name_;
+    std::string source_label_, target_label_;
+    Job template_;
+    pg::Memory row_memory_;             // of one job, while it is made
+    std::unique_ptr<pg::Table> table_;  // the live jobs
+};
+
+// One job: checks everything, the names of its documents too. Returns its id.
 std::int64_t enqueue(const EnqueueRequest& request);
 
 }  // namespace sync_job

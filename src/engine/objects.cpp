@@ -77,6 +77,7 @@ std::unique_ptr<Objects> look_up() {
     found->error_table = visible("sync_job_error");
     found->deleted_table = visible("sync_job_deleted_document");
     found->id_sequence = hidden("sync_job_id_seq");
+    found->deleted_sequence = visible("sync_job_deleted_document_id_seq");
     found->target_type = required(pg::type_oid(extension->schema, "sync_job_target"), "type sync_job_target");
     found->result_type = required(pg::type_oid(extension->schema, "sync_job_result"), "type sync_job_result");
     found->owner = pg::relation_owner(found->job_table);

@@ -6,6 +6,7 @@ extern "C" {
 
 #include "pg/error.hpp"
 #include "pg/function.hpp"
+#include "pg/memory.hpp"
 #include "pg/row.hpp"
 
 namespace sync_job::pg {
@@ -302,6 +303,31 @@ TriggerCall trigger_call(Arguments& args, const char* function) {
         if (call.event == TriggerCall::Event::update) call.new_row = row_value(data->tg_newtuple, descriptor);
     }
     return call;
+}
+
+bool for_each_transition_row(Arguments& args, Transition which, const std::function<void(const RowValues&)>& row) {
+    auto* data = reinterpret_cast<TriggerData*>(args.raw()->context);
+    Tuplestorestate* store = which == Transition::old_rows ? data->tg_oldtable : data->tg_newtable;
+    if (store == nullptr) return false;
+    Memory memory("sync job transition row");
+    TupleTableSlot* slot = guarded([&] {
+        tuplestore_rescan(store);
+        return MakeSingleTupleTableSlot(RelationGetDescr(data->tg_relation), &TTSOpsMinimalTuple);
+    });
+    auto next = [&] {
+        return guarded([&] {
+            if (!tuplestore_gettupleslot(store, true, false, slot)) return false;
+            slot_getallattrs(slot);
+            return true;
+        });
+    };
+    while (next()) {
+        memory.reset();
+        MemorySwitch in_memory(memory);
+        row({slot->tts_values, slot->tts_isnull, slot->tts_tupleDescriptor->natts});
+    }
+    guarded([&] { ExecDropSingleTupleTableSlot(slot); });
+    return true;
 }
 
 Datum trigger_proceed(Arguments& args) {

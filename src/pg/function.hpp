@@ -1,12 +1,14 @@
 // Functions both ways: those the extension offers to SQL, and those of the users that it calls.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "pg/catalog.hpp"
+#include "pg/row.hpp"
 #include "pg/types.hpp"
 #include "pg/value.hpp"
 
@@ -87,7 +89,6 @@ private:
 };
 
 // The trigger call that a trigger function is in.
-struct TriggerRow;
 struct TriggerCall {
     enum class Event { insert, update, remove, truncate };
     Event event;
@@ -98,6 +99,11 @@ struct TriggerCall {
     // Composite values of the table's row type.
     Value old_row, new_row;
 };
+// The rows of a statement-level trigger's transition tables, as values of the table's columns; they live in
+// `row_memory`, reset after each. False when the trigger does not refer to that table.
+enum class Transition { old_rows, new_rows };
+bool for_each_transition_row(Arguments& args, Transition which, const std::function<void(const RowValues&)>& row);
+
 // Raises 39P01 when the function was not called as a trigger.
 TriggerCall trigger_call(Arguments& args, const char* function);
 // What a BEFORE trigger returns to go on: the new row as it is (or the old one for DELETE).

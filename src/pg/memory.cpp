@@ -21,6 +21,8 @@ MemorySwitch::MemorySwitch(MemoryContextData* context) noexcept : previous_(Memo
 
 MemorySwitch::~MemorySwitch() { MemoryContextSwitchTo(previous_); }
 
+MemoryContextData* current_memory() { return CurrentMemoryContext; }
+
 void* allocate(std::size_t bytes) {
     return guarded([&] { return palloc0(bytes); });
 }

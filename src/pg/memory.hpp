@@ -37,6 +37,8 @@ private:
     MemoryContextData* previous_;
 };
 
+MemoryContextData* current_memory();
+
 // Zeroed memory in the current context.
 void* allocate(std::size_t bytes);
 

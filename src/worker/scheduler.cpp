@@ -359,7 +359,7 @@ void run() {
         rest(began + shortest_pause, pause_after(scheduler, plan, shortage));
     }
     my_slot->state = DatabaseState::stopped;
-    pg::exit_worker(1);
+    pg::exit_worker(0);
 }
 
 }  // namespace
