@@ -220,14 +220,15 @@ Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
             require_no_live_jobs("sync job type", "sync_job_type", old_row.text("name"));
             require_no_triggers(old_row.text("name"));
         }
-        if (call.event == Event::remove) return pg::trigger_proceed(args);
-        TableRow row(call.relation, call.new_row.datum);
-        fill_defaults(row, call.event);
-        check_type_form(row);
-        check_run_as(row);
-        check_superuser_owns(row);
-        return pg::trigger_replace(args, row.row());
     }
+    if (call.event == Event::remove) return pg::trigger_proceed(args);
+    TableRow row(call.relation, call.new_row.datum);
+    fill_defaults(row, call.event);
+    check_type_form(row);
+    check_run_as(row);
+    check_superuser_owns(row);
+    return pg::trigger_replace(args, row.row());
+}
 
 }  // namespace
 

@@ -246,8 +246,13 @@ Job run_here(const StoredJob& stored) {
     return outcome.job;
 }
 
-bool lock_job_number(std::int64_t id) { return pg::try_lock_number(objects().live, id); }
-void unlock_job_number(std::int64_t id) noexcept { pg::unlock_number(objects().live, id); }
+namespace {
+// The classid of these locks in pg_locks: no catalog's OID.
+constexpr Oid job_lock_class = 9999;
+}  // namespace
+
+bool lock_job_number(std::int64_t id) { return pg::try_lock_number(job_lock_class, id); }
+void unlock_job_number(std::int64_t id) noexcept { pg::unlock_number(job_lock_class, id); }
 
 void run_committing_here(std::int64_t id) {
     auto stored = find_job(id);
