@@ -48,3 +48,34 @@ CREATE FUNCTION @extschema@.adopt_sync_jobs() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_adopt';
 COMMENT ON FUNCTION @extschema@.adopt_sync_jobs() IS 'lets the workers run the jobs of this database after it has been restored or copied from elsewhere';
 
+CREATE FUNCTION @extschema@.get_sync_document(document_type regclass, name text) RETURNS jsonb
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_document';
+COMMENT ON FUNCTION @extschema@.get_sync_document(regclass, text) IS 'a document by its name, with the caller''s rights; one that was deleted as it was then, if that was kept; NULL: neither';
+CREATE FUNCTION @extschema@.get_source_document(sync_job @extschema@.sync_job) RETURNS jsonb
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_source_document';
+COMMENT ON FUNCTION @extschema@.get_source_document(@extschema@.sync_job) IS 'the job''s source document, also when it has been deleted; NULL: it has none, or none is left';
+CREATE FUNCTION @extschema@.get_trigger_document(sync_job @extschema@.sync_job) RETURNS jsonb
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_trigger_document';
+COMMENT ON FUNCTION @extschema@.get_trigger_document(@extschema@.sync_job) IS 'the document that caused the job, also when it has been deleted';
+CREATE FUNCTION @extschema@.get_target_document(sync_job @extschema@.sync_job, for_update boolean DEFAULT false) RETURNS jsonb
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_target_document';
+COMMENT ON FUNCTION @extschema@.get_target_document(@extschema@.sync_job, boolean) IS 'the job''s target document as it is now; for_update: locked';
+
+CREATE FUNCTION @extschema@.apply_sync_job(id bigint) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_apply';
+COMMENT ON FUNCTION @extschema@.apply_sync_job(bigint) IS 'makes the changes of a dry run real: exactly the listed values, no hook; fails, naming the fields, if the target has changed meanwhile; returns the id of the job that records it';
+CREATE FUNCTION @extschema@.revert_sync_job(id bigint) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_revert';
+COMMENT ON FUNCTION @extschema@.revert_sync_job(bigint) IS 'undoes a finished job from its diff; fails, naming the fields, if somebody changed them since; an insert or delete only where its diff was kept; returns the id of the job that records it';
+
+CREATE FUNCTION @extschema@.validate_sync_job_type(name text, OUT severity text, OUT object text, OUT message text,
+        OUT detail text, OUT hint text) RETURNS SETOF record
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_validate_type';
+COMMENT ON FUNCTION @extschema@.validate_sync_job_type(text) IS 'what is missing or wrong with a job type, one row a finding: severity is error (its jobs would fail) or warning; no row: it is ready';
+
+CREATE FUNCTION @extschema@.get_sync_job_status(id bigint, OUT status text, OUT created_at timestamptz,
+        OUT scheduled_at timestamptz, OUT started_at timestamptz, OUT ended_at timestamptz, OUT retry_count integer,
+        OUT retry_after timestamptz) RETURNS record
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_status';
+COMMENT ON FUNCTION @extschema@.get_sync_job_status(bigint) IS 'state and times of a job, for its owner also when he may not read what it writes; NULLs: no such job';
+

@@ -18,12 +18,30 @@ CREATE FUNCTION sync_job_internal.activity(OUT pid integer, OUT queue text, OUT 
 COMMENT ON FUNCTION sync_job_internal.activity() IS 'the worker processes of this database, from shared memory';
 
 CREATE FUNCTION sync_job_internal.waiting_elsewhere() RETURNS boolean
-    LANGUAGE sql STABLE
-    RETURN EXISTS (SELECT FROM sync_job_internal.home AS h, pg_catalog.pg_control_system() AS s
-                   WHERE h.system_identifier OPERATOR(pg_catalog.<>) s.system_identifier
-                      OR h.database OPERATOR(pg_catalog.<>) (SELECT d.oid FROM pg_catalog.pg_database AS d
-                            WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()));
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT EXISTS (SELECT FROM sync_job_internal.home AS h, pg_control_system() AS s
+                         WHERE h.system_identifier <> s.system_identifier
+                            OR h.database <> (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())) $$;
 COMMENT ON FUNCTION sync_job_internal.waiting_elsewhere() IS 'true: the jobs came here with a dump or a copy, and nobody has called adopt_sync_jobs() yet';
+
+
+CREATE FUNCTION @extschema@.pause_sync_job_queue(queue text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause_queue';
+COMMENT ON FUNCTION @extschema@.pause_sync_job_queue(text) IS 'starts no more jobs of the queue; what runs goes on; for operators';
+CREATE FUNCTION @extschema@.resume_sync_job_queue(queue text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_resume_queue';
+COMMENT ON FUNCTION @extschema@.resume_sync_job_queue(text) IS 'starts the jobs of the queue again; for operators';
+
+CREATE FUNCTION @extschema@.auto_retry_failed_sync_jobs() RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_auto_retry';
+COMMENT ON FUNCTION @extschema@.auto_retry_failed_sync_jobs() IS 'queues the failed jobs whose retry_after has passed, at most 10,000, and returns how many: a safety net beside the workers'' own timers; for operators';
+
+CREATE FUNCTION @extschema@.clear_old_sync_jobs(days integer DEFAULT 30, max_jobs integer DEFAULT 10000) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_clear_old';
+COMMENT ON FUNCTION @extschema@.clear_old_sync_jobs(integer, integer) IS 'deletes jobs that ended more than so many days ago, with their errors, and records of deleted documents as old; at most max_jobs; returns how many jobs it deleted';
+CREATE FUNCTION @extschema@.clear_all_sync_jobs() RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_clear_all';
+COMMENT ON FUNCTION @extschema@.clear_all_sync_jobs() IS 'deletes all jobs that have ended or failed for good, at most 100,000 a call; returns how many';
 
 SELECT sync_job_internal.wake_launcher();
 

@@ -2,23 +2,88 @@
 -- Rights: nothing for PUBLIC but what checks for itself
 -- ---------------------------------------------------------------------------------------------------------------------
 
+CREATE TABLE sync_job_internal.access (
+    role  regrole NOT NULL,
+    level text NOT NULL CHECK (level IN ('manager', 'operator', 'viewer')),
+    PRIMARY KEY (role, level)
+);
+COMMENT ON TABLE sync_job_internal.access IS 'who has which level in this database: see grant_sync_job_access()';
+CREATE TABLE sync_job_internal.type_grant (
+    sync_job_type text COLLATE "C" NOT NULL,
+    role          regrole NOT NULL,
+    PRIMARY KEY (sync_job_type, role)
+);
+COMMENT ON TABLE sync_job_internal.type_grant IS 'who may enqueue jobs of a type without being able to become its role: see grant_sync_job_type()';
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.access', '');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.type_grant', '');
+
+-- Caches of the types hold their grants.
+CREATE FUNCTION sync_job_internal.types_changed() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_types_changed';
+COMMENT ON FUNCTION sync_job_internal.types_changed() IS 'trigger of type_grant: tells every session';
+CREATE TRIGGER types_changed AFTER INSERT OR UPDATE OR DELETE ON sync_job_internal.type_grant
+    FOR EACH STATEMENT EXECUTE FUNCTION sync_job_internal.types_changed();
+ALTER TABLE sync_job_internal.type_grant ENABLE ALWAYS TRIGGER types_changed;
+
+-- For policies, which run as the one who asks: the role is an argument because inside it is the owner's.
+CREATE FUNCTION sync_job_internal.has_level(who name, VARIADIC levels text[]) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT EXISTS (SELECT FROM sync_job_internal.access AS a WHERE a.level = ANY (levels) AND pg_has_role(who, a.role, 'USAGE'))
+              OR (SELECT rolsuper FROM pg_roles WHERE rolname = who) $$;
+COMMENT ON FUNCTION sync_job_internal.has_level(name, text[]) IS 'the role, or one it is a member of, has one of the levels; a superuser has all';
+
+CREATE FUNCTION @extschema@.grant_sync_job_access(role regrole, level text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_grant_access';
+COMMENT ON FUNCTION @extschema@.grant_sync_job_access(regrole, text) IS 'gives a role a level in this database: manager (makes job types), operator (starts, retries, cancels, pauses any job), viewer (sees any job); superusers only';
+CREATE FUNCTION @extschema@.revoke_sync_job_access(role regrole, level text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_revoke_access';
+COMMENT ON FUNCTION @extschema@.revoke_sync_job_access(regrole, text) IS 'takes a level away again';
+CREATE FUNCTION @extschema@.grant_sync_job_type(name text, role regrole) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_grant_type';
+COMMENT ON FUNCTION @extschema@.grant_sync_job_type(text, regrole) IS 'lets a role enqueue jobs of the type, for documents of the type''s own source; by whoever may change the type';
+CREATE FUNCTION @extschema@.revoke_sync_job_type(name text, role regrole) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_revoke_type';
+COMMENT ON FUNCTION @extschema@.revoke_sync_job_type(text, regrole) IS 'takes the right to enqueue away again';
+
 REVOKE ALL ON SCHEMA sync_job_internal FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA sync_job_internal FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync_job_internal FROM PUBLIC;
 REVOKE ALL ON ALL PROCEDURES IN SCHEMA sync_job_internal FROM PUBLIC;
+-- What the views call checks for itself whom it shows what.
+GRANT EXECUTE ON FUNCTION sync_job_internal.activity(), sync_job_internal.waiting_elsewhere(),
+    sync_job_internal.has_level(name, text[]) TO PUBLIC;
+-- A worker connected as any role runs its jobs through it; it takes only a job that is Started and of that role.
+GRANT USAGE ON SCHEMA sync_job_internal TO PUBLIC;
+GRANT EXECUTE ON PROCEDURE sync_job_internal.run_committing_job(bigint) TO PUBLIC;
 
--- A role sees the jobs that belong to it, while it may read the documents they write.
+-- A role sees the jobs that belong to it, while it may read the documents they write (snapshots, diffs and errors are such data);
+-- operators and viewers see all.
 ALTER TABLE @extschema@.sync_job ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON @extschema@.sync_job FOR SELECT
     USING (pg_catalog.pg_has_role(owner, 'USAGE')
            AND (target_document_type IS NULL
                 OR pg_catalog.has_table_privilege(target_document_type, 'SELECT') IS NOT FALSE));
+CREATE POLICY level ON @extschema@.sync_job FOR SELECT
+    USING ((SELECT sync_job_internal.has_level(current_user, 'operator', 'viewer')));
 GRANT SELECT ON @extschema@.sync_job TO PUBLIC;
 
 ALTER TABLE @extschema@.sync_job_error ENABLE ROW LEVEL SECURITY;
-CREATE POLICY owner ON @extschema@.sync_job_error FOR SELECT
+CREATE POLICY job ON @extschema@.sync_job_error FOR SELECT
     USING (EXISTS (SELECT FROM @extschema@.sync_job AS j WHERE j.id OPERATOR(pg_catalog.=) sync_job));
 GRANT SELECT ON @extschema@.sync_job_error TO PUBLIC;
 
+-- Types are changed by whoever the trigger lets; they are seen by those who may become their role, and by all levels.
+ALTER TABLE @extschema@.sync_job_type ENABLE ROW LEVEL SECURITY;
+CREATE POLICY see ON @extschema@.sync_job_type FOR SELECT
+    USING (pg_catalog.pg_has_role(run_as, 'MEMBER')
+           OR (SELECT sync_job_internal.has_level(current_user, 'manager', 'operator', 'viewer')));
+CREATE POLICY make ON @extschema@.sync_job_type FOR INSERT WITH CHECK (true);
+CREATE POLICY change ON @extschema@.sync_job_type FOR UPDATE USING (true);
+CREATE POLICY remove ON @extschema@.sync_job_type FOR DELETE USING (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON @extschema@.sync_job_type TO PUBLIC;
+
 GRANT SELECT ON @extschema@.sync_job_queue TO PUBLIC;
-REVOKE EXECUTE ON FUNCTION @extschema@.adopt_sync_jobs() FROM PUBLIC;
+GRANT SELECT ON @extschema@.sync_job_activity, @extschema@.sync_job_stats, @extschema@.sync_job_queue_status, @extschema@.sync_job_relay
+    TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION @extschema@.adopt_sync_jobs(), @extschema@.clear_all_sync_jobs(),
+    @extschema@.clear_old_sync_jobs(integer, integer) FROM PUBLIC;

@@ -197,6 +197,11 @@ CREATE UNIQUE INDEX sync_job_ended_id ON sync_job_internal.sync_job_ended (id);
 CREATE INDEX sync_job_ended_at ON sync_job_internal.sync_job_ended USING brin (ended_at) WITH (pages_per_range = 32);
 CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended (source_document_name);
 
+-- Children of a Relayed job.
+CREATE INDEX sync_job_live_parent ON sync_job_internal.sync_job_live (parent_sync_job) WHERE parent_sync_job IS NOT NULL;
+CREATE INDEX sync_job_failed_parent ON sync_job_internal.sync_job_failed (parent_sync_job) WHERE parent_sync_job IS NOT NULL;
+CREATE INDEX sync_job_ended_parent ON sync_job_internal.sync_job_ended (parent_sync_job) WHERE parent_sync_job IS NOT NULL;
+
 -- The queue turns over all the time: vacuum it by what has died, not by its (tiny) size.
 ALTER TABLE sync_job_internal.sync_job_live SET (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,

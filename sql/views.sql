@@ -69,3 +69,28 @@ COMMENT ON COLUMN @extschema@.sync_job_queue_status.scheduled IS 'jobs whose tim
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.oldest_waiting IS 'since when the oldest due job could run';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, where there is a reason';
 
+CREATE VIEW @extschema@.sync_job_relay WITH (security_invoker = true) AS
+    SELECT p.id AS sync_job, p.sync_job_type, p.title, p.ended_at AS relayed_at, pg_catalog.count(c.id) AS children,
+        pg_catalog.count(c.id) FILTER (WHERE c.status IN ('Pending', 'Queued', 'Started')) AS waiting,
+        pg_catalog.count(c.id) FILTER (WHERE c.status OPERATOR(pg_catalog.=) 'Finished') AS finished,
+        pg_catalog.count(c.id) FILTER (WHERE c.status IN ('Skipped', 'No Target')) AS skipped,
+        pg_catalog.count(c.id) FILTER (WHERE c.status OPERATOR(pg_catalog.=) 'Relayed') AS relayed,
+        pg_catalog.count(c.id) FILTER (WHERE c.status OPERATOR(pg_catalog.=) 'Failed') AS failed,
+        pg_catalog.count(c.id) FILTER (WHERE c.status OPERATOR(pg_catalog.=) 'Canceled') AS canceled
+    FROM @extschema@.sync_job AS p
+    LEFT JOIN @extschema@.sync_job AS c ON c.parent_sync_job OPERATOR(pg_catalog.=) p.id
+    WHERE p.status OPERATOR(pg_catalog.=) 'Relayed'
+    GROUP BY p.id, p.sync_job_type, p.title, p.ended_at;
+COMMENT ON VIEW @extschema@.sync_job_relay IS 'Each Relayed job with how many of its children are in which state';
+COMMENT ON COLUMN @extschema@.sync_job_relay.sync_job IS 'the parent';
+COMMENT ON COLUMN @extschema@.sync_job_relay.sync_job_type IS 'its type';
+COMMENT ON COLUMN @extschema@.sync_job_relay.title IS 'its title';
+COMMENT ON COLUMN @extschema@.sync_job_relay.relayed_at IS 'when it made its children';
+COMMENT ON COLUMN @extschema@.sync_job_relay.children IS 'how many it made (and are still kept)';
+COMMENT ON COLUMN @extschema@.sync_job_relay.waiting IS 'children that are Pending, Queued or Started';
+COMMENT ON COLUMN @extschema@.sync_job_relay.finished IS 'children that are Finished';
+COMMENT ON COLUMN @extschema@.sync_job_relay.skipped IS 'children that are Skipped or have No Target';
+COMMENT ON COLUMN @extschema@.sync_job_relay.relayed IS 'children that relayed again';
+COMMENT ON COLUMN @extschema@.sync_job_relay.failed IS 'children that are Failed';
+COMMENT ON COLUMN @extschema@.sync_job_relay.canceled IS 'children that are Canceled';
+

@@ -8,6 +8,8 @@
 #include "engine/claim.hpp"
 #include "engine/job_store.hpp"
 #include "engine/job_type.hpp"
+#include "engine/replay.hpp"
+#include "engine/rights.hpp"
 #include "engine/runner.hpp"
 #include "engine/transition.hpp"
 #include "pg/background.hpp"
@@ -19,6 +21,7 @@
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
 #include "worker/activity.hpp"
+#include "worker/scheduler.hpp"
 #include "worker/settings.hpp"
 
 namespace sync_job {
@@ -26,22 +29,6 @@ namespace sync_job {
 namespace {
 
 using C = JobColumn;
-
-// Its owner, or whoever may become the role it runs as, steers a job.
-void check_may_steer(const Job& job) {
-    Oid user = pg::current_user();
-    if (pg::has_rights_of(user, job.oid(C::owner)) || pg::may_set_role(user, job.oid(C::run_as))) return;
-    throw pg::Error("42501", "permission denied for sync job " + std::to_string(job.id()))
-        .detail("It belongs to role " + quoted(pg::role_name(job.oid(C::owner))) + ".");
-}
-
-// To have it run again, one must be allowed to enqueue it.
-void check_may_run(const Job& job) {
-    if (pg::may_set_role(pg::current_user(), job.oid(C::run_as))) return;
-    throw pg::Error("42501", "permission denied for sync job " + std::to_string(job.id()))
-        .detail("It runs as role " + quoted(pg::role_name(job.oid(C::run_as))) + ", which role " +
-                quoted(pg::role_name(pg::current_user())) + " may not become.");
-}
 
 // The job, locked, in a state that allows the action. Looked at first without waiting: a job that runs is locked by its
 // runner until it ends, and the answer is known before.
@@ -83,18 +70,37 @@ struct CancelRequest {
     bool running;
 };
 
+// Canceling or retrying a Relayed job means its children: those that the action fits.
+template <class F>
+std::optional<Job> act_on_children(std::int64_t id, Action action, bool also_running, F&& act) {
+    auto parent = find_job(id);
+    if (!parent) no_such_job(id);
+    if (parent->job.status() != Status::relayed) return std::nullopt;
+    require_may_steer(parent->job);
+    for (std::int64_t child : children_of(id)) {
+        auto seen = find_job(child);
+        bool fits = seen && (allows(seen->job.status(), action) || seen->job.status() == Status::relayed ||
+                             (also_running && seen->job.status() == Status::started));
+        if (fits) act(child);
+    }
+    return parent->job;
+}
+
 Job cancel(std::int64_t id, const CancelRequest& request) {
+    auto relayed =
+        act_on_children(id, Action::cancel, request.running, [&](std::int64_t child) { cancel(child, request); });
+    if (relayed) return *relayed;
     if (request.running) {
         auto seen = find_job(id);
         if (!seen) no_such_job(id);
-        check_may_steer(seen->job);
+        require_may_steer(seen->job);
         if (stop_running(id, request.reason)) {
             auto stopped = lock_job(id);
             if (stopped && stopped->job.status() == Status::canceled) return stopped->job;
         }
     }
     // It does not run, or has ended first, or waits again: as its state says.
-    return cancel_job(locked_job(id, Action::cancel, check_may_steer), request.reason);
+    return cancel_job(locked_job(id, Action::cancel, require_may_steer), request.reason);
 }
 
 CancelRequest cancel_request(pg::Arguments& args) {
@@ -102,10 +108,12 @@ CancelRequest cancel_request(pg::Arguments& args) {
 }
 
 Job retry(std::int64_t id, pg::Value context) {
-    return retry_job(locked_job(id, Action::retry, check_may_run), context, true);
+    auto relayed = act_on_children(id, Action::retry, false, [&](std::int64_t child) { retry(child, context); });
+    if (relayed) return *relayed;
+    return retry_job(locked_job(id, Action::retry, require_may_run), context, true);
 }
 
-Job start(std::int64_t id) { return start_job(locked_job(id, Action::start, check_may_run)); }
+Job start(std::int64_t id) { return start_job(locked_job(id, Action::start, require_may_run)); }
 
 // The array forms: those jobs that the action fits, the others left alone.
 template <class F>
@@ -285,6 +293,7 @@ SYNC_JOB_FUNCTION(sync_job_run_jobs) {
     } else {
         for (const Queue& queue : all_queues()) queues.push_back(queue.name);
     }
+    requeue_due_retries();
     bool may_commit = args.may_commit();
     pg::SpiScope spi(may_commit ? pg::SpiScope::Commits::allowed : pg::SpiScope::Commits::never);
     int ended = 0;
@@ -295,10 +304,51 @@ SYNC_JOB_FUNCTION(sync_job_run_jobs) {
     return args.null_result();
 }
 
+namespace {
+
+// Locked, so that one job is not applied or reverted twice at once.
+Job replayable(std::int64_t id, const char* function) {
+    pg::require_writable(function);
+    auto stored = lock_job(id);
+    if (!stored) no_such_job(id);
+    check_runs_as_me(stored->job);
+    return stored->job;
+}
+
+}  // namespace
+
+SYNC_JOB_FUNCTION(sync_job_apply) {
+    return pg::int64_datum(apply_dry_run(replayable(required_id(args), "apply_sync_job()")));
+}
+
+SYNC_JOB_FUNCTION(sync_job_revert) {
+    return pg::int64_datum(revert_job(replayable(required_id(args), "revert_sync_job()")));
+}
+
 SYNC_JOB_FUNCTION(sync_job_run_committing_job) {
+    if (!in_worker())
+        throw pg::Error("42501", "only a worker runs jobs this way").hint("Use CALL execute_sync_job(…, NULL).");
     pg::SpiScope spi(pg::SpiScope::Commits::allowed);
     run_committing_here(required_id(args));
     return args.null_result();
+}
+
+// For whom the policies of the table hide the row because he may not read its target, but who may know how the job
+// fares.
+SYNC_JOB_FUNCTION(sync_job_get_status) {
+    auto stored = find_job(*args.int64(0));
+    Oid user = pg::current_user();
+    bool visible = stored && (pg::has_rights_of(user, stored->job.oid(C::owner)) || has_level(user, Level::viewer) ||
+                              has_level(user, Level::operator_));
+    constexpr C columns[] = {C::status,   C::created_at,  C::scheduled_at, C::started_at,
+                             C::ended_at, C::retry_count, C::retry_after};
+    Datum values[std::size(columns)] = {};
+    bool nulls[std::size(columns)];
+    for (std::size_t i = 0; i < std::size(columns); i++) {
+        nulls[i] = !visible || stored->job.is_null(columns[i]);
+        if (!nulls[i]) values[i] = stored->job.datum(columns[i]);
+    }
+    return args.row_result(values, nulls);
 }
 
 SYNC_JOB_FUNCTION(sync_job_current) {

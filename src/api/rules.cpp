@@ -3,6 +3,7 @@
 #include "core/retry.hpp"
 #include "core/text.hpp"
 #include "engine/own_sql.hpp"
+#include "engine/rights.hpp"
 #include "engine/wake.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
@@ -211,6 +212,7 @@ void check_may_change(const TableRow& row) {
 }
 
 Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
+    require_level(Level::manager, "table sync_job_type");
     if (call.event != Event::insert) {
         TableRow old_row(call.relation, call.old_row.datum);
         check_may_change(old_row);

@@ -1,4 +1,5 @@
 // What sessions see of the workers, and the small calls between the two.
+#include "controller/examine.hpp"
 #include "engine/activity.hpp"
 #include "engine/own_sql.hpp"
 #include "engine/wake.hpp"
@@ -53,6 +54,24 @@ SYNC_JOB_FUNCTION(sync_job_activity) {
         for (const WorkerSlot& slot : s->workers) {
             if (slot.state != SlotState::free && slot.database == pg::my_database()) add_worker(args, slot);
         }
+    }
+    return args.null_result();
+}
+
+SYNC_JOB_FUNCTION(sync_job_validate_type) {
+    auto type = require_job_type(*args.text(0));
+    args.begin_rows();
+    for (const Finding& finding : examine(*type)) {
+        const pg::ErrorReport& report = *finding.report;
+        const std::string texts[] = {finding.is_error ? "error" : "warning", finding.object, report.message,
+                                     report.detail, report.hint};
+        Datum values[std::size(texts)];
+        bool nulls[std::size(texts)];
+        for (std::size_t i = 0; i < std::size(texts); i++) {
+            nulls[i] = texts[i].empty();
+            values[i] = nulls[i] ? 0 : pg::text_datum(texts[i]);
+        }
+        args.add_row(values, nulls);
     }
     return args.null_result();
 }

@@ -61,6 +61,16 @@ void check_call(const pg::TriggerCall& call) {
     }
 }
 
+// The rows of another table are not documents of the type: their keys would name others.
+void check_table(const pg::TriggerCall& call, const JobType& type) {
+    if (type.source == pg::no_oid || call.relation == type.source || pg::is_partition_of(call.relation, type.source))
+        return;
+    throw pg::Error("42809", "trigger " + quoted(call.trigger_name) + " is on " +
+                                 quoted(pg::relation_name(call.relation)) + ", and sync job type " + quoted(type.name) +
+                                 " syncs from " + quoted(type.source_label))
+        .hint("Drop the trigger, or name another sync job type in it.");
+}
+
 pg::Value context_for(Operation operation) {
     pg::JsonBuilder json;
     json.begin_object();
@@ -222,6 +232,7 @@ SYNC_JOB_FUNCTION(sync_job_change_trigger) {
                                      " does not exist")
             .hint("Drop the trigger, or create the sync job type.");
     }
+    check_table(call, *type);
     if (!type->disabled) {  // the application's write must not fail because of it
         Changes changes(options, *type, call);
         if (call.row_level) {

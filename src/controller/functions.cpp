@@ -1,6 +1,7 @@
 // Controllers made of functions: standard (get_target_document, update_target_doc and hooks) and bypass (execute).
 #include <array>
 
+#include "controller/examine.hpp"
 #include "controller/function.hpp"
 #include "controller/kinds.hpp"
 #include "core/text.hpp"
@@ -118,8 +119,6 @@ public:
     pg::Value call_hook(Hook hook, const Job& job, const Documents& documents, pg::Value extra) override;
 
 private:
-    void find_hooks(Oid module, const SignatureTypes& types);
-
     JobType type_;
     Oid target_row_ = pg::no_oid;
     std::unique_ptr<ControllerFunction> execute_, get_target_, get_targets_, update_;
@@ -148,50 +147,82 @@ Oid require_module(const JobType& type) {
     return module;
 }
 
-FunctionController::FunctionController(const JobType& type) : type_(type) {
-    Oid module = require_module(type);
+SignatureTypes signature_types(const JobType& type) {
     const Objects& o = objects();
     SignatureTypes types;
     types.job_row = o.job_row_type;
     types.source_row = type.source == pg::no_oid ? pg::no_oid : pg::row_type_of(type.source);
     types.target_row = type.target == pg::no_oid ? pg::no_oid : pg::row_type_of(type.target);
-    target_row_ = types.target_row;
     types.target_type = o.target_type;
     types.result_type = o.result_type;
-    auto find = [&](const char* name, const std::vector<Parameter>& parameters, std::size_t required,
-                    std::optional<Role> result, bool set) {
-        return ControllerFunction::find(type, module, name, parameters, required, result, set, types);
-    };
-    execute_ = find("execute", {job_parameter, source_parameter, {"context", Role::json}}, 2, Role::result, false);
-    find_hooks(module, types);
-    if (execute_ != nullptr) return;
-    get_targets_ = find("get_multiple_target_documents", {job_parameter, source_parameter}, 2, Role::targets, true);
-    if (get_targets_ == nullptr) {
-        get_target_ = find("get_target_document", {job_parameter, source_parameter}, 2, Role::targets, false);
-    }
-    update_ = find("update_target_doc", {job_parameter, source_parameter, target_parameter}, 3, Role::target, false);
-    if (update_ == nullptr || (get_target_ == nullptr && get_targets_ == nullptr)) {
-        std::string missing = update_ == nullptr ? "update_target_doc" : "get_target_document";
-        throw SetupError(pg::Error("42883", "function " + type.module + "." + missing + " of sync job type " +
-                                                quoted(type.name) + " does not exist")
-                             .detail("A standard controller has update_target_doc and one of get_target_document and "
-                                     "get_multiple_target_documents; a bypass controller has execute."));
-    }
+    return types;
 }
 
-void FunctionController::find_hooks(Oid module, const SignatureTypes& types) {
-    auto find = [&](Hook hook, const std::vector<Parameter>& parameters, std::size_t required) {
-        const char* name = hook_names[static_cast<std::size_t>(hook)];
-        hooks_[static_cast<std::size_t>(hook)] =
-            ControllerFunction::find(type_, module, name, parameters, required, std::nullopt, false, types);
-    };
-    find(Hook::after_start, {job_parameter, source_parameter}, 2);
-    find(Hook::before_relay, {job_parameter, source_parameter, {"targets", Role::json}}, 3);
-    find(Hook::after_relay, {job_parameter, source_parameter, {"child_jobs", Role::json}}, 3);
-    find(Hook::before_sync, {job_parameter, source_parameter, target_parameter}, 3);
-    find(Hook::after_sync, {job_parameter, source_parameter, target_parameter}, 3);
-    find(Hook::finished, {job_parameter, source_parameter, target_parameter}, 3);
-    find(Hook::failed, {job_parameter, source_parameter, {"error", Role::json}}, 3);
+using Found = std::unique_ptr<ControllerFunction>;
+
+// The look-up of each function a controller may have, by name, with what it takes and returns.
+struct Finder {
+    const JobType& type;
+    Oid module;
+    SignatureTypes types = signature_types(type);
+
+    Found find(const char* name, const std::vector<Parameter>& parameters, std::size_t required,
+               std::optional<Role> result, bool set) const {
+        return ControllerFunction::find(type, module, name, parameters, required, result, set, types);
+    }
+    Found execute() const {
+        return find("execute", {job_parameter, source_parameter, {"context", Role::json}}, 2, Role::result, false);
+    }
+    Found get_target() const {
+        return find("get_target_document", {job_parameter, source_parameter}, 2, Role::targets, false);
+    }
+    Found get_targets() const {
+        return find("get_multiple_target_documents", {job_parameter, source_parameter}, 2, Role::targets, true);
+    }
+    Found update() const {
+        return find("update_target_doc", {job_parameter, source_parameter, target_parameter}, 3, Role::target, false);
+    }
+    Found hook(Hook which) const {
+        std::vector<Parameter> parameters = {job_parameter, source_parameter};
+        switch (which) {
+            case Hook::after_start:
+                break;
+            case Hook::before_relay:
+                parameters.push_back({"targets", Role::json});
+                break;
+            case Hook::after_relay:
+                parameters.push_back({"child_jobs", Role::json});
+                break;
+            case Hook::failed:
+                parameters.push_back({"error", Role::json});
+                break;
+            default:
+                parameters.push_back(target_parameter);
+        }
+        const char* name = hook_names[static_cast<std::size_t>(which)];
+        return find(name, parameters, parameters.size(), std::nullopt, false);
+    }
+};
+
+[[noreturn]] void missing_function(const JobType& type, const std::string& name) {
+    throw SetupError(pg::Error("42883", "function " + type.module + "." + name + " of sync job type " +
+                                            quoted(type.name) + " does not exist")
+                         .detail("A standard controller has update_target_doc and one of get_target_document and "
+                                 "get_multiple_target_documents; a bypass controller has execute.")
+                         .hint("create_sync_job_boilerplate() writes a controller to start from."));
+}
+
+FunctionController::FunctionController(const JobType& type) : type_(type) {
+    Finder finder{type, require_module(type)};
+    target_row_ = finder.types.target_row;
+    execute_ = finder.execute();
+    for (std::size_t i = 0; i < hooks_.size(); i++) hooks_[i] = finder.hook(static_cast<Hook>(i));
+    if (execute_ != nullptr) return;
+    get_targets_ = finder.get_targets();
+    if (get_targets_ == nullptr) get_target_ = finder.get_target();
+    update_ = finder.update();
+    if (update_ == nullptr) missing_function(type, "update_target_doc");
+    if (get_target_ == nullptr && get_targets_ == nullptr) missing_function(type, "get_target_document");
 }
 
 BypassResult read_result(pg::Value value, bool json, const std::string& function) {
@@ -279,6 +310,30 @@ pg::Value FunctionController::call_hook(Hook hook, const Job& job, const Documen
 
 std::shared_ptr<Controller> make_function_controller(const JobType& type) {
     return std::make_shared<FunctionController>(type);
+}
+
+void examine_functions(const JobType& type,
+                       const std::function<void(const std::string&, const std::function<void()>&)>& look) {
+    bool module_found = false;
+    look("module", [&] {
+        require_module(type);
+        module_found = true;
+    });
+    if (!module_found) return;
+    Finder finder{type, pg::schema_oid(type.module)};
+    bool bypass = controller_kind(type).bypass;
+    look("execute", [&] { finder.execute(); });
+    if (!bypass) {
+        look("update_target_doc", [&] {
+            if (finder.update() == nullptr) missing_function(type, "update_target_doc");
+        });
+        bool several = false;
+        look("get_multiple_target_documents", [&] { several = finder.get_targets() != nullptr; });
+        look("get_target_document", [&] {
+            if (finder.get_target() == nullptr && !several) missing_function(type, "get_target_document");
+        });
+    }
+    for (std::size_t i = 0; i < hook_names.size(); i++) look(hook_names[i], [&] { finder.hook(static_cast<Hook>(i)); });
 }
 
 }  // namespace sync_job

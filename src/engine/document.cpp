@@ -239,7 +239,7 @@ Datum DocumentType::written(const pg::Rows& rows, const char* command) const {
     return row.datum;
 }
 
-Datum DocumentType::insert(const pg::RowValues& row, const ColumnSet& columns) {
+Datum DocumentType::insert(const pg::RowValues& row, const ColumnSet& columns, Identity identity) {
     std::string names, values;
     std::vector<Oid> types;
     std::vector<pg::Value> arguments;
@@ -251,8 +251,11 @@ Datum DocumentType::insert(const pg::RowValues& row, const ColumnSet& columns) {
         arguments.push_back(row.at(number));
         values += parameter(static_cast<int>(types.size()));
     }
-    std::string sql = "INSERT INTO " + relation_->quoted + " AS t " +
-                      (columns.empty() ? "DEFAULT VALUES" : "(" + names + ") VALUES (" + values + ")") + " RETURNING t";
+    std::string overriding = identity == Identity::given ? " OVERRIDING SYSTEM VALUE" : "";
+    std::string sql =
+        "INSERT INTO " + relation_->quoted + " AS t " +
+        (columns.empty() ? "DEFAULT VALUES" : "(" + names + ")" + overriding + " VALUES (" + values + ")") +
+        " RETURNING t";
     return written(statement(sql, types).execute(arguments), "insert");
 }
 

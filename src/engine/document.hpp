@@ -44,7 +44,9 @@ public:
     enum class Lock { none, for_update };
     pg::Value load(const std::string& name, Lock lock);
     // Writes the columns; returns the row as it is stored now. Raises 27000 when a trigger or rule suppressed it.
-    Datum insert(const pg::RowValues& row, const ColumnSet& columns);
+    // `given`: values of identity columns are taken as they are, also where they are GENERATED ALWAYS.
+    enum class Identity { by_table, given };
+    Datum insert(const pg::RowValues& row, const ColumnSet& columns, Identity identity = Identity::by_table);
     Datum update(const std::string& name, const pg::RowValues& row, const ColumnSet& columns);
     // The row as it was; null when there was none.
     pg::Value remove(const std::string& name);

@@ -5,6 +5,7 @@
 #include "engine/job_store.hpp"
 #include "engine/wake.hpp"
 #include "engine/objects.hpp"
+#include "engine/rights.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
 #include "pg/role.hpp"
@@ -25,13 +26,6 @@ void check_not_negative(const char* what, std::optional<std::int64_t> microsecon
     if (microseconds && *microseconds < 0) {
         throw pg::Error("22023", std::string(what) + " must not be negative: " + seconds_text(*microseconds));
     }
-}
-
-void check_right(const JobType& type, Oid role) {
-    if (pg::may_set_role(role, type.run_as)) return;
-    throw pg::Error("42501", "permission denied for sync job type " + quoted(type.name))
-        .detail("Its jobs run as role " + quoted(pg::role_name(type.run_as)) + ", which role " +
-                quoted(pg::role_name(role)) + " may not become.");
 }
 
 void check_enabled(const JobType& type) {
@@ -203,8 +197,9 @@ void set_origin(Job& job, const EnqueueRequest& request, const JobType& type, Oi
     job.set_text(C::trigger_type, trigger_type_of(request));
     job.set_oid(C::triggered_by_document_type, trigger.type);
     set_optional_text(job, C::triggered_by_document_name, trigger.name);
-    if (request.trigger_document_timestamp) {
-        job.set(C::trigger_document_timestamp, pg::int64_datum(*request.trigger_document_timestamp));
+    if (request.trigger_document_timestamp || trigger.name) {  // the version this transaction sees
+        pg::Timestamp at = request.trigger_document_timestamp.value_or(pg::transaction_start());
+        job.set(C::trigger_document_timestamp, pg::int64_datum(at));
     }
     if (request.parent_sync_job) job.set(C::parent_sync_job, pg::int64_datum(*request.parent_sync_job));
     set_optional_text(job, C::job_id, request.job_id);
@@ -229,7 +224,7 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
     table_ = std::make_unique<pg::Table>(objects().live, pg::TableLock::write);
     type_ = require_job_type(request.sync_job_type);
     Oid owner = request.owner != pg::no_oid ? request.owner : pg::current_user();
-    check_right(*type_, owner);
+    require_may_enqueue(*type_, owner, request);
     check_enabled(*type_);
     check_context(request.context);
     check_numbers(request);

@@ -26,6 +26,12 @@ Job::Job(const pg::StoredRow& row) : place(row.place), created_by_transaction(ro
     row_.count = job_column_count;
 }
 
+Job Job::from_composite(Datum row) {
+    Job job;
+    job.row_ = pg::take_apart(row);
+    return job;
+}
+
 Job Job::copy() const {
     Job other(*this);
     other.row_ = pg::copy_of(row_);

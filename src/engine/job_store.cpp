@@ -1,6 +1,7 @@
 #include "engine/job_store.hpp"
 
 #include "engine/objects.hpp"
+#include "engine/own_sql.hpp"
 #include "pg/error.hpp"
 #include "pg/xact.hpp"
 
@@ -73,6 +74,14 @@ std::optional<StoredJob> lock_job(std::int64_t id, bool wait, bool* busy) {
         if (!changed) missing++;
     }
     return std::nullopt;
+}
+
+std::vector<std::int64_t> children_of(std::int64_t parent) {
+    static auto& select =
+        *new OwnStatement("SELECT id FROM {}.sync_job WHERE parent_sync_job = $1 ORDER BY id", {pg::type::int8});
+    std::vector<std::int64_t> ids;
+    for (const auto& row : select.run({{pg::int64_datum(parent), false}})) ids.push_back(pg::datum_int64(row[0].datum));
+    return ids;
 }
 
 void insert_job(const Job& job) {

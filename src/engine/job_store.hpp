@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "engine/job_row.hpp"
 #include "pg/table.hpp"
@@ -20,6 +21,9 @@ std::optional<StoredJob> find_job(std::int64_t id);
 // Locked until the transaction ends. Waits for whoever has it locked, and follows it from state to state.
 // With `wait` false: nothing when somebody has it locked, `busy` says so.
 std::optional<StoredJob> lock_job(std::int64_t id, bool wait = true, bool* busy = nullptr);
+
+// The children a Relayed job made, by id.
+std::vector<std::int64_t> children_of(std::int64_t parent);
 
 void insert_job(const Job& job);
 // Writes a locked job back, in the partition its status asks for.

@@ -44,6 +44,16 @@ std::optional<std::int64_t> microseconds(const pg::Value& interval) {
     return pg::interval_microseconds(interval.datum);
 }
 
+std::vector<Oid> grants_of(const std::string& name) {
+    static auto& select =
+        *new OwnStatement("SELECT role FROM sync_job_internal.type_grant WHERE sync_job_type = $1", {pg::type::text});
+    std::vector<Oid> roles;
+    for (const OwnStatement::Row& row : select.run({{pg::text_datum(name), false}})) {
+        roles.push_back(pg::datum_oid(row[0].datum));
+    }
+    return roles;
+}
+
 std::shared_ptr<const JobType> read_type(const std::string& name) {
     static auto& select = *new OwnStatement(
         "SELECT source_document_type, target_document_type, source_key, target_key, module,"
@@ -74,6 +84,7 @@ std::shared_ptr<const JobType> read_type(const std::string& name) {
     type->disabled = pg::datum_bool(row[14].datum);
     type->run_as = oid_at(15);
     if (!row[16].null) type->concurrency_limit = pg::datum_int32(row[16].datum);
+    type->granted_to = grants_of(name);
     if (type->source != pg::no_oid) type->source_label = pg::relation_name(type->source);
     if (type->target != pg::no_oid) type->target_label = pg::relation_name(type->target);
     return type;

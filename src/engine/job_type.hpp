@@ -28,6 +28,7 @@ struct JobType {
     std::optional<int> concurrency_limit;
     bool verbose_logging = false, disabled = false;
     Oid run_as = 0;
+    std::vector<Oid> granted_to;  // who may enqueue without being able to become run_as
     // relation_name() of source and target, empty where there is none, for titles.
     std::string source_label, target_label;
 };

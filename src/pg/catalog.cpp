@@ -124,6 +124,12 @@ Oid relation_owner(Oid relation) {
     });
 }
 
+bool is_partition_of(Oid relation, Oid ancestor) {
+    return guarded([&] {
+        return get_rel_relispartition(relation) && list_member_oid(get_partition_ancestors(relation), ancestor);
+    });
+}
+
 Oid row_type_of(Oid relation) {
     return guarded([&] { return get_rel_type_id(relation); });
 }
@@ -235,6 +241,13 @@ bool may_execute(Oid role, Oid function) {
 #else
         return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
 #endif
+    });
+}
+
+bool may_select_all(Oid role, Oid relation) {
+    return guarded([&] {
+        return pg_class_aclcheck(relation, role, ACL_SELECT) == ACLCHECK_OK &&
+               check_enable_rls(relation, role, true) != RLS_ENABLED;
     });
 }
 

@@ -53,8 +53,9 @@ std::string relation_name(Oid relation);         // "customer", "erp.customer" w
 std::string quoted_relation_name(Oid relation);  // fully qualified
 std::string relation_schema(Oid relation);
 Oid relation_owner(Oid relation);
-Oid row_type_of(Oid relation);       // the composite type
-Oid relation_of_row_type(Oid type);  // no_oid when the type is not a relation's row type
+bool is_partition_of(Oid relation, Oid ancestor);  // at any depth
+Oid row_type_of(Oid relation);                     // the composite type
+Oid relation_of_row_type(Oid type);                // no_oid when the type is not a relation's row type
 bool is_composite(Oid type);
 
 Oid schema_oid(const std::string& name);  // no_oid when there is none
@@ -81,6 +82,8 @@ struct FunctionInfo {
 
 std::vector<FunctionInfo> functions_named(Oid schema, const std::string& name);
 bool may_execute(Oid role, Oid function);
+// SELECT on the whole relation, and no row-level security that applies to the current user.
+bool may_select_all(Oid role, Oid relation);
 bool may_use_schema(Oid role, Oid schema);
 
 // --- The extension itself ---

@@ -77,6 +77,8 @@ ErrorData* take_error() {
     report->function = data->funcname;
     report->line = data->lineno;
     report->from_server = true;
+    report->to_log = data->output_to_server;
+    report->to_client = data->output_to_client;
     FreeErrorData(data);
     throw Error(std::move(report));
 }
@@ -87,6 +89,8 @@ ErrorData* to_server(const ErrorReport& report) {
     auto* data = static_cast<ErrorData*>(palloc0(sizeof(ErrorData)));
     auto copy = [](const std::string& text) { return text.empty() ? nullptr : pstrdup(text.c_str()); };
     data->elevel = ERROR;
+    data->output_to_server = report.to_log;
+    data->output_to_client = report.to_client;
     data->sqlerrcode = encode_sqlstate(report.sqlstate);
     data->message = pstrdup(report.message.c_str());
     data->detail = copy(report.detail);

@@ -29,6 +29,7 @@ struct ErrorReport {
     const char* function = nullptr;
     int line = 0;
     bool from_server = false;  // raised by the server, its context is complete
+    bool to_log = true, to_client = true;  // where the server would have said it
 };
 
 class Error : public std::exception {

@@ -96,6 +96,17 @@ Datum Arguments::null_result() {
     return 0;
 }
 
+Datum Arguments::row_result(const Datum* values, const bool* nulls) {
+    return guarded([&] {
+        TupleDesc descriptor;
+        if (get_call_result_type(call_, nullptr, &descriptor) != TYPEFUNC_COMPOSITE) {
+            elog(ERROR, "return type must be a row type");
+        }
+        descriptor = BlessTupleDesc(descriptor);
+        return HeapTupleGetDatum(heap_form_tuple(descriptor, const_cast<Datum*>(values), const_cast<bool*>(nulls)));
+    });
+}
+
 Datum Arguments::record_result(const char* parameter, Datum composite) {
     return guarded([&] {
         TupleDesc descriptor = CreateTemplateTupleDesc(1);
@@ -112,7 +123,7 @@ bool Arguments::may_commit() const {
 }
 
 void Arguments::begin_rows() {
-    guarded([&] { InitMaterializedSRF(call_, 0); });
+    guarded([&] { InitMaterializedSRF(call_, MAT_SRF_USE_EXPECTED_DESC); });
 }
 
 void Arguments::add_row(const Datum* values, const bool* nulls) {

@@ -34,6 +34,8 @@ public:
     std::vector<std::string> text_array(int index) const;
 
     Datum null_result();
+    // A row of the function's declared composite result (OUT parameters).
+    Datum row_result(const Datum* values, const bool* nulls);
     // The result of a procedure with one INOUT parameter: a record around a composite value.
     Datum record_result(const char* parameter, Datum composite);
     // CALL outside a transaction block: the procedure may commit.

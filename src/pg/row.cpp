@@ -32,6 +32,14 @@ RowValues take_apart(Datum composite, TupleDescData* descriptor) {
     });
 }
 
+RowValues take_apart(Datum composite) {
+    TupleDesc descriptor = guarded([&] {
+        HeapTupleHeader header = DatumGetHeapTupleHeader(composite);
+        return lookup_rowtype_tupdesc_copy(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
+    });
+    return take_apart(composite, descriptor);
+}
+
 RowValues take_apart(Datum composite, const RelationInfo& relation) {
     return take_apart(composite, relation.descriptor);
 }

@@ -32,6 +32,7 @@ Datum put_together(const RowValues& row, const RelationInfo& relation);
 // The same from a tuple descriptor (for the extension's own row types).
 Datum put_together(const Datum* values, const bool* nulls, TupleDescData* descriptor);
 RowValues take_apart(Datum row, TupleDescData* descriptor);
+RowValues take_apart(Datum row);  // by the type it carries itself
 
 // The row type of a composite value, which tells which relation it is a row of.
 Oid composite_type(Datum row);

@@ -80,7 +80,7 @@ struct Plan {
 void read_work(Scheduler& scheduler, Plan& plan) {
     plan.queues = all_queues();
     recover_orphans(shared()->crashed && !my_slot->settled);
-    plan.more_retries = requeue_due_retries();
+    plan.more_retries = requeue_due_retries() > 0;
     pg::command_counter_increment();
     plan.due = due_groups();
     my_slot->due_at = next_due_time();

@@ -15,8 +15,6 @@ namespace {
 
 using Row = OwnStatement::Row;
 
-constexpr std::size_t retries_a_round = 500;
-
 std::string text_of(const pg::Value& value) { return std::string(pg::datum_text(value.datum)); }
 
 }  // namespace
@@ -59,22 +57,23 @@ std::int64_t next_due_time() {
     return rows[0][0].null ? never : pg::datum_int64(rows[0][0].datum);
 }
 
-bool requeue_due_retries() {
+int requeue_due_retries() {
     static auto& select = *new OwnStatement(
         "SELECT f.id, NOT EXISTS (SELECT FROM {}.sync_job_error AS e"
         "  WHERE e.sync_job = f.id AND e.attempt = f.retry_count + 1 AND NOT e.counted)"
         " FROM sync_job_internal.sync_job_failed AS f"
         " WHERE f.retry_after <= clock_timestamp() ORDER BY f.retry_after LIMIT 500",
         std::vector<Oid>{});
-    auto rows = select.run({});
-    for (const Row& row : rows) {
+    int count = 0;
+    for (const Row& row : select.run({})) {
         auto stored = lock_job(pg::datum_int64(row[0].datum), false);
         if (!stored || stored->job.status() != Status::failed) continue;
         if (stored->job.is_null(JobColumn::retry_after) || stored->job.int64(JobColumn::retry_after) > pg::now())
             continue;
         retry_job(*stored, {}, pg::datum_bool(row[1].datum));
+        count++;
     }
-    return rows.size() >= retries_a_round;
+    return count;
 }
 
 namespace {

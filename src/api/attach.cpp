@@ -1,0 +1,110 @@
+// Making and dropping the triggers of a source table, as its owner would by hand.
+#include "core/text.hpp"
+#include "engine/document.hpp"
+#include "engine/job_type.hpp"
+#include "engine/objects.hpp"
+#include "pg/error.hpp"
+#include "pg/function.hpp"
+#include "pg/spi.hpp"
+
+namespace sync_job {
+
+namespace {
+
+constexpr std::size_t name_limit = 63;
+
+// "sync_job_sap_customer_sync", with what tells several of a type apart at the end.
+std::string trigger_name(const std::string& type, const std::string& suffix) {
+    std::string name = "sync_job_" + scrubbed(type);
+    return name.substr(0, name_limit - suffix.size()) + suffix;
+}
+
+struct Trigger {
+    std::string name, event, referencing;
+};
+
+std::vector<Trigger> triggers_for(const std::string& type, bool statement_level) {
+    if (!statement_level) return {{trigger_name(type, ""), "INSERT OR UPDATE OR DELETE", ""}};
+    // PostgreSQL allows one event a trigger where there are transition tables.
+    return {{trigger_name(type, "_insert"), "INSERT", "REFERENCING NEW TABLE AS new_rows"},
+            {trigger_name(type, "_update"), "UPDATE", "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows"},
+            {trigger_name(type, "_delete"), "DELETE", "REFERENCING OLD TABLE AS old_rows"}};
+}
+
+bool is_statement_level(const std::string& text) {
+    std::string level = lower(text);
+    if (level == "row") return false;
+    if (level == "statement") return true;
+    throw pg::Error("22023", "invalid level " + quoted(text)).hint("Valid levels are: row, statement.");
+}
+
+void check_source(const JobType& type, Oid source) {
+    bool fits = type.source == pg::no_oid || type.source == source || pg::is_partition_of(source, type.source);
+    if (fits) return;
+    throw pg::Error("22023", quoted(pg::relation_name(source)) + " is not the source document type of sync job type " +
+                                 quoted(type.name))
+        .detail("The sync job type syncs from " + quoted(type.source_label) + ".");
+}
+
+void add_names(pg::Arguments& args, const std::vector<std::string>& names) {
+    args.begin_rows();
+    for (const std::string& name : names) {
+        Datum value = pg::text_datum(name);
+        bool is_null = false;
+        args.add_row(&value, &is_null);
+    }
+}
+
+}  // namespace
+
+}  // namespace sync_job
+
+using namespace sync_job;
+
+SYNC_JOB_FUNCTION(sync_job_attach_triggers) {
+    auto type = require_job_type(*args.text(0));
+    Oid source = *args.oid(1);
+    check_source(*type, source);
+    DocumentType::find(source, source == type->source ? type->source_key : std::vector<std::string>());
+    bool statement_level = is_statement_level(*args.text(2));
+    std::string arguments = pg::quoted_literal(type->name);
+    if (*args.boolean(3)) arguments += ", 'deduplicate=true'";
+    if (!*args.boolean(4)) arguments += ", 'keep_deleted=false'";
+    std::vector<std::string> names;
+    pg::SpiScope spi;
+    for (const Trigger& trigger : triggers_for(type->name, statement_level)) {
+        pg::execute_sql("CREATE TRIGGER " + pg::quoted_identifier(trigger.name) + " AFTER " + trigger.event + " ON " +
+                        pg::quoted_relation_name(source) + " " + trigger.referencing +
+                        (statement_level ? " FOR EACH STATEMENT" : " FOR EACH ROW") + " EXECUTE FUNCTION " +
+                        objects().in_schema("sync_job_trigger") + "(" + arguments + ")");
+        names.push_back(trigger.name);
+    }
+    add_names(args, names);
+    return args.null_result();
+}
+
+SYNC_JOB_FUNCTION(sync_job_detach_triggers) {
+    std::string type = *args.text(0);
+    Oid source = *args.oid(1);
+    std::vector<std::string> names;
+    pg::SpiScope spi;
+    {
+        pg::Statement select(
+            "SELECT tgname::pg_catalog.text FROM pg_catalog.pg_trigger WHERE tgrelid OPERATOR(pg_catalog.=) $1"
+            " AND NOT tgisinternal AND tgparentid OPERATOR(pg_catalog.=) 0"
+            " AND tgfoid OPERATOR(pg_catalog.=) $3::pg_catalog.regprocedure"
+            " AND pg_catalog.substring(tgargs, 1, position('\\x00'::pg_catalog.bytea IN tgargs)"
+            " OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog.=)"
+            " pg_catalog.convert_to($2, pg_catalog.getdatabaseencoding()) ORDER BY 1",
+            {pg::type::oid, pg::type::text, pg::type::text});
+        pg::Rows rows = select.execute({{pg::oid_datum(source), false},
+                                        {pg::text_datum(type), false},
+                                        {pg::text_datum(objects().in_schema("sync_job_trigger()")), false}});
+        for (std::uint64_t i = 0; i < rows.size(); i++) names.push_back(rows.text(i, 0));
+    }
+    for (const std::string& name : names) {
+        pg::execute_sql("DROP TRIGGER " + pg::quoted_identifier(name) + " ON " + pg::quoted_relation_name(source));
+    }
+    add_names(args, names);
+    return args.null_result();
+}

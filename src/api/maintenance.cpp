@@ -1,0 +1,91 @@
+// Queues paused and resumed, retries by hand, history cleared.
+#include "core/text.hpp"
+#include "engine/job_store.hpp"
+#include "engine/job_type.hpp"
+#include "engine/own_sql.hpp"
+#include "engine/rights.hpp"
+#include "engine/transition.hpp"
+#include "pg/error.hpp"
+#include "pg/function.hpp"
+#include "pg/xact.hpp"
+#include "worker/scheduler.hpp"
+
+namespace sync_job {
+
+namespace {
+
+constexpr int most_retries = 10000;
+constexpr int most_cleared = 100000;
+
+Datum set_paused(pg::Arguments& args, bool paused) {
+    static auto& update = *new OwnStatement("UPDATE {}.sync_job_queue SET paused = $2 WHERE name = $1",
+                                            {pg::type::text, pg::type::boolean});
+    require_level(Level::operator_, std::string("function ") + (paused ? "pause" : "resume") + "_sync_job_queue()");
+    auto queue = require_queue(*args.text(0));
+    update.run({{pg::text_datum(queue->name), false}, {pg::bool_datum(paused), false}});
+    return args.null_result();
+}
+
+// Jobs that have ended before $1, with what belongs to them; at most $2.
+std::int64_t clear_before(pg::Timestamp before, int most) {
+    static auto& ended = *new OwnStatement(
+        "WITH old AS (SELECT ctid, id FROM sync_job_internal.sync_job_ended WHERE ended_at < $1 LIMIT $2),"
+        " gone AS (DELETE FROM sync_job_internal.sync_job_ended AS j USING old WHERE j.ctid = old.ctid RETURNING j.id),"
+        " errors AS (DELETE FROM {}.sync_job_error AS e USING gone WHERE e.sync_job = gone.id)"
+        " SELECT count(*) FROM gone",
+        {pg::type::timestamptz, pg::type::int4});
+    static auto& failed = *new OwnStatement(
+        "WITH old AS (SELECT ctid, id FROM sync_job_internal.sync_job_failed"
+        "  WHERE ended_at < $1 AND retry_after IS NULL LIMIT $2 FOR UPDATE SKIP LOCKED),"
+        " gone AS (DELETE FROM sync_job_internal.sync_job_failed AS j USING old WHERE j.ctid = old.ctid RETURNING "
+        "j.id),"
+        " errors AS (DELETE FROM {}.sync_job_error AS e USING gone WHERE e.sync_job = gone.id)"
+        " SELECT count(*) FROM gone",
+        {pg::type::timestamptz, pg::type::int4});
+    static auto& documents = *new OwnStatement(
+        "DELETE FROM {}.sync_job_deleted_document WHERE id IN ("
+        " SELECT d.id FROM {}.sync_job_deleted_document AS d WHERE d.deleted_at < $1"
+        " AND NOT EXISTS (SELECT FROM {}.sync_job AS j WHERE j.source_document_name = d.document_name"
+        "  AND j.source_document_type = d.document_type AND j.status IN ('Pending', 'Queued', 'Started', 'Failed'))"
+        " LIMIT $2)",
+        {pg::type::timestamptz, pg::type::int4});
+    std::int64_t count = 0;
+    for (OwnStatement* statement : {&ended, &failed}) {
+        int left = most - static_cast<int>(count);
+        if (left <= 0) break;
+        auto rows = statement->run({{pg::int64_datum(before), false}, {pg::int32_datum(left), false}});
+        count += pg::datum_int64(rows[0][0].datum);
+    }
+    documents.run({{pg::int64_datum(before), false}, {pg::int32_datum(most), false}});
+    return count;
+}
+
+}  // namespace
+
+}  // namespace sync_job
+
+using namespace sync_job;
+
+SYNC_JOB_FUNCTION(sync_job_pause_queue) { return set_paused(args, true); }
+SYNC_JOB_FUNCTION(sync_job_resume_queue) { return set_paused(args, false); }
+
+SYNC_JOB_FUNCTION(sync_job_auto_retry) {
+    require_level(Level::operator_, "function auto_retry_failed_sync_jobs()");
+    std::int64_t count = 0;
+    for (int now = 1; now > 0 && count < most_retries;) {
+        now = requeue_due_retries();
+        count += now;
+        pg::command_counter_increment();
+    }
+    return pg::int64_datum(count);
+}
+
+SYNC_JOB_FUNCTION(sync_job_clear_old) {
+    int days = *args.int32(0), most = *args.int32(1);
+    if (days < 0) throw pg::Error("22023", "days must not be negative: " + std::to_string(days));
+    if (most < 1) throw pg::Error("22023", "max_jobs must be at least 1: " + std::to_string(most));
+    constexpr std::int64_t day = 86400LL * 1000000;
+    return pg::int64_datum(clear_before(pg::transaction_start() - days * day, most));
+}
+
+SYNC_JOB_FUNCTION(sync_job_clear_all) { return pg::int64_datum(clear_before(INT64_MAX, most_cleared)); }

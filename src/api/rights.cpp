@@ -1,0 +1,94 @@
+// Grants of levels and types.
+#include "engine/rights.hpp"
+
+#include "core/text.hpp"
+#include "engine/objects.hpp"
+#include "engine/own_sql.hpp"
+#include "pg/error.hpp"
+#include "pg/function.hpp"
+#include "pg/role.hpp"
+
+namespace sync_job {
+
+namespace {
+
+// Who gives levels is no level himself: it would spread.
+void require_superuser(const char* function) {
+    if (pg::is_superuser(pg::current_user())) return;
+    throw pg::Error("42501", std::string("permission denied for function ") + function + "()")
+        .detail("Levels are given by superusers.");
+}
+
+std::string checked_level(const std::string& text) {
+    std::string level = lower(text);
+    if (level == "manager" || level == "operator" || level == "viewer") return level;
+    throw pg::Error("22023", "invalid level " + quoted(text)).hint("Valid levels are: manager, operator, viewer.");
+}
+
+Oid checked_role(Oid role) {
+    if (pg::role_exists(role)) return role;
+    throw pg::Error("42704", "role with OID " + std::to_string(role) + " does not exist");
+}
+
+void change_access(pg::Arguments& args, OwnStatement& statement) {
+    Oid role = checked_role(*args.oid(0));
+    statement.run({{pg::oid_datum(role), false}, {pg::text_datum(checked_level(*args.text(1))), false}});
+}
+
+void change_type_grant(pg::Arguments& args, OwnStatement& statement) {
+    auto type = require_job_type(*args.text(0));
+    Oid user = pg::current_user();
+    bool may_change = may_do_all(*type, user) && has_level(user, Level::manager);
+    if (!may_change) {
+        throw pg::Error("42501", "permission denied for sync job type " + quoted(type->name))
+            .detail("Its grants are given by whoever may change it: level manager, and able to become role " +
+                    quoted(pg::role_name(type->run_as)) + ".");
+    }
+    Oid role = checked_role(*args.oid(1));
+    statement.run({{pg::text_datum(type->name), false}, {pg::oid_datum(role), false}});
+}
+
+}  // namespace
+
+}  // namespace sync_job
+
+using namespace sync_job;
+
+SYNC_JOB_FUNCTION(sync_job_grant_access) {
+    static auto& insert =
+        *new OwnStatement("INSERT INTO sync_job_internal.access (role, level) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                          {pg::type::regrole, pg::type::text});
+    require_superuser("grant_sync_job_access");
+    change_access(args, insert);
+    return args.null_result();
+}
+
+SYNC_JOB_FUNCTION(sync_job_revoke_access) {
+    static auto& remove = *new OwnStatement("DELETE FROM sync_job_internal.access WHERE role = $1 AND level = $2",
+                                            {pg::type::regrole, pg::type::text});
+    require_superuser("revoke_sync_job_access");
+    change_access(args, remove);
+    return args.null_result();
+}
+
+SYNC_JOB_FUNCTION(sync_job_grant_type) {
+    static auto& insert = *new OwnStatement(
+        "INSERT INTO sync_job_internal.type_grant (sync_job_type, role) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        {pg::type::text, pg::type::regrole});
+    change_type_grant(args, insert);
+    return args.null_result();
+}
+
+SYNC_JOB_FUNCTION(sync_job_revoke_type) {
+    static auto& remove =
+        *new OwnStatement("DELETE FROM sync_job_internal.type_grant WHERE sync_job_type = $1 AND role = $2",
+                          {pg::type::text, pg::type::regrole});
+    change_type_grant(args, remove);
+    return args.null_result();
+}
+
+SYNC_JOB_FUNCTION(sync_job_types_changed) {
+    pg::trigger_call(args, "types_changed");
+    pg::invalidate_relation(objects().type_table);
+    return pg::trigger_suppress(args);
+}

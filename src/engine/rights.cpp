@@ -1,0 +1,109 @@
+#include "engine/rights.hpp"
+
+#include "core/text.hpp"
+#include "engine/own_sql.hpp"
+#include "pg/error.hpp"
+#include "pg/role.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+
+const char* text_of(Level level) {
+    constexpr const char* texts[] = {"manager", "operator", "viewer"};
+    return texts[static_cast<int>(level)];
+}
+
+bool granted(const JobType& type, Oid role) {
+    for (Oid holder : type.granted_to) {
+        if (pg::role_exists(holder) && pg::has_rights_of(role, holder)) return true;
+    }
+    return false;
+}
+
+pg::Error denied(const std::string& what) { return pg::Error("42501", "permission denied for " + what); }
+
+std::string name_of(Oid role) { return quoted(pg::role_name(role)); }
+
+// The first argument that a grant of the type does not cover; null: none.
+const char* beyond_grant(const EnqueueRequest& request) {
+    if (request.operation) return "operation";
+    if (request.target_document_type != pg::no_oid) return "target_document_type";
+    if (request.target_document_name) return "target_document_name";
+    if (!request.target_doc.null) return "target_doc";
+    if (request.parent_sync_job) return "parent_sync_job";
+    if (request.queue) return "queue";
+    if (request.priority) return "priority";
+    if (request.timeout) return "timeout";
+    if (request.retry_delay) return "retry_delay";
+    if (request.max_retries) return "max_retries";
+    if (request.verbose_logging) return "verbose_logging";
+    return nullptr;
+}
+
+}  // namespace
+
+bool has_level(Oid role, Level level) {
+    if (pg::is_superuser(role)) return true;
+    static auto& select =
+        *new OwnStatement("SELECT role FROM sync_job_internal.access WHERE level = $1", {pg::type::text});
+    for (const auto& row : select.run({{pg::text_datum(text_of(level)), false}})) {
+        Oid holder = pg::datum_oid(row[0].datum);
+        if (pg::role_exists(holder) && pg::has_rights_of(role, holder)) return true;
+    }
+    return false;
+}
+
+void require_level(Level level, const std::string& what) {
+    Oid user = pg::current_user();
+    if (has_level(user, level)) return;
+    throw denied(what)
+        .detail("Role " + name_of(user) + " does not have the level " + text_of(level) + " in this database.")
+        .hint("A superuser gives it with grant_sync_job_access('" + pg::role_name(user) + "', '" + text_of(level) +
+              "').");
+}
+
+bool may_do_all(const JobType& type, Oid role) { return pg::may_set_role(role, type.run_as); }
+
+void require_may_enqueue(const JobType& type, Oid role, const EnqueueRequest& request) {
+    if (may_do_all(type, role)) return;
+    if (!granted(type, role)) {
+        throw denied("sync job type " + quoted(type.name))
+            .detail("Its jobs run as role " + name_of(type.run_as) + ", which role " + name_of(role) +
+                    " may not become.")
+            .hint("Whoever may change the type gives the right with grant_sync_job_type('" + type.name + "', '" +
+                  pg::role_name(role) + "').");
+    }
+    if (const char* argument = beyond_grant(request)) {
+        throw denied(std::string("argument ") + argument + " of sync job type " + quoted(type.name))
+            .detail("By its grant role " + name_of(role) +
+                    " gives a source document, context, flags, dry_run, scheduled_at and job_id.");
+    }
+    if (type.source == pg::no_oid && request.source_document_type != pg::no_oid) {
+        throw denied("argument source_document_type of sync job type " + quoted(type.name))
+            .detail("The type leaves it open, and a grant does not cover it.");
+    }
+}
+
+void require_may_steer(const Job& job) {
+    Oid user = pg::current_user();
+    if (pg::has_rights_of(user, job.oid(C::owner)) || pg::may_set_role(user, job.oid(C::run_as))) return;
+    if (has_level(user, Level::operator_)) return;
+    throw denied("sync job " + std::to_string(job.id()))
+        .detail("It belongs to role " + name_of(job.oid(C::owner)) + "; role " + name_of(user) + " is no operator.");
+}
+
+void require_may_run(const Job& job) {
+    Oid user = pg::current_user();
+    if (pg::may_set_role(user, job.oid(C::run_as)) || has_level(user, Level::operator_)) return;
+    auto type = find_job_type(std::string(job.text(C::sync_job_type)));
+    bool own = pg::has_rights_of(user, job.oid(C::owner));
+    if (own && type != nullptr && type->run_as == job.oid(C::run_as) && granted(*type, user)) return;
+    throw denied("sync job " + std::to_string(job.id()))
+        .detail("It runs as role " + name_of(job.oid(C::run_as)) + ", which role " + name_of(user) +
+                " may not become.");
+}
+
+}  // namespace sync_job
