@@ -79,3 +79,7 @@ CREATE FUNCTION @extschema@.get_sync_job_status(id bigint, OUT status text, OUT 
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_status';
 COMMENT ON FUNCTION @extschema@.get_sync_job_status(bigint) IS 'state and times of a job, for its owner also when he may not read what it writes; NULLs: no such job';
 
+CREATE FUNCTION @extschema@.create_sync_job_boilerplate(sync_job_type text, language text DEFAULT 'plpgsql') RETURNS text
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_create_boilerplate';
+COMMENT ON FUNCTION @extschema@.create_sync_job_boilerplate(text, text) IS 'source text of a controller for the type, with its tables and columns, that installs as it stands: psql''s \gexec runs it; languages: plpgsql, sql, plpython3u';
+

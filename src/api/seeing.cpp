@@ -1,4 +1,5 @@
 // What sessions see of the workers, and the small calls between the two.
+#include "controller/boilerplate.hpp"
 #include "controller/examine.hpp"
 #include "engine/activity.hpp"
 #include "engine/own_sql.hpp"
@@ -74,6 +75,10 @@ SYNC_JOB_FUNCTION(sync_job_validate_type) {
         args.add_row(values, nulls);
     }
     return args.null_result();
+}
+
+SYNC_JOB_FUNCTION(sync_job_create_boilerplate) {
+    return pg::text_datum(boilerplate(*require_job_type(*args.text(0)), *args.text(1)));
 }
 
 SYNC_JOB_FUNCTION(sync_job_wake_launcher) {

@@ -1,0 +1,15 @@
+// A controller to start from: commented source text with the tables and columns of a job type, that installs as it
+// stands.
+#pragma once
+
+#include <string>
+
+#include "engine/job_type.hpp"
+
+namespace sync_job {
+
+// language: plpgsql, sql or plpython3u. Raises 22023 for another, 55000 for a type without source or target document
+// type.
+std::string boilerplate(const JobType& type, const std::string& language);
+
+}  // namespace sync_job
