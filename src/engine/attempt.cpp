@@ -275,7 +275,7 @@ Outcome attempt(const Job& job, const AttemptLimits& limits) {
     if (type == nullptr) {
         return failed_outcome(
             started, pg::Error("42704", "sync job type " + quoted(job.text(C::sync_job_type)) + " does not exist"),
-            false);
+            true);
     }
     Outcome outcome;
     {

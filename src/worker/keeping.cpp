@@ -35,9 +35,33 @@ void free_session_slot() {
 void release() {
     WorkerSlot* own = my_slot_or_null();
     if (own == nullptr) return;
+    bool kept = own->document_count > 0 || own->limited_count > 0;
     own->document_count = 0;
     own->limited_count = 0;
     free_session_slot();
+    if (!kept) return;
+    for (WorkerSlot& slot : shared()->workers) {
+        if (slot.kept_out && slot.kept_out.exchange(false)) pg::wake_process(slot.process_number);
+    }
+}
+
+// How many other slots have the key under way.
+template <class Contains>
+int others_with(const WorkerSlot& own, Contains&& has_key) {
+    int count = 0;
+    for (const WorkerSlot& slot : shared()->workers) {
+        if (&slot != &own && in_use(slot) && slot.database == own.database && has_key(slot)) count++;
+    }
+    return count;
+}
+
+// Looks twice: what lets go after the first look has seen that somebody is kept out, what let go before is seen by the
+// second.
+template <class Allowed>
+bool allowed_now(WorkerSlot& own, Allowed&& allowed) {
+    if (allowed()) return true;
+    own.kept_out = true;
+    return allowed();
 }
 
 void at_transaction_end(bool) {
@@ -77,34 +101,26 @@ void take_session_slot() {
 }
 
 bool keep_document(std::uint64_t key) {
-    Shared* s = shared();
     WorkerSlot* own = my_slot_or_null();
-    if (s == nullptr || own == nullptr) return true;
+    if (own == nullptr) return true;
     if (contains(own->documents, own->document_count, key)) return true;
     if (own->document_count >= most_documents) return false;
     pg::SharedLock lock(pg::SharedLock::Mode::write);
-    for (const WorkerSlot& slot : s->workers) {
-        if (&slot == own || !in_use(slot) || slot.database != own->database) continue;
-        if (contains(slot.documents, slot.document_count, key)) return false;
-    }
+    auto has_key = [&](const WorkerSlot& slot) { return contains(slot.documents, slot.document_count, key); };
+    if (!allowed_now(*own, [&] { return others_with(*own, has_key) == 0; })) return false;
     own->documents[own->document_count] = key;
     own->document_count++;
     return true;
 }
 
 bool keep_limited_type(std::uint64_t key, int limit) {
-    Shared* s = shared();
     WorkerSlot* own = my_slot_or_null();
-    if (s == nullptr || own == nullptr) return true;
+    if (own == nullptr) return true;
     if (contains(own->limited, own->limited_count, key)) return true;
     if (own->limited_count >= most_limited_types) return false;
     pg::SharedLock lock(pg::SharedLock::Mode::write);
-    int others = 0;
-    for (const WorkerSlot& slot : s->workers) {
-        if (&slot == own || !in_use(slot) || slot.database != own->database) continue;
-        if (contains(slot.limited, slot.limited_count, key)) others++;
-    }
-    if (others >= limit) return false;
+    auto has_key = [&](const WorkerSlot& slot) { return contains(slot.limited, slot.limited_count, key); };
+    if (!allowed_now(*own, [&] { return others_with(*own, has_key) < limit; })) return false;
     own->limited[own->limited_count] = key;
     own->limited_count++;
     return true;

@@ -45,7 +45,7 @@ void clear_slot(WorkerSlot& slot) {
     slot.pid = 0;
     slot.queue[0] = '\0';
     slot.queue_hash = 0;
-    slot.idle = slot.alone = slot.stop = false;
+    slot.idle = slot.alone = slot.stop = slot.kept_out = false;
     slot.distrust = 0;
     slot.activity.job = 0;
     slot.cancel_job = 0;

@@ -60,6 +60,7 @@ struct WorkerSlot {
 
     // What the transaction under way keeps for itself, as hashes: documents, and types with a concurrency_limit.
     // Appended to under the lock by the slot's process; emptied by it without.
+    std::atomic<bool> kept_out;  // it has passed over a job because of another slot's: to be woken when that lets go
     std::atomic<int> document_count, limited_count;
     std::uint64_t documents[most_documents];
     std::uint64_t limited[most_limited_types];
