@@ -20,8 +20,9 @@ DATA_built = $(SCRIPT_SQL)
 DATA = $(filter-out $(SCRIPT_SQL), $(wildcard sql/pg_sync_job--*--*.sql))
 
 # Exports only what the server must find, and binds no inline symbol to another extension's.
+# WERROR=-Werror is for the tests; a user's newer compiler may warn of what ours does not.
 PG_CXXFLAGS = -std=gnu++20 -Wall -Wextra -Wno-register -fvisibility=hidden -fvisibility-inlines-hidden \
-	-Isrc -MMD -MP -DSYNC_JOB_VERSION='"$(EXTENSION_VERSION)"'
+	-Isrc -MMD -MP $(WERROR) -DSYNC_JOB_VERSION='"$(EXTENSION_VERSION)"'
 SHLIB_LINK += -lstdc++ -Wl,--version-script=src/exports.map
 EXTRA_CLEAN = $(OBJS:.o=.d) $(SCRIPT_SQL) build output_*
 # No JIT bitcode: a worker gains nothing from inlining its own functions into queries.
@@ -47,12 +48,46 @@ endif
 $(SCRIPT_SQL): $(SQL_PARTS)
 	cat $^ > $@
 
+# For goals that compile here only: a build that was killed leaves half a .d behind, which make cannot read.
+ifneq ($(filter-out clean help deps test test-% lint tidy fuzz demo%, $(or $(MAKECMDGOALS), all)),)
 -include $(OBJS:.o=.d)
+endif
 
 .PHONY: help deps
 help:
-	@sed -n 's/^##  *//p' $(MAKEFILE_LIST)
+	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
 
 ## make deps          install the Debian packages that are missing (needs root or sudo)
 deps:
 	scripts/install-packages build
+
+## make demo          install what is missing, build, show the extension at work on real data in a throw-away server
+## make demo-stop     end that server and remove all of it
+.PHONY: demo demo-stop
+demo:
+	scripts/install-packages build demo
+	demo/run
+demo-stop:
+	demo/stop
+
+## make test          install what is missing, build, run every test suite; the server in use is not touched
+## make test-SUITE    one of the suites lint, exports, unit, regress, isolation, tap, pgtap
+##                    TESTS="003 enqueue": only tests with such names; ACCEPT=1: take their output as the expected one;
+##                    SANITIZE=address,undefined: build the unit tests so; KEEP=1: keep the logs; PG_CONFIG=…: that server
+SUITES = lint exports unit regress isolation tap pgtap
+.PHONY: test $(SUITES:%=test-%) lint fuzz tidy
+test:
+	scripts/test
+$(SUITES:%=test-%): test-%:
+	scripts/test $*
+
+## make lint          compiler warnings and shellcheck, as in the tests
+lint: test-lint
+
+## make tidy          clang-tidy over all of src (minutes)
+tidy:
+	scripts/tidy
+
+## make fuzz          fuzz src/core for a minute, or FUZZ_SECONDS
+fuzz:
+	scripts/fuzz

@@ -52,7 +52,7 @@ remove_cluster() {
         as_server "$bin/pg_ctl" -D "$data" -s -w -t 20 -m fast stop ||
             as_server "$bin/pg_ctl" -D "$data" -s -w -m immediate stop || true
     fi
-    as_server rm -rf "$folder"
+    rm -rf "$folder"  # not as the server's user: the copy of the server in it may be root's
 }
 
 remove_clusters() {

@@ -8,12 +8,16 @@ CREATE TABLE sync_job_internal.access (
     PRIMARY KEY (role, level)
 );
 COMMENT ON TABLE sync_job_internal.access IS 'who has which level in this database: see grant_sync_job_access()';
+COMMENT ON COLUMN sync_job_internal.access.role IS 'the role';
+COMMENT ON COLUMN sync_job_internal.access.level IS 'manager, operator or viewer';
 CREATE TABLE sync_job_internal.type_grant (
     sync_job_type text COLLATE "C" NOT NULL,
     role          regrole NOT NULL,
     PRIMARY KEY (sync_job_type, role)
 );
 COMMENT ON TABLE sync_job_internal.type_grant IS 'who may enqueue jobs of a type without being able to become its role: see grant_sync_job_type()';
+COMMENT ON COLUMN sync_job_internal.type_grant.sync_job_type IS 'the job type';
+COMMENT ON COLUMN sync_job_internal.type_grant.role IS 'the role that may enqueue its jobs';
 SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.access', '');
 SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.type_grant', '');
 
@@ -25,12 +29,10 @@ CREATE TRIGGER types_changed AFTER INSERT OR UPDATE OR DELETE ON sync_job_intern
     FOR EACH STATEMENT EXECUTE FUNCTION sync_job_internal.types_changed();
 ALTER TABLE sync_job_internal.type_grant ENABLE ALWAYS TRIGGER types_changed;
 
--- For policies, which run as the one who asks: the role is an argument because inside it is the owner's.
-CREATE FUNCTION sync_job_internal.has_level(who name, VARIADIC levels text[]) RETURNS boolean
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    AS $$ SELECT EXISTS (SELECT FROM sync_job_internal.access AS a WHERE a.level = ANY (levels) AND pg_has_role(who, a.role, 'USAGE'))
-              OR (SELECT rolsuper FROM pg_roles WHERE rolname = who) $$;
-COMMENT ON FUNCTION sync_job_internal.has_level(name, text[]) IS 'the role, or one it is a member of, has one of the levels; a superuser has all';
+-- For policies: of the one who asks, about himself only.
+CREATE FUNCTION sync_job_internal.has_level(VARIADIC levels text[]) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_has_level';
+COMMENT ON FUNCTION sync_job_internal.has_level(text[]) IS 'the current role, or one it is a member of, has one of the levels; a superuser has all';
 
 CREATE FUNCTION @extschema@.grant_sync_job_access(role regrole, level text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_grant_access';
@@ -51,7 +53,7 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync_job_internal FROM PUBLIC;
 REVOKE ALL ON ALL PROCEDURES IN SCHEMA sync_job_internal FROM PUBLIC;
 -- What the views call checks for itself whom it shows what.
 GRANT EXECUTE ON FUNCTION sync_job_internal.activity(), sync_job_internal.waiting_elsewhere(),
-    sync_job_internal.has_level(name, text[]) TO PUBLIC;
+    sync_job_internal.has_level(text[]) TO PUBLIC;
 -- A worker connected as any role runs its jobs through it; it takes only a job that is Started and of that role.
 GRANT USAGE ON SCHEMA sync_job_internal TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE sync_job_internal.run_committing_job(bigint) TO PUBLIC;
@@ -64,7 +66,7 @@ CREATE POLICY owner ON @extschema@.sync_job FOR SELECT
            AND (target_document_type IS NULL
                 OR pg_catalog.has_table_privilege(target_document_type, 'SELECT') IS NOT FALSE));
 CREATE POLICY level ON @extschema@.sync_job FOR SELECT
-    USING ((SELECT sync_job_internal.has_level(current_user, 'operator', 'viewer')));
+    USING ((SELECT sync_job_internal.has_level('operator', 'viewer')));
 GRANT SELECT ON @extschema@.sync_job TO PUBLIC;
 
 ALTER TABLE @extschema@.sync_job_error ENABLE ROW LEVEL SECURITY;
@@ -76,7 +78,7 @@ GRANT SELECT ON @extschema@.sync_job_error TO PUBLIC;
 ALTER TABLE @extschema@.sync_job_type ENABLE ROW LEVEL SECURITY;
 CREATE POLICY see ON @extschema@.sync_job_type FOR SELECT
     USING (pg_catalog.pg_has_role(run_as, 'MEMBER')
-           OR (SELECT sync_job_internal.has_level(current_user, 'manager', 'operator', 'viewer')));
+           OR (SELECT sync_job_internal.has_level('manager', 'operator', 'viewer')));
 CREATE POLICY make ON @extschema@.sync_job_type FOR INSERT WITH CHECK (true);
 CREATE POLICY change ON @extschema@.sync_job_type FOR UPDATE USING (true);
 CREATE POLICY remove ON @extschema@.sync_job_type FOR DELETE USING (true);

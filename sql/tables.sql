@@ -254,6 +254,8 @@ CREATE TABLE sync_job_internal.home (
     database          oid NOT NULL
 );
 COMMENT ON TABLE sync_job_internal.home IS 'the server and database whose workers may run the jobs';
+COMMENT ON COLUMN sync_job_internal.home.system_identifier IS 'of the server, as in pg_control_system()';
+COMMENT ON COLUMN sync_job_internal.home.database IS 'OID of the database';
 INSERT INTO sync_job_internal.home
     SELECT system_identifier, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
     FROM pg_catalog.pg_control_system();

@@ -87,6 +87,15 @@ SYNC_JOB_FUNCTION(sync_job_revoke_type) {
     return args.null_result();
 }
 
+SYNC_JOB_FUNCTION(sync_job_has_level) {
+    Oid user = pg::current_user();
+    for (const std::string& name : args.text_array(0)) {
+        Level level = name == "manager" ? Level::manager : name == "operator" ? Level::operator_ : Level::viewer;
+        if (has_level(user, level)) return pg::bool_datum(true);
+    }
+    return pg::bool_datum(false);
+}
+
 SYNC_JOB_FUNCTION(sync_job_types_changed) {
     pg::trigger_call(args, "types_changed");
     pg::invalidate_relation(objects().type_table);

@@ -96,6 +96,7 @@ std::unique_ptr<ControllerFunction> ControllerFunction::find(const JobType& type
     }
     if (fitting.size() != 1) {
         std::vector<std::string> found;
+        found.reserve(candidates.size());
         for (const pg::FunctionInfo& info : candidates)
             found.push_back(info.signature + " returning " + pg::type_name(info.result_type));
         std::string expected = expected_signature(type, name, parameters, required, result, set, types);

@@ -19,6 +19,7 @@ std::string_view backoff_list() { return "linear, constant, exponential"; }
 
 std::int64_t retry_wait(std::int64_t delay, Backoff backoff, int retry_count, double random) {
     constexpr double longest = 100.0 * 365.25 * 86400e6;
+    if (delay <= 0) return 0;
     double wait = static_cast<double>(delay);
     switch (backoff) {
         case Backoff::linear:

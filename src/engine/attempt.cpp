@@ -101,9 +101,7 @@ Job finished_job(const Job& original, const Journey& journey) {
         job.set(column, pg::Value{found.datum(column), found.is_null(column)});
     }
     if (!journey.context.null) job.set(C::context, journey.context);
-    job.set_text(C::title, make_title(job.text(C::sync_job_type), title_label(job.oid(C::source_document_type)),
-                                      job.text(C::source_document_name), title_label(job.oid(C::target_document_type)),
-                                      job.text(C::target_document_name)));
+    job.set_title(title_label(job.oid(C::source_document_type)), title_label(job.oid(C::target_document_type)));
     job.set(C::diff_summary, journey.diff);
     for (C column : {C::error_message, C::retry_after, C::messages, C::current_data, C::updated_data})
         job.clear(column);

@@ -102,10 +102,9 @@ Claim::Source* Claim::first() {
     return scheduled_first ? &scheduled_ : &ready_;
 }
 
-bool Claim::may_run(Source& source) {
+bool Claim::may_run(Source& source, std::uint64_t document) {
+    if (document != 0 && (behind_.count(document) > 0 || !keep_document(document))) return false;
     ScannedColumns columns{source.scan};
-    std::uint64_t document = key_of(columns);
-    if (document != 0 && !keep_document(document)) return false;
     auto type = find_job_type(std::string(columns.text(C::sync_job_type)));
     if (type == nullptr || !type->concurrency_limit) return true;
     return keep_limited_type(std::hash<std::string>()(type->name), *type->concurrency_limit);
@@ -113,15 +112,15 @@ bool Claim::may_run(Source& source) {
 
 std::optional<Job> Claim::next() {
     while (Source* source = first()) {
-        if (!may_run(*source)) {
-            if (++passed_over_ >= most_passed_over) return std::nullopt;
-            advance(*source);
-            continue;
-        }
+        ScannedColumns columns{source->scan};
+        std::uint64_t document = key_of(columns);
         pg::StoredRow row;
-        pg::LockResult result = table_.lock(*source->head, false, &row);
+        pg::LockResult result = pg::LockResult::busy;
+        if (may_run(*source, document)) result = table_.lock(*source->head, false, &row);
         advance(*source);
         if (result == pg::LockResult::locked) return Job(row);
+        if (result == pg::LockResult::busy && document != 0) behind_.insert(document);
+        if (++passed_over_ >= most_passed_over) break;
     }
     return std::nullopt;
 }

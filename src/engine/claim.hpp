@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <unordered_set>
 
 #include "engine/job_row.hpp"
 #include "pg/table.hpp"
@@ -34,11 +35,12 @@ private:
         bool started = false;
     };
     void advance(Source& source);
-    bool may_run(Source& source);
+    bool may_run(Source& source, std::uint64_t document);
     Source* first();
 
     pg::Table table_;
     Source ready_, scheduled_;
+    std::unordered_set<std::uint64_t> behind_;  // documents whose earlier job was passed over
     int passed_over_ = 0;
 };
 

@@ -263,8 +263,7 @@ std::int64_t Enqueuer::add(const std::optional<std::string>& name) {
     Job job = template_;  // the same row: every column that differs is set anew
     job.clear(C::source_document_name);
     set_optional_text(job, C::source_document_name, name);
-    job.set_text(C::title,
-                 make_title(type_->name, source_label_, name.value_or(""), target_label_, target_name_.value_or("")));
+    job.set_title(source_label_, target_label_);
     if (request_.deduplicate) {
         if (auto absorbed = absorb(job)) return *absorbed;
     }

@@ -1,5 +1,7 @@
 #include "engine/job_row.hpp"
 
+#include "core/text.hpp"
+
 #include "pg/memory.hpp"
 
 namespace sync_job {
@@ -50,6 +52,13 @@ void Job::set_oid(C column, Oid value) {
     } else {
         set(column, pg::oid_datum(value));
     }
+}
+
+void Job::set_title(std::string_view source_label, std::string_view target_label) {
+    constexpr int title_limit = 140;
+    set_text(C::title, pg::clipped(make_title(text(C::sync_job_type), source_label, text(C::source_document_name),
+                                              target_label, text(C::target_document_name)),
+                                   title_limit));
 }
 
 Status Job::status() const { return parse_status(text(C::status)).value_or(Status::failed); }

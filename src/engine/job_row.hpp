@@ -78,6 +78,8 @@ public:
     }
     void set_text(C column, std::string_view value);
     void set_oid(C column, Oid value);
+    // From the columns it is made of; source_label and target_label: relation_name(), empty for none.
+    void set_title(std::string_view source_label, std::string_view target_label);
 
     std::int64_t id() const { return int64(C::id); }
     Status status() const;

@@ -44,8 +44,7 @@ Job child_of(const Job& parent, const JobType& type, const Target& target) {
     if (target.document_name) child.set_text(C::target_document_name, documents->canonical_name(*target.document_name));
     child.set_text(C::operation, to_text(target.operation));
     if (!target.context.null) child.set(C::context, target.context);
-    child.set_text(C::title, make_title(type.name, type.source_label, parent.text(C::source_document_name),
-                                        documents->label(), child.text(C::target_document_name)));
+    child.set_title(type.source_label, documents->label());
     child.set(C::retry_count, pg::int32_datum(0));
     child.set(C::created_at, pg::int64_datum(pg::transaction_start()));
     for (C column : {C::retry_after, C::scheduled_at, C::job_id, C::started_at, C::multiple_target_documents}) {

@@ -1,6 +1,7 @@
 #include "pg/server.hpp"
 
 extern "C" {
+#include "mb/pg_wchar.h"
 #include "pgtime.h"
 #include "utils/array.h"
 #include "utils/bytea.h"
@@ -33,6 +34,11 @@ Oid datum_oid(Datum datum) { return DatumGetObjectId(datum); }
 std::string_view datum_text(Datum datum) {
     struct varlena* value = guarded([&] { return pg_detoast_datum_packed(reinterpret_cast<struct varlena*>(datum)); });
     return {VARDATA_ANY(value), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(value))};
+}
+
+std::string clipped(const std::string& text, int characters) {
+    int bytes = pg_mbcharcliplen(text.data(), static_cast<int>(text.size()), characters);
+    return text.substr(0, bytes);
 }
 
 std::int64_t interval_microseconds(Datum datum) {
@@ -155,7 +161,7 @@ void push_composite(JsonbParseState** state, JsonbValue** root, Datum datum, boo
     auto* values = static_cast<Datum*>(palloc(descriptor->natts * sizeof(Datum)));
     auto* nulls = static_cast<bool*>(palloc(descriptor->natts * sizeof(bool)));
     heap_deform_tuple(&tuple, descriptor, values, nulls);
-    JsonbValue* end = pushJsonbValue(state, WJB_BEGIN_OBJECT, nullptr);
+    pushJsonbValue(state, WJB_BEGIN_OBJECT, nullptr);
     for (int i = 0; i < descriptor->natts; i++) {
         Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
         if (attribute->attisdropped) continue;
@@ -166,7 +172,7 @@ void push_composite(JsonbParseState** state, JsonbValue** root, Datum datum, boo
         pushJsonbValue(state, WJB_KEY, &key);
         push_value(state, root, values[i], nulls[i], attribute->atttypid, exact);
     }
-    end = pushJsonbValue(state, WJB_END_OBJECT, nullptr);
+    JsonbValue* end = pushJsonbValue(state, WJB_END_OBJECT, nullptr);
     if (*state == nullptr) *root = end;
     ReleaseTupleDesc(descriptor);
 }
@@ -181,9 +187,9 @@ void push_array(JsonbParseState** state, JsonbValue** root, ArrayType* array, Oi
     int count;
     get_typlenbyvalalign(element, &length, &by_value, &alignment);
     deconstruct_array(array, element, length, by_value, alignment, &values, &nulls, &count);
-    JsonbValue* end = pushJsonbValue(state, WJB_BEGIN_ARRAY, nullptr);
+    pushJsonbValue(state, WJB_BEGIN_ARRAY, nullptr);
     for (int i = 0; i < count; i++) push_value(state, root, values[i], nulls[i], element, exact);
-    end = pushJsonbValue(state, WJB_END_ARRAY, nullptr);
+    JsonbValue* end = pushJsonbValue(state, WJB_END_ARRAY, nullptr);
     if (*state == nullptr) *root = end;
 }
 

@@ -31,6 +31,9 @@ Oid datum_oid(Datum datum);
 // The bytes of a text value; detoasted in the current context where it must be.
 std::string_view datum_text(Datum datum);
 
+// At most so many characters of text in the database's encoding.
+std::string clipped(const std::string& text, int characters);
+
 // interval in microseconds, months counted as 30 days as interval comparison does; and back.
 std::int64_t interval_microseconds(Datum interval);
 Datum interval_datum(std::int64_t microseconds);

@@ -1,0 +1,56 @@
+# shellcheck shell=bash
+# What the suites with a server share: a cluster in the suite's folder, and the choice of tests. Sourced by them.
+#
+# The cluster listens on a socket in that folder and nowhere else. test/regression.conf is the part of its settings that
+# the tests rely on.
+
+# shellcheck source=/dev/null
+. "$WORK/server/env"
+export PATH=$BINDIR:$PATH
+
+start_cluster() {
+    initdb -D data -U postgres -A trust --no-locale -E UTF8 --no-sync >initdb.log
+    cat "$CHECKOUT/test/regression.conf" - >>data/postgresql.conf <<END
+listen_addresses = ''
+unix_socket_directories = '$PWD'
+fsync = off
+log_line_prefix = '%m [%p] %b %q%a '
+END
+    if ! pg_ctl -D data -l server.log -w -s start; then
+        cat server.log
+        exit 1
+    fi
+    export PGHOST=$PWD PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
+}
+
+# That the tests passed is not all: the server must stop when told to, and its log must tell of nothing that never happens.
+stop_cluster() {
+    local healthy=yes
+    if ! pg_ctl -D data -m fast -w -t 30 -s stop; then
+        echo "FAILED: the server did not shut down within 30 s."
+        healthy=
+    fi
+    if grep -E 'PANIC|TRAP:|terminated by signal|terminating any other active|reference leak|was not closed|not properly|stuck' server.log; then
+        echo "FAILED: the server's log has the lines above; it is $PWD/server.log"
+        healthy=
+    fi
+    [[ $healthy ]]
+}
+
+# From the names given, those that TESTS asks for.
+chosen() {
+    local name part
+    for name in "$@"; do
+        for part in ${TESTS:-''}; do
+            if [[ $name == *"$part"* ]]; then
+                echo "${name#./}"
+                break
+            fi
+        done
+    done
+}
+
+none_chosen() {
+    echo "No test here is called like \"$TESTS\"."
+    exit 77
+}
