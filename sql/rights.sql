@@ -85,7 +85,7 @@ CREATE POLICY remove ON @extschema@.sync_job_type FOR DELETE USING (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON @extschema@.sync_job_type TO PUBLIC;
 
 GRANT SELECT ON @extschema@.sync_job_queue TO PUBLIC;
-GRANT SELECT ON @extschema@.sync_job_activity, @extschema@.sync_job_stats, @extschema@.sync_job_queue_status, @extschema@.sync_job_relay
-    TO PUBLIC;
+GRANT SELECT ON @extschema@.sync_job_activity, @extschema@.sync_job_stats, @extschema@.sync_job_queue_status, @extschema@.sync_job_relay,
+    @extschema@.sync_job_recent, @extschema@.sync_job_event TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION @extschema@.adopt_sync_jobs(), @extschema@.clear_all_sync_jobs(),
     @extschema@.clear_old_sync_jobs(integer, integer) FROM PUBLIC;

@@ -3,16 +3,18 @@
 -- ---------------------------------------------------------------------------------------------------------------------
 
 CREATE TABLE @extschema@.sync_job_queue (
-    name        text COLLATE "C" PRIMARY KEY,
-    max_workers integer NOT NULL DEFAULT 2,
-    timeout     interval NOT NULL DEFAULT '5 minutes',
-    paused      boolean NOT NULL DEFAULT false
+    name           text COLLATE "C" PRIMARY KEY,
+    max_workers    integer NOT NULL DEFAULT 2,
+    timeout        interval NOT NULL DEFAULT '5 minutes',
+    paused         boolean NOT NULL DEFAULT false,
+    publish_events boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE @extschema@.sync_job_queue IS 'The queues jobs wait in. short, default and long are there from the start; any other may be added by INSERT.';
 COMMENT ON COLUMN @extschema@.sync_job_queue.name IS 'the queue''s name';
 COMMENT ON COLUMN @extschema@.sync_job_queue.max_workers IS 'at most so many worker processes serve this queue at a time, in this database; 0: none';
 COMMENT ON COLUMN @extschema@.sync_job_queue.timeout IS 'time limit of a job whose type names none; 0: no limit';
 COMMENT ON COLUMN @extschema@.sync_job_queue.paused IS 'true: jobs are enqueued, and none is started';
+COMMENT ON COLUMN @extschema@.sync_job_queue.publish_events IS 'send an event on the channel sync_job for each job of it that has ended';
 
 CREATE TABLE @extschema@.sync_job_type (
     name                 text COLLATE "C" PRIMARY KEY,
@@ -34,6 +36,7 @@ CREATE TABLE @extschema@.sync_job_type (
     verbose_logging      boolean NOT NULL DEFAULT false,
     disabled             boolean NOT NULL DEFAULT false,
     is_standard          boolean NOT NULL DEFAULT false,
+    publish_events       boolean NOT NULL DEFAULT false,
     run_as               regrole NOT NULL,
     description          text,
     created_at           timestamptz NOT NULL DEFAULT pg_catalog.now(),
@@ -59,6 +62,7 @@ COMMENT ON COLUMN @extschema@.sync_job_type.concurrency_limit IS 'at most so man
 COMMENT ON COLUMN @extschema@.sync_job_type.verbose_logging IS 'keep what the controller raises, the snapshots of the target, and the diff of inserts and deletes, with the job';
 COMMENT ON COLUMN @extschema@.sync_job_type.disabled IS 'true: enqueueing is an error, triggers enqueue nothing; jobs that wait already still run';
 COMMENT ON COLUMN @extschema@.sync_job_type.is_standard IS 'shipped with an application, as opposed to made on site';
+COMMENT ON COLUMN @extschema@.sync_job_type.publish_events IS 'send an event on the channel sync_job for each job that has ended';
 COMMENT ON COLUMN @extschema@.sync_job_type.run_as IS 'the role whose rights the jobs have; default: the owner of the target, else of the source, else the inserting role';
 COMMENT ON COLUMN @extschema@.sync_job_type.description IS 'free text';
 COMMENT ON COLUMN @extschema@.sync_job_type.created_at IS 'when the row was made';
@@ -116,7 +120,14 @@ CREATE TABLE @extschema@.sync_job (
     created_at                     timestamptz NOT NULL,
     started_at                     timestamptz,
     ended_at                       timestamptz,
-    time_taken                     interval
+    time_taken                     interval,
+    procedure                      text,
+    on_success                     text,
+    on_failure                     text,
+    after                          bigint[],
+    after_failure                  text,
+    job_group                      text COLLATE "C",
+    publish_event                  boolean NOT NULL
 ) PARTITION BY LIST (status);
 
 CREATE TABLE sync_job_internal.sync_job_live PARTITION OF @extschema@.sync_job
@@ -179,6 +190,14 @@ COMMENT ON COLUMN @extschema@.sync_job.started_at IS 'start of the last attempt'
 COMMENT ON COLUMN @extschema@.sync_job.ended_at IS 'end of the last attempt';
 COMMENT ON COLUMN @extschema@.sync_job.time_taken IS 'ended_at - started_at';
 
+COMMENT ON COLUMN @extschema@.sync_job.procedure IS 'background work: the function or procedure it calls, with context as arguments';
+COMMENT ON COLUMN @extschema@.sync_job.on_success IS 'the procedure that is enqueued when it has ended well';
+COMMENT ON COLUMN @extschema@.sync_job.on_failure IS 'the procedure that is enqueued when it has failed for good';
+COMMENT ON COLUMN @extschema@.sync_job.after IS 'the jobs it waits for, Pending until they have ended';
+COMMENT ON COLUMN @extschema@.sync_job.after_failure IS 'when one of them fails: cancel, or run';
+COMMENT ON COLUMN @extschema@.sync_job.job_group IS 'a name for jobs that belong together';
+COMMENT ON COLUMN @extschema@.sync_job.publish_event IS 'send an event on the channel sync_job when it has ended';
+
 -- The queue's indexes are the engine's: by id; the order of claiming; what is due at a time; what is said to run.
 CREATE UNIQUE INDEX sync_job_live_id ON sync_job_internal.sync_job_live (id);
 CREATE INDEX sync_job_live_claim ON sync_job_internal.sync_job_live (queue, run_as, priority, id)
@@ -188,6 +207,7 @@ CREATE INDEX sync_job_live_scheduled ON sync_job_internal.sync_job_live (queue, 
 -- For deduplication, and to ask what is under way for a document.
 CREATE INDEX sync_job_live_source ON sync_job_internal.sync_job_live (sync_job_type, source_document_name)
     WHERE source_document_name IS NOT NULL;
+CREATE INDEX sync_job_live_group ON sync_job_internal.sync_job_live (job_group) WHERE job_group IS NOT NULL;
 CREATE INDEX sync_job_live_job_id ON sync_job_internal.sync_job_live (job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX sync_job_live_started ON sync_job_internal.sync_job_live (id) WHERE status = 'Started';
 CREATE UNIQUE INDEX sync_job_failed_id ON sync_job_internal.sync_job_failed (id);
@@ -197,6 +217,9 @@ CREATE UNIQUE INDEX sync_job_ended_id ON sync_job_internal.sync_job_ended (id);
 CREATE INDEX sync_job_ended_at ON sync_job_internal.sync_job_ended USING brin (ended_at) WITH (pages_per_range = 32);
 CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended (source_document_name);
 
+-- Jobs by the caller's own key, after they have ended.
+CREATE INDEX sync_job_failed_job_id ON sync_job_internal.sync_job_failed (job_id) WHERE job_id IS NOT NULL;
+CREATE INDEX sync_job_ended_job_id ON sync_job_internal.sync_job_ended (job_id) WHERE job_id IS NOT NULL;
 -- Children of a Relayed job.
 CREATE INDEX sync_job_live_parent ON sync_job_internal.sync_job_live (parent_sync_job) WHERE parent_sync_job IS NOT NULL;
 CREATE INDEX sync_job_failed_parent ON sync_job_internal.sync_job_failed (parent_sync_job) WHERE parent_sync_job IS NOT NULL;
@@ -247,6 +270,52 @@ COMMENT ON COLUMN @extschema@.sync_job_deleted_document.data IS 'the row';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.deleted_at IS 'start of the transaction that deleted it';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.deleted_by IS 'who deleted it';
 
+-- Which job waits for which.
+CREATE TABLE sync_job_internal.dependency (
+    job       bigint NOT NULL,
+    waits_for bigint NOT NULL,
+    PRIMARY KEY (job, waits_for)
+);
+COMMENT ON TABLE sync_job_internal.dependency IS 'Pending jobs and the jobs they wait for: sync_job.after, until the scheduler has let them go';
+COMMENT ON COLUMN sync_job_internal.dependency.job IS 'the job that waits';
+COMMENT ON COLUMN sync_job_internal.dependency.waits_for IS 'the job that must have ended';
+
+CREATE TABLE @extschema@.sync_job_event (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event      text NOT NULL,
+    message    jsonb,
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    created_by regrole NOT NULL
+);
+COMMENT ON TABLE @extschema@.sync_job_event IS 'Events too long for NOTIFY: the notification names their id';
+COMMENT ON COLUMN @extschema@.sync_job_event.id IS 'event_id of the notification';
+COMMENT ON COLUMN @extschema@.sync_job_event.event IS 'name of the event';
+COMMENT ON COLUMN @extschema@.sync_job_event.message IS 'its message';
+COMMENT ON COLUMN @extschema@.sync_job_event.created_at IS 'start of the transaction that published it';
+COMMENT ON COLUMN @extschema@.sync_job_event.created_by IS 'who published it';
+
+CREATE TABLE @extschema@.sync_job_schedule (
+    name          text COLLATE "C" PRIMARY KEY,
+    schedule      text NOT NULL,
+    cron          text NOT NULL,
+    sync_job_type text COLLATE "C",
+    procedure     text,
+    params        jsonb NOT NULL,
+    overlap       boolean NOT NULL,
+    owner         regrole NOT NULL,
+    created_at    timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE @extschema@.sync_job_schedule IS 'What schedule_sync_job() has scheduled; pg_cron calls run_sync_job_schedule() for each';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.name IS 'name of the schedule';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.schedule IS 'as it was given: a cron expression, or a word';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.cron IS 'the cron expression';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.sync_job_type IS 'the job type it enqueues; NULL: background work';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.procedure IS 'the procedure it enqueues as background work; NULL: a job type';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.params IS 'the other parameters of the job';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.overlap IS 'true: enqueue also while the last job of the schedule waits or runs';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.owner IS 'who made it, and with whose rights it enqueues';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.created_at IS 'when it was made';
+
 -- Which server and database the jobs belong to. Dumped, so that a restored copy knows that it is one and does not run jobs by
 -- itself: see adopt_sync_jobs().
 CREATE TABLE sync_job_internal.home (
@@ -286,5 +355,9 @@ SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_id_seq', 
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_error', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_document', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_document_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.dependency', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_event', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_event_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_schedule', '');
 SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.home', '');
 

@@ -112,10 +112,13 @@ bool replaces_standard_queue(const TableRow& row) {
     std::string name = row.text("name");
     if (name != "short" && name != "default" && name != "long") return false;
     static auto& update = *new OwnStatement(
-        "UPDATE {}.sync_job_queue SET max_workers = $2, timeout = $3, paused = $4"
+        "UPDATE {}.sync_job_queue SET max_workers = $2, timeout = $3, paused = $4, publish_events = $5"
         " WHERE name = $1 RETURNING name",
-        {pg::type::text, pg::type::int4, pg::type::interval, pg::type::boolean});
-    return !update.run({row.at("name"), row.at("max_workers"), row.at("timeout"), row.at("paused")}).empty();
+        {pg::type::text, pg::type::int4, pg::type::interval, pg::type::boolean, pg::type::boolean});
+    return !update
+                .run({row.at("name"), row.at("max_workers"), row.at("timeout"), row.at("paused"),
+                      row.at("publish_events")})
+                .empty();
 }
 
 // --- sync_job_type ---
@@ -155,6 +158,9 @@ void check_key(const TableRow& row, const char* column, const char* type_column)
 
 void check_type_form(const TableRow& row) {
     if (row.text("name").empty()) throw bad_column("name", "of a sync job type must not be empty");
+    if (row.text("name") == background_type_name) {
+        throw bad_column("name", quoted(background_type_name) + " is that of the built-in type of background work");
+    }
     if (!parse_backoff(row.text("retry_backoff"))) {
         throw bad_column("retry_backoff", "must be one of " + std::string(backoff_list()) + ", not " +
                                               quoted(row.text("retry_backoff")));
@@ -178,15 +184,7 @@ void check_run_as(const TableRow& row) {
             .detail("Role " + quoted(pg::role_name(user)) + " may not SET ROLE to it.")
             .hint("Name a role of yours in run_as.");
     }
-    if (pg::workers_need_login && !pg::role_can_log_in(run_as)) {
-        throw pg::Error("42501", "role " + name + " cannot run sync jobs: it may not log in")
-            .detail("Before PostgreSQL 17 a worker cannot be connected as a role without LOGIN.")
-            .hint("ALTER ROLE … LOGIN (without a password nobody else can use that), or name another role in run_as.");
-    }
-    if (!pg::role_can_connect(run_as)) {
-        throw pg::Error("42501", "role " + name + " cannot run sync jobs: it may not connect to this database")
-            .hint("GRANT CONNECT ON DATABASE … to it, or name another role in run_as.");
-    }
+    require_role_can_run(run_as);
 }
 
 // A superuser's rights are not for other people's tables, whose triggers and functions would get them.

@@ -1,4 +1,6 @@
 // What sessions see of the workers, and the small calls between the two.
+#include <cstdio>
+
 #include "controller/boilerplate.hpp"
 #include "controller/examine.hpp"
 #include "engine/activity.hpp"
@@ -20,6 +22,12 @@ const char* state_text(const WorkerSlot& slot, const Activity& activity) {
     return activity.job == 0 ? "idle" : "running";
 }
 
+Datum percent_value(double percent) {
+    char text[32];
+    std::snprintf(text, sizeof(text), "%.6g", percent);
+    return pg::text_to_value(text, pg::type::numeric);
+}
+
 // One row of sync_job_internal.activity(). What a job does is for those who have the rights of its role.
 void add_worker(pg::Arguments& args, const WorkerSlot& slot) {
     Activity activity = read_activity(slot);
@@ -32,7 +40,7 @@ void add_worker(pg::Arguments& args, const WorkerSlot& slot) {
     row[3] = {visible ? pg::text_datum(activity.job_type) : 0, !visible};
     row[4] = {pg::int64_datum(activity.started_at), !running};
     bool reported = visible && activity.percent >= 0;
-    row[5] = {reported ? pg::text_to_value(std::to_string(activity.percent), pg::type::numeric) : 0, !reported};
+    row[5] = {reported ? percent_value(activity.percent) : 0, !reported};
     row[6] = {visible ? pg::text_datum(activity.title) : 0, !visible || activity.title[0] == '\0'};
     row[7] = {visible ? pg::text_datum(activity.description) : 0, !visible || activity.description[0] == '\0'};
     row[8] = {pg::oid_datum(slot.role), false};

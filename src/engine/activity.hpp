@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "engine/job_row.hpp"
@@ -15,6 +16,9 @@ void show_job_start(const Job& job);
 void show_job_end();
 // The job runs in transactions of its own.
 void show_alone(bool alone);
+
+// How far the job is, 0 to 100; a text that is not given stays. Told to listeners by the scheduler, now and then.
+void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description);
 
 // Somebody has asked to cancel this job while it runs here.
 bool cancel_requested(std::int64_t job_id);

@@ -5,6 +5,7 @@
 #include "core/retry.hpp"
 #include "core/text.hpp"
 #include "engine/activity.hpp"
+#include "engine/background.hpp"
 #include "engine/objects.hpp"
 #include "engine/relay.hpp"
 #include "engine/road.hpp"
@@ -21,7 +22,7 @@ namespace {
 
 using C = JobColumn;
 
-std::int64_t running_job = 0;
+std::int64_t running_job = 0, moved_job = 0;
 
 // Marks the job as the one that runs in this process, for current_sync_job() and the activity view.
 class Running {
@@ -101,8 +102,11 @@ Job finished_job(const Job& original, const Journey& journey) {
         job.set(column, pg::Value{found.datum(column), found.is_null(column)});
     }
     if (!journey.context.null) job.set(C::context, journey.context);
-    job.set_title(title_label(job.oid(C::source_document_type)), title_label(job.oid(C::target_document_type)));
+    if (job.is_null(C::procedure)) {
+        job.set_title(title_label(job.oid(C::source_document_type)), title_label(job.oid(C::target_document_type)));
+    }
     job.set(C::diff_summary, journey.diff);
+    job.set(C::result, journey.result);
     for (C column : {C::error_message, C::retry_after, C::messages, C::current_data, C::updated_data})
         job.clear(column);
     if (job.flag(C::verbose_logging)) keep_snapshots(job, journey);
@@ -278,7 +282,7 @@ Outcome attempt(const Job& job, const AttemptLimits& limits) {
     Outcome outcome;
     {
         pg::SettingsScope settings;
-        pg::set_local("search_path", controller_search_path(*type));
+        if (!type->background) pg::set_local("search_path", controller_search_path(*type));
         if (in_worker()) pg::set_local("application_name", "sync job " + std::to_string(job.id()));
         pg::MessageCapture messages(job.flag(C::verbose_logging));
         bool lost_insert_race = false;
@@ -300,11 +304,12 @@ Outcome attempt_committing(const Job& started) {
     Running running(started);
     auto type = require_job_type(std::string(started.text(C::sync_job_type)));
     std::string path_before = pg::get_setting("search_path");
-    pg::set_session("search_path", controller_search_path(*type));
+    if (!type->background) pg::set_session("search_path", controller_search_path(*type));
     pg::spi_commit();  // so that a rollback of the job's does not take the path away
     pg::ensure_portal_snapshot();
     Journey journey;
     journey.job = started.copy();
+    journey.own_transactions = true;
     Limit limit = limit_for(started, {});
     Outcome outcome;
     {
@@ -336,8 +341,20 @@ bool is_batchable(const Job& job) {
 
 bool needs_own_transactions(const Job& job) {
     auto type = type_of(job);
-    return type != nullptr && !job.flag(C::dry_run) && controller_kind(*type).commits;
+    if (type == nullptr || job.flag(C::dry_run)) return false;
+    if (!type->background) return controller_kind(*type).commits;
+    try {
+        pg::Subtransaction subtransaction;
+        bool procedure = calls_procedure(job);
+        subtransaction.commit();
+        return procedure;
+    } catch (const pg::Error&) {
+        return false;  // it is gone: the attempt will say so
+    }
 }
+
+void note_job_row_moved() { moved_job = running_job; }
+bool job_row_moved(std::int64_t id) { return moved_job == id; }
 
 std::int64_t current_job_id() { return running_job; }
 

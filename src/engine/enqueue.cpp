@@ -1,6 +1,7 @@
 #include "engine/enqueue.hpp"
 
 #include "core/text.hpp"
+#include "engine/chain.hpp"
 #include "engine/dedupe.hpp"
 #include "engine/job_store.hpp"
 #include "engine/wake.hpp"
@@ -186,7 +187,7 @@ void set_running(Job& job, const EnqueueRequest& request, const JobType& type) {
     job.set(C::priority, pg::int32_datum(request.priority.value_or(type.priority)));
     job.set(C::timeout, pg::interval_datum(timeout));
     job.set(C::retry_delay, pg::interval_datum(request.retry_delay.value_or(type.retry_delay)));
-    job.set_text(C::retry_backoff, type.retry_backoff);
+    job.set_text(C::retry_backoff, request.retry_backoff.value_or(type.retry_backoff));
     job.set(C::max_retries, pg::int32_datum(request.max_retries.value_or(type.max_retries)));
     job.set(C::retry_count, pg::int32_datum(0));
     if (request.scheduled_at) job.set(C::scheduled_at, pg::int64_datum(*request.scheduled_at));
@@ -203,11 +204,24 @@ void set_origin(Job& job, const EnqueueRequest& request, const JobType& type, Oi
     }
     if (request.parent_sync_job) job.set(C::parent_sync_job, pg::int64_datum(*request.parent_sync_job));
     set_optional_text(job, C::job_id, request.job_id);
-    job.set_oid(C::run_as, type.run_as);
+    job.set_oid(C::run_as, type.background ? pg::current_user() : type.run_as);
     job.set_oid(C::owner, owner);
     job.set_oid(C::enqueued_by, pg::current_user());
     job.set(C::created_at, pg::int64_datum(pg::transaction_start()));
 }
+
+void set_background(Job& job, const EnqueueRequest& request) {
+    set_optional_text(job, C::procedure, request.procedure);
+    set_optional_text(job, C::on_success, request.on_success);
+    set_optional_text(job, C::on_failure, request.on_failure);
+    set_optional_text(job, C::job_group, request.job_group);
+    if (request.after.empty()) return;
+    job.set(C::after, pg::int64_array_datum(request.after));
+    job.set_text(C::after_failure, request.after_failure.value_or("cancel"));
+    job.set_status(Status::pending);
+}
+
+bool queue_publishes(const Job& job) { return require_queue(std::string(job.text(C::queue)))->publish_events; }
 
 std::string label_of(Oid relation, Oid of_type, const std::string& label_of_type) {
     if (relation == of_type) return label_of_type;
@@ -224,7 +238,15 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
     table_ = std::make_unique<pg::Table>(objects().live, pg::TableLock::write);
     type_ = require_job_type(request.sync_job_type);
     Oid owner = request.owner != pg::no_oid ? request.owner : pg::current_user();
-    require_may_enqueue(*type_, owner, request);
+    if (type_->background) {
+        if (!request.procedure) {
+            throw pg::Error("22023", "sync job type " + quoted(type_->name) + " is that of background work")
+                .hint("Use enqueue_background_job().");
+        }
+        require_role_can_run(pg::current_user());
+    } else {
+        require_may_enqueue(*type_, owner, request);
+    }
     check_enabled(*type_);
     check_context(request.context);
     check_numbers(request);
@@ -252,6 +274,8 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
     set_flags(job, request, *type_);
     set_running(job, request, *type_);
     set_origin(job, request, *type_, owner);
+    set_background(job, request);
+    job.set(C::publish_event, pg::bool_datum(request.publish_event || type_->publish_events || queue_publishes(job)));
     say_when_not_preloaded();
 }
 
@@ -263,13 +287,18 @@ std::int64_t Enqueuer::add(const std::optional<std::string>& name) {
     Job job = template_;  // the same row: every column that differs is set anew
     job.clear(C::source_document_name);
     set_optional_text(job, C::source_document_name, name);
-    job.set_title(source_label_, target_label_);
+    if (request_.title) {
+        job.set_text(C::title, pg::clipped(*request_.title, 140));
+    } else {
+        job.set_title(source_label_, target_label_);
+    }
     if (request_.deduplicate) {
         if (auto absorbed = absorb(job)) return *absorbed;
     }
     std::int64_t id = pg::next_sequence_value(objects().id_sequence);
     job.set(C::id, pg::int64_datum(id));
     table_->insert(job.values(), job.nulls());
+    if (!request_.after.empty()) wait_for_jobs(id, request_.after);
     if (job.status() == Status::queued) wake_at_commit(job);
     return id;
 }

@@ -43,6 +43,14 @@ struct EnqueueRequest {
     bool deduplicate = false;
     bool many = false;  // source documents follow one by one, by Enqueuer::add()
 
+    // --- Background work, of the built-in type ---
+    std::optional<std::string> procedure, on_success, on_failure;  // qualified names, checked
+    std::vector<std::int64_t> after;                               // jobs it waits for
+    std::optional<std::string> after_failure;                      // cancel or run
+    std::optional<std::string> job_group, title;
+    bool publish_event = false;
+    std::optional<std::string> retry_backoff;
+
     // Whose right to enqueue is asked, and to whom the job belongs: the current user, or for a trigger the table's
     // owner.
     Oid owner = 0;

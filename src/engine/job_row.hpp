@@ -13,23 +13,26 @@
 namespace sync_job {
 
 // The columns of table sync_job in their order (sql/tables.sql); numbered from 1 as attnum is.
-#define SYNC_JOB_COLUMNS(X)                                                                                      \
-    X(id)                                                                                                        \
-    X(sync_job_type)                                                                                             \
-    X(title)                                                                                                     \
-    X(status)                                                                                                    \
-    X(source_document_type)                                                                                      \
-    X(source_document_name)                                                                                      \
-    X(target_document_type)                                                                                      \
-    X(target_document_name)                                                                                      \
-    X(operation)                                                                                                 \
-    X(context) X(parent_sync_job) X(multiple_target_documents) X(queue) X(priority) X(timeout) X(retry_delay)    \
-        X(retry_backoff) X(max_retries) X(retry_count) X(retry_after) X(scheduled_at) X(insert_enabled)          \
-            X(update_enabled) X(delete_enabled) X(update_without_changes_enabled) X(verbose_logging) X(dry_run)  \
-                X(queue_on_insert) X(trigger_type) X(triggered_by_document_type) X(triggered_by_document_name)   \
-                    X(trigger_document_timestamp) X(job_id) X(current_data) X(updated_data) X(diff_summary)      \
-                        X(error_message) X(messages) X(result) X(checkpoint) X(cancel_reason) X(run_as) X(owner) \
-                            X(enqueued_by) X(created_at) X(started_at) X(ended_at) X(time_taken)
+#define SYNC_JOB_COLUMNS(X)                                                                                          \
+    X(id)                                                                                                            \
+    X(sync_job_type)                                                                                                 \
+    X(title)                                                                                                         \
+    X(status)                                                                                                        \
+    X(source_document_type)                                                                                          \
+    X(source_document_name)                                                                                          \
+    X(target_document_type)                                                                                          \
+    X(target_document_name)                                                                                          \
+    X(operation)                                                                                                     \
+    X(context)                                                                                                       \
+    X(parent_sync_job)                                                                                               \
+    X(multiple_target_documents) X(queue) X(priority) X(timeout) X(retry_delay) X(retry_backoff) X(max_retries)      \
+        X(retry_count) X(retry_after) X(scheduled_at) X(insert_enabled) X(update_enabled) X(delete_enabled)          \
+            X(update_without_changes_enabled) X(verbose_logging) X(dry_run) X(queue_on_insert) X(trigger_type)       \
+                X(triggered_by_document_type) X(triggered_by_document_name) X(trigger_document_timestamp) X(job_id)  \
+                    X(current_data) X(updated_data) X(diff_summary) X(error_message) X(messages) X(result)           \
+                        X(checkpoint) X(cancel_reason) X(run_as) X(owner) X(enqueued_by) X(created_at) X(started_at) \
+                            X(ended_at) X(time_taken) X(procedure) X(on_success) X(on_failure) X(after)              \
+                                X(after_failure) X(job_group) X(publish_event)
 
 enum class JobColumn : int {
     none = 0,

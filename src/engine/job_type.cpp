@@ -58,7 +58,8 @@ std::shared_ptr<const JobType> read_type(const std::string& name) {
     static auto& select = *new OwnStatement(
         "SELECT source_document_type, target_document_type, source_key, target_key, module,"
         " field_map IS NOT NULL OR match IS NOT NULL, batchable, queue, priority, timeout, retry_delay, retry_backoff,"
-        " max_retries, verbose_logging, disabled, run_as, concurrency_limit FROM {}.sync_job_type WHERE name = $1",
+        " max_retries, verbose_logging, disabled, run_as, concurrency_limit, publish_events FROM {}.sync_job_type "
+        "WHERE name = $1",
         {pg::type::text});
     type_table = objects().type_table;
     auto rows = select.run({{pg::text_datum(name), false}});
@@ -84,6 +85,7 @@ std::shared_ptr<const JobType> read_type(const std::string& name) {
     type->disabled = pg::datum_bool(row[14].datum);
     type->run_as = oid_at(15);
     if (!row[16].null) type->concurrency_limit = pg::datum_int32(row[16].datum);
+    type->publish_events = pg::datum_bool(row[17].datum);
     type->granted_to = grants_of(name);
     if (type->source != pg::no_oid) type->source_label = pg::relation_name(type->source);
     if (type->target != pg::no_oid) type->target_label = pg::relation_name(type->target);
@@ -91,7 +93,8 @@ std::shared_ptr<const JobType> read_type(const std::string& name) {
 }
 
 void read_queues() {
-    static auto& select = *new OwnStatement("SELECT name, max_workers, timeout, paused FROM {}.sync_job_queue", {});
+    static auto& select =
+        *new OwnStatement("SELECT name, max_workers, timeout, paused, publish_events FROM {}.sync_job_queue", {});
     std::uint64_t reading = generation;
     queue_table = objects().queue_table;
     queues().clear();
@@ -101,6 +104,7 @@ void read_queues() {
         queue->max_workers = pg::datum_int32(row[1].datum);
         queue->timeout = pg::interval_microseconds(row[2].datum);
         queue->paused = pg::datum_bool(row[3].datum);
+        queue->publish_events = pg::datum_bool(row[4].datum);
         queues().emplace(queue->name, queue);
     }
     queues_read_at = reading;
@@ -108,7 +112,26 @@ void read_queues() {
 
 }  // namespace
 
+namespace {
+
+std::shared_ptr<const JobType> background_type() {
+    static auto& type = *new std::shared_ptr<const JobType>([] {
+        auto made = std::make_shared<JobType>();
+        made->name = background_type_name;
+        made->background = true;
+        made->batchable = false;
+        made->queue = "default";
+        made->retry_delay = 60 * 1000000LL;
+        made->retry_backoff = "linear";
+        return made;
+    }());
+    return type;
+}
+
+}  // namespace
+
 std::shared_ptr<const JobType> find_job_type(const std::string& name) {
+    if (name == background_type_name) return background_type();
     if (types_read_at != generation) {
         types().clear();
         types_read_at = generation;

@@ -18,6 +18,8 @@ struct JobType {
     std::vector<std::string> source_key, target_key;  // empty: the primary key
     std::string module;
     bool declarative = false;
+    bool background = false;  // the built-in type of plain background work: it calls the job's procedure
+    bool publish_events = false;
     std::optional<bool> batchable;
     std::string queue;
     int priority = 0;
@@ -33,11 +35,15 @@ struct JobType {
     std::string source_label, target_label;
 };
 
+// Plain background work has no row in sync_job_type: its jobs run as whoever enqueues them.
+constexpr const char* background_type_name = "Background Job";
+
 struct Queue {
     std::string name;
     int max_workers = 0;
     std::int64_t timeout = 0;
     bool paused = false;
+    bool publish_events = false;
 };
 
 // Null when there is none of that name.

@@ -1,5 +1,6 @@
 #include "engine/record.hpp"
 
+#include "engine/chain.hpp"
 #include "engine/job_store.hpp"
 #include "engine/objects.hpp"
 #include "engine/own_sql.hpp"
@@ -40,6 +41,18 @@ void record_error(const Job& job, const pg::ErrorReport& report, bool counted) {
                 {pg::bool_datum(counted), false}});
 }
 
+// Where the row of the job is that ends; what the job itself has written down in it stays.
+Outcome in_place(const Outcome& outcome) {
+    if (!job_row_moved(outcome.job.id())) return outcome;
+    auto stored = lock_job(outcome.job.id());
+    if (!stored) return outcome;
+    Outcome moved = outcome;
+    moved.job = outcome.job.copy();
+    moved.job.place = stored->job.place;
+    moved.job.set(C::checkpoint, pg::Value{stored->job.datum(C::checkpoint), stored->job.is_null(C::checkpoint)});
+    return moved;
+}
+
 void record(const std::vector<Outcome>& outcomes) {
     const Objects& o = objects();
     {
@@ -48,7 +61,7 @@ void record(const std::vector<Outcome>& outcomes) {
         pg::Table ended(o.ended, pg::TableLock::write);
         for (const Outcome& outcome : outcomes) {
             if (outcome.verdict != Verdict::ended) continue;
-            const Job& job = outcome.job;
+            const Job job = in_place(outcome).job;
             live.remove(job.place);
             pg::Table& to = partition_of(job.status()) == Partition::failed ? failed : ended;
             to.insert(job.values(), job.nulls());
@@ -59,6 +72,7 @@ void record(const std::vector<Outcome>& outcomes) {
         if (outcome.verdict == Verdict::ended && outcome.error != nullptr) {
             record_error(outcome.job, *outcome.error, outcome.counted);
         }
+        if (outcome.verdict == Verdict::ended) follow_up(outcome);
     }
 }
 

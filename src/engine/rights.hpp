@@ -20,6 +20,10 @@ bool may_do_all(const JobType& type, Oid role);
 // changes where the job reads or writes, or raises its limits.
 void require_may_enqueue(const JobType& type, Oid role, const EnqueueRequest& request);
 
+// A worker can be connected as the role: it may log in (before PostgreSQL 17) and connect to this database. Raises
+// 42501.
+void require_role_can_run(Oid role);
+
 // Cancel: the job's owner, whoever may become its role, an operator.
 void require_may_steer(const Job& job);
 // Start, retry: whoever may enqueue such a job, an operator.

@@ -1,6 +1,7 @@
 #include "engine/road.hpp"
 
 #include "core/text.hpp"
+#include "engine/background.hpp"
 #include "engine/deleted.hpp"
 #include "engine/relay.hpp"
 #include "pg/deadline.hpp"
@@ -254,6 +255,12 @@ void run_bypass(Journey& journey) {
 }  // namespace
 
 void travel(Journey& journey, const JobType& type) {
+    if (type.background) {
+        BackgroundCall call = prepare_call(std::string(journey.job.text(C::procedure)),
+                                           {journey.job.datum(C::context), journey.job.is_null(C::context)});
+        journey.result = make_call(call, journey.own_transactions);
+        return;
+    }
     journey.controller = find_controller(type);
     load_source(journey, type);
     if (journey.controller->has(Hook::after_start)) {

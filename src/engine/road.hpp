@@ -15,11 +15,13 @@ struct Journey {
     Documents documents;
     std::shared_ptr<Controller> controller;
     Status status = Status::finished;
-    pg::Value before, wanted;   // the target as it was, and as it should be: composite values
-    pg::Value context;          // that the controller gave in place of the job's
-    pg::Value diff;             // jsonb
-    std::vector<Job> children;  // Relayed: in a dry run, still to be inserted after the rollback
-    bool inserting = false;     // it has come to the insert: a unique violation may be somebody else's insert
+    bool own_transactions = false;  // the job may commit as it goes
+    pg::Value before, wanted;       // the target as it was, and as it should be: composite values
+    pg::Value context;              // that the controller gave in place of the job's
+    pg::Value diff;                 // jsonb
+    pg::Value result;               // jsonb: what background work returned
+    std::vector<Job> children;      // Relayed: in a dry run, still to be inserted after the rollback
+    bool inserting = false;         // it has come to the insert: a unique violation may be somebody else's insert
 };
 
 void travel(Journey& journey, const JobType& type);

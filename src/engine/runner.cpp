@@ -236,9 +236,10 @@ void Runner::run_one(const StoredJob& stored) {
     }
 }
 
-Job run_here(const StoredJob& stored) {
+Job run_here(const StoredJob& stored, bool raise) {
     require_document(stored.job);
     Outcome outcome = attempt(queued_by_hand(stored), {0, false});
+    if (raise && outcome.error != nullptr) throw pg::Error(std::make_shared<pg::ErrorReport>(*outcome.error));
     pg::command_counter_increment();
     record({outcome});
     announce_ended_at_commit();

@@ -77,8 +77,9 @@ private:
     std::unordered_map<std::string, std::chrono::steady_clock::time_point> long_types_;
 };
 
-// Runs one job in the caller's transaction and records it: execute_sync_job(). The job is locked.
-Job run_here(const StoredJob& stored);
+// Runs one job in the caller's transaction and records it: execute_sync_job(). The job is locked. `raise`: an error of
+// the job is the caller's.
+Job run_here(const StoredJob& stored, bool raise = false);
 
 // The lock that says that the job's runner lives.
 bool lock_job_number(std::int64_t id);

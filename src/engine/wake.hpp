@@ -13,6 +13,8 @@ void wake_at_commit(const Job& job);
 void wake_at(pg::Timestamp time);
 // The queues have changed (paused, resumed, other limits): the scheduler looks again.
 void wake_scheduler_at_commit();
+// A job waits for others: until the scheduler says that none does, it is told of each job that has ended.
+void wake_for_dependencies_at_commit();
 // The extension has come to this database.
 void wake_launcher_at_commit();
 // Jobs have ended: whoever waits for one looks again.

@@ -195,6 +195,7 @@ void read_arguments(FunctionInfo& info, HeapTuple tuple) {
         if (!passed) continue;
         info.argument_types.push_back(types[i]);
         info.argument_modes.push_back(mode);
+        info.argument_names.emplace_back(names != nullptr && names[i] != nullptr ? names[i] : "");
     }
 }
 
@@ -209,6 +210,7 @@ FunctionInfo read_function(HeapTuple tuple, const std::string& schema) {
     info.returns_set = form->proretset;
     info.strict = form->proisstrict;
     info.result_type = form->prorettype;
+    info.default_count = form->pronargdefaults;
     read_arguments(info, tuple);
     const char* signature = guarded([&] { return format_procedure(form->oid); });
     info.signature = signature;
@@ -232,6 +234,45 @@ std::vector<FunctionInfo> functions_named(Oid schema, const std::string& name) {
         if (HeapTupleIsValid(tuple)) found.push_back(read_function(tuple, schema_text));
     }
     return found;
+}
+
+namespace {
+
+List* name_list(const char* text) {
+#if PG_VERSION_NUM >= 160000
+    return stringToQualifiedNameList(text, nullptr);
+#else
+    return stringToQualifiedNameList(text);
+#endif
+}
+
+}  // namespace
+
+std::pair<Oid, std::string> find_function_name(const std::string& text) {
+    Oid schema = no_oid;
+    const char* name = nullptr;
+    guarded([&] {
+        char* schema_name = nullptr;
+        char* function_name = nullptr;
+        DeconstructQualifiedName(name_list(text.c_str()), &schema_name, &function_name);
+        name = function_name;
+        if (schema_name != nullptr) {
+            schema = LookupExplicitNamespace(schema_name, false);
+            return;
+        }
+        ListCell* cell;
+        foreach (cell, fetch_search_path(true)) {
+            CatCList* list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(function_name));
+            for (int i = 0; i < list->n_members && schema == InvalidOid; i++) {
+                auto* form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(&list->members[i]->tuple));
+                if (form->pronamespace == lfirst_oid(cell)) schema = form->pronamespace;
+            }
+            ReleaseSysCacheList(list);
+            if (schema != InvalidOid) break;
+        }
+    });
+    if (schema == no_oid) throw Error("42883", "procedure \"" + text + "\" does not exist");
+    return {schema, name};
 }
 
 bool may_execute(Oid role, Oid function) {

@@ -77,10 +77,16 @@ struct FunctionInfo {
     Oid result_type = no_oid;
     std::vector<Oid> argument_types;  // what a call passes: of a function IN and INOUT, of a procedure OUT as well
     std::string argument_modes;       // one letter each: i, b (INOUT), o, v
-    std::string signature;            // name(argument types)
+    std::vector<std::string> argument_names;  // empty where unnamed
+    int default_count = 0;                    // the last so many input arguments have a default
+    std::string signature;                    // name(argument types)
 };
 
 std::vector<FunctionInfo> functions_named(Oid schema, const std::string& name);
+// Where a function name, as SQL text with or without schema, leads: schema and plain name. Raises 42883 when no
+// function of the name is in the search path, 42601 for text that is no name.
+std::pair<Oid, std::string> find_function_name(const std::string& text);
+
 bool may_execute(Oid role, Oid function);
 // SELECT on the whole relation, and no row-level security that applies to the current user.
 bool may_select_all(Oid role, Oid relation);

@@ -28,7 +28,7 @@ struct ErrorReport {
     const char* file = nullptr;  // static storage of the code that raised it
     const char* function = nullptr;
     int line = 0;
-    bool from_server = false;  // raised by the server, its context is complete
+    bool from_server = false;              // raised by the server, its context is complete
     bool to_log = true, to_client = true;  // where the server would have said it
 };
 

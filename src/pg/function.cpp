@@ -76,11 +76,8 @@ Elements elements_of(Datum array, Oid type) {
 }  // namespace
 
 std::vector<std::int64_t> Arguments::int64_array(int index) const {
-    std::vector<std::int64_t> result;
-    if (is_null(index)) return result;
-    Elements elements = elements_of(datum(index), INT8OID);
-    for (int i = 0; i < elements.count; i++) result.push_back(datum_int64(elements.values[i]));
-    return result;
+    if (is_null(index)) return {};
+    return datum_int64_array(datum(index));
 }
 
 std::vector<std::string> Arguments::text_array(int index) const {

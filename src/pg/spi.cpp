@@ -50,6 +50,10 @@ Value Rows::at(std::uint64_t row, int column) const {
 
 int Rows::columns() const { return table_ == nullptr ? 0 : table_->tupdesc->natts; }
 
+std::string Rows::column_name(int column) const { return NameStr(TupleDescAttr(table_->tupdesc, column)->attname); }
+
+Oid Rows::column_type(int column) const { return TupleDescAttr(table_->tupdesc, column)->atttypid; }
+
 Value Rows::copy(std::uint64_t row, int column) const {
     Value value = at(row, column);
     if (value.null) return value;

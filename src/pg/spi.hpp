@@ -45,6 +45,8 @@ public:
     std::uint64_t affected() const { return affected_; }  // rows returned, or rows changed
     std::uint64_t size() const;                           // rows returned
     int columns() const;
+    std::string column_name(int column) const;
+    Oid column_type(int column) const;
     Value copy(std::uint64_t row, int column) const;  // in the current memory context, detoasted
     bool empty() const { return size() == 0; }
     Value at(std::uint64_t row, int column) const;          // both from 0; points into the row

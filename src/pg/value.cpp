@@ -25,6 +25,35 @@ Datum text_datum(std::string_view text) {
 Datum bool_datum(bool value) { return BoolGetDatum(value); }
 Datum int64_datum(std::int64_t value) { return Int64GetDatum(value); }
 Datum int32_datum(std::int32_t value) { return Int32GetDatum(value); }
+Datum int64_array_datum(const std::vector<std::int64_t>& values) {
+    return guarded([&] {
+        auto* datums = static_cast<Datum*>(palloc(values.size() * sizeof(Datum)));
+        for (std::size_t i = 0; i < values.size(); i++) datums[i] = Int64GetDatum(values[i]);
+        return PointerGetDatum(
+            construct_array(datums, static_cast<int>(values.size()), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+    });
+}
+
+std::vector<std::int64_t> datum_int64_array(Datum array) {
+    Datum* values = nullptr;
+    bool* nulls = nullptr;
+    int count = 0;
+    guarded([&] {
+        deconstruct_array(DatumGetArrayTypeP(array), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values, &nulls,
+                          &count);
+    });
+    std::vector<std::int64_t> list;
+    for (int i = 0; i < count; i++) {
+        if (nulls[i]) throw Error("22004", "the array must not contain null values");
+        list.push_back(DatumGetInt64(values[i]));
+    }
+    return list;
+}
+
+double datum_numeric(Datum datum) {
+    return guarded([&] { return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, datum)); });
+}
+
 Datum oid_datum(Oid value) { return ObjectIdGetDatum(value); }
 bool datum_bool(Datum datum) { return DatumGetBool(datum); }
 std::int64_t datum_int64(Datum datum) { return DatumGetInt64(datum); }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "pg/types.hpp"
 
@@ -23,6 +24,9 @@ Datum text_datum(std::string_view text);
 Datum bool_datum(bool value);
 Datum int64_datum(std::int64_t value);
 Datum int32_datum(std::int32_t value);
+Datum int64_array_datum(const std::vector<std::int64_t>& values);
+std::vector<std::int64_t> datum_int64_array(Datum array);
+double datum_numeric(Datum datum);  // as the nearest double
 Datum oid_datum(Oid value);
 bool datum_bool(Datum datum);
 std::int64_t datum_int64(Datum datum);

@@ -139,6 +139,10 @@ void on_transaction_end(TransactionEnd callback) {
     end_callbacks[callback_count++] = callback;
 }
 
+void notify(const char* channel, const std::string& payload) {
+    guarded([&] { Async_Notify(channel, payload.c_str()); });
+}
+
 bool try_lock_number(Oid space, std::int64_t number) {
     return guarded([&] {
         LOCKTAG tag = number_tag(space, number);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "pg/types.hpp"
 
@@ -72,6 +73,9 @@ void fire_deferred_triggers();
 // Registered at load, a few in all.
 using TransactionEnd = void (*)(bool committed);
 void on_transaction_end(TransactionEnd callback);
+
+// NOTIFY, delivered when the transaction commits; the payload is shorter than 8000 bytes.
+void notify(const char* channel, const std::string& payload);
 
 // Session-level exclusive lock on a number, in a lock class of the extension: free again when released, when the
 // backend dies, or when a transaction of the backend is aborted; out of reach of pg_advisory_unlock_all().

@@ -58,6 +58,20 @@ void show_job_end() {
     write_activity(*slot, [](Activity& activity) { activity.job = 0; });
 }
 
+void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description) {
+    WorkerSlot* slot = my_slot_or_null();
+    if (slot == nullptr || slot->activity.job == 0) return;
+    write_activity(*slot, [&](Activity& activity) {
+        activity.percent = percent;
+        if (title) copy_text(activity.title, *title);
+        if (description) copy_text(activity.description, *description);
+    });
+    if (slot->progress_changed.exchange(true)) return;  // the scheduler has not told the last one yet
+    DatabaseSlot* database = find_database_slot(slot->database);
+    if (database != nullptr && !database->progress_pending.exchange(true))
+        pg::wake_process(database->scheduler_process);
+}
+
 void show_alone(bool alone) {
     WorkerSlot* slot = my_slot_or_null();
     if (slot == nullptr) return;

@@ -81,6 +81,8 @@ DatabaseSlot* slot_for(Oid database) {
     slot->due_at = never;
     slot->blocked_by = 0;
     slot->settled = false;
+    slot->has_dependencies = true;
+    slot->progress_pending = false;
     slot->database = database;
     return slot;
 }

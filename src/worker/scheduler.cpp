@@ -9,9 +9,11 @@
 //   scheduler ends, or waits
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <map>
 #include <optional>
 
+#include "engine/chain.hpp"
 #include "engine/job_type.hpp"
 #include "engine/objects.hpp"
 #include "pg/background.hpp"
@@ -20,6 +22,7 @@
 #include "pg/role.hpp"
 #include "pg/shared.hpp"
 #include "pg/xact.hpp"
+#include "worker/activity.hpp"
 #include "worker/mains.hpp"
 #include "worker/scheduler.hpp"
 #include "worker/settings.hpp"
@@ -40,6 +43,12 @@ constexpr auto shortage_pause = Milliseconds(200);
 
 DatabaseSlot* my_slot = nullptr;
 
+std::string progress_message(std::int64_t job, double percent) {
+    char number[32];
+    std::snprintf(number, sizeof(number), "%.2f", percent);
+    return "{\"sync_job\": " + std::to_string(job) + ", \"percent\": " + number + "}";
+}
+
 struct GroupState {
     std::optional<Clock::time_point> busy_since;  // all its workers, with due jobs
     Clock::time_point next_try{};                 // after workers that did not come up
@@ -53,6 +62,7 @@ struct Scheduler {
     std::string logged_problem;        // said once
     bool shortage_logged = false;
     bool after_crash = false;  // groups of the first round after it are not trusted
+    Clock::time_point progress_told{};  // when listeners were told of progress last
 };
 
 void at_exit() {
@@ -81,6 +91,8 @@ void read_work(Scheduler& scheduler, Plan& plan) {
     plan.queues = all_queues();
     recover_orphans(shared()->crashed && !my_slot->settled);
     plan.more_retries = requeue_due_retries() > 0;
+    pg::command_counter_increment();
+    if (my_slot->has_dependencies.exchange(false) && release_waiting_jobs()) my_slot->has_dependencies = true;
     pg::command_counter_increment();
     plan.due = due_groups();
     my_slot->due_at = next_due_time();
@@ -296,6 +308,32 @@ bool serve_all(Scheduler& scheduler, const Plan& plan) {
     return shortage;
 }
 
+// --- Progress ---
+
+// Until listeners may be told again; nothing: no progress waits to be told.
+std::optional<Milliseconds> progress_due(const Scheduler& scheduler) {
+    if (settings.progress_interval == 0 || !my_slot->progress_pending) return std::nullopt;
+    auto due = scheduler.progress_told + Milliseconds(settings.progress_interval);
+    return std::max(Milliseconds(0), std::chrono::ceil<Milliseconds>(due - Clock::now()));
+}
+
+// A running transaction's own NOTIFY would come at its end: the scheduler sends it. Ids and numbers only, no data.
+void tell_progress(Scheduler& scheduler) {
+    if (progress_due(scheduler) != Milliseconds(0)) return;
+    scheduler.progress_told = Clock::now();
+    my_slot->progress_pending = false;
+    pg::start_transaction();
+    for (WorkerSlot& slot : shared()->workers) {
+        if (slot.state == SlotState::free || slot.database != my_slot->database ||
+            !slot.progress_changed.exchange(false))
+            continue;
+        Activity activity = read_activity(slot);
+        if (activity.job == 0 || activity.percent < 0) continue;
+        pg::notify("sync_job_progress", progress_message(activity.job, activity.percent));
+    }
+    pg::commit_transaction();
+}
+
 // --- Rounds ---
 
 // Until something is due, somebody wakes us, or it is time to poll. Not before `earliest`.
@@ -317,7 +355,7 @@ void rest(Clock::time_point earliest, Milliseconds at_most) {
     }
 }
 
-Milliseconds pause_after(const Scheduler& scheduler, const Plan& plan, bool shortage) {
+Milliseconds pause_for_work(const Scheduler& scheduler, const Plan& plan, bool shortage) {
     if (plan.more_retries) return Milliseconds(0);
     if (shortage) return shortage_pause;
     for (const auto& [group, state] : scheduler.groups) {
@@ -325,6 +363,12 @@ Milliseconds pause_after(const Scheduler& scheduler, const Plan& plan, bool shor
     }
     if (!scheduler.starting.empty()) return shortage_pause;
     return Milliseconds(settings.poll_interval);
+}
+
+Milliseconds pause_after(const Scheduler& scheduler, const Plan& plan, bool shortage) {
+    Milliseconds pause = pause_for_work(scheduler, plan, shortage);
+    auto progress = progress_due(scheduler);
+    return progress ? std::min(pause, *progress) : pause;
 }
 
 void run() {
@@ -355,6 +399,7 @@ void run() {
         } else {
             stop_all_workers();
         }
+        tell_progress(scheduler);
         pg::show_idle();
         rest(began + shortest_pause, pause_after(scheduler, plan, shortage));
     }

@@ -25,6 +25,11 @@ void define_settings() {
                         &settings.poll_interval, 10000, 1000, 3600000},
                        Unit::milliseconds, Change::on_reload);
     pg::define_setting(
+        {"sync_job.progress_interval", "Time between two notifications of progress on the channel sync_job_progress.",
+         "0: none are sent; sync_job_activity shows progress all the same.", &settings.progress_interval, 500, 0,
+         60000},
+        Unit::milliseconds, Change::on_reload);
+    pg::define_setting(
         {"sync_job.batch_time", "Time that the jobs sharing one transaction may take together.",
          "A job that takes longer by itself is rolled back and runs again alone.", &settings.batch_time, 100, 1, 10000},
         Unit::milliseconds, Change::on_reload);

@@ -8,6 +8,7 @@ struct Settings {
     int max_workers = 4;
     int worker_idle_timeout = 60000;  // milliseconds, as the next ones
     int poll_interval = 10000;
+    int progress_interval = 500;
     int batch_time = 100;
     int batch_jobs = 500;
 };

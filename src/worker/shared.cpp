@@ -30,6 +30,8 @@ void initialize_shared(void* memory) {
         database.blocked_by = 0;
         database.due_at = never;
         database.settled = false;
+        database.has_dependencies = true;  // until the scheduler has looked
+        database.progress_pending = false;
     }
     for (WorkerSlot& worker : s->workers) {
         worker.state = SlotState::free;
@@ -45,7 +47,7 @@ void clear_slot(WorkerSlot& slot) {
     slot.pid = 0;
     slot.queue[0] = '\0';
     slot.queue_hash = 0;
-    slot.idle = slot.alone = slot.stop = slot.kept_out = false;
+    slot.idle = slot.alone = slot.stop = slot.kept_out = slot.progress_changed = false;
     slot.distrust = 0;
     slot.activity.job = 0;
     slot.cancel_job = 0;

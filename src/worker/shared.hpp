@@ -53,6 +53,7 @@ struct WorkerSlot {
     std::atomic<int> distrust;  // so many jobs are to run alone first
 
     std::atomic<std::uint32_t> change;
+    std::atomic<bool> progress_changed;  // since the last notification
     Activity activity;
 
     std::atomic<std::int64_t> cancel_job;
@@ -73,9 +74,11 @@ struct DatabaseSlot {
     std::atomic<int> scheduler_process;  // -1: none
     std::atomic<int> scheduler_pid;
     std::atomic<DatabaseState> state;
-    std::atomic<int> blocked_by;       // pid of a session that needs the database free of processes
-    std::atomic<std::int64_t> due_at;  // when the scheduler must look again
-    bool settled;                      // jobs left over by a crash have been seen to
+    std::atomic<int> blocked_by;         // pid of a session that needs the database free of processes
+    std::atomic<std::int64_t> due_at;    // when the scheduler must look again
+    std::atomic<bool> has_dependencies;  // jobs wait for others: the end of any job is of interest
+    std::atomic<bool> progress_pending;  // a worker has reported progress that no notification has told
+    bool settled;                        // jobs left over by a crash have been seen to
 };
 
 struct Shared {

@@ -22,12 +22,12 @@ constexpr int most_groups = 32;
 struct Pending {
     Group groups[most_groups];
     int group_count;
-    bool scheduler, launcher, ended, unblock;
+    bool scheduler, launcher, ended, unblock, dependencies;
     std::int64_t due_at;
     bool any;
 };
 
-constexpr Pending nothing_pending = {{}, 0, false, false, false, false, never, false};
+constexpr Pending nothing_pending = {{}, 0, false, false, false, false, false, never, false};
 Pending pending = nothing_pending;
 
 bool matches(const WorkerSlot& slot, const Group& group, Oid database) {
@@ -62,6 +62,8 @@ void act(Shared& s) {
         if (!wake_worker(s, pending.groups[i], database)) pending.scheduler = true;
     }
     DatabaseSlot* slot = find_database_slot(database);
+    if (pending.dependencies && slot != nullptr) slot->has_dependencies = true;
+    if (pending.dependencies || (pending.ended && slot != nullptr && slot->has_dependencies)) pending.scheduler = true;
     if (pending.due_at != never && slot != nullptr && pending.due_at < slot->due_at) {
         lower(slot->due_at, pending.due_at);
         pending.scheduler = true;
@@ -121,6 +123,7 @@ void wake_at(pg::Timestamp time) {
 void unblock_databases_at_transaction_end() { pending.any = pending.unblock = true; }
 
 void wake_scheduler_at_commit() { pending.any = pending.scheduler = true; }
+void wake_for_dependencies_at_commit() { pending.any = pending.dependencies = true; }
 void wake_launcher_at_commit() { pending.any = pending.launcher = true; }
 void announce_ended_at_commit() { pending.any = pending.ended = true; }
 

@@ -1,0 +1,73 @@
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Background work
+-- ---------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.enqueue_background_job(
+    procedure text,
+    args jsonb DEFAULT NULL,
+    queue text DEFAULT NULL,
+    timeout interval DEFAULT NULL,
+    job_id text DEFAULT NULL,
+    deduplicate boolean DEFAULT false,
+    scheduled_at timestamptz DEFAULT NULL,
+    priority integer DEFAULT NULL,
+    at_front boolean DEFAULT false,
+    now boolean DEFAULT false,
+    on_success text DEFAULT NULL,
+    on_failure text DEFAULT NULL,
+    after bigint[] DEFAULT NULL,
+    after_failure text DEFAULT 'cancel',
+    job_group text DEFAULT NULL,
+    title text DEFAULT NULL,
+    max_retries integer DEFAULT 0,
+    retry_delay interval DEFAULT NULL,
+    verbose_logging boolean DEFAULT false,
+    publish_event boolean DEFAULT false
+) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_background';
+COMMENT ON FUNCTION @extschema@.enqueue_background_job(text, jsonb, text, interval, text, boolean, timestamptz, integer, boolean, boolean, text, text, bigint[], text, text, text, integer, interval, boolean, boolean) IS 'has a worker call a function or procedure with the caller''s rights, its arguments by name from a JSON object; returns the job''s id. A procedure may commit as it goes. now: runs it here, in this transaction';
+
+CREATE FUNCTION @extschema@.report_sync_job_progress(percent numeric, title text DEFAULT NULL, description text DEFAULT NULL)
+    RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_report_progress';
+COMMENT ON FUNCTION @extschema@.report_sync_job_progress(numeric, text, text) IS 'from inside a job: how far it is (0 to 100), seen at once in sync_job_activity, and told on the channel sync_job_progress; NULL leaves title or description as it was; outside a job nothing happens';
+
+CREATE FUNCTION @extschema@.publish_sync_job_event(event text, message jsonb DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_publish_event';
+COMMENT ON FUNCTION @extschema@.publish_sync_job_event(text, jsonb) IS 'NOTIFY on the channel sync_job, delivered at commit: {"event": …, "message": …}; a message too long for that is kept in sync_job_event, and the notification has its event_id';
+
+CREATE FUNCTION @extschema@.get_sync_job_checkpoint() RETURNS jsonb
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_checkpoint';
+COMMENT ON FUNCTION @extschema@.get_sync_job_checkpoint() IS 'from inside a job: how far it had come, as it said with set_sync_job_checkpoint(), also before a crash or a retry';
+CREATE FUNCTION @extschema@.set_sync_job_checkpoint(checkpoint jsonb) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_set_checkpoint';
+COMMENT ON FUNCTION @extschema@.set_sync_job_checkpoint(jsonb) IS 'from inside a job: writes down, with what the transaction does, how far it has come';
+
+CREATE FUNCTION @extschema@.get_sync_job_status(job_id text, OUT id bigint, OUT status text, OUT percent numeric,
+        OUT created_at timestamptz, OUT started_at timestamptz, OUT ended_at timestamptz, OUT result jsonb,
+        OUT error_message text) RETURNS record
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT j.id, j.status, a.percent, j.created_at, j.started_at, j.ended_at, j.result, j.error_message
+          FROM @extschema@.sync_job AS j LEFT JOIN sync_job_internal.activity() AS a ON a.sync_job = j.id
+          WHERE j.job_id = $1 ORDER BY j.id DESC LIMIT 1 $$;
+COMMENT ON FUNCTION @extschema@.get_sync_job_status(text) IS 'the newest job of that job_id that the caller may see: its state, progress, times, result and error';
+
+CREATE VIEW @extschema@.sync_job_recent WITH (security_invoker = true) AS
+    SELECT j.id, j.sync_job_type, j.title, j.job_id, j.status, a.percent, j.queue, j.created_at, j.started_at, j.ended_at,
+        j.error_message
+    FROM @extschema@.sync_job AS j LEFT JOIN sync_job_internal.activity() AS a ON a.sync_job OPERATOR(pg_catalog.=) j.id
+    WHERE j.status IN ('Pending', 'Queued', 'Started')
+       OR j.ended_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) interval '1 hour');
+COMMENT ON VIEW @extschema@.sync_job_recent IS 'The jobs the reader may see that wait, run, or have ended within the last hour';
+COMMENT ON COLUMN @extschema@.sync_job_recent.id IS 'the job';
+COMMENT ON COLUMN @extschema@.sync_job_recent.sync_job_type IS 'its type';
+COMMENT ON COLUMN @extschema@.sync_job_recent.title IS 'its title';
+COMMENT ON COLUMN @extschema@.sync_job_recent.job_id IS 'the caller''s own key';
+COMMENT ON COLUMN @extschema@.sync_job_recent.status IS 'its state';
+COMMENT ON COLUMN @extschema@.sync_job_recent.percent IS 'progress of one that runs, where it reports any';
+COMMENT ON COLUMN @extschema@.sync_job_recent.queue IS 'its queue';
+COMMENT ON COLUMN @extschema@.sync_job_recent.created_at IS 'when it was enqueued';
+COMMENT ON COLUMN @extschema@.sync_job_recent.started_at IS 'start of the last attempt';
+COMMENT ON COLUMN @extschema@.sync_job_recent.ended_at IS 'end of the last attempt';
+COMMENT ON COLUMN @extschema@.sync_job_recent.error_message IS 'the error of the last attempt';
+

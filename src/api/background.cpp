@@ -1,0 +1,179 @@
+// enqueue_background_job(), progress, events and checkpoints: what background work is made of.
+#include "engine/background.hpp"
+
+#include "core/text.hpp"
+#include "engine/activity.hpp"
+#include "engine/attempt.hpp"
+#include "engine/enqueue.hpp"
+#include "engine/job_store.hpp"
+#include "engine/own_sql.hpp"
+#include "engine/runner.hpp"
+#include "pg/error.hpp"
+#include "pg/function.hpp"
+#include "pg/json.hpp"
+#include "pg/role.hpp"
+#include "pg/xact.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+
+// Ahead of everything that was not itself put there.
+constexpr int front_priority = -1000000;
+
+std::optional<std::int64_t> interval_at(pg::Arguments& args, int index) {
+    if (args.is_null(index)) return std::nullopt;
+    return pg::interval_microseconds(args.datum(index));
+}
+
+std::optional<std::string> callback_at(pg::Arguments& args, int index) {
+    auto name = args.text(index);
+    if (!name) return std::nullopt;
+    return checked_callback(*name);
+}
+
+std::string after_failure_at(pg::Arguments& args, int index) {
+    std::string choice = lower(args.text(index).value_or("cancel"));
+    if (choice == "cancel" || choice == "run") return choice;
+    throw pg::Error("22023", "invalid after_failure " + quoted(choice)).hint("Valid values are: cancel, run.");
+}
+
+// The arguments in the order of sql/background.sql.
+EnqueueRequest read_request(pg::Arguments& args, bool* at_once) {
+    if (args.is_null(0)) throw pg::Error("22004", "procedure must not be null");
+    EnqueueRequest request;
+    request.sync_job_type = background_type_name;
+    int i = 1;
+    if (!args.is_null(i)) request.context = {args.datum(i), false};
+    i++;
+    BackgroundCall call = prepare_call(*args.text(0), request.context);  // so that a mistake shows now
+    request.procedure = qualified_name(call.function);
+    request.queue = args.text(i++);
+    request.timeout = interval_at(args, i++);
+    request.job_id = args.text(i++);
+    request.deduplicate = args.boolean(i++).value_or(false);
+    request.scheduled_at = args.timestamp(i++);
+    request.priority = args.int32(i++);
+    if (args.boolean(i++).value_or(false)) request.priority = std::min(request.priority.value_or(0), front_priority);
+    *at_once = args.boolean(i++).value_or(false);
+    request.on_success = callback_at(args, i++);
+    request.on_failure = callback_at(args, i++);
+    request.after = args.int64_array(i++);
+    request.after_failure = after_failure_at(args, i++);
+    request.job_group = args.text(i++);
+    request.title = args.text(i++);
+    request.max_retries = args.int32(i++);
+    request.retry_delay = interval_at(args, i++);
+    request.verbose_logging = args.boolean(i++);
+    request.publish_event = args.boolean(i++).value_or(false);
+    if (!request.title) request.title = request.procedure;
+    return request;
+}
+
+// Runs the job in the caller's transaction; its error is the caller's.
+void run_at_once(std::int64_t id) {
+    auto stored = lock_job(id);
+    take_session_slot();
+    run_here(*stored, true);
+}
+
+// --- Checkpoints: kept with the row of the job that runs in this session ---
+
+StoredJob running_job() {
+    std::int64_t id = current_job_id();
+    auto stored = id == 0 ? std::nullopt : lock_job(id);
+    if (!stored) {
+        throw pg::Error("55000", "no sync job runs in this session")
+            .detail("A checkpoint belongs to the job that keeps it.");
+    }
+    return *stored;
+}
+
+}  // namespace
+
+}  // namespace sync_job
+
+using namespace sync_job;
+
+SYNC_JOB_FUNCTION(sync_job_enqueue_background) {
+    bool at_once = false;
+    EnqueueRequest request = read_request(args, &at_once);
+    if (at_once && (request.scheduled_at || !request.after.empty())) {
+        throw pg::Error("22023", "now excludes scheduled_at and after");
+    }
+    std::int64_t id = enqueue(request);
+    if (at_once) {
+        pg::command_counter_increment();
+        run_at_once(id);
+    }
+    return pg::int64_datum(id);
+}
+
+SYNC_JOB_FUNCTION(sync_job_report_progress) {
+    if (args.is_null(0)) throw pg::Error("22004", "percent must not be null");
+    double percent = pg::datum_numeric(args.datum(0));
+    if (!(percent >= 0 && percent <= 100)) {
+        throw pg::Error(
+            "22003", "percent must be between 0 and 100, not " + pg::value_to_text(args.datum(0), pg::type::numeric));
+    }
+    std::optional<std::string_view> title, description;
+    if (!args.is_null(1)) title = pg::datum_text(args.datum(1));
+    if (!args.is_null(2)) description = pg::datum_text(args.datum(2));
+    show_progress(percent, title, description);
+    return args.null_result();
+}
+
+SYNC_JOB_FUNCTION(sync_job_publish_event) {
+    static auto& insert =
+        *new OwnStatement("INSERT INTO {}.sync_job_event (event, message, created_by) VALUES ($1, $2, $3) RETURNING id",
+                          {pg::type::text, pg::type::jsonb, pg::type::regrole});
+    constexpr std::size_t longest_payload = 7900;
+    if (args.is_null(0)) throw pg::Error("22004", "event must not be null");
+    std::string event = *args.text(0);
+    if (event.empty() || event.size() > 200) {
+        throw pg::Error("22023", "an event's name must have 1 to 200 bytes, not " + std::to_string(event.size()));
+    }
+    pg::Value message;
+    if (!args.is_null(1)) message = {args.datum(1), false};
+    pg::JsonBuilder json;
+    json.begin_object();
+    json.field("event", event);
+    json.key("message");
+    json.value(message.datum, message.null, pg::type::jsonb, true);
+    json.end_object();
+    std::string payload = pg::json_to_text(json.finish());
+    if (payload.size() > longest_payload) {
+        auto rows = insert.run({{pg::text_datum(event), false}, message, {pg::oid_datum(pg::current_user()), false}});
+        pg::JsonBuilder reference;
+        reference.begin_object();
+        reference.field("event", event);
+        reference.key("event_id");
+        reference.number(pg::datum_int64(rows[0][0].datum));
+        reference.end_object();
+        payload = pg::json_to_text(reference.finish());
+    }
+    pg::notify("sync_job", payload);
+    return args.null_result();
+}
+
+SYNC_JOB_FUNCTION(sync_job_get_checkpoint) {
+    StoredJob stored = running_job();
+    if (stored.job.is_null(C::checkpoint)) return args.null_result();
+    return stored.job.datum(C::checkpoint);
+}
+
+SYNC_JOB_FUNCTION(sync_job_set_checkpoint) {
+    pg::require_writable("set_sync_job_checkpoint()");
+    StoredJob stored = running_job();
+    stored.job = stored.job.copy();
+    if (args.is_null(0)) {
+        stored.job.clear(C::checkpoint);
+    } else {
+        stored.job.set(C::checkpoint, args.datum(0));
+    }
+    store_job(stored);
+    note_job_row_moved();
+    return args.null_result();
+}

@@ -1,0 +1,21 @@
+// Jobs that lead to others: callbacks, dependencies, events.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/attempt.hpp"
+
+namespace sync_job {
+
+// The new job stays Pending until the others have ended. Raises 42704 for one there is not.
+void wait_for_jobs(std::int64_t job, const std::vector<std::int64_t>& others);
+
+// What follows from the end of a job, in the transaction that records it: its callback is enqueued, its event
+// published. A callback that cannot be enqueued is a warning: the job has ended all the same.
+void follow_up(const Outcome& outcome);
+
+// Starts or cancels the jobs whose others have ended; returns whether some still wait. For the scheduler.
+bool release_waiting_jobs();
+
+}  // namespace sync_job
