@@ -133,6 +133,7 @@ Oid default_run_as(const TableRow& row) {
 }
 
 void fill_defaults(TableRow& row, Event event) {
+    row.set("retry_backoff", pg::text_datum(lower(row.text("retry_backoff"))));
     if (row.is_null("module")) row.set("module", pg::text_datum(scrubbed(row.text("name"))));
     if (row.is_null("run_as")) row.set("run_as", pg::oid_datum(default_run_as(row)));
     if (event == Event::update) row.set("modified_at", pg::int64_datum(pg::transaction_start()));
@@ -209,6 +210,20 @@ void check_may_change(const TableRow& row) {
                 quoted(pg::role_name(pg::current_user())) + " may not become.");
 }
 
+// The grants of a type go with its name, or with the type.
+void move_grants(const std::string& from, const std::string& to) {
+    static auto& rename =
+        *new OwnStatement("UPDATE sync_job_internal.type_grant SET sync_job_type = $2 WHERE sync_job_type = $1",
+                          {pg::type::text, pg::type::text});
+    static auto& remove =
+        *new OwnStatement("DELETE FROM sync_job_internal.type_grant WHERE sync_job_type = $1", {pg::type::text});
+    if (to.empty()) {
+        remove.run({{pg::text_datum(from), false}});
+    } else {
+        rename.run({{pg::text_datum(from), false}, {pg::text_datum(to), false}});
+    }
+}
+
 Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
     require_level(Level::manager, "table sync_job_type");
     if (call.event != Event::insert) {
@@ -219,6 +234,8 @@ Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
         if (call.event == Event::remove || renamed) {
             require_no_live_jobs("sync job type", "sync_job_type", old_row.text("name"));
             require_no_triggers(old_row.text("name"));
+            move_grants(old_row.text("name"),
+                        call.event == Event::update ? TableRow(call.relation, call.new_row.datum).text("name") : "");
         }
     }
     if (call.event == Event::remove) return pg::trigger_proceed(args);
@@ -240,12 +257,15 @@ SYNC_JOB_FUNCTION(sync_job_check_queue) {
     pg::TriggerCall call = pg::trigger_call(args, "check_queue");
     pg::invalidate_relation(call.relation);
     wake_scheduler_at_commit();
+    std::string old_name;
+    if (call.event != Event::insert) old_name = TableRow(call.relation, call.old_row.datum).text("name");
     if (call.event == Event::remove) {
-        require_no_live_jobs("queue", "queue", TableRow(call.relation, call.old_row.datum).text("name"));
+        require_no_live_jobs("queue", "queue", old_name);
         return pg::trigger_proceed(args);
     }
     TableRow row(call.relation, call.new_row.datum);
     check_queue_form(row);
+    if (call.event == Event::update && row.text("name") != old_name) require_no_live_jobs("queue", "queue", old_name);
     if (call.event == Event::insert && replaces_standard_queue(row)) return pg::trigger_suppress(args);
     return pg::trigger_proceed(args);
 }

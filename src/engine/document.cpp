@@ -143,7 +143,13 @@ std::vector<pg::Value> DocumentType::key_values(const std::string& name) const {
     if (key_.size() == 1) {
         texts.push_back(name);
     } else {
-        for (const pg::JsonField& item : pg::json_elements(pg::json_from_text(name))) texts.push_back(item.text);
+        for (const pg::JsonField& item : pg::json_elements(pg::json_from_text(name))) {
+            if (item.kind != pg::JsonKind::string && item.kind != pg::JsonKind::number &&
+                item.kind != pg::JsonKind::boolean) {
+                throw pg::Error("22023", "a key value must be a text, not null, an array or an object");
+            }
+            texts.push_back(item.text);
+        }
         if (texts.size() != key_.size()) {
             throw pg::Error("22023", "expected " + std::to_string(key_.size()) + " key values, not " +
                                          std::to_string(texts.size()));

@@ -37,16 +37,20 @@ void check_enabled(const JobType& type) {
 
 // The document type a side of the job has: the job type's, or the given one where that leaves it open.
 Oid document_type(const JobType& type, const char* side, Oid of_type, Oid given, Oid of_document) {
+    auto disagree = [&](Oid candidate, const std::string& with, Oid other) {
+        throw pg::Error("22023", std::string(side) + " document type " + quoted(pg::relation_name(candidate)) +
+                                     " is not that of " + with)
+            .detail("That is " + quoted(pg::relation_name(other)) + ".");
+    };
     for (Oid candidate : {given, of_document}) {
-        if (candidate == pg::no_oid) continue;
-        if (of_type != pg::no_oid && candidate != of_type) {
-            throw pg::Error("22023", std::string(side) + " document type " + quoted(pg::relation_name(candidate)) +
-                                         " is not that of sync job type " + quoted(type.name))
-                .detail("The sync job type fixes " + quoted(pg::relation_name(of_type)) + ".");
+        if (candidate != pg::no_oid && of_type != pg::no_oid && candidate != of_type) {
+            disagree(candidate, "sync job type " + quoted(type.name), of_type);
         }
-        of_type = candidate;
     }
-    return of_type;
+    if (given != pg::no_oid && of_document != pg::no_oid && given != of_document) {
+        disagree(of_document, std::string(side) + "_document_type", given);
+    }
+    return of_type != pg::no_oid ? of_type : given != pg::no_oid ? given : of_document;
 }
 
 // The relation a row is of; raises for an anonymous one.
@@ -77,7 +81,6 @@ Side resolve_side(const JobType& type, const char* side, const char* argument, O
     if (!given_name && document.null) return result;
     if (result.type == pg::no_oid) {
         throw pg::Error("22023", std::string(side) + " document without a document type")
-            .detail("Sync job type " + quoted(type.name) + " leaves the " + side + " document type open.")
             .hint(std::string("Give ") + side + "_document_type too.");
     }
     result.documents = DocumentType::find(result.type, key);
