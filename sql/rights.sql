@@ -53,7 +53,7 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync_job_internal FROM PUBLIC;
 REVOKE ALL ON ALL PROCEDURES IN SCHEMA sync_job_internal FROM PUBLIC;
 -- What the views call checks for itself whom it shows what.
 GRANT EXECUTE ON FUNCTION sync_job_internal.activity(), sync_job_internal.waiting_elsewhere(),
-    sync_job_internal.has_level(text[]) TO PUBLIC;
+    sync_job_internal.has_level(text[]), sync_job_internal.next_cron_time(text, timestamptz) TO PUBLIC;
 -- A worker connected as any role runs its jobs through it; it takes only a job that is Started and of that role.
 GRANT USAGE ON SCHEMA sync_job_internal TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE sync_job_internal.run_committing_job(bigint) TO PUBLIC;
@@ -86,6 +86,14 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON @extschema@.sync_job_type TO PUBLIC;
 
 GRANT SELECT ON @extschema@.sync_job_queue TO PUBLIC;
 GRANT SELECT ON @extschema@.sync_job_activity, @extschema@.sync_job_stats, @extschema@.sync_job_queue_status, @extschema@.sync_job_relay,
-    @extschema@.sync_job_recent, @extschema@.sync_job_event TO PUBLIC;
+    @extschema@.sync_job_recent, @extschema@.sync_job_event, @extschema@.sync_job_schedules TO PUBLIC;
+
+ALTER TABLE @extschema@.sync_job_schedule ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON @extschema@.sync_job_schedule FOR SELECT
+    USING (pg_catalog.pg_has_role(owner, 'USAGE')
+           OR (SELECT sync_job_internal.has_level('manager', 'operator', 'viewer')));
+GRANT SELECT ON @extschema@.sync_job_schedule TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION @extschema@.adopt_sync_jobs(), @extschema@.clear_all_sync_jobs(),
-    @extschema@.clear_old_sync_jobs(integer, integer) FROM PUBLIC;
+    @extschema@.clear_old_sync_jobs(integer, integer), @extschema@.enable_sync_job_schedules(),
+    @extschema@.disable_sync_job_schedules() FROM PUBLIC;
+REVOKE EXECUTE ON PROCEDURE @extschema@.clear_sync_job_logs(integer) FROM PUBLIC;

@@ -301,6 +301,7 @@ CREATE TABLE @extschema@.sync_job_schedule (
     sync_job_type text COLLATE "C",
     procedure     text,
     params        jsonb NOT NULL,
+    queue         text COLLATE "C",
     overlap       boolean NOT NULL,
     owner         regrole NOT NULL,
     created_at    timestamptz NOT NULL DEFAULT pg_catalog.now()
@@ -311,7 +312,8 @@ COMMENT ON COLUMN @extschema@.sync_job_schedule.schedule IS 'as it was given: a 
 COMMENT ON COLUMN @extschema@.sync_job_schedule.cron IS 'the cron expression';
 COMMENT ON COLUMN @extschema@.sync_job_schedule.sync_job_type IS 'the job type it enqueues; NULL: background work';
 COMMENT ON COLUMN @extschema@.sync_job_schedule.procedure IS 'the procedure it enqueues as background work; NULL: a job type';
-COMMENT ON COLUMN @extschema@.sync_job_schedule.params IS 'the other parameters of the job';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.params IS 'the other parameters of enqueue_sync_job(), or the arguments of the procedure';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.queue IS 'the queue; NULL: as the job type has it, default for a procedure';
 COMMENT ON COLUMN @extschema@.sync_job_schedule.overlap IS 'true: enqueue also while the last job of the schedule waits or runs';
 COMMENT ON COLUMN @extschema@.sync_job_schedule.owner IS 'who made it, and with whose rights it enqueues';
 COMMENT ON COLUMN @extschema@.sync_job_schedule.created_at IS 'when it was made';

@@ -1,6 +1,8 @@
 // enqueue_sync_job() in its three forms.
 #include "engine/enqueue.hpp"
 
+#include "api/params.hpp"
+
 #include "core/text.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
@@ -151,6 +153,12 @@ void read_parameter(EnqueueRequest& request, const pg::JsonField& field) {
 
 }  // namespace
 
+EnqueueRequest request_from_params(Datum jsonb) {
+    EnqueueRequest request;
+    for (const pg::JsonField& field : pg::json_fields(jsonb)) read_parameter(request, field);
+    return request;
+}
+
 }  // namespace sync_job
 
 using namespace sync_job;
@@ -198,8 +206,7 @@ SYNC_JOB_FUNCTION(sync_job_enqueue_by_params) {
             .hint(
                 "For example: enqueue_sync_job('{\"sync_job_type\": \"…\", \"source_document_name\": \"…\"}'::jsonb).");
     }
-    EnqueueRequest request;
-    for (const pg::JsonField& field : pg::json_fields(args.datum(0))) read_parameter(request, field);
+    EnqueueRequest request = request_from_params(args.datum(0));
     if (request.sync_job_type.empty()) {
         throw pg::Error("22023", "params of enqueue_sync_job() must name a sync_job_type");
     }

@@ -29,6 +29,9 @@ void define_settings() {
          "0: none are sent; sync_job_activity shows progress all the same.", &settings.progress_interval, 500, 0,
          60000},
         Unit::milliseconds, Change::on_reload);
+    pg::define_setting({"sync_job.log_retention_days", "Days for which ended jobs are kept, for clear_sync_job_logs().",
+                        nullptr, &settings.log_retention_days, 30, 0, 36500},
+                       Unit::days, Change::by_user);
     pg::define_setting(
         {"sync_job.batch_time", "Time that the jobs sharing one transaction may take together.",
          "A job that takes longer by itself is rolled back and runs again alone.", &settings.batch_time, 100, 1, 10000},

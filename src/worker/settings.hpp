@@ -9,6 +9,7 @@ struct Settings {
     int worker_idle_timeout = 60000;  // milliseconds, as the next ones
     int poll_interval = 10000;
     int progress_interval = 500;
+    int log_retention_days = 30;
     int batch_time = 100;
     int batch_jobs = 500;
 };

@@ -1,0 +1,65 @@
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Schedules, by pg_cron
+-- ---------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.schedule_sync_job(name text, schedule text, sync_job_type text DEFAULT NULL,
+        procedure text DEFAULT NULL, params jsonb DEFAULT NULL, queue text DEFAULT NULL, overlap boolean DEFAULT false)
+    RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_schedule_job';
+COMMENT ON FUNCTION @extschema@.schedule_sync_job(text, text, text, text, jsonb, text, boolean) IS 'has pg_cron enqueue a job of the type, or a background job of the procedure, by a cron expression (UTC) or a word: all, hourly, daily, weekly, monthly, each also with _long (queue long); not while the last one waits or runs, unless overlap';
+CREATE FUNCTION @extschema@.unschedule_sync_job(name text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_unschedule_job';
+COMMENT ON FUNCTION @extschema@.unschedule_sync_job(text) IS 'ends a schedule; by its owner';
+CREATE FUNCTION @extschema@.run_sync_job_schedule(name text) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_run_schedule';
+COMMENT ON FUNCTION @extschema@.run_sync_job_schedule(text) IS 'enqueues the job of a schedule now, as pg_cron does; returns its id';
+
+CREATE PROCEDURE @extschema@.clear_sync_job_logs(days integer DEFAULT NULL)
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    keep integer := coalesce(days, pg_catalog.current_setting('sync_job.log_retention_days')::pg_catalog.int4);
+    step CONSTANT integer := 10000;
+    cleared bigint;
+BEGIN
+    LOOP
+        cleared := @extschema@.clear_old_sync_jobs(keep, step);
+        COMMIT;
+        EXIT WHEN cleared OPERATOR(pg_catalog.<) step;
+    END LOOP;
+END $$;
+COMMENT ON PROCEDURE @extschema@.clear_sync_job_logs(integer) IS 'clear_old_sync_jobs() in steps, each committed; days: default sync_job.log_retention_days';
+
+CREATE FUNCTION @extschema@.enable_sync_job_schedules(OUT cron_job text) RETURNS SETOF text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enable_schedules';
+COMMENT ON FUNCTION @extschema@.enable_sync_job_schedules() IS 'has pg_cron call auto_retry_failed_sync_jobs() every minute and clear_sync_job_logs() every night; returns the names of its jobs';
+CREATE FUNCTION @extschema@.disable_sync_job_schedules() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_disable_schedules';
+COMMENT ON FUNCTION @extschema@.disable_sync_job_schedules() IS 'takes both away from pg_cron';
+
+CREATE FUNCTION sync_job_internal.next_cron_time(cron text, after timestamptz) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sync_job_next_cron_time';
+COMMENT ON FUNCTION sync_job_internal.next_cron_time(text, timestamptz) IS 'the next time a cron expression names, in UTC; NULL: it is none';
+
+CREATE VIEW @extschema@.sync_job_schedules WITH (security_invoker = true) AS
+    SELECT s.name, s.schedule, coalesce(s.sync_job_type, s.procedure) AS enqueues, s.params, s.queue, s.overlap, s.owner,
+        sync_job_internal.next_cron_time(s.cron, pg_catalog.now()) AS next_run,
+        j.id AS last_sync_job, j.created_at AS last_run, j.status AS last_status, j.error_message AS last_error
+    FROM @extschema@.sync_job_schedule AS s
+    LEFT JOIN LATERAL (SELECT i.id, i.created_at, i.status, i.error_message FROM @extschema@.sync_job AS i
+                       WHERE i.job_id OPERATOR(pg_catalog.=) ('schedule:' OPERATOR(pg_catalog.||) s.name)
+                       ORDER BY i.id DESC LIMIT 1) AS j ON true;
+COMMENT ON VIEW @extschema@.sync_job_schedules IS 'The schedules, with their next run, and what became of the last';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.name IS 'name of the schedule';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.schedule IS 'as it was given';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.enqueues IS 'the job type or procedure';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.params IS 'the other parameters of the job';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.queue IS 'the queue, where it says one';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.overlap IS 'true: enqueue also while the last job waits or runs';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.owner IS 'who made it';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.next_run IS 'when it is due next (pg_cron''s clock is UTC)';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.last_sync_job IS 'the last job it has enqueued, where that is still kept';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.last_run IS 'when that was enqueued';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.last_status IS 'its state';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.last_error IS 'its error';
+
