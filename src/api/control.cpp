@@ -1,4 +1,5 @@
 // start_, retry_, cancel_, execute_sync_job() and run_sync_jobs(): people steering jobs.
+#include <deque>
 #include <vector>
 
 #include "controller/function.hpp"
@@ -34,6 +35,10 @@ using C = JobColumn;
 // runner until it ends, and the answer is known before.
 StoredJob locked_job(std::int64_t id, Action action, void (*check_right)(const Job&)) {
     auto seen = find_job(id);
+    if (!seen) {  // SELECT execute_sync_job(enqueue_sync_job(…)): this very statement inserted it
+        pg::command_counter_increment();
+        seen = find_job(id);
+    }
     if (!seen) no_such_job(id);
     check_right(seen->job);
     require_allowed(seen->job, action);
@@ -120,9 +125,18 @@ template <class F>
 Datum for_each(pg::Arguments& args, Action action, bool also_running, F&& act) {
     pg::require_writable("this function");
     args.begin_rows();
-    for (std::int64_t id : args.int64_array(0)) {
+    std::deque<std::int64_t> ids;
+    for (std::int64_t id : args.int64_array(0)) ids.push_back(id);
+    while (!ids.empty()) {
+        std::int64_t id = ids.front();
+        ids.pop_front();
         auto seen = find_job(id);
         if (!seen) continue;
+        if (seen->job.status() == Status::relayed && action != Action::start) {  // its children, in its place
+            auto children = children_of(id);
+            ids.insert(ids.begin(), children.begin(), children.end());
+            continue;
+        }
         bool fits = allows(seen->job.status(), action) || (also_running && seen->job.status() == Status::started);
         if (!fits) continue;
         try {

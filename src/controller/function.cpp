@@ -50,6 +50,9 @@ std::string expected_signature(const JobType& type, const std::string& name, con
     return out;
 }
 
+// The one function of a controller that may be a procedure, and commit.
+constexpr const char* committing_function = "execute";
+
 // A procedure hands its result back through an INOUT or OUT argument, the last one, if at all.
 bool is_result(const pg::FunctionInfo& info, std::size_t argument) {
     return info.kind == 'p' && info.argument_modes[argument] != 'i';
@@ -60,7 +63,8 @@ bool fits(const pg::FunctionInfo& info, const std::vector<Parameter>& parameters
     std::size_t given = info.argument_types.size();
     bool returns = given > 0 && is_result(info, given - 1);
     std::size_t inputs = returns ? given - 1 : given;
-    if (inputs < required || inputs > parameters.size() || info.returns_set != set) return false;
+    bool kind_fits = info.kind == 'f' || (info.kind == 'p' && info.name == committing_function);
+    if (!kind_fits || inputs < required || inputs > parameters.size() || info.returns_set != set) return false;
     for (std::size_t i = 0; i < inputs; i++) {
         if (is_result(info, i) || !accepts(parameters[i].role, info.argument_types[i], types)) return false;
     }
@@ -98,7 +102,8 @@ std::unique_ptr<ControllerFunction> ControllerFunction::find(const JobType& type
         std::vector<std::string> found;
         found.reserve(candidates.size());
         for (const pg::FunctionInfo& info : candidates)
-            found.push_back(info.signature + " returning " + pg::type_name(info.result_type));
+            found.push_back(info.kind == 'p' ? "procedure " + info.signature
+                                             : info.signature + " returning " + pg::type_name(info.result_type));
         std::string expected = expected_signature(type, name, parameters, required, result, set, types);
         if (fitting.empty()) {
             throw SetupError(pg::Error("42P13", "function " + type.module + "." + name + " of sync job type " +

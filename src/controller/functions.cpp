@@ -33,6 +33,12 @@ pg::Value json_or_null(const pg::JsonField& field) {
     return {field.value, false};
 }
 
+void require_object(Datum json, const std::string& function) {
+    if (pg::json_kind(json) == pg::JsonKind::object) return;
+    throw pg::Error("22023", "function " + function + " returned no JSON object")
+        .detail("It returned: " + shortened(pg::json_to_text(json), 60) + ".");
+}
+
 // What get_target_document returns, as composite or as jsonb.
 struct TargetFields {
     std::optional<std::string> operation, name;
@@ -40,8 +46,11 @@ struct TargetFields {
     pg::Value context;
 };
 
-TargetFields read_target_json(Datum json) {
+// Nothing for a JSON null, which means what NULL means.
+TargetFields read_target_json(Datum json, const std::string& function) {
     TargetFields fields;
+    if (pg::json_kind(json) == pg::JsonKind::null) return fields;
+    require_object(json, function);
     for (const pg::JsonField& field : pg::json_fields(json)) {
         if (field.kind == pg::JsonKind::null) continue;
         if (field.key == "operation") fields.operation = field.text;
@@ -273,7 +282,8 @@ std::vector<Target> FunctionController::targets(const Job& job, const Documents&
     std::vector<Target> targets;
     for (const pg::Value& value : values) {
         if (value.null) continue;
-        TargetFields fields = function.result_is_json() ? read_target_json(value.datum) : read_target_row(value.datum);
+        TargetFields fields =
+            function.result_is_json() ? read_target_json(value.datum, function.name()) : read_target_row(value.datum);
         if (auto target = to_target(fields, type_, job, function.name())) targets.push_back(*target);
     }
     return targets;
@@ -282,7 +292,7 @@ std::vector<Target> FunctionController::targets(const Job& job, const Documents&
 std::vector<Target> FunctionController::targets_from_json(Datum jsonb, const Job& job) const {
     std::vector<Target> targets;
     for (const pg::JsonField& item : pg::json_elements(jsonb)) {
-        if (auto target = to_target(read_target_json(item.value), type_, job, "before_relay"))
+        if (auto target = to_target(read_target_json(item.value, "before_relay"), type_, job, "before_relay"))
             targets.push_back(*target);
     }
     return targets;
@@ -297,7 +307,10 @@ pg::RowValues FunctionController::update(const Job& job, const Documents& docume
         throw pg::Error("22004", "function " + update_->name() + " returned no target document")
             .hint("Declare target_doc as INOUT, or return the changed document.");
     }
-    if (update_->result_is_json()) return type.from_json(result.datum, target, explicit_columns);
+    if (update_->result_is_json()) {
+        require_object(result.datum, update_->name());
+        return type.from_json(result.datum, target, explicit_columns);
+    }
     return pg::take_apart(result.datum, type.relation());
 }
 

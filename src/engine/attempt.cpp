@@ -130,16 +130,24 @@ Outcome canceled_outcome(const Job& original) {
     return outcome;
 }
 
-Datum error_as_json(const pg::ErrorReport& report, int attempt_number) {
+// The fields of sync_job_error.
+Datum error_as_json(const Outcome& outcome) {
+    const pg::ErrorReport& report = *outcome.error;
     pg::JsonBuilder json;
     json.begin_object();
+    json.key("sync_job");
+    json.number(outcome.job.id());
     json.key("attempt");
-    json.number(attempt_number);
+    json.number(outcome.job.int32(C::retry_count) + 1);
+    json.key("occurred_at");
+    json.value(outcome.job.datum(C::ended_at), false, pg::type::timestamptz, false);
     json.field("sqlstate", report.sqlstate);
     json.field("message", report.message);
     json.field("detail", report.detail);
     json.field("hint", report.hint);
     json.field("context", report.context);
+    json.key("counted");
+    json.boolean(outcome.counted);
     json.end_object();
     return json.finish();
 }
@@ -156,14 +164,27 @@ Limit limit_for(const Job& job, const AttemptLimits& limits) {
     return {timeout, false};
 }
 
+// Whether the deferred constraints hold now, before the job: what breaks one already is not the job's doing.
+bool deferred_constraints_hold() {
+    try {
+        pg::Subtransaction subtransaction;
+        pg::fire_deferred_triggers();
+        subtransaction.rollback();
+        return true;
+    } catch (const pg::Error&) {
+        return false;
+    }
+}
+
 // Runs the job in a subtransaction; leaves it committed, or rolled back for a dry run.
-void run_in_subtransaction(Journey& journey, const JobType& type, pg::Deadline& deadline, const Limit& limit) {
+void run_in_subtransaction(Journey& journey, const JobType& type, pg::Deadline& deadline, const Limit& limit,
+                           bool check_deferred) {
     pg::Subtransaction subtransaction;
     {
         pg::SpiScope spi;
         pg::SnapshotScope snapshot;
         travel(journey, type);
-        if (journey.job.flag(C::dry_run)) pg::fire_deferred_triggers();
+        if (check_deferred) pg::fire_deferred_triggers();
     }
     deadline.stop();
     // It has caught its cancellation and gone on: that does not make it in time.
@@ -209,8 +230,8 @@ Outcome judge_failure(const Job& original, Journey& journey, const pg::Error& er
 
 void call_failed_hook(Journey& journey, const Outcome& outcome) {
     if (outcome.verdict != Verdict::ended || outcome.error == nullptr) return;
-    int attempt_number = outcome.job.int32(C::retry_count) + 1;
-    call_quietly(Hook::failed, journey, {error_as_json(*outcome.error, attempt_number), false});
+    journey.job = outcome.job;  // as it is about to be stored
+    call_quietly(Hook::failed, journey, {error_as_json(outcome), false});
 }
 
 // One pass: discover, sync, and what came of it.
@@ -218,9 +239,16 @@ Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limi
     Journey journey;
     journey.job = original.copy();
     Limit limit = limit_for(original, limits);
+    bool check_deferred = original.flag(C::dry_run) && deferred_constraints_hold();
+    if (original.flag(C::dry_run) && !check_deferred && limits.batch_microseconds > 0) {
+        Outcome outcome;
+        outcome.job = original.copy();
+        outcome.verdict = Verdict::run_alone;
+        return outcome;
+    }
     pg::Deadline deadline(limit.microseconds);
     try {
-        run_in_subtransaction(journey, type, deadline, limit);
+        run_in_subtransaction(journey, type, deadline, limit, check_deferred);
     } catch (const pg::Error& error) {
         deadline.stop();
         *lost_insert_race = error.sqlstate() == "23505" && journey.inserting;
@@ -231,6 +259,8 @@ Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limi
     insert_children(journey);
     Outcome outcome;
     outcome.job = finished_job(original, journey);
+    stamp_end(outcome.job);
+    journey.job = outcome.job;  // as it is about to be stored
     if (journey.status != Status::no_target) call_quietly(Hook::finished, journey, {});
     return outcome;
 }
@@ -327,8 +357,11 @@ Outcome attempt_committing(const Job& started) {
     }
     pg::set_session("search_path", path_before);
     if (outcome.error != nullptr) call_failed_hook(journey, outcome);
-    if (outcome.error == nullptr && outcome.job.status() == Status::finished) call_quietly(Hook::finished, journey, {});
     stamp_end(outcome.job);
+    if (outcome.error == nullptr && outcome.job.status() == Status::finished) {
+        journey.job = outcome.job;
+        call_quietly(Hook::finished, journey, {});
+    }
     return outcome;
 }
 

@@ -313,6 +313,21 @@ Datum DocumentType::to_exact_json(const pg::RowValues& row) const {
     return row_to_json(row, *relation_, true, false);
 }
 
+namespace {
+
+pg::Value field_value(const pg::Column& column, const pg::JsonField& field) {
+    try {
+        return pg::json_to_value(field.value, column.type, column.typmod, false);
+    } catch (const pg::Error& error) {
+        throw pg::Error(error.sqlstate(),
+                        "field " + quoted(field.key) + " of the target document: " + error.report().message)
+            .detail(error.report().detail)
+            .hint(error.report().hint);
+    }
+}
+
+}  // namespace
+
 pg::RowValues DocumentType::from_json(Datum jsonb, const pg::RowValues& base, ColumnSet* named) const {
     pg::RowValues row = pg::copy_of(base);
     for (const pg::JsonField& field : pg::json_fields(jsonb)) {
@@ -324,8 +339,10 @@ pg::RowValues DocumentType::from_json(Datum jsonb, const pg::RowValues& base, Co
         if (column->generated) continue;
         named->push_back(column->number);
         pg::Value old = base.at(column->number);
-        if (!old.null && pg::json_equal(pg::value_to_json(old.datum, column->type, false), field.value)) continue;
-        row.set(column->number, pg::json_to_value(field.value, column->type, column->typmod, false));
+        // By their text: 1.5 and 1.50 are equal as jsonb, and stored differently.
+        bool same = !old.null && pg::json_to_text(pg::value_to_json(old.datum, column->type, false)) ==
+                                     pg::json_to_text(field.value);
+        if (!same) row.set(column->number, field_value(*column, field));
     }
     return row;
 }

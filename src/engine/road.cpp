@@ -202,6 +202,10 @@ void sync_update(Journey& journey) {
     if (!journey.job.flag(C::dry_run) && journey.controller->has(Hook::before_sync)) {
         call_before_sync(journey, row, &explicit_columns);
         changed = type.changed_columns(base, row);
+        if (changed.empty() && !journey.job.flag(C::update_without_changes_enabled)) {
+            journey.status = Status::skipped;
+            return;
+        }
     }
     pg::Value after{type.update(name, row, changed), false};
     journey.diff = {type.diff(journey.before, after), false};
@@ -219,6 +223,10 @@ void sync_delete(Journey& journey) {
     }
     journey.before = type.remove(name);
     if (journey.before.null) {
+        if (!type.load(name, DocumentType::Lock::none).null) {
+            throw pg::Error("27000", "delete of a document of type " + quoted(type.label()) + " removed no row")
+                .detail("A trigger, rule or policy of the table suppressed it.");
+        }
         journey.status = Status::no_target;
         return;
     }
@@ -288,7 +296,11 @@ void call_quietly(Hook hook, Journey& journey, pg::Value extra) {
             pg::SnapshotScope snapshot;
             journey.controller->call_hook(hook, journey.job, journey.documents, extra);
         }
-        subtransaction.commit();
+        if (journey.job.flag(C::dry_run)) {
+            subtransaction.rollback();
+        } else {
+            subtransaction.commit();
+        }
     } catch (const pg::Error& error) {
         std::string name = hook == Hook::finished ? "finished" : "failed";
         pg::warning("hook " + name + " of sync " + describe(journey.job) + " failed: " + error.report().message);

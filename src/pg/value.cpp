@@ -157,7 +157,9 @@ char* output_text(Datum datum, Oid type) {
 // NaN, infinity and negative zero have no JSON number that gives them back.
 void push_float(JsonbParseState** state, JsonbValue** root, Datum datum, Oid type) {
     double number = type == FLOAT4OID ? DatumGetFloat4(datum) : DatumGetFloat8(datum);
+    int digits = std::exchange(extra_float_digits, 1);  // the shortest that gives it back, whatever the session says
     char* text = output_text(datum, type);
+    extra_float_digits = digits;
     if (std::isfinite(number) && !(number == 0 && std::signbit(number))) {
         push_numeric(state, root,
                      DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
@@ -177,6 +179,13 @@ void push_jsonb(JsonbParseState** state, JsonbValue** root, Jsonb* jsonb) {
         value.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
     }
     push_json(state, root, &value);
+}
+
+bool is_null_or_string(Jsonb* jsonb) {
+    if (!JB_ROOT_IS_SCALAR(jsonb)) return false;
+    JsonbValue value;
+    JsonbExtractScalar(&jsonb->root, &value);
+    return value.type == jbvNull || value.type == jbvString;
 }
 
 void push_composite(JsonbParseState** state, JsonbValue** root, Datum datum, bool exact) {
@@ -268,6 +277,9 @@ void push_value(JsonbParseState** state, JsonbValue** root, Datum datum, bool is
         case VARCHAROID:
             return push_text(state, root, TextDatumGetCString(datum));
         case JSONBOID:
+            // Exact: a JSON null and a JSON string as their JSON text, to stand apart from a NULL and from each other.
+            if (exact && is_null_or_string(DatumGetJsonbP(datum)))
+                return push_text(state, root, output_text(datum, type));
             return push_jsonb(state, root, DatumGetJsonbP(datum));
         case JSONOID:
             if (exact) return push_text(state, root, TextDatumGetCString(datum));
@@ -375,7 +387,9 @@ JsonField as_field(Datum jsonb) {
 Value json_to_value(Datum jsonb, Oid type, std::int32_t typmod, bool exact) {
     JsonField field = as_field(jsonb);
     if (field.kind == JsonKind::null) return {};
-    std::string text = exact && base_type(type) == JSONOID ? field.text : input_text(field, type);
+    Oid base = base_type(type);
+    bool own_text = exact && (base == JSONOID || (base == JSONBOID && field.kind == JsonKind::string));
+    std::string text = own_text ? field.text : input_text(field, type);
     Datum datum = guarded([&] {
         Oid function, parameter;
         getTypeInputInfo(type, &function, &parameter);

@@ -12,7 +12,7 @@ SELECT is_partitioned('public', 'sync_job', 'jobs are partitioned by state');
 SELECT has_view('public', name::name, 'view ' || name)
 FROM unnest(ARRAY['sync_job_activity', 'sync_job_stats', 'sync_job_queue_status']) AS name;
 
-SELECT columns_are('public', 'sync_job_queue', ARRAY['name', 'max_workers', 'timeout', 'paused']);
+SELECT columns_are('public', 'sync_job_queue', ARRAY['name', 'max_workers', 'timeout', 'paused', 'publish_events']);
 SELECT col_is_pk('public', 'sync_job_queue', 'name', 'a queue is known by its name');
 SELECT col_is_pk('public', 'sync_job_type', 'name', 'a type is known by its name');
 
@@ -22,6 +22,7 @@ INSERT INTO expected VALUES
     ('sync_job_queue', 'max_workers', 'integer'),
     ('sync_job_queue', 'timeout', 'interval'),
     ('sync_job_queue', 'paused', 'boolean'),
+    ('sync_job_queue', 'publish_events', 'boolean'),
     ('sync_job_type', 'name', 'text'),
     ('sync_job_type', 'source_document_type', 'regclass'),
     ('sync_job_type', 'target_document_type', 'regclass'),
@@ -42,6 +43,7 @@ INSERT INTO expected VALUES
     ('sync_job_type', 'disabled', 'boolean'),
     ('sync_job_type', 'is_standard', 'boolean'),
     ('sync_job_type', 'run_as', 'regrole'),
+    ('sync_job_type', 'publish_events', 'boolean'),
     ('sync_job_type', 'description', 'text'),
     ('sync_job_type', 'created_at', 'timestamp with time zone'),
     ('sync_job_type', 'modified_at', 'timestamp with time zone'),
