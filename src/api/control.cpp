@@ -206,7 +206,7 @@ int run_within_transaction(const std::string& queue, int most) {
     take_session_slot();
     int ended = 0;
     while (most == 0 || ended < most) {
-        std::optional<Job> job = Claim(queue, pg::current_user()).next();
+        std::optional<Job> job = Claim(queue, pg::current_user(), {}).next();
         if (!job) break;
         if (needs_own_transactions(*job)) {
             throw pg::Error("0A000", "the controller of sync " + describe(*job) + " is a procedure, which may commit")

@@ -78,18 +78,19 @@ std::uint64_t document_key(const Job& job) {
     return key_of(columns);
 }
 
-Claim::Claim(const std::string& queue, Oid run_as)
+Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start)
     : table_(objects().live, pg::TableLock::write),
-      ready_{{table_, objects().live_claim, of_queue(queue, run_as)}, {}},
-      scheduled_{{table_, objects().live_scheduled, due_in(queue, run_as)}, {}} {}
+      ready_{{table_, objects().live_claim, of_queue(queue, run_as), pg::ScanStart{3, start.priority, start.id}}, {}, {}},
+      scheduled_{{table_, objects().live_scheduled, due_in(queue, run_as)}, {}, {}},
+      resume_(start) {}
 
 void Claim::advance(Source& source) {
     source.started = true;
     source.head = source.scan.next();
     if (!source.head) return;
     bool is_null;
-    source.priority = pg::datum_int32(source.scan.column(static_cast<int>(JobColumn::priority), &is_null));
-    source.id = pg::datum_int64(source.scan.column(static_cast<int>(JobColumn::id), &is_null));
+    source.position.priority = pg::datum_int32(source.scan.column(static_cast<int>(C::priority), &is_null));
+    source.position.id = pg::datum_int64(source.scan.column(static_cast<int>(C::id), &is_null));
 }
 
 Claim::Source* Claim::first() {
@@ -98,8 +99,7 @@ Claim::Source* Claim::first() {
     }
     if (!ready_.head) return scheduled_.head ? &scheduled_ : nullptr;
     if (!scheduled_.head) return &ready_;
-    bool scheduled_first = std::pair(scheduled_.priority, scheduled_.id) < std::pair(ready_.priority, ready_.id);
-    return scheduled_first ? &scheduled_ : &ready_;
+    return scheduled_.position < ready_.position ? &scheduled_ : &ready_;
 }
 
 bool Claim::may_run(Source& source, std::uint64_t document) {
@@ -117,12 +117,26 @@ std::optional<Job> Claim::next() {
         pg::StoredRow row;
         pg::LockResult result = pg::LockResult::busy;
         if (may_run(*source, document)) result = table_.lock(*source->head, false, &row);
+        ClaimPosition position = source->position;
+        bool ready = source == &ready_;
         advance(*source);
-        if (result == pg::LockResult::locked) return Job(row);
+        if (result == pg::LockResult::locked) {
+            if (ready) resume_ = {position.priority, position.id + 1};
+            return Job(row);
+        }
+        if (ready && !first_left_) first_left_ = position;
         if (result == pg::LockResult::busy && document != 0) behind_.insert(document);
         if (++passed_over_ >= most_passed_over) break;
     }
     return std::nullopt;
 }
+
+void Claim::leave(const Job& job) {
+    if (!job.is_null(C::scheduled_at)) return;
+    ClaimPosition position{job.int32(C::priority), job.id()};
+    first_left_ = first_left_ ? std::min(*first_left_, position) : position;
+}
+
+ClaimPosition Claim::resume() const { return first_left_ ? std::min(*first_left_, resume_) : resume_; }
 
 }  // namespace sync_job

@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_set>
 
+#include "engine/cursor.hpp"
 #include "engine/job_row.hpp"
 #include "pg/table.hpp"
 
@@ -18,20 +19,25 @@ std::uint64_t document_key(const Job& job);
 
 class Claim {
 public:
-    // Sees what is committed now; jobs that come later are for the next claim.
-    Claim(const std::string& queue, Oid run_as);
+    // Sees what is committed now; jobs that come later are for the next claim. Of the jobs that are due at once those
+    // before `start` are not looked at.
+    Claim(const std::string& queue, Oid run_as, ClaimPosition start);
 
     // The next one, locked: lower priority number first, then lower id. The row lives in the current memory context.
     // Not inside a subtransaction that ends before the claim does.
     std::optional<Job> next();
+
+    // This one, though claimed, stays in the queue.
+    void leave(const Job& job);
+    // Where the next claim may begin, when all that was claimed and not left has ended.
+    ClaimPosition resume() const;
 
 private:
     // One of the two indexes: what may run at once, and what had to wait for its time.
     struct Source {
         pg::IndexScan scan;
         std::optional<pg::RowPlace> head;
-        int priority = 0;
-        std::int64_t id = 0;
+        ClaimPosition position;
         bool started = false;
     };
     void advance(Source& source);
@@ -42,6 +48,8 @@ private:
     Source ready_, scheduled_;
     std::unordered_set<std::uint64_t> behind_;  // documents whose earlier job was passed over
     int passed_over_ = 0;
+    ClaimPosition resume_;                       // behind the last one that was claimed
+    std::optional<ClaimPosition> first_left_;  // passed over, or left
 };
 
 }  // namespace sync_job

@@ -4,6 +4,7 @@
 
 #include "engine/activity.hpp"
 #include "engine/claim.hpp"
+#include "engine/cursor.hpp"
 #include "engine/job_store.hpp"
 #include "engine/job_type.hpp"
 #include "engine/objects.hpp"
@@ -73,12 +74,14 @@ int Runner::run_batch(int most) {
     std::vector<Outcome> outcomes;
     std::vector<std::int64_t> ids;  // of all that the batch has touched
     std::optional<Job> single;
+    ClaimPosition resume;
     left_work_ = false;
     try {
         {
-            Claim claim(queue_, run_as_);
+            Claim claim(queue_, run_as_, claim_start());
             while (auto job = claim.next()) {
                 if (!suits_batch(*job)) {
+                    claim.leave(*job);
                     if (outcomes.empty()) single = job;
                     break;
                 }
@@ -87,9 +90,11 @@ int Runner::run_batch(int most) {
                 pg::command_counter_increment();
                 bool full = static_cast<int>(outcomes.size()) >= batch_jobs || Clock::now() - began >= budget ||
                             pg::cached_subtransactions() >= most_subtransactions || pg::touched_temporary_objects();
+                if (outcomes.back().verdict == Verdict::run_alone) claim.leave(*job);
                 left_work_ = full || outcomes.back().verdict == Verdict::run_alone;
                 if (left_work_) break;
             }
+            resume = claim.resume();
         }
         if (single) return run_alone(*single);
         if (!outcomes.empty()) {
@@ -97,6 +102,7 @@ int Runner::run_batch(int most) {
             announce_ended_at_commit();
         }
         transactions_.commit();
+        set_claim_start(resume);
     } catch (const pg::Error& error) {
         if (ids.empty()) throw;
         // A deferred constraint, most likely: which job it was shows when each runs in a transaction of its own.
@@ -201,6 +207,7 @@ void Runner::run_started(std::int64_t id) {
         queued.set_status(Status::queued);
         queued.clear(C::started_at);
         store_job({queued, Partition::live});
+        wake_at_commit(queued);
         transactions_.commit();
         set_aside(id, outcome.repeatable_error);
         return;

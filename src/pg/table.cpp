@@ -251,9 +251,25 @@ StrategyNumber strategy_of(ScanCondition::Operator op) {
     }
 }
 
+// A row comparison, as ExecIndexBuildScanKeys() makes it.
+void fill_start_key(const ScanStart& start, ScanKey header, ScanKey members) {
+    auto column = static_cast<AttrNumber>(start.index_column);
+    ScanKeyEntryInitialize(&members[0], SK_ROW_MEMBER, column, BTGreaterEqualStrategyNumber, InvalidOid, InvalidOid,
+                           F_BTINT4CMP, Int32GetDatum(start.first));
+    ScanKeyEntryInitialize(&members[1], SK_ROW_MEMBER | SK_ROW_END, static_cast<AttrNumber>(column + 1),
+                           BTGreaterEqualStrategyNumber, InvalidOid, InvalidOid, F_BTINT8CMP,
+                           Int64GetDatum(start.second));
+    *header = {};
+    header->sk_flags = SK_ROW_HEADER;
+    header->sk_attno = column;
+    header->sk_strategy = BTGreaterEqualStrategyNumber;
+    header->sk_argument = PointerGetDatum(members);
+}
+
 }  // namespace
 
-IndexScan::IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& conditions)
+IndexScan::IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& conditions,
+                     const std::optional<ScanStart>& start)
     : table_(table), exceptions_(std::uncaught_exceptions()) {
     guarded([&] {
         ScanKeyData keys[INDEX_MAX_KEYS];
@@ -262,6 +278,10 @@ IndexScan::IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& 
             const ScanCondition& condition = conditions[i];
             ScanKeyInit(&keys[i], static_cast<AttrNumber>(condition.index_column), strategy_of(condition.op),
                         procedure_of(condition.op), condition.value);
+        }
+        if (start) {
+            auto* members = static_cast<ScanKey>(palloc(2 * sizeof(ScanKeyData)));  // the scan points to them
+            fill_start_key(*start, &keys[count++], members);
         }
         index_ = index_open(index, AccessShareLock);
         Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());

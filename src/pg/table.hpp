@@ -66,10 +66,18 @@ struct ScanCondition {
     Datum value;
 };
 
+// Where a scan begins in the order of two neighbouring index columns, as (a, b) >= (first, second) of SQL does.
+struct ScanStart {
+    int index_column;     // the first of the two, an int4; the second is an int8
+    std::int32_t first;
+    std::int64_t second;
+};
+
 // A forward scan of an index with the newest snapshot. Opened and read outside subtransactions, or wholly inside one.
 class IndexScan {
 public:
-    IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& conditions);
+    IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& conditions,
+              const std::optional<ScanStart>& start = std::nullopt);
     ~IndexScan();
     IndexScan(const IndexScan&) = delete;
     IndexScan& operator=(const IndexScan&) = delete;

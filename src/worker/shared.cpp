@@ -3,6 +3,8 @@
 #include <cstring>
 #include <new>
 
+#include "worker/cursor.hpp"
+
 namespace sync_job {
 
 namespace {
@@ -52,6 +54,7 @@ void clear_slot(WorkerSlot& slot) {
     slot.activity.job = 0;
     slot.cancel_job = 0;
     slot.document_count = slot.limited_count = 0;
+    reset_claim_start(slot);
 }
 
 // FNV-1a.

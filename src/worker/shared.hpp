@@ -56,6 +56,10 @@ struct WorkerSlot {
     std::atomic<bool> progress_changed;  // since the last notification
     Activity activity;
 
+    // engine/cursor.hpp: the worker's own bound, and what commits have lowered it to since it looked.
+    std::atomic<int> cursor_priority, lowered_priority;
+    std::atomic<std::int64_t> cursor_id, lowered_id;
+
     std::atomic<std::int64_t> cancel_job;
     char cancel_reason[256];
 

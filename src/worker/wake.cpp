@@ -4,6 +4,7 @@
 
 #include "pg/background.hpp"
 #include "pg/xact.hpp"
+#include "worker/cursor.hpp"
 #include "worker/shared.hpp"
 #include "worker/wake.hpp"
 
@@ -14,6 +15,7 @@ namespace {
 struct Group {
     std::uint32_t queue_hash;
     Oid role;
+    ClaimPosition first;  // of the jobs that wait now
 };
 
 // More groups than this in one transaction, and the scheduler sorts it out.
@@ -23,16 +25,30 @@ struct Pending {
     Group groups[most_groups];
     int group_count;
     bool scheduler, launcher, ended, unblock, dependencies;
+    bool more_groups;  // than there is room for
     std::int64_t due_at;
     bool any;
 };
 
-constexpr Pending nothing_pending = {{}, 0, false, false, false, false, false, never, false};
+constexpr Pending nothing_pending = {{}, 0, false, false, false, false, false, false, never, false};
 Pending pending = nothing_pending;
 
 bool matches(const WorkerSlot& slot, const Group& group, Oid database) {
     return slot.state == SlotState::running && slot.database == database && slot.role == group.role &&
            slot.queue_hash == group.queue_hash;
+}
+
+// Before anybody is woken: whoever is looks from there.
+void lower_claim_starts(Shared& s, const Group& group, Oid database) {
+    for (WorkerSlot& slot : s.workers) {
+        if (matches(slot, group, database)) lower_claim_start(slot, group.first);
+    }
+}
+
+void lower_all_claim_starts(Shared& s, Oid database) {
+    for (WorkerSlot& slot : s.workers) {
+        if (slot.state == SlotState::running && slot.database == database) lower_claim_start(slot, {});
+    }
 }
 
 // An idle worker of the group, or else a busy one (it looks again before it rests). False when none was idle.
@@ -58,6 +74,8 @@ void lower(std::atomic<std::int64_t>& time, std::int64_t to) {
 
 void act(Shared& s) {
     Oid database = pg::my_database();
+    if (pending.more_groups) lower_all_claim_starts(s, database);
+    for (int i = 0; i < pending.group_count; i++) lower_claim_starts(s, pending.groups[i], database);
     for (int i = 0; i < pending.group_count; i++) {
         if (!wake_worker(s, pending.groups[i], database)) pending.scheduler = true;
     }
@@ -104,12 +122,17 @@ void wake_at_commit(const Job& job) {
         return wake_at(job.int64(JobColumn::scheduled_at));
     }
     pending.any = true;
-    Group group{queue_hash(std::string(job.text(JobColumn::queue)).c_str()), job.oid(JobColumn::run_as)};
+    Group group{queue_hash(std::string(job.text(JobColumn::queue)).c_str()),
+                job.oid(JobColumn::run_as),
+                {job.int32(JobColumn::priority), job.id()}};
     for (int i = 0; i < pending.group_count; i++) {
-        if (pending.groups[i].queue_hash == group.queue_hash && pending.groups[i].role == group.role) return;
+        Group& known = pending.groups[i];
+        if (known.queue_hash != group.queue_hash || known.role != group.role) continue;
+        known.first = std::min(known.first, group.first);
+        return;
     }
     if (pending.group_count == most_groups) {
-        pending.scheduler = true;
+        pending.scheduler = pending.more_groups = true;
     } else {
         pending.groups[pending.group_count++] = group;
     }
