@@ -3,7 +3,7 @@
 
 #include "core/text.hpp"
 #include "engine/activity.hpp"
-#include "engine/attempt.hpp"
+#include "engine/running.hpp"
 #include "engine/enqueue.hpp"
 #include "engine/job_store.hpp"
 #include "engine/own_sql.hpp"

@@ -5,7 +5,7 @@
 #include "controller/function.hpp"
 #include "core/text.hpp"
 #include "engine/activity.hpp"
-#include "engine/attempt.hpp"
+#include "engine/running.hpp"
 #include "engine/claim.hpp"
 #include "engine/job_store.hpp"
 #include "engine/job_type.hpp"

@@ -157,6 +157,16 @@ void check_key(const TableRow& row, const char* column, const char* type_column)
     }
 }
 
+void check_declaration(const TableRow& row) {
+    if (row.is_null("match") && row.is_null("field_map")) return;
+    if (row.is_null("match")) throw bad_column("field_map", "needs match, which says which target belongs to a source");
+    if (row.is_null("field_map")) throw bad_column("match", "needs field_map, which says what to set in the target");
+    for (const char* column : {"source_document_type", "target_document_type"}) {
+        if (row.is_null(column)) throw bad_column("field_map", std::string("needs ") + column);
+    }
+    if (pg::json_fields(row.at("match").datum).empty()) throw bad_column("match", "must name at least one column");
+}
+
 void check_type_form(const TableRow& row) {
     if (row.text("name").empty()) throw bad_column("name", "of a sync job type must not be empty");
     if (row.text("name") == background_type_name) {
@@ -171,6 +181,7 @@ void check_type_form(const TableRow& row) {
     check_number(row, "concurrency_limit", 1);
     check_object(row, "field_map");
     check_object(row, "match");
+    check_declaration(row);
     check_key(row, "source_key", "source_document_type");
     check_key(row, "target_key", "target_document_type");
 }

@@ -36,7 +36,10 @@ struct Documents {
     std::shared_ptr<DocumentType> source_type, target_type;
     pg::Value source, target;    // composite values
     bool target_is_new = false;  // an insert that has not been written: as jsonb it shows only what is set
+    bool source_is_deleted = false;  // `source` is the row as it was
 };
+
+class Mapping;
 
 enum class Hook { after_start, before_relay, after_relay, before_sync, after_sync, finished, failed };
 
@@ -46,6 +49,9 @@ enum class HookResult { nothing, json, target_row };
 class Controller {
 public:
     virtual ~Controller() = default;
+
+    // Declarative: many jobs of the type can run as a few statements (engine/set_sync.hpp). Else null.
+    virtual Mapping* mapping() { return nullptr; }
 
     // Bypass: execute() does everything. Otherwise targets() and update().
     virtual bool bypass() const = 0;

@@ -44,7 +44,7 @@ std::vector<Finding> examine(const JobType& type) {
         look("source_document_type", [&] { DocumentType::find(type.source, type.source_key); });
     if (type.target != pg::no_oid)
         look("target_document_type", [&] { DocumentType::find(type.target, type.target_key); });
-    if (type.declarative) {
+    if (type.declarative()) {
         look("field_map", [&] { find_controller(type); });
     } else {
         examine_functions(type, look);

@@ -26,13 +26,7 @@ std::uint64_t function_generation = 1;
 
 std::shared_ptr<Controller> make(const JobType& type) {
     try {
-        if (type.declarative) {
-            throw pg::Error("0A000", "sync job type " + quoted(type.name) +
-                                         " has a declarative controller, which this "
-                                         "version does not run")
-                .hint("Write get_target_document and update_target_doc, and set match and field_map to NULL.");
-        }
-        return make_function_controller(type);
+        return type.declarative() ? make_declarative_controller(type) : make_function_controller(type);
     } catch (const SetupError&) {
         throw;
     } catch (const pg::Error& error) {
@@ -54,7 +48,7 @@ ControllerKind controller_kind(const JobType& type) {
     CachedKind& cached = kinds[type.name];
     if (cached.types == job_type_generation() && cached.functions == function_generation) return cached.kind;
     CachedKind fresh{{}, job_type_generation(), function_generation};
-    Oid module = type.declarative ? pg::no_oid : pg::schema_oid(type.module);
+    Oid module = type.declarative() ? pg::no_oid : pg::schema_oid(type.module);
     if (module != pg::no_oid) {
         for (const pg::FunctionInfo& info : pg::functions_named(module, "execute")) {
             fresh.kind.bypass = true;

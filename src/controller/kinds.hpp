@@ -10,4 +10,7 @@ namespace sync_job {
 // Functions of fixed names in the module schema: standard, or bypass where there is execute().
 std::shared_ptr<Controller> make_function_controller(const JobType& type);
 
+// Declared by match and field_map.
+std::shared_ptr<Controller> make_declarative_controller(const JobType& type);
+
 }  // namespace sync_job

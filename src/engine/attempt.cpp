@@ -9,6 +9,7 @@
 #include "engine/objects.hpp"
 #include "engine/relay.hpp"
 #include "engine/road.hpp"
+#include "engine/running.hpp"
 #include "pg/deadline.hpp"
 #include "pg/hooks.hpp"
 #include "pg/json.hpp"
@@ -22,42 +23,6 @@ namespace {
 
 using C = JobColumn;
 
-std::int64_t running_job = 0, moved_job = 0;
-
-// Marks the job as the one that runs in this process, for current_sync_job() and the activity view.
-class Running {
-public:
-    explicit Running(const Job& job) : previous_(running_job) {
-        running_job = job.id();
-        show_job_start(job);
-    }
-    ~Running() {
-        running_job = previous_;
-        show_job_end();
-    }
-
-private:
-    std::int64_t previous_;
-};
-
-std::string controller_search_path(const JobType& type) {
-    std::vector<std::string> path;
-    auto add = [&](const std::string& schema) {
-        std::string quoted_schema = pg::quoted_identifier(schema);
-        for (const std::string& present : path) {
-            if (present == quoted_schema) return;
-        }
-        path.push_back(quoted_schema);
-    };
-    if (!type.module.empty()) add(type.module);
-    for (Oid relation : {type.source, type.target}) {
-        if (relation != pg::no_oid) add(pg::relation_schema(relation));
-    }
-    add(objects().schema_name);
-    path.push_back("pg_temp");
-    return join(path, ", ");
-}
-
 std::string title_label(Oid relation) { return relation == pg::no_oid ? std::string() : pg::relation_name(relation); }
 
 std::string full_message(const pg::ErrorReport& report) {
@@ -66,12 +31,6 @@ std::string full_message(const pg::ErrorReport& report) {
     if (!report.hint.empty()) text += "\nHINT:  " + report.hint;
     if (!report.context.empty()) text += "\nCONTEXT:  " + report.context;
     return text + "\nSQLSTATE:  " + report.sqlstate;
-}
-
-void stamp_end(Job& job) {
-    pg::Timestamp now = pg::now();
-    job.set(C::ended_at, pg::int64_datum(now));
-    if (!job.is_null(C::started_at)) job.set(C::time_taken, pg::interval_datum(now - job.int64(C::started_at)));
 }
 
 double random_fraction() {
@@ -118,16 +77,6 @@ pg::Error timeout_error(const Job& job) {
     std::string limit = pg::value_to_text(job.datum(C::timeout), pg::type::interval);
     return pg::Error("57014", "canceled because of its timeout of " + limit)
         .hint("Raise timeout of the sync job type or the queue, or have the job do less.");
-}
-
-Outcome canceled_outcome(const Job& original) {
-    Outcome outcome;
-    outcome.job = original.copy();
-    outcome.job.set_status(Status::canceled);
-    std::string reason = take_cancel_reason();
-    if (!reason.empty()) outcome.job.set_text(C::cancel_reason, reason);
-    stamp_end(outcome.job);
-    return outcome;
 }
 
 // The fields of sync_job_error.
@@ -265,14 +214,6 @@ Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limi
     return outcome;
 }
 
-Job begun(const Job& job) {
-    Job started = job.copy();
-    started.set_status(Status::started);
-    started.set(C::started_at, pg::int64_datum(pg::now()));
-    for (C column : {C::ended_at, C::time_taken, C::error_message, C::retry_after}) started.clear(column);
-    return started;
-}
-
 std::shared_ptr<const JobType> type_of(const Job& job) {
     return find_job_type(std::string(job.text(C::sync_job_type)));
 }
@@ -385,10 +326,5 @@ bool needs_own_transactions(const Job& job) {
         return false;  // it is gone: the attempt will say so
     }
 }
-
-void note_job_row_moved() { moved_job = running_job; }
-bool job_row_moved(std::int64_t id) { return moved_job == id; }
-
-std::int64_t current_job_id() { return running_job; }
 
 }  // namespace sync_job

@@ -47,11 +47,4 @@ bool needs_own_transactions(const Job& job);
 // The job as it is after an attempt that ended with this error: Failed, with the time of the next try.
 Outcome failed_outcome(const Job& job, const pg::Error& error, bool counted);
 
-// The row of the job that runs has been written anew within its attempt: record() has to look where it is now.
-void note_job_row_moved();
-bool job_row_moved(std::int64_t id);
-
-// The job that runs in this process; 0: none.
-std::int64_t current_job_id();
-
 }  // namespace sync_job

@@ -376,6 +376,15 @@ ColumnSet DocumentType::changed_columns(const pg::RowValues& before, const pg::R
     return changed;
 }
 
+ColumnSet DocumentType::changed_columns(const pg::RowValues& before, const pg::RowValues& after,
+                                        const ColumnSet& among) const {
+    ColumnSet changed;
+    for (int number : among) {
+        if (!same(relation_->columns[number - 1], before.at(number), after.at(number))) changed.push_back(number);
+    }
+    return changed;
+}
+
 ColumnSet DocumentType::inserted_columns(const pg::RowValues& row, const ColumnSet& explicit_columns) const {
     ColumnSet set;
     for (const pg::Column& column : relation_->columns) {
@@ -388,9 +397,14 @@ ColumnSet DocumentType::inserted_columns(const pg::RowValues& row, const ColumnS
 }
 
 Datum DocumentType::diff(pg::Value before, pg::Value after) const {
+    auto row_of = [&](const pg::Value& value) {
+        return value.null ? pg::empty_row(*relation_) : pg::take_apart(value.datum, *relation_);
+    };
+    return diff(row_of(before), row_of(after));
+}
+
+Datum DocumentType::diff(const pg::RowValues& old_row, const pg::RowValues& new_row) const {
     pg::CanonicalOutput canonical;
-    pg::RowValues old_row = before.null ? pg::empty_row(*relation_) : pg::take_apart(before.datum, *relation_);
-    pg::RowValues new_row = after.null ? pg::empty_row(*relation_) : pg::take_apart(after.datum, *relation_);
     pg::JsonBuilder json;
     json.begin_object();
     for (const pg::Column& column : relation_->columns) {

@@ -19,6 +19,12 @@ namespace sync_job {
 // The columns that changed, by attnum, ascending.
 using ColumnSet = std::vector<int>;
 
+// A row that answers for one of a list: `number` is its place there, from 0.
+struct NumberedRow {
+    std::size_t number;
+    pg::RowValues row;
+};
+
 class DocumentType {
 public:
     // `declared_key`: column names, empty for the primary key. Raises 42P01 for a relation that is gone, 42809 for one
@@ -51,6 +57,17 @@ public:
     // The row as it was; null when there was none.
     pg::Value remove(const std::string& name);
 
+    // --- Many rows a statement; in an SpiScope, and the rows live as long as it ---
+    // Not where a column of the key is of a type without arrays.
+    bool supports_many() const;
+    // The keys of these names, as an array for each column of the key.
+    std::vector<pg::Value> key_arrays(const std::vector<std::string>& names) const;
+    // Writes `columns` of each wanted row into the row that has the key of the one before it; the rows as they are stored
+    // now. Raises 27000 when one was suppressed.
+    std::vector<pg::RowValues> update_many(const std::vector<pg::RowValues>& before,
+                                           const std::vector<pg::RowValues>& wanted, const ColumnSet& columns);
+    std::vector<pg::RowValues> insert_many(const std::vector<pg::RowValues>& wanted, const ColumnSet& columns);
+
     // --- Conversions and comparison ---
     // As to_jsonb() would; `sparse`: without the columns that are null.
     Datum to_json(Datum row, bool sparse = false) const;
@@ -62,17 +79,20 @@ public:
     pg::RowValues from_exact_json(Datum jsonb) const;
     // Columns a controller may change (generated ones are the database's) whose stored image differs.
     ColumnSet changed_columns(const pg::RowValues& before, const pg::RowValues& after) const;
+    ColumnSet changed_columns(const pg::RowValues& before, const pg::RowValues& after, const ColumnSet& among) const;
     // The columns an insert writes: those not null, and those set on purpose; the others get their default.
     ColumnSet inserted_columns(const pg::RowValues& row, const ColumnSet& explicit_columns) const;
     // {"field": {"old": …, "new": …}} of every column whose stored image differs, generated ones too.
     // A missing row counts as one of nulls.
     Datum diff(pg::Value before, pg::Value after) const;
+    Datum diff(const pg::RowValues& before, const pg::RowValues& after) const;
 
 private:
     DocumentType() = default;
     std::vector<pg::Value> key_values(const std::string& name) const;
     std::string key_condition(int first_parameter) const;
     std::vector<Oid> key_types() const;
+    void require_all_written(std::size_t written, std::size_t wanted, const char* command) const;
     pg::Statement& statement(const std::string& sql, const std::vector<Oid>& types);
     Datum written(const pg::Rows& rows, const char* command) const;
 
@@ -83,6 +103,11 @@ private:
     std::string load_sql_, lock_sql_, remove_sql_;
     std::map<std::string, std::unique_ptr<pg::Statement>> statements_;
 };
+
+// A table made of arrays, parameters from $first on: "j" with the columns sync_job_1 … and the place, sync_job_n, from 1.
+std::string rows_from_arrays(int first_parameter, std::size_t count);
+// The values of one column in all rows, as an array.
+pg::Value column_array(const std::vector<pg::RowValues>& rows, const pg::Column& column);
 
 // For the relcache callback.
 void forget_document_types(Oid relation);

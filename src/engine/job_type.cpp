@@ -57,8 +57,8 @@ std::vector<Oid> grants_of(const std::string& name) {
 std::shared_ptr<const JobType> read_type(const std::string& name) {
     static auto& select = *new OwnStatement(
         "SELECT source_document_type, target_document_type, source_key, target_key, module,"
-        " field_map IS NOT NULL OR match IS NOT NULL, batchable, queue, priority, timeout, retry_delay, retry_backoff,"
-        " max_retries, verbose_logging, disabled, run_as, concurrency_limit, publish_events FROM {}.sync_job_type "
+        " field_map, batchable, queue, priority, timeout, retry_delay, retry_backoff,"
+        " max_retries, verbose_logging, disabled, run_as, concurrency_limit, publish_events, match FROM {}.sync_job_type "
         "WHERE name = $1",
         {pg::type::text});
     type_table = objects().type_table;
@@ -73,7 +73,8 @@ std::shared_ptr<const JobType> read_type(const std::string& name) {
     type->source_key = names(row[2]);
     type->target_key = names(row[3]);
     type->module = pg::datum_text(row[4].datum);
-    type->declarative = pg::datum_bool(row[5].datum);
+    if (!row[5].null) type->field_map = pg::json_to_text(row[5].datum);
+    if (!row[18].null) type->match = pg::json_to_text(row[18].datum);
     if (!row[6].null) type->batchable = pg::datum_bool(row[6].datum);
     type->queue = pg::datum_text(row[7].datum);
     type->priority = pg::datum_int32(row[8].datum);

@@ -17,7 +17,8 @@ struct JobType {
     Oid source = 0, target = 0;                       // no_oid: none
     std::vector<std::string> source_key, target_key;  // empty: the primary key
     std::string module;
-    bool declarative = false;
+    std::string match, field_map;  // as JSON; empty: none
+    bool declarative() const { return !field_map.empty(); }
     bool background = false;  // the built-in type of plain background work: it calls the job's procedure
     bool publish_events = false;
     std::optional<bool> batchable;

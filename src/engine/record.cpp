@@ -4,6 +4,7 @@
 #include "engine/job_store.hpp"
 #include "engine/objects.hpp"
 #include "engine/own_sql.hpp"
+#include "engine/running.hpp"
 #include "engine/wake.hpp"
 #include "pg/xact.hpp"
 

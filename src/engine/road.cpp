@@ -75,6 +75,7 @@ void load_source(Journey& journey, const JobType& type) {
                              "No record of its deletion was kept; or the role the job runs as may not see it.");
         }
     }
+    journey.documents.source_is_deleted = deleted;
     correct_operation_hint(job, deleted);
 }
 

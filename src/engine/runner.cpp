@@ -9,6 +9,8 @@
 #include "engine/job_type.hpp"
 #include "engine/objects.hpp"
 #include "engine/record.hpp"
+#include "engine/running.hpp"
+#include "engine/set_sync.hpp"
 #include "engine/wake.hpp"
 #include "pg/catalog.hpp"
 #include "pg/spi.hpp"
@@ -23,6 +25,8 @@ using Clock = std::chrono::steady_clock;
 
 // A backend's snapshot cache holds 64 subtransactions of a transaction; a job may use a few of its own.
 constexpr int most_subtransactions = 56;
+// So many documents a statement; an error costs the time of a part of them.
+constexpr std::size_t most_in_set = 256;
 constexpr int most_repeats = 3;
 constexpr auto long_type_memory = std::chrono::minutes(10);
 
@@ -72,27 +76,41 @@ int Runner::run_batch(int most) {
     auto budget = std::chrono::milliseconds(limits_.batch_milliseconds);
     int batch_jobs = most > 0 ? std::min(most, limits_.batch_jobs) : limits_.batch_jobs;
     std::vector<Outcome> outcomes;
-    std::vector<std::int64_t> ids;  // of all that the batch has touched
     std::optional<Job> single;
     ClaimPosition resume;
     left_work_ = false;
+    unrun_.clear();
     try {
         {
             Claim claim(queue_, run_as_, claim_start());
+            std::vector<Job> set;  // claimed, of one type, to be run as one
+            auto claimed_jobs = [&] { return static_cast<int>(outcomes.size() + set.size()); };
+            auto run_collected = [&] {
+                if (!set.empty()) run_set(std::exchange(set, {}), outcomes);
+            };
             while (auto job = claim.next()) {
                 if (!suits_batch(*job)) {
                     claim.leave(*job);
-                    if (outcomes.empty()) single = job;
+                    if (claimed_jobs() == 0) single = job;
                     break;
                 }
-                ids.push_back(job->id());
-                outcomes.push_back(attempt(*job, {budget.count() * 1000, true}));
-                pg::command_counter_increment();
-                bool full = static_cast<int>(outcomes.size()) >= batch_jobs || Clock::now() - began >= budget ||
+                if (!suits_set(*job)) {
+                    run_collected();
+                    run_by_itself(*job, outcomes);
+                } else {
+                    if (!set.empty() && set[0].text(C::sync_job_type) != job->text(C::sync_job_type)) run_collected();
+                    set.push_back(*job);
+                    if (set.size() >= most_in_set || claimed_jobs() >= batch_jobs) run_collected();
+                }
+                bool full = claimed_jobs() >= batch_jobs || Clock::now() - began >= budget ||
                             pg::cached_subtransactions() >= most_subtransactions || pg::touched_temporary_objects();
-                if (outcomes.back().verdict == Verdict::run_alone) claim.leave(*job);
-                left_work_ = full || outcomes.back().verdict == Verdict::run_alone;
+                left_work_ = full || (!outcomes.empty() && outcomes.back().verdict == Verdict::run_alone);
                 if (left_work_) break;
+            }
+            run_collected();
+            for (const Job& job : unrun_) claim.leave(job);
+            for (const Outcome& outcome : outcomes) {
+                if (outcome.verdict == Verdict::run_alone) claim.leave(outcome.job);
             }
             resume = claim.resume();
         }
@@ -104,18 +122,60 @@ int Runner::run_batch(int most) {
         transactions_.commit();
         set_claim_start(resume);
     } catch (const pg::Error& error) {
-        if (ids.empty()) throw;
+        if (outcomes.empty()) throw;
         // A deferred constraint, most likely: which job it was shows when each runs in a transaction of its own.
         transactions_.rollback();
         pg::log("a batch of sync jobs was rolled back; each of its jobs runs again by itself", error.report().message);
-        for (std::int64_t id : ids) set_aside(id, false);
-        return static_cast<int>(ids.size());
+        for (const Outcome& outcome : outcomes) set_aside(outcome.job.id(), false);
+        return static_cast<int>(outcomes.size());
     }
-    if (!outcomes.empty() && outcomes.back().verdict == Verdict::run_alone) {
-        set_aside(ids.back(), outcomes.back().repeatable_error);
-        if (outcomes.back().too_long) remember_too_long(outcomes.back().job);
+    for (const Outcome& outcome : outcomes) {
+        if (outcome.verdict != Verdict::run_alone) continue;
+        set_aside(outcome.job.id(), outcome.repeatable_error);
+        if (outcome.too_long) remember_too_long(outcome.job);
     }
     return static_cast<int>(outcomes.size());
+}
+
+// Nothing more runs in a batch once a job has left it: it could be a later one of the same document.
+void Runner::run_by_itself(const Job& job, std::vector<Outcome>& outcomes) {
+    if (!outcomes.empty() && outcomes.back().verdict == Verdict::run_alone) {
+        unrun_.push_back(job);
+        return;
+    }
+    outcomes.push_back(attempt(job, {limits_.batch_milliseconds * 1000LL, true}));
+    pg::command_counter_increment();
+}
+
+// Where one of them does not work out the set is rolled back, and runs again in parts: what is wrong is soon alone.
+void Runner::run_set(std::vector<Job> jobs, std::vector<Outcome>& outcomes) {
+    constexpr std::size_t one_by_one = 8, parts = 4;
+    std::vector<std::optional<Outcome>> results(jobs.size());
+    bool stopped = !outcomes.empty() && outcomes.back().verdict == Verdict::run_alone;
+    if (jobs.size() >= one_by_one && !stopped) {
+        try {
+            results = sync_set(jobs, limits_.batch_milliseconds * 1000LL);
+            pg::command_counter_increment();
+        } catch (const pg::Error& error) {
+            if (error.sqlstate() == "57014" && cancel_requested(jobs[0].id())) {
+                outcomes.push_back(canceled_outcome(jobs[0]));
+                return run_set({jobs.begin() + 1, jobs.end()}, outcomes);
+            }
+            std::size_t size = (jobs.size() + parts - 1) / parts;
+            for (std::size_t from = 0; from < jobs.size(); from += size) {
+                auto first = jobs.begin() + static_cast<std::ptrdiff_t>(from);
+                auto last = jobs.begin() + static_cast<std::ptrdiff_t>(std::min(from + size, jobs.size()));
+                run_set({first, last}, outcomes);
+            }
+            return;
+        }
+    }
+    for (auto& result : results) {
+        if (result) outcomes.push_back(std::move(*result));
+    }
+    for (std::size_t i = 0; i < jobs.size(); i++) {
+        if (!results[i]) run_by_itself(jobs[i], outcomes);
+    }
 }
 
 namespace {

@@ -57,6 +57,8 @@ private:
     int run_batch(int most);
     int run_alone(const Job& claimed);
     int run_next_of_alone();
+    void run_set(std::vector<Job> jobs, std::vector<Outcome>& outcomes);
+    void run_by_itself(const Job& job, std::vector<Outcome>& outcomes);
     void mark_started(const Job& claimed);
     void run_started(std::int64_t id);
     void set_aside(std::int64_t id, bool repeatable_error);
@@ -70,6 +72,7 @@ private:
     pg::Memory memory_;
     int distrusted_ = 0;
     bool left_work_ = false;
+    std::vector<Job> unrun_;  // claimed by the batch, and left in the queue
     // Jobs that left a batch and run alone next, and how often each met an error that was nobody's fault.
     std::deque<std::int64_t> alone_;
     std::unordered_map<std::int64_t, int> repeats_;

@@ -142,6 +142,42 @@ bool is_composite(Oid type) {
     return guarded([&] { return type_is_rowtype(type); });
 }
 
+namespace {
+
+bool serves(const FormData_pg_index* index, const std::vector<int>& columns, bool unique) {
+    auto wanted = [&](int column) {
+        for (int candidate : columns) {
+            if (candidate == column) return true;
+        }
+        return false;
+    };
+    if (!index->indisvalid || (unique && !index->indisunique)) return false;
+    int count = unique ? index->indnkeyatts : 1;
+    for (int i = 0; i < count; i++) {
+        if (!wanted(index->indkey.values[i])) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+bool has_index_for(Oid relation, const std::vector<int>& columns, bool unique) {
+    return guarded([&] {
+        ::Relation table = relation_open(relation, AccessShareLock);
+        List* indexes = table->rd_rel->relhasindex ? RelationGetIndexList(table) : NIL;
+        bool found = false;
+        ListCell* cell;
+        foreach (cell, indexes) {
+            ::Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+            bool partial = !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
+            found = found || (!partial && serves(index->rd_index, columns, unique));
+            index_close(index, AccessShareLock);
+        }
+        relation_close(table, AccessShareLock);
+        return found;
+    });
+}
+
 Oid schema_oid(const std::string& name) {
     return guarded([&] { return get_namespace_oid(name.c_str(), true); });
 }

@@ -58,6 +58,10 @@ Oid row_type_of(Oid relation);                     // the composite type
 Oid relation_of_row_type(Oid type);                // no_oid when the type is not a relation's row type
 bool is_composite(Oid type);
 
+// An index of the relation that a look-up by equality of these columns can use: its first column is among them.
+// `unique`: a unique one, all of whose columns are.
+bool has_index_for(Oid relation, const std::vector<int>& columns, bool unique);
+
 Oid schema_oid(const std::string& name);  // no_oid when there is none
 std::string schema_name(Oid schema);
 Oid schema_owner(Oid schema);

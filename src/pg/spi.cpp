@@ -1,5 +1,10 @@
 #include "pg/server.hpp"
 
+extern "C" {
+#include "jit/jit.h"
+#include "parser/parser.h"
+}
+
 #include "pg/error.hpp"
 #include "pg/memory.hpp"
 #include "pg/spi.hpp"
@@ -35,7 +40,7 @@ Rows::Rows(Rows&& other) noexcept
 
 Rows::~Rows() {
     // The abort of a subtransaction frees the tables made in it.
-    if (table_ != nullptr && std::uncaught_exceptions() == exceptions_) {
+    if (table_ != nullptr && !kept_ && std::uncaught_exceptions() == exceptions_) {
         guarded_cleanup([&] { SPI_freetuptable(table_); });
     }
 }
@@ -46,6 +51,18 @@ Value Rows::at(std::uint64_t row, int column) const {
     Value value;
     guarded([&] { value.datum = SPI_getbinval(table_->vals[row], table_->tupdesc, column + 1, &value.null); });
     return value;
+}
+
+RowValues Rows::whole(std::uint64_t row) const {
+    return guarded([&] {
+        int count = table_->tupdesc->natts;
+        RowValues values;
+        values.count = count;
+        values.values = static_cast<Datum*>(palloc(count * sizeof(Datum)));
+        values.nulls = static_cast<bool*>(palloc(count * sizeof(bool)));
+        heap_deform_tuple(table_->vals[row], table_->tupdesc, values.values, values.nulls);
+        return values;
+    });
 }
 
 int Rows::columns() const { return table_ == nullptr ? 0 : table_->tupdesc->natts; }
@@ -82,15 +99,25 @@ Statement::~Statement() {
 
 namespace {
 
-struct SequentialScansOff {
-    bool before = enable_seqscan;
-    SequentialScansOff() { enable_seqscan = false; }
-    ~SequentialScansOff() { enable_seqscan = before; }
+// The planner avoids what is off at any price; where that cannot be, the price must not start the JIT compiler.
+class IndexAccessOnly {
+public:
+    IndexAccessOnly() {
+        for (int i = 0; i < count; i++) before_[i] = std::exchange(*switches[i], false);
+    }
+    ~IndexAccessOnly() {
+        for (int i = 0; i < count; i++) *switches[i] = before_[i];
+    }
+
+private:
+    static constexpr int count = 4;
+    static constexpr bool* switches[count] = {&enable_seqscan, &enable_hashjoin, &enable_mergejoin, &jit_enabled};
+    bool before_[count];
 };
 
-// Makes the generic plan now, while sequential scans are off, so that executing finds it ready.
+// Makes the generic plan now, so that executing finds it ready.
 void plan_for_index(SPIPlanPtr plan) {
-    SequentialScansOff off;
+    IndexAccessOnly only;
     guarded([&] {
         CachedPlan* cached = SPI_plan_get_cached_plan(plan);
         if (cached != nullptr) ReleaseCachedPlan(cached, CurrentResourceOwner);
@@ -134,6 +161,21 @@ Rows Statement::execute(const Value* arguments, int count, bool read_only, std::
 
 Rows Statement::execute(const std::vector<Value>& arguments, bool read_only, std::int64_t max_rows) {
     return execute(arguments.data(), static_cast<int>(arguments.size()), read_only, max_rows);
+}
+
+void check_expression(const std::string& text) {
+    bool fits = guarded([&] {
+        char* sql = psprintf("SELECT (%s\n)", text.c_str());
+        List* parsed = raw_parser(sql, RAW_PARSE_DEFAULT);
+        if (list_length(parsed) != 1 || !IsA(linitial_node(RawStmt, parsed)->stmt, SelectStmt)) return false;
+        auto* select = castNode(SelectStmt, linitial_node(RawStmt, parsed)->stmt);
+        return select->op == SETOP_NONE && list_length(select->targetList) == 1 && select->fromClause == NIL &&
+               select->whereClause == nullptr && select->groupClause == NIL && select->sortClause == NIL &&
+               select->limitCount == nullptr && select->limitOffset == nullptr && select->lockingClause == NIL &&
+               select->intoClause == nullptr && select->havingClause == nullptr && select->windowClause == NIL;
+    });
+    if (fits) return;
+    throw Error("42601", "not a single SQL expression: " + text);
 }
 
 // Not kept: a kept plan's reference would have to survive the commits.

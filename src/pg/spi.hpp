@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "pg/row.hpp"
 #include "pg/types.hpp"
 #include "pg/value.hpp"
 
@@ -42,12 +43,17 @@ public:
     Rows& operator=(const Rows&) = delete;
     Rows& operator=(Rows&&) = delete;
 
+    // They live as long as the SpiScope instead.
+    void keep() { kept_ = true; }
+
     std::uint64_t affected() const { return affected_; }  // rows returned, or rows changed
     std::uint64_t size() const;                           // rows returned
     int columns() const;
     std::string column_name(int column) const;
     Oid column_type(int column) const;
     Value copy(std::uint64_t row, int column) const;  // in the current memory context, detoasted
+    // All columns of a row at once; they point into it.
+    RowValues whole(std::uint64_t row) const;
     bool empty() const { return size() == 0; }
     Value at(std::uint64_t row, int column) const;          // both from 0; points into the row
     std::string text(std::uint64_t row, int column) const;  // of a text column; empty for NULL
@@ -59,6 +65,7 @@ private:
     SPITupleTable* table_;
     std::uint64_t affected_;
     int exceptions_;
+    bool kept_ = false;
 };
 
 // A statement kept for the life of the object, always with a generic plan. Executing needs an SpiScope.
@@ -66,7 +73,9 @@ class Statement {
 public:
     enum class Access {
         any,
-        by_index  // planned without sequential scans: a plan made for an empty table must still serve a large one
+        // Planned without sequential scans, and joins by nested loops: a plan made for an empty table must still serve
+        // a large one.
+        by_index
     };
     Statement(std::string sql, std::vector<Oid> argument_types, Access access = Access::any);
     ~Statement();
@@ -83,6 +92,9 @@ private:
     Access access_;
     void* plan_ = nullptr;
 };
+
+// Raises 42601 when the text is no single SQL expression.
+void check_expression(const std::string& text);
 
 // A CALL whose procedure may commit. Needs SpiScope(Commits::allowed) and no active snapshot but the portal's.
 Rows call_committing(const std::string& sql, const std::vector<Oid>& types, const std::vector<Value>& arguments);

@@ -2,6 +2,7 @@
 
 extern "C" {
 #include "mb/pg_wchar.h"
+#include "parser/parse_coerce.h"
 #include "pgtime.h"
 #include "utils/array.h"
 #include "utils/bytea.h"
@@ -410,8 +411,52 @@ Oid base_type(Oid type) {
     return guarded([&] { return getBaseType(type); });
 }
 
+std::int32_t base_typmod(Oid type, std::int32_t typmod) {
+    return guarded([&] {
+        int32 result = typmod;
+        getBaseTypeAndTypmod(type, &result);
+        return result;
+    });
+}
+
+// As coerce_type_typmod() of the parser does for a value that is known.
+Value with_typmod(Value value, Oid type, std::int32_t typmod) {
+    if (value.null || typmod < 0) return value;
+    guarded([&] {
+        Oid function;
+        if (find_typmod_coercion_function(type, &function) != COERCION_PATH_FUNC) return;
+        value.datum = OidFunctionCall3(function, value.datum, Int32GetDatum(typmod), BoolGetDatum(false));
+    });
+    return value;
+}
+
+Oid array_type_of(Oid element_type) {
+    return guarded([&] { return get_array_type(element_type); });
+}
+
+Datum array_datum(const std::vector<Value>& elements, Oid element_type) {
+    return guarded([&] {
+        int count = static_cast<int>(elements.size());
+        auto* values = static_cast<Datum*>(palloc(count * sizeof(Datum)));
+        auto* nulls = static_cast<bool*>(palloc(count * sizeof(bool)));
+        for (int i = 0; i < count; i++) values[i] = elements[i].datum, nulls[i] = elements[i].null;
+        int16 length;
+        bool by_value;
+        char alignment;
+        get_typlenbyvalalign(element_type, &length, &by_value, &alignment);
+        int lower_bound = 1;
+        return PointerGetDatum(
+            construct_md_array(values, nulls, 1, &count, &lower_bound, element_type, length, by_value, alignment));
+    });
+}
+
 std::string type_name(Oid type) {
     const char* name = guarded([&] { return format_type_be(type); });
+    return name;
+}
+
+std::string qualified_type_name(Oid type) {
+    const char* name = guarded([&] { return format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY); });
     return name;
 }
 

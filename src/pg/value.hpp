@@ -68,7 +68,17 @@ Datum value_to_json(Datum datum, Oid type, bool exact);
 bool same_image(Datum one, Datum other, bool by_value, int length);
 Datum copy_value(Datum datum, bool by_value, int length);
 
+// The value as a column of the type with this modifier stores it (length, precision), by assignment: a text that is too
+// long is an error, not cut. `type` is a base type.
+Value with_typmod(Value value, Oid type, std::int32_t typmod);
+
 Oid base_type(Oid type);
+std::int32_t base_typmod(Oid type, std::int32_t typmod);  // of a domain, its own
 std::string type_name(Oid type);
+std::string qualified_type_name(Oid type);  // for SQL text
+
+// Arrays of a base type, for unnest(). no_oid: the type has none.
+Oid array_type_of(Oid element_type);
+Datum array_datum(const std::vector<Value>& elements, Oid element_type);
 
 }  // namespace sync_job::pg

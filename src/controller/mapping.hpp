@@ -1,0 +1,76 @@
+// What a declarative job type says: which target belongs to a source (match), and what to set in it (field_map). Turned
+// into SQL once, and asked for one document or for many at a time.
+//
+// A value is a column of the source, a constant, or an SQL expression over `source` and `context`. It is computed in its
+// own type, cast to that of the target column, and given that column's length or precision as an assignment would.
+// Whatever is computed runs as the current user.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/document.hpp"
+#include "engine/job_type.hpp"
+#include "pg/json.hpp"
+#include "pg/row.hpp"
+#include "pg/spi.hpp"
+
+namespace sync_job {
+
+class Mapping {
+public:
+    // Raises what is wrong with the declaration.
+    explicit Mapping(const JobType& type);
+
+    DocumentType& source() const { return *source_; }
+    DocumentType& target() const { return *target_; }
+    // The columns an insert sets: those of match and of field_map; an update only the latter.
+    const ColumnSet& all_columns() const { return all_columns_; }
+    const ColumnSet& set_columns() const { return set_columns_; }
+    // Indexes carry the look-ups: that of the match, and one that makes it unique.
+    bool match_is_indexed() const { return match_indexed_; }
+    bool match_is_unique() const;
+
+    // Rows of the target type in which the columns of all_columns() are filled in.
+    pg::RowValues evaluate(pg::Value source_row, pg::Value context);
+    // A value of the match is null: no target belongs to the source.
+    bool matches_nothing(const pg::RowValues& wanted) const;
+    // Tells apart what is looked for.
+    std::string match_name(const pg::RowValues& wanted) const;
+    // The row that matches; null: none. Raises 21000 when there are two.
+    pg::Value find(const pg::RowValues& wanted);
+
+    // --- Many at a time; in an SpiScope, and the rows live as long as it ---
+    // Not where a key or match column is of a type without arrays.
+    bool supports_many() const { return many_; }
+    // As evaluate(), for the source documents of these names; those that are not there are left out.
+    std::vector<NumberedRow> evaluate_many(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts);
+    // The targets that match, locked; those that have none are left out.
+    std::vector<NumberedRow> lock_many(const std::vector<pg::RowValues>& wanted);
+
+private:
+    struct Item {
+        int column;  // of the target
+        std::string sql;
+        Oid type;            // its base type
+        std::int32_t typmod;
+    };
+    void read(const JobType& type);
+    Item item(const pg::JsonField& field, const char* what) const;
+    std::string expression(const pg::JsonField& field, const pg::Column& column, const char* what) const;
+    void prepare_statements();
+    std::string values_sql() const;
+    std::string match_condition(const std::string& value_prefix) const;
+    pg::RowValues to_row(const pg::RowValues& result, int first) const;
+
+    std::string type_name_;
+    std::shared_ptr<DocumentType> source_, target_;
+    std::vector<Item> items_;  // of match, then of field_map
+    std::size_t match_count_ = 0;
+    ColumnSet all_columns_, set_columns_, match_columns_;
+    bool match_indexed_ = false, many_ = false;
+    std::unique_ptr<pg::Statement> evaluate_, find_, evaluate_many_, lock_many_;
+};
+
+}  // namespace sync_job

@@ -1,0 +1,213 @@
+#include "engine/set_sync.hpp"
+
+#include <map>
+#include <unordered_set>
+
+#include "controller/controller.hpp"
+#include "controller/mapping.hpp"
+#include "engine/claim.hpp"
+#include "engine/running.hpp"
+#include "pg/deadline.hpp"
+#include "pg/error.hpp"
+#include "pg/hooks.hpp"
+#include "pg/settings.hpp"
+#include "pg/spi.hpp"
+#include "pg/xact.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+
+// One job on its way through the set.
+struct Member {
+    std::size_t number;  // of its job
+    pg::RowValues wanted, before, after;
+    ColumnSet changed;
+};
+
+class Set {
+public:
+    Set(const std::vector<Job>& jobs, const JobType& type, Mapping& mapping)
+        : jobs_(jobs), type_(type), mapping_(mapping), outcomes_(jobs.size()) {}
+
+    std::vector<std::optional<Outcome>> run() {
+        load_sources();
+        std::vector<Member> existing, missing;
+        find_targets(existing, missing);
+        update(existing);
+        insert(missing);
+        pg::Timestamp now = pg::now();
+        for (auto& outcome : outcomes_) {
+            if (outcome) stamp_end(outcome->job, now);
+        }
+        return std::move(outcomes_);
+    }
+
+private:
+    void load_sources();
+    void find_targets(std::vector<Member>& existing, std::vector<Member>& missing);
+    void update(std::vector<Member>& members);
+    void insert(std::vector<Member>& members);
+    bool enabled(Member& member, Operation operation, C flag);
+    Job& end(const Member& member, Status status);
+    Job& end(const Member& member, Status status, Operation operation, const pg::RowValues& target);
+
+    const std::vector<Job>& jobs_;
+    const JobType& type_;
+    Mapping& mapping_;
+    std::vector<Member> members_;
+    std::vector<std::optional<Outcome>> outcomes_;
+};
+
+// The job with its end; `number` has no outcome yet.
+Job& Set::end(const Member& member, Status status) {
+    outcomes_[member.number].emplace();
+    Job& job = outcomes_[member.number]->job;
+    job = jobs_[member.number].copy();
+    job.set_status(status);
+    for (C column : {C::target_document_name, C::operation, C::diff_summary, C::result, C::messages, C::current_data,
+                     C::updated_data}) {
+        job.clear(column);
+    }
+    return job;
+}
+
+Job& Set::end(const Member& member, Status status, Operation operation, const pg::RowValues& target) {
+    Job& job = end(member, status);
+    job.set_text(C::operation, to_text(operation));
+    if (target.values != nullptr) job.set_text(C::target_document_name, mapping_.target().name_of(target));
+    job.set_title(type_.source_label, type_.target_label);
+    return job;
+}
+
+// A document that comes a second time has to wait for what the first time makes of it.
+void Set::load_sources() {
+    std::unordered_set<std::uint64_t> documents;
+    std::vector<std::size_t> numbers;
+    std::vector<std::string> names;
+    std::vector<pg::Value> contexts;
+    for (std::size_t i = 0; i < jobs_.size(); i++) {
+        const Job& job = jobs_[i];
+        std::uint64_t document = document_key(job);
+        if (document != 0 && !documents.insert(document).second) continue;
+        numbers.push_back(i);
+        names.emplace_back(job.text(C::source_document_name));
+        contexts.push_back({job.datum(C::context), job.is_null(C::context)});
+    }
+    for (NumberedRow& found : mapping_.evaluate_many(names, contexts)) {
+        members_.push_back({numbers[found.number], found.row, {}, {}, {}});
+    }
+}
+
+void Set::find_targets(std::vector<Member>& existing, std::vector<Member>& missing) {
+    std::unordered_set<std::string> targets;
+    std::vector<Member> with_match;
+    std::vector<pg::RowValues> wanted;
+    for (Member& member : members_) {
+        if (mapping_.matches_nothing(member.wanted)) {
+            end(member, Status::no_target);
+        } else if (targets.insert(mapping_.match_name(member.wanted)).second) {
+            wanted.push_back(member.wanted);
+            with_match.push_back(std::move(member));
+        }
+    }
+    for (NumberedRow& found : mapping_.lock_many(wanted)) with_match[found.number].before = found.row;
+    for (Member& member : with_match) {
+        (member.before.values != nullptr ? existing : missing).push_back(std::move(member));
+    }
+}
+
+bool Set::enabled(Member& member, Operation operation, C flag) {
+    if (jobs_[member.number].flag(flag)) return true;
+    end(member, Status::skipped, operation, member.before);
+    return false;
+}
+
+void Set::update(std::vector<Member>& members) {
+    DocumentType& target = mapping_.target();
+    std::map<ColumnSet, std::vector<Member*>> by_change;
+    for (Member& member : members) {
+        if (!enabled(member, Operation::update, C::update_enabled)) continue;
+        member.changed = target.changed_columns(member.before, member.wanted, mapping_.set_columns());
+        if (member.changed.empty()) {
+            end(member, Status::skipped, Operation::update, member.before);
+        } else {
+            by_change[member.changed].push_back(&member);
+        }
+    }
+    for (auto& [columns, changed] : by_change) {
+        std::vector<pg::RowValues> before, wanted;
+        for (const Member* member : changed) before.push_back(member->before), wanted.push_back(member->wanted);
+        std::vector<pg::RowValues> after = target.update_many(before, wanted, columns);
+        for (std::size_t i = 0; i < changed.size(); i++) {
+            Job& job = end(*changed[i], Status::finished, Operation::update, after[i]);
+            job.set(C::diff_summary, target.diff(changed[i]->before, after[i]));
+        }
+    }
+}
+
+void Set::insert(std::vector<Member>& members) {
+    std::vector<const Member*> inserted;
+    std::vector<pg::RowValues> wanted;
+    for (Member& member : members) {
+        if (!enabled(member, Operation::insert, C::insert_enabled)) continue;
+        inserted.push_back(&member);
+        wanted.push_back(member.wanted);
+    }
+    if (inserted.empty()) return;
+    std::vector<pg::RowValues> after = mapping_.target().insert_many(wanted, mapping_.all_columns());
+    for (std::size_t i = 0; i < inserted.size(); i++) {
+        end(*inserted[i], Status::finished, Operation::insert, after[i]);
+    }
+}
+
+// The least of the limits of the jobs and of the batch; 0: none.
+std::int64_t time_limit(const std::vector<Job>& jobs, std::int64_t batch_microseconds) {
+    std::int64_t least = batch_microseconds;
+    for (const Job& job : jobs) {
+        std::int64_t timeout = job.microseconds(C::timeout);
+        if (timeout > 0 && (least == 0 || timeout < least)) least = timeout;
+    }
+    return least;
+}
+
+}  // namespace
+
+bool suits_set(const Job& job) {
+    for (C column : {C::dry_run, C::verbose_logging, C::update_without_changes_enabled}) {
+        if (job.flag(column)) return false;
+    }
+    if (!job.is_null(C::operation) || !job.is_null(C::target_document_name) || job.is_null(C::source_document_name)) {
+        return false;
+    }
+    auto type = find_job_type(std::string(job.text(C::sync_job_type)));
+    return type != nullptr && type->declarative() && job.oid(C::source_document_type) == type->source &&
+           job.oid(C::target_document_type) == type->target;
+}
+
+std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::int64_t batch_microseconds) {
+    auto type = require_job_type(std::string(jobs[0].text(C::sync_job_type)));
+    auto controller = find_controller(*type);
+    if (!controller->mapping()->supports_many()) return std::vector<std::optional<Outcome>>(jobs.size());
+    std::vector<Job> started;
+    for (const Job& job : jobs) started.push_back(begun(job));
+    pg::ErrorContext context("sync of " + std::to_string(jobs.size()) + " documents, " + describe(jobs[0]) + " first");
+    Running running(started[0]);
+    pg::SettingsScope settings;
+    pg::set_local("search_path", controller_search_path(*type));
+    pg::Deadline deadline(time_limit(jobs, batch_microseconds));
+    pg::Subtransaction subtransaction;
+    std::vector<std::optional<Outcome>> outcomes;
+    {
+        pg::SpiScope spi;
+        pg::SnapshotScope snapshot;
+        outcomes = Set(started, *type, *controller->mapping()).run();
+    }
+    deadline.stop();
+    subtransaction.commit();
+    return outcomes;
+}
+
+}  // namespace sync_job
