@@ -215,7 +215,7 @@ CREATE INDEX sync_job_failed_retry ON sync_job_internal.sync_job_failed (retry_a
 -- The history's: by id, by time (cheap: it is appended in that order), and "what happened to this document?".
 CREATE UNIQUE INDEX sync_job_ended_id ON sync_job_internal.sync_job_ended (id);
 CREATE INDEX sync_job_ended_at ON sync_job_internal.sync_job_ended USING brin (ended_at) WITH (pages_per_range = 32);
-CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended (source_document_name);
+CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended (source_document_name) WHERE source_document_name IS NOT NULL;
 
 -- Jobs by the caller's own key, after they have ended.
 CREATE INDEX sync_job_failed_job_id ON sync_job_internal.sync_job_failed (job_id) WHERE job_id IS NOT NULL;

@@ -12,7 +12,8 @@ namespace sync_job {
 
 bool in_worker();
 
-void show_job_start(const Job& job);
+// `subject`: describe(job).
+void show_job_start(const Job& job, const std::string& subject);
 void show_job_end();
 // The job runs in transactions of its own.
 void show_alone(bool alone);

@@ -242,8 +242,9 @@ Outcome failed_outcome(const Job& job, const pg::Error& error, bool counted) {
 
 Outcome attempt(const Job& job, const AttemptLimits& limits) {
     Job started = begun(job);
-    pg::ErrorContext context("sync " + describe(job));
-    Running running(started);
+    std::string subject = describe(job);
+    pg::ErrorContext context("sync " + subject);
+    Running running(started, subject);
     auto type = type_of(job);
     if (type == nullptr) {
         return failed_outcome(
@@ -253,8 +254,7 @@ Outcome attempt(const Job& job, const AttemptLimits& limits) {
     Outcome outcome;
     {
         pg::SettingsScope settings;
-        if (!type->background) pg::set_local("search_path", controller_search_path(*type));
-        if (in_worker()) pg::set_local("application_name", "sync job " + std::to_string(job.id()));
+        set_search_path(*type);
         pg::MessageCapture messages(job.flag(C::verbose_logging));
         bool lost_insert_race = false;
         outcome = pass(started, *type, limits, &lost_insert_race);
@@ -271,11 +271,13 @@ Outcome attempt(const Job& job, const AttemptLimits& limits) {
 }
 
 Outcome attempt_committing(const Job& started) {
-    pg::ErrorContext context("sync " + describe(started));
-    Running running(started);
+    std::string subject = describe(started);
+    pg::ErrorContext context("sync " + subject);
+    Running running(started, subject);
     auto type = require_job_type(std::string(started.text(C::sync_job_type)));
     std::string path_before = pg::get_setting("search_path");
-    if (!type->background) pg::set_session("search_path", controller_search_path(*type));
+    const std::string& path = search_path_of(*type);
+    if (!path.empty()) pg::set_session("search_path", path);
     pg::spi_commit();  // so that a rollback of the job's does not take the path away
     pg::ensure_portal_snapshot();
     Journey journey;

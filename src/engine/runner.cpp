@@ -121,6 +121,7 @@ int Runner::run_batch(int most) {
         }
         transactions_.commit();
         set_claim_start(resume);
+        transactions_.keep_search_path(last_search_path());
     } catch (const pg::Error& error) {
         if (outcomes.empty()) throw;
         // A deferred constraint, most likely: which job it was shows when each runs in a transaction of its own.

@@ -27,6 +27,8 @@ public:
     virtual void begin() = 0;
     virtual void commit() = 0;
     virtual void rollback() noexcept = 0;
+    // Between two transactions: the search_path that most likely the next job needs, for the session.
+    virtual void keep_search_path(const std::string&) {}
     // Runs a job whose controller commits, Started and committed before; outside a transaction (a worker).
     virtual void run_committing_job(std::int64_t id) = 0;
 };

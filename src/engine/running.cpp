@@ -1,7 +1,10 @@
 #include "engine/running.hpp"
 
+#include <unordered_map>
+
 #include "core/text.hpp"
 #include "engine/activity.hpp"
+#include "engine/document.hpp"
 #include "engine/objects.hpp"
 #include "pg/catalog.hpp"
 #include "pg/settings.hpp"
@@ -17,9 +20,9 @@ std::int64_t running_job = 0, moved_job = 0;
 
 }  // namespace
 
-Running::Running(const Job& job) : previous_(running_job) {
+Running::Running(const Job& job, const std::string& subject) : previous_(running_job) {
     running_job = job.id();
-    show_job_start(job);
+    show_job_start(job, subject);
 }
 
 Running::~Running() {
@@ -27,7 +30,11 @@ Running::~Running() {
     show_job_end();
 }
 
-std::string controller_search_path(const JobType& type) {
+namespace {
+
+std::string last_path, session_path;
+
+std::string path_for(const JobType& type) {
     std::vector<std::string> path;
     auto add = [&](const std::string& schema) {
         std::string quoted_schema = pg::quoted_identifier(schema);
@@ -44,6 +51,31 @@ std::string controller_search_path(const JobType& type) {
     path.push_back("pg_temp");
     return join(path, ", ");
 }
+
+}  // namespace
+
+const std::string& search_path_of(const JobType& type) {
+    if (type.background) return session_path;
+    struct Cached {
+        std::uint64_t types = 0, documents = 0;
+        std::string path;
+    };
+    static auto& paths = *new std::unordered_map<std::string, Cached>;
+    Cached& cached = paths[type.name];
+    if (cached.types != job_type_generation() || cached.documents != document_generation()) {
+        cached = {job_type_generation(), document_generation(), path_for(type)};
+    }
+    return cached.path;
+}
+
+void remember_session_search_path() { session_path = pg::search_path(); }
+
+void set_search_path(const JobType& type) {
+    last_path = search_path_of(type);
+    if (!last_path.empty() && pg::search_path() != last_path) pg::set_local("search_path", last_path);
+}
+
+const std::string& last_search_path() { return last_path; }
 
 void stamp_end(Job& job) { stamp_end(job, pg::now()); }
 

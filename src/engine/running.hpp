@@ -13,7 +13,8 @@ namespace sync_job {
 // Marks the job as the one that runs in this process, for current_sync_job() and the activity view.
 class Running {
 public:
-    explicit Running(const Job& job);
+    // `subject`: describe(job).
+    Running(const Job& job, const std::string& subject);
     ~Running();
     Running(const Running&) = delete;
     Running& operator=(const Running&) = delete;
@@ -29,8 +30,14 @@ std::int64_t current_job_id();
 void note_job_row_moved();
 bool job_row_moved(std::int64_t id);
 
-// The search_path that the code of the type runs with.
-std::string controller_search_path(const JobType& type);
+// The search_path that the code of the type runs with. Background work has that of the session, as a worker found it.
+// Empty: as it is.
+const std::string& search_path_of(const JobType& type);
+void remember_session_search_path();
+// Sets it within the innermost SettingsScope.
+void set_search_path(const JobType& type);
+// The last one that was set: whoever sets it for the session between two transactions spares the next job that.
+const std::string& last_search_path();
 
 // The job as Started, without what an earlier attempt left.
 Job begun(const Job& job);

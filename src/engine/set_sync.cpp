@@ -193,10 +193,11 @@ std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::
     if (!controller->mapping()->supports_many()) return std::vector<std::optional<Outcome>>(jobs.size());
     std::vector<Job> started;
     for (const Job& job : jobs) started.push_back(begun(job));
-    pg::ErrorContext context("sync of " + std::to_string(jobs.size()) + " documents, " + describe(jobs[0]) + " first");
-    Running running(started[0]);
+    std::string subject = describe(jobs[0]);
+    pg::ErrorContext context("sync of " + std::to_string(jobs.size()) + " documents, " + subject + " first");
+    Running running(started[0], subject);
     pg::SettingsScope settings;
-    pg::set_local("search_path", controller_search_path(*type));
+    set_search_path(*type);
     pg::Deadline deadline(time_limit(jobs, batch_microseconds));
     pg::Subtransaction subtransaction;
     std::vector<std::optional<Outcome>> outcomes;

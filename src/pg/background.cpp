@@ -106,8 +106,15 @@ bool shutdown_requested() { return ShutdownRequestPending; }
 
 void exit_worker(int code) { proc_exit(code); }
 
-void show_running(const std::string& text) { pgstat_report_activity(STATE_RUNNING, text.c_str()); }
-void show_idle() { pgstat_report_activity(STATE_IDLE, nullptr); }
+void show_running(const std::string& name, const std::string& text) {
+    pgstat_report_appname(name.c_str());
+    pgstat_report_activity(STATE_RUNNING, text.c_str());
+}
+
+void show_idle() {
+    pgstat_report_appname(application_name);
+    pgstat_report_activity(STATE_IDLE, nullptr);
+}
 
 void show_application_name(const std::string& name) {
     guarded([&] {

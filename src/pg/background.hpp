@@ -37,7 +37,8 @@ bool shutdown_requested();
 [[noreturn]] void exit_worker(int code);
 
 // What pg_stat_activity shows of this process.
-void show_running(const std::string& text);
+// In pg_stat_activity, the application_name too; the setting of that name is left alone.
+void show_running(const std::string& application_name, const std::string& text);
 void show_idle();
 void show_application_name(const std::string& name);
 // Hands the transaction's statistics on; a worker does so after each commit.

@@ -27,6 +27,8 @@ std::string get_setting(const char* name) {
     return value == nullptr ? std::string() : std::string(value);
 }
 
+std::string_view search_path() { return namespace_search_path; }
+
 namespace {
 
 int flags_of(Unit unit) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace sync_job::pg {
 
@@ -23,6 +24,7 @@ void set_local(const char* name, const std::string& value);
 // SET for the rest of the session, as its default.
 void set_session(const char* name, const std::string& value);
 std::string get_setting(const char* name);
+std::string_view search_path();
 
 // Definitions, at load. The values are read from the variables.
 struct IntegerSetting {

@@ -38,7 +38,7 @@ bool in_worker() {
     return slot != nullptr && slot->state == SlotState::running;
 }
 
-void show_job_start(const Job& job) {
+void show_job_start(const Job& job, const std::string& subject) {
     WorkerSlot* slot = my_slot_or_null();
     if (slot == nullptr) return;
     slot->idle = false;
@@ -49,7 +49,7 @@ void show_job_start(const Job& job) {
         copy_text(activity.job_type, job.text(JobColumn::sync_job_type));
         activity.title[0] = activity.description[0] = '\0';
     });
-    if (in_worker()) pg::show_running("sync " + describe(job));
+    if (in_worker()) pg::show_running("sync job " + std::to_string(job.id()), "sync " + subject);
 }
 
 void show_job_end() {

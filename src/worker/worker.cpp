@@ -11,6 +11,7 @@
 
 #include "engine/objects.hpp"
 #include "engine/runner.hpp"
+#include "engine/running.hpp"
 #include "pg/background.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
@@ -54,6 +55,9 @@ public:
         after();
     }
     void rollback() noexcept override { pg::abort_transaction(); }
+    void keep_search_path(const std::string& path) override {
+        if (!path.empty() && pg::search_path() != path) pg::set_session("search_path", path);
+    }
     void run_committing_job(std::int64_t id) override {
         pg::run_in_portal("CALL sync_job_internal.run_committing_job(" + std::to_string(id) + ")");
         after();
@@ -160,6 +164,7 @@ extern "C" void sync_job_worker_main(Datum index) {
         slot.pid = pg::my_pid();
         pg::connect_to_database(slot.database, slot.role);
         fix_settings();
+        remember_session_search_path();
         pg::show_application_name("sync job worker " + std::string(slot.queue));
         slot.since = pg::now();
         slot.state = SlotState::running;
