@@ -78,6 +78,13 @@ std::uint64_t document_key(const Job& job) {
     return key_of(columns);
 }
 
+bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start) {
+    pg::Table table(objects().live, pg::TableLock::read);
+    pg::IndexScan scan(table, objects().live_claim, of_queue(queue, run_as),
+                       pg::ScanStart{3, start.priority, start.id});
+    return scan.next().has_value();
+}
+
 Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start)
     : table_(objects().live, pg::TableLock::write),
       ready_{{table_, objects().live_claim, of_queue(queue, run_as), pg::ScanStart{3, start.priority, start.id}}, {}, {}},

@@ -17,6 +17,9 @@ namespace sync_job {
 // the children of one parent run side by side.
 std::uint64_t document_key(const Job& job);
 
+// A job of the role waits in the queue, due at once, not before `start`; whether or not somebody has it under way.
+bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start);
+
 class Claim {
 public:
     // Sees what is committed now; jobs that come later are for the next claim. Of the jobs that are due at once those

@@ -23,7 +23,7 @@ std::vector<OwnStatement::Row> OwnStatement::run(const std::vector<pg::Value>& a
     pg::SpiScope spi;
     pg::SnapshotScope snapshot;
     if (prepared_for_ != o.extension) {
-        statement_ = std::make_unique<pg::Statement>(with_schema(sql_, o.schema), types_);
+        statement_ = std::make_unique<pg::Statement>(with_schema(sql_, o.schema), types_, pg::Statement::Access::by_index);
         prepared_for_ = o.extension;
     }
     pg::Rows rows = statement_->execute(arguments);

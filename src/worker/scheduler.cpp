@@ -23,6 +23,7 @@
 #include "pg/shared.hpp"
 #include "pg/xact.hpp"
 #include "worker/activity.hpp"
+#include "worker/cursor.hpp"
 #include "worker/mains.hpp"
 #include "worker/scheduler.hpp"
 #include "worker/settings.hpp"
@@ -87,6 +88,19 @@ struct Plan {
     std::vector<Queue> queues;
 };
 
+// The groups that have workers, and where the claims of all of these begin.
+std::map<DueGroup, ClaimPosition> served_groups() {
+    std::map<DueGroup, ClaimPosition> groups;
+    for (const WorkerSlot& slot : shared()->workers) {
+        if (slot.state != SlotState::running || slot.database != my_slot->database) continue;
+        DueGroup group{slot.queue, slot.role};
+        ClaimPosition start = claim_start_of(slot);
+        auto [known, is_new] = groups.try_emplace(group, start);
+        if (!is_new) known->second = std::min(known->second, start);
+    }
+    return groups;
+}
+
 void read_work(Scheduler& scheduler, Plan& plan) {
     plan.queues = all_queues();
     recover_orphans(shared()->crashed && !my_slot->settled);
@@ -94,8 +108,9 @@ void read_work(Scheduler& scheduler, Plan& plan) {
     pg::command_counter_increment();
     if (my_slot->has_dependencies.exchange(false) && release_waiting_jobs()) my_slot->has_dependencies = true;
     pg::command_counter_increment();
-    plan.due = due_groups();
-    my_slot->due_at = next_due_time();
+    DueWork work = due_work(served_groups());
+    plan.due = std::move(work.groups);
+    my_slot->due_at = work.next;
     scheduler.after_crash = shared()->crashed && !my_slot->settled;
 }
 

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "engine/cursor.hpp"
 #include "pg/types.hpp"
 
 namespace sync_job {
@@ -17,10 +19,14 @@ struct DueGroup {
     auto operator<=>(const DueGroup&) const = default;
 };
 
+struct DueWork {
+    std::vector<DueGroup> groups;
+    std::int64_t next = 0;  // when the next job falls due, scheduled or for its retry; `never` when none does
+};
+
 // All in the current transaction, as the tables' owner.
-std::vector<DueGroup> due_groups();
-// When the next job falls due, scheduled or for its retry; `never` when none does.
-std::int64_t next_due_time();
+// `served`: the groups that have workers, and where the claims of these begin: nothing before that is looked at.
+DueWork due_work(const std::map<DueGroup, ClaimPosition>& served);
 // Queues failed jobs whose time has come, some hundreds at a time; returns how many.
 int requeue_due_retries();
 // Sees to jobs that are Started while nobody runs them. After a crash one that was alone is charged with it.

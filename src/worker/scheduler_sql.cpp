@@ -1,3 +1,6 @@
+#include <algorithm>
+
+#include "engine/claim.hpp"
 #include "engine/own_sql.hpp"
 #include "engine/record.hpp"
 #include "engine/runner.hpp"
@@ -19,18 +22,50 @@ std::string text_of(const pg::Value& value) { return std::string(pg::datum_text(
 
 }  // namespace
 
-// A loose index scan: one probe a group, however many jobs wait in it.
-std::vector<DueGroup> due_groups() {
+namespace {
+
+DueGroup group_of(const Row& row) { return {text_of(row[0]), pg::datum_oid(row[1].datum)}; }
+
+// The first group with jobs that are due at once, after one group and before another (none: to the end). One probe of the
+// index, however many jobs wait in the groups.
+std::optional<DueGroup> next_ready_group(const DueGroup& after, const DueGroup* before) {
+    static auto& between = *new OwnStatement(
+        "SELECT queue, run_as::oid FROM sync_job_internal.sync_job_live"
+        " WHERE status = 'Queued' AND scheduled_at IS NULL AND (queue, run_as::oid) > ($1, $2)"
+        " AND (queue, run_as::oid) < ($3, $4) ORDER BY queue, run_as LIMIT 1",
+        {pg::type::text, pg::type::oid, pg::type::text, pg::type::oid});
+    static auto& to_the_end = *new OwnStatement(
+        "SELECT queue, run_as::oid FROM sync_job_internal.sync_job_live"
+        " WHERE status = 'Queued' AND scheduled_at IS NULL AND (queue, run_as::oid) > ($1, $2)"
+        " ORDER BY queue, run_as LIMIT 1",
+        {pg::type::text, pg::type::oid});
+    std::vector<pg::Value> bounds = {{pg::text_datum(after.queue), false}, {pg::oid_datum(after.role), false}};
+    if (before != nullptr) {
+        bounds.push_back({pg::text_datum(before->queue), false});
+        bounds.push_back({pg::oid_datum(before->role), false});
+    }
+    auto rows = (before != nullptr ? between : to_the_end).run(bounds);
+    if (rows.empty()) return std::nullopt;
+    return group_of(rows[0]);
+}
+
+void add_ready_groups(const std::map<DueGroup, ClaimPosition>& served, std::vector<DueGroup>& groups) {
+    DueGroup at{"", pg::no_oid};  // before all
+    auto add_until = [&](const DueGroup* before) {
+        while (auto found = next_ready_group(at, before)) groups.push_back(at = *found);
+    };
+    for (const auto& [group, start] : served) {
+        add_until(&group);
+        if (any_claimable(group.queue, group.role, start)) groups.push_back(group);
+        at = group;
+    }
+    add_until(nullptr);
+}
+
+// Adds those with scheduled jobs whose time has come; returns the next time of any.
+std::int64_t add_scheduled_groups(std::vector<DueGroup>& groups) {
     static auto& select = *new OwnStatement(
-        "WITH RECURSIVE ready (queue, run_as) AS ("
-        "  (SELECT queue, run_as::oid FROM sync_job_internal.sync_job_live"
-        "   WHERE status = 'Queued' AND scheduled_at IS NULL ORDER BY queue, run_as LIMIT 1)"
-        "  UNION ALL"
-        "  SELECT n.queue, n.run_as FROM ready AS r CROSS JOIN LATERAL"
-        "   (SELECT l.queue, l.run_as::oid FROM sync_job_internal.sync_job_live AS l"
-        "    WHERE l.status = 'Queued' AND l.scheduled_at IS NULL AND (l.queue, l.run_as::oid) > (r.queue, r.run_as)"
-        "    ORDER BY l.queue, l.run_as LIMIT 1) AS n"
-        "), scheduled (queue, run_as, at) AS ("
+        "WITH RECURSIVE scheduled (queue, run_as, at) AS ("
         "  (SELECT queue, run_as::oid, scheduled_at FROM sync_job_internal.sync_job_live"
         "   WHERE status = 'Queued' AND scheduled_at IS NOT NULL ORDER BY queue, run_as, scheduled_at LIMIT 1)"
         "  UNION ALL"
@@ -39,22 +74,39 @@ std::vector<DueGroup> due_groups() {
         "    WHERE l.status = 'Queued' AND l.scheduled_at IS NOT NULL AND (l.queue, l.run_as::oid) > (r.queue, "
         "r.run_as)"
         "    ORDER BY l.queue, l.run_as, l.scheduled_at LIMIT 1) AS n"
-        ") SELECT queue, run_as FROM ready UNION SELECT queue, run_as FROM scheduled WHERE at <= clock_timestamp()",
+        "), at_once AS MATERIALIZED (SELECT clock_timestamp() AS now)"
+        " SELECT s.queue, s.run_as, s.at <= now,"
+        "  CASE WHEN s.at > now THEN s.at ELSE (SELECT l.scheduled_at FROM sync_job_internal.sync_job_live AS l"
+        "   WHERE l.status = 'Queued' AND l.queue = s.queue AND l.run_as::oid = s.run_as AND l.scheduled_at > now"
+        "   ORDER BY l.scheduled_at LIMIT 1) END"
+        " FROM scheduled AS s CROSS JOIN at_once",
         std::vector<Oid>{});
-    std::vector<DueGroup> groups;
-    for (const Row& row : select.run({})) groups.push_back({text_of(row[0]), pg::datum_oid(row[1].datum)});
-    return groups;
+    std::int64_t next = never;
+    for (const Row& row : select.run({})) {
+        if (pg::datum_bool(row[2].datum)) groups.push_back(group_of(row));
+        if (!row[3].null) next = std::min(next, pg::datum_int64(row[3].datum));
+    }
+    return next;
 }
 
-std::int64_t next_due_time() {
+std::int64_t next_retry_time() {
     static auto& select = *new OwnStatement(
-        "SELECT least("
-        " (SELECT min(scheduled_at) FROM sync_job_internal.sync_job_live"
-        "  WHERE status = 'Queued' AND scheduled_at > clock_timestamp()),"
-        " (SELECT min(retry_after) FROM sync_job_internal.sync_job_failed WHERE retry_after IS NOT NULL))",
+        "SELECT retry_after FROM sync_job_internal.sync_job_failed WHERE retry_after IS NOT NULL"
+        " ORDER BY retry_after LIMIT 1",
         std::vector<Oid>{});
     auto rows = select.run({});
-    return rows[0][0].null ? never : pg::datum_int64(rows[0][0].datum);
+    return rows.empty() ? never : pg::datum_int64(rows[0][0].datum);
+}
+
+}  // namespace
+
+DueWork due_work(const std::map<DueGroup, ClaimPosition>& served) {
+    DueWork work;
+    add_ready_groups(served, work.groups);
+    work.next = std::min(add_scheduled_groups(work.groups), next_retry_time());
+    std::sort(work.groups.begin(), work.groups.end());
+    work.groups.erase(std::unique(work.groups.begin(), work.groups.end()), work.groups.end());
+    return work;
 }
 
 int requeue_due_retries() {
