@@ -43,7 +43,8 @@ void spi_commit() {
     guarded([] { SPI_commit(); });
 }
 
-// A procedure that has failed leaves its own level on the stack, which an abort of the whole transaction would take away.
+// A procedure that has failed leaves its own level on the stack, which an abort of the whole transaction would take
+// away.
 void spi_rollback() {
     guarded([] {
         MemoryContext before = CurrentMemoryContext;
