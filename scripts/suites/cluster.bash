@@ -30,7 +30,7 @@ stop_cluster() {
         echo "FAILED: the server did not shut down within 30 s."
         healthy=
     fi
-    if grep -E 'PANIC|TRAP:|terminated by signal|terminating any other active|reference leak|was not closed|not properly|stuck' server.log; then
+    if grep -E 'PANIC|TRAP:|terminated by signal|terminating any other active|reference leak|was not closed|non-empty SPI stack|not properly|stuck' server.log; then
         echo "FAILED: the server's log has the lines above; it is $PWD/server.log"
         healthy=
     fi

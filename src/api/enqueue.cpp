@@ -66,6 +66,7 @@ void read_source_document(pg::Arguments& args, EnqueueRequest& request) {
     if (pg::is_composite(type)) {
         request.source_doc = {args.datum(1), false};
     } else {
+        pg::CanonicalOutput canonical;  // as names are read, whatever the session's date style and time zone
         request.source_document_name = pg::value_to_text(args.datum(1), type);
     }
 }
@@ -90,6 +91,18 @@ std::int64_t interval_from(const pg::JsonField& field) {
     return read_as<std::int64_t>(seconds, pg::type::interval, pg::interval_microseconds);
 }
 
+std::string text_from(const pg::JsonField& field) {
+    if (field.kind == pg::JsonKind::array || field.kind == pg::JsonKind::object) {
+        throw pg::Error("22023", "parameter " + quoted(field.key) + " must be a text: " + shortened(field.text, 60));
+    }
+    return field.text;
+}
+
+// The name of a document with several key columns is an array, which may be given as such.
+std::string name_from(const pg::JsonField& field) {
+    return field.kind == pg::JsonKind::array ? field.text : text_from(field);
+}
+
 Oid relation_from(const pg::JsonField& field) { return read_as<Oid>(field, pg::type::regclass, pg::datum_oid); }
 bool boolean_from(const pg::JsonField& field) { return read_as<bool>(field, pg::type::boolean, pg::datum_bool); }
 int integer_from(const pg::JsonField& field) { return read_as<std::int32_t>(field, pg::type::int4, pg::datum_int32); }
@@ -107,26 +120,26 @@ struct Parameter {
 };
 
 constexpr Parameter parameters[] = {
-    {"sync_job_type", [](auto& r, auto& f) { r.sync_job_type = f.text; }},
-    {"source_document_name", [](auto& r, auto& f) { r.source_document_name = f.text; }},
+    {"sync_job_type", [](auto& r, auto& f) { r.sync_job_type = text_from(f); }},
+    {"source_document_name", [](auto& r, auto& f) { r.source_document_name = name_from(f); }},
     {"context",
      [](auto& r, auto& f) {
          r.context = {f.value, false};
      }},
-    {"operation", [](auto& r, auto& f) { r.operation = f.text; }},
+    {"operation", [](auto& r, auto& f) { r.operation = text_from(f); }},
     {"source_document_type", [](auto& r, auto& f) { r.source_document_type = relation_from(f); }},
     {"target_document_type", [](auto& r, auto& f) { r.target_document_type = relation_from(f); }},
-    {"target_document_name", [](auto& r, auto& f) { r.target_document_name = f.text; }},
+    {"target_document_name", [](auto& r, auto& f) { r.target_document_name = name_from(f); }},
     {"parent_sync_job", [](auto& r, auto& f) { r.parent_sync_job = bigint_from(f); }},
-    {"queue", [](auto& r, auto& f) { r.queue = f.text; }},
+    {"queue", [](auto& r, auto& f) { r.queue = text_from(f); }},
     {"priority", [](auto& r, auto& f) { r.priority = integer_from(f); }},
     {"timeout", [](auto& r, auto& f) { r.timeout = interval_from(f); }},
     {"retry_delay", [](auto& r, auto& f) { r.retry_delay = interval_from(f); }},
     {"max_retries", [](auto& r, auto& f) { r.max_retries = integer_from(f); }},
     {"scheduled_at", [](auto& r, auto& f) { r.scheduled_at = time_from(f); }},
-    {"trigger_type", [](auto& r, auto& f) { r.trigger_type = f.text; }},
+    {"trigger_type", [](auto& r, auto& f) { r.trigger_type = text_from(f); }},
     {"triggered_by_document_type", [](auto& r, auto& f) { r.triggered_by_document_type = relation_from(f); }},
-    {"triggered_by_document_name", [](auto& r, auto& f) { r.triggered_by_document_name = f.text; }},
+    {"triggered_by_document_name", [](auto& r, auto& f) { r.triggered_by_document_name = name_from(f); }},
     {"trigger_document_timestamp", [](auto& r, auto& f) { r.trigger_document_timestamp = time_from(f); }},
     {"queue_on_insert", [](auto& r, auto& f) { r.queue_on_insert = boolean_from(f); }},
     {"dry_run", [](auto& r, auto& f) { r.dry_run = boolean_from(f); }},
@@ -135,7 +148,7 @@ constexpr Parameter parameters[] = {
     {"delete_enabled", [](auto& r, auto& f) { r.delete_enabled = boolean_from(f); }},
     {"update_without_changes_enabled", [](auto& r, auto& f) { r.update_without_changes_enabled = boolean_from(f); }},
     {"verbose_logging", [](auto& r, auto& f) { r.verbose_logging = boolean_from(f); }},
-    {"job_id", [](auto& r, auto& f) { r.job_id = f.text; }},
+    {"job_id", [](auto& r, auto& f) { r.job_id = text_from(f); }},
     {"deduplicate", [](auto& r, auto& f) { r.deduplicate = boolean_from(f); }},
 };
 

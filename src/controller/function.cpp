@@ -103,7 +103,8 @@ std::unique_ptr<ControllerFunction> ControllerFunction::find(const JobType& type
         found.reserve(candidates.size());
         for (const pg::FunctionInfo& info : candidates)
             found.push_back(info.kind == 'p' ? "procedure " + info.signature
-                                             : info.signature + " returning " + pg::type_name(info.result_type));
+                                             : info.signature + " returning " + (info.returns_set ? "SETOF " : "") +
+                                                   pg::type_name(info.result_type));
         std::string expected = expected_signature(type, name, parameters, required, result, set, types);
         if (fitting.empty()) {
             throw SetupError(pg::Error("42P13", "function " + type.module + "." + name + " of sync job type " +

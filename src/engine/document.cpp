@@ -5,6 +5,7 @@
 #include "core/text.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
+#include "pg/xact.hpp"
 
 namespace sync_job {
 
@@ -58,6 +59,13 @@ void check_kind(const pg::RelationInfo& relation) {
 
 std::string parameter(int number) { return "$" + std::to_string(number); }
 
+// The whole row is named by the alias of its table, unless a column has that name.
+std::string free_alias(const pg::RelationInfo& relation) {
+    std::string alias = "t";
+    while (relation.column(alias) != nullptr) alias += '_';
+    return alias;
+}
+
 }  // namespace
 
 std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std::string>& declared_key) {
@@ -89,10 +97,13 @@ std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std:
         constexpr Oid varchar = 1043;
         type->name_is_text_ = base == pg::type::text || base == varchar;
     }
+    type->alias_ = free_alias(*relation);
+    type->named_ = relation->quoted + " AS " + type->alias_;
+    type->returning_ = " RETURNING " + type->alias_;
     std::string where = " WHERE " + type->key_condition(1);
-    type->load_sql_ = "SELECT t FROM " + relation->quoted + " AS t" + where;
+    type->load_sql_ = "SELECT " + type->alias_ + " FROM " + type->named_ + where;
     type->lock_sql_ = type->load_sql_ + " FOR NO KEY UPDATE";
-    type->remove_sql_ = "DELETE FROM " + relation->quoted + " AS t" + where + " RETURNING t";
+    type->remove_sql_ = "DELETE FROM " + type->named_ + where + type->returning_;
     if (cached_at == generation) cache().emplace(cache_key, type);
     return type;
 }
@@ -196,7 +207,7 @@ std::string DocumentType::key_condition(int first) const {
     for (int number : key_) {
         const pg::Column& column = relation_->columns[number - 1];
         if (!out.empty()) out += " AND ";
-        out += "t." + pg::quoted_identifier(column.name) + " " + column.equality + " " + parameter(first++);
+        out += alias_ + "." + pg::quoted_identifier(column.name) + " " + column.equality + " " + parameter(first++);
     }
     return out;
 }
@@ -227,8 +238,26 @@ pg::Value only_row(const pg::Rows& rows, const std::string& label) {
 
 }  // namespace
 
+// PostgreSQL locks no rows through a view that joins outwards, groups, or the like; what the INSTEAD OF triggers of
+// such a view write is for them to lock. Asked once, with keys that find nothing.
+bool DocumentType::lockable() {
+    if (!lockable_) {
+        try {
+            pg::Subtransaction subtransaction;
+            statement(lock_sql_, key_types()).execute(std::vector<pg::Value>(key_.size()), false);
+            subtransaction.commit();
+            lockable_ = true;
+        } catch (const pg::Error& error) {
+            if (error.sqlstate() != "0A000") throw;
+            lockable_ = false;
+        }
+    }
+    return *lockable_;
+}
+
 pg::Value DocumentType::load(const std::string& name, Lock lock) {
-    const std::string& sql = lock == Lock::for_update ? lock_sql_ : load_sql_;
+    bool lock_row = lock == Lock::for_update && (relation_->kind != 'v' || lockable());
+    const std::string& sql = lock_row ? lock_sql_ : load_sql_;
     return only_row(statement(sql, key_types()).execute(key_values(name), false), label_);
 }
 
@@ -259,9 +288,8 @@ Datum DocumentType::insert(const pg::RowValues& row, const ColumnSet& columns, I
     }
     std::string overriding = identity == Identity::given ? " OVERRIDING SYSTEM VALUE" : "";
     std::string sql =
-        "INSERT INTO " + relation_->quoted + " AS t " +
-        (columns.empty() ? "DEFAULT VALUES" : "(" + names + ")" + overriding + " VALUES (" + values + ")") +
-        " RETURNING t";
+        "INSERT INTO " + named_ + " " +
+        (columns.empty() ? "DEFAULT VALUES" : "(" + names + ")" + overriding + " VALUES (" + values + ")") + returning_;
     return written(statement(sql, types).execute(arguments), "insert");
 }
 
@@ -278,10 +306,9 @@ Datum DocumentType::update(const std::string& name, const pg::RowValues& row, co
     }
     if (columns.empty()) {  // an update without changes still fires the table's triggers
         std::string column = pg::quoted_identifier(relation_->columns[key_[0] - 1].name);
-        assignments = column + " = t." + column;
+        assignments = column + " = " + alias_ + "." + column;
     }
-    std::string sql =
-        "UPDATE " + relation_->quoted + " AS t SET " + assignments + " WHERE " + key_condition(1) + " RETURNING t";
+    std::string sql = "UPDATE " + named_ + " SET " + assignments + " WHERE " + key_condition(1) + returning_;
     return written(statement(sql, types).execute(arguments), "update");
 }
 

@@ -94,12 +94,15 @@ private:
     std::vector<Oid> key_types() const;
     void require_all_written(std::size_t written, std::size_t wanted, const char* command) const;
     pg::Statement& statement(const std::string& sql, const std::vector<Oid>& types);
+    bool lockable();
     Datum written(const pg::Rows& rows, const char* command) const;
 
     std::shared_ptr<pg::RelationInfo> relation_;
     std::string label_;
     ColumnSet key_;
-    bool name_is_text_ = false;  // a single text column: its value is the name
+    std::optional<bool> lockable_;           // of a view: whether its rows can be locked
+    bool name_is_text_ = false;              // a single text column: its value is the name
+    std::string alias_, named_, returning_;  // parts of statements: alias, table AS alias, RETURNING alias
     std::string load_sql_, lock_sql_, remove_sql_;
     std::map<std::string, std::unique_ptr<pg::Statement>> statements_;
 };

@@ -148,7 +148,8 @@ std::shared_ptr<const JobType> find_job_type(const std::string& name) {
 std::shared_ptr<const JobType> require_job_type(const std::string& name) {
     if (auto type = find_job_type(name)) return type;
     pg::Error error("42704", "sync job type " + quoted(name) + " does not exist");
-    if (!name.empty() && name.front() == '{') {
+    std::size_t start = name.find_first_not_of(" \t\r\n");
+    if (start != std::string::npos && name[start] == '{') {
         throw error.hint("To pass all parameters as one object, cast it: enqueue_sync_job('{…}'::jsonb).");
     }
     throw error.hint("Job types are the rows of table sync_job_type; their names are case-sensitive.");

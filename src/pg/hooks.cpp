@@ -14,12 +14,19 @@ DatabaseCommandHook database_hook = {};
 std::string* captured = nullptr;
 int log_level_before_capture = WARNING;
 
+void capture_line(const char* label, const char* text) {
+    if (text == nullptr) return;
+    captured->append(label);
+    captured->append(text);
+    captured->push_back('\n');
+}
+
 void on_log(ErrorData* data) {
     if (captured != nullptr && data->elevel >= NOTICE && data->elevel < ERROR) {
         try {
-            captured->append(data->elevel == WARNING ? "WARNING:  " : "NOTICE:  ");
-            captured->append(data->message != nullptr ? data->message : "");
-            captured->push_back('\n');
+            capture_line(data->elevel == WARNING ? "WARNING:  " : "NOTICE:  ", data->message);
+            capture_line("DETAIL:  ", data->detail);
+            capture_line("HINT:  ", data->hint);
         } catch (...) {
             // Out of memory: the message is lost, the job is not.
         }

@@ -12,11 +12,30 @@ extern "C" {
 
 namespace sync_job::pg {
 
-SpiScope::SpiScope(Commits commits) : exceptions_(std::uncaught_exceptions()) {
-    guarded([&] { SPI_connect_ext(commits == Commits::allowed ? SPI_OPT_NONATOMIC : 0); });
+namespace {
+
+// The memory context that SPI_palloc() takes from tells the level of the SPI stack: it is the one that was current when
+// the level was connected. This is that of the innermost SpiScope in which commits are allowed.
+MemoryContext committing_level = nullptr;
+
+MemoryContext spi_level() {
+    void* probe = SPI_palloc(1);
+    MemoryContext level = GetMemoryChunkContext(probe);
+    pfree(probe);
+    return level;
+}
+
+}  // namespace
+
+SpiScope::SpiScope(Commits commits) : exceptions_(std::uncaught_exceptions()), outer_level_(committing_level) {
+    guarded([&] {
+        SPI_connect_ext(commits == Commits::allowed ? SPI_OPT_NONATOMIC : 0);
+        if (commits == Commits::allowed) committing_level = spi_level();
+    });
 }
 
 SpiScope::~SpiScope() {
+    committing_level = outer_level_;
     if (std::uncaught_exceptions() == exceptions_) guarded_cleanup([] { SPI_finish(); });
 }
 
@@ -24,8 +43,15 @@ void spi_commit() {
     guarded([] { SPI_commit(); });
 }
 
+// A procedure that has failed leaves its own level on the stack, which an abort of the whole transaction would take
+// away.
 void spi_rollback() {
-    guarded([] { SPI_rollback(); });
+    guarded([] {
+        MemoryContext before = CurrentMemoryContext;
+        while (spi_level() != committing_level) SPI_finish();
+        MemoryContextSwitchTo(before);
+        SPI_rollback();
+    });
 }
 
 void ensure_portal_snapshot() {

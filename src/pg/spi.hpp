@@ -25,6 +25,7 @@ public:
 
 private:
     int exceptions_;
+    MemoryContextData* outer_level_;
 };
 
 // Inside SpiScope(Commits::allowed), in a procedure that was called outside a transaction block.
