@@ -1,5 +1,6 @@
 #include "engine/dedupe.hpp"
 
+#include "engine/running.hpp"
 #include "engine/objects.hpp"
 #include "engine/wake.hpp"
 #include "pg/error.hpp"
@@ -66,9 +67,10 @@ std::optional<std::int64_t> absorb(const Job& wanted) {
     while (auto place = scan.next()) {
         Job seen(scan.row());
         if (!fulfils(seen, wanted)) continue;
-        bool running = seen.status() == Status::started;
+        // One of this very transaction that has begun has read its source before this change.
+        bool running = seen.status() == Status::started || is_under_way(seen.id());
         if (running && by_job_id && wanted.is_null(C::source_document_name)) return seen.id();
-        if (seen.status() != Status::queued || !due_no_later(seen, wanted)) continue;
+        if (running || seen.status() != Status::queued || !due_no_later(seen, wanted)) continue;
         pg::StoredRow row;
         if (table.lock(*place, false, &row) != pg::LockResult::locked) continue;
         wake_at_commit(seen);  // a worker that passed over it while it was locked has gone on

@@ -195,6 +195,7 @@ std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::
     for (const Job& job : jobs) started.push_back(begun(job));
     pg::ErrorContext context("sync of " + std::to_string(jobs.size()) + " documents, " + describe(jobs[0]) + " first");
     Running running(started[0]);
+    for (const Job& job : started) note_under_way(job.id());
     pg::SettingsScope settings;
     pg::set_local("search_path", controller_search_path(*type));
     pg::Deadline deadline(time_limit(jobs, batch_microseconds));
