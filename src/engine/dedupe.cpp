@@ -23,6 +23,8 @@ bool same_json(const Job& one, const Job& other, C column) {
     return pg::json_equal(one.datum(column), other.datum(column));
 }
 
+std::int64_t parent_of(const Job& job) { return job.is_null(C::parent_sync_job) ? 0 : job.int64(C::parent_sync_job); }
+
 bool due_no_later(const Job& waiting, const Job& wanted) {
     if (waiting.is_null(C::scheduled_at)) return true;
     std::int64_t by = wanted.is_null(C::scheduled_at) ? pg::now() : wanted.int64(C::scheduled_at);
@@ -41,8 +43,7 @@ bool fulfils(const Job& waiting, const Job& wanted) {
                      C::verbose_logging, C::dry_run}) {
         if (waiting.flag(column) != wanted.flag(column)) return false;
     }
-    return same_json(waiting, wanted, C::context) &&
-           waiting.is_null(C::parent_sync_job) == wanted.is_null(C::parent_sync_job);
+    return same_json(waiting, wanted, C::context) && parent_of(waiting) == parent_of(wanted);
 }
 
 }  // namespace
