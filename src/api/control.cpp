@@ -216,6 +216,7 @@ int run_within_transaction(const std::string& queue, int most) {
     take_session_slot();
     int ended = 0;
     while (most == 0 || ended < most) {
+        if (require_queue(queue)->paused) break;
         std::optional<Job> job = Claim(queue, pg::current_user(), {}).next();
         if (!job) break;
         if (needs_own_transactions(*job)) {
