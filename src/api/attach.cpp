@@ -6,17 +6,18 @@
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/spi.hpp"
+#include "pg/value.hpp"
 
 namespace sync_job {
 
 namespace {
 
-constexpr std::size_t name_limit = 63;
+constexpr int name_limit = 63;
 
 // "sync_job_sap_customer_sync", with what tells several of a type apart at the end.
 std::string trigger_name(const std::string& type, const std::string& suffix) {
     std::string name = "sync_job_" + scrubbed(type);
-    return name.substr(0, name_limit - suffix.size()) + suffix;
+    return pg::clipped_to_bytes(name, name_limit - static_cast<int>(suffix.size())) + suffix;
 }
 
 struct Trigger {

@@ -41,6 +41,11 @@ StoredJob locked_job(std::int64_t id, Action action, void (*check_right)(const J
     }
     if (!seen) no_such_job(id);
     check_right(seen->job);
+    if (is_under_way(id)) {  // by this transaction: its row does not say so
+        Job started = seen->job.copy();
+        started.set_status(Status::started);
+        require_allowed(started, action);
+    }
     require_allowed(seen->job, action);
     auto stored = lock_job(id);
     if (!stored) no_such_job(id);
@@ -75,6 +80,16 @@ struct CancelRequest {
     bool running;
 };
 
+// Leaves out a job whose state has changed since we looked.
+template <class F>
+void unless_changed(F&& act) {
+    try {
+        act();
+    } catch (const pg::Error& error) {
+        if (error.report().from_server || error.sqlstate() != "55000") throw;
+    }
+}
+
 // Canceling or retrying a Relayed job means its children: those that the action fits.
 template <class F>
 std::optional<Job> act_on_children(std::int64_t id, Action action, bool also_running, F&& act) {
@@ -86,7 +101,7 @@ std::optional<Job> act_on_children(std::int64_t id, Action action, bool also_run
         auto seen = find_job(child);
         bool fits = seen && (allows(seen->job.status(), action) || seen->job.status() == Status::relayed ||
                              (also_running && seen->job.status() == Status::started));
-        if (fits) act(child);
+        if (fits) unless_changed([&] { act(child); });
     }
     return parent->job;
 }
@@ -139,12 +154,7 @@ Datum for_each(pg::Arguments& args, Action action, bool also_running, F&& act) {
         }
         bool fits = allows(seen->job.status(), action) || (also_running && seen->job.status() == Status::started);
         if (!fits) continue;
-        try {
-            args.add_composite(act(id));
-        } catch (const pg::Error& error) {
-            if (error.report().from_server || error.sqlstate() != "55000") throw;
-            // Its state has changed since we looked.
-        }
+        unless_changed([&] { args.add_composite(act(id)); });
     }
     return args.null_result();
 }
@@ -211,6 +221,7 @@ int run_within_transaction(const std::string& queue, int most) {
     take_session_slot();
     int ended = 0;
     while (most == 0 || ended < most) {
+        if (require_queue(queue)->paused) break;
         std::optional<Job> job = Claim(queue, pg::current_user(), {}).next();
         if (!job) break;
         if (needs_own_transactions(*job)) {

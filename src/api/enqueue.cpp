@@ -1,6 +1,8 @@
 // enqueue_sync_job() in its three forms.
 #include "engine/enqueue.hpp"
 
+#include <unordered_set>
+
 #include "api/params.hpp"
 
 #include "core/text.hpp"
@@ -205,8 +207,10 @@ SYNC_JOB_FUNCTION(sync_job_enqueue_many) {
             .hint("Give source_document_type too.");
     }
     std::int64_t count = 0;
-    for (const std::string& name : args.text_array(1)) {
-        enqueuer.add(enqueuer.source_documents()->canonical_name(name));
+    std::unordered_set<std::string> added;  // absorb() does not see what this very command enqueues
+    for (const std::string& given : args.text_array(1)) {
+        std::string name = enqueuer.source_documents()->canonical_name(given);
+        if (!request.deduplicate || added.insert(name).second) enqueuer.add(name);
         count++;
     }
     return pg::int64_datum(count);

@@ -290,9 +290,14 @@ std::vector<Target> FunctionController::targets(const Job& job, const Documents&
 }
 
 std::vector<Target> FunctionController::targets_from_json(Datum jsonb, const Job& job) const {
+    const std::string& function = hooks_[static_cast<std::size_t>(Hook::before_relay)]->name();
+    if (pg::json_kind(jsonb) != pg::JsonKind::array) {
+        throw pg::Error("22023", "function " + function + " returned no JSON array")
+            .detail("It returned: " + shortened(pg::json_to_text(jsonb), 60) + ".");
+    }
     std::vector<Target> targets;
     for (const pg::JsonField& item : pg::json_elements(jsonb)) {
-        if (auto target = to_target(read_target_json(item.value, "before_relay"), type_, job, "before_relay"))
+        if (auto target = to_target(read_target_json(item.value, function), type_, job, function))
             targets.push_back(*target);
     }
     return targets;
@@ -316,7 +321,9 @@ pg::RowValues FunctionController::update(const Job& job, const Documents& docume
 
 pg::Value FunctionController::call_hook(Hook hook, const Job& job, const Documents& documents, pg::Value extra) {
     ControllerFunction& function = *hooks_[static_cast<std::size_t>(hook)];
-    return function.call(job, documents, documents.target, extra);
+    pg::Value result = function.call(job, documents, documents.target, extra);
+    bool json_null = !result.null && function.result_is_json() && pg::json_kind(result.datum) == pg::JsonKind::null;
+    return json_null ? pg::Value{} : result;  // a JSON null means what NULL means
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "engine/activity.hpp"
+#include "engine/running.hpp"
 #include "engine/job_type.hpp"
 #include "engine/objects.hpp"
 #include "pg/xact.hpp"
@@ -87,7 +88,8 @@ bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start) {
 
 Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start)
     : table_(objects().live, pg::TableLock::write),
-      ready_{{table_, objects().live_claim, of_queue(queue, run_as), pg::ScanStart{3, start.priority, start.id}}, {}, {}},
+      ready_{
+          {table_, objects().live_claim, of_queue(queue, run_as), pg::ScanStart{3, start.priority, start.id}}, {}, {}},
       scheduled_{{table_, objects().live_scheduled, due_in(queue, run_as)}, {}, {}},
       resume_(start) {}
 
@@ -123,7 +125,8 @@ std::optional<Job> Claim::next() {
         std::uint64_t document = key_of(columns);
         pg::StoredRow row;
         pg::LockResult result = pg::LockResult::busy;
-        if (may_run(*source, document)) result = table_.lock(*source->head, false, &row);
+        bool ours = is_under_way(source->position.id);  // a job within which jobs are run
+        if (!ours && may_run(*source, document)) result = table_.lock(*source->head, false, &row);
         ClaimPosition position = source->position;
         bool ready = source == &ready_;
         advance(*source);

@@ -1,5 +1,6 @@
 #include "engine/dedupe.hpp"
 
+#include "engine/running.hpp"
 #include "engine/objects.hpp"
 #include "engine/wake.hpp"
 #include "pg/error.hpp"
@@ -22,6 +23,8 @@ bool same_json(const Job& one, const Job& other, C column) {
     return pg::json_equal(one.datum(column), other.datum(column));
 }
 
+std::int64_t parent_of(const Job& job) { return job.is_null(C::parent_sync_job) ? 0 : job.int64(C::parent_sync_job); }
+
 bool due_no_later(const Job& waiting, const Job& wanted) {
     if (waiting.is_null(C::scheduled_at)) return true;
     std::int64_t by = wanted.is_null(C::scheduled_at) ? pg::now() : wanted.int64(C::scheduled_at);
@@ -40,8 +43,7 @@ bool fulfils(const Job& waiting, const Job& wanted) {
                      C::verbose_logging, C::dry_run}) {
         if (waiting.flag(column) != wanted.flag(column)) return false;
     }
-    return same_json(waiting, wanted, C::context) &&
-           waiting.is_null(C::parent_sync_job) == wanted.is_null(C::parent_sync_job);
+    return same_json(waiting, wanted, C::context) && parent_of(waiting) == parent_of(wanted);
 }
 
 }  // namespace
@@ -66,9 +68,10 @@ std::optional<std::int64_t> absorb(const Job& wanted) {
     while (auto place = scan.next()) {
         Job seen(scan.row());
         if (!fulfils(seen, wanted)) continue;
-        bool running = seen.status() == Status::started;
+        // One of this very transaction that has begun has read its source before this change.
+        bool running = seen.status() == Status::started || is_under_way(seen.id());
         if (running && by_job_id && wanted.is_null(C::source_document_name)) return seen.id();
-        if (seen.status() != Status::queued || !due_no_later(seen, wanted)) continue;
+        if (running || seen.status() != Status::queued || !due_no_later(seen, wanted)) continue;
         pg::StoredRow row;
         if (table.lock(*place, false, &row) != pg::LockResult::locked) continue;
         wake_at_commit(seen);  // a worker that passed over it while it was locked has gone on

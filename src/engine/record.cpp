@@ -62,6 +62,7 @@ void record(const std::vector<Outcome>& outcomes) {
         pg::Table ended(o.ended, pg::TableLock::write);
         for (const Outcome& outcome : outcomes) {
             if (outcome.verdict != Verdict::ended) continue;
+            forget_under_way(outcome.job.id());
             const Job job = in_place(outcome).job;
             live.remove(job.place);
             pg::Table& to = partition_of(job.status()) == Partition::failed ? failed : ended;

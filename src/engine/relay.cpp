@@ -21,7 +21,12 @@ Datum as_json(const std::vector<Target>& targets, const Job& job) {
         json.begin_object();
         json.field("operation", to_text(target.operation));
         json.field("target_document_type", pg::quoted_relation_name(type));
-        json.field("target_document_name", target.document_name.value_or(""));
+        json.key("target_document_name");
+        if (target.document_name) {
+            json.string(*target.document_name);  // may be empty
+        } else {
+            json.null();
+        }
         json.key("context");
         json.value(target.context.datum, target.context.null, pg::type::jsonb, true);
         json.end_object();
@@ -77,10 +82,9 @@ void relay(Journey& journey, const JobType& type, const std::vector<Target>& tar
     journey.job.set(C::multiple_target_documents, as_json(targets, journey.job));
     for (const Target& target : targets) journey.children.push_back(child_of(journey.job, type, target));
     pg::Value ids{ids_of(journey.children), false};
-    if (!journey.job.flag(C::dry_run)) {
-        insert_children(journey);
-        pg::command_counter_increment();
-    }
+    insert_children(journey);  // in a dry run again after its rollback: after_relay is to find them, too
+    if (!journey.job.flag(C::dry_run)) journey.children.clear();
+    pg::command_counter_increment();
     if (journey.controller->has(Hook::after_relay)) {
         journey.controller->call_hook(Hook::after_relay, journey.job, journey.documents, ids);
     }
@@ -91,7 +95,6 @@ void insert_children(Journey& journey) {
         insert_job(child);
         wake_at_commit(child);
     }
-    journey.children.clear();
 }
 
 }  // namespace sync_job

@@ -136,14 +136,19 @@ void call_before_sync(Journey& journey, pg::RowValues& row, ColumnSet* explicit_
     if (result.null) return;
     switch (journey.controller->result_of(Hook::before_sync)) {
         case HookResult::json:
+            if (pg::json_kind(result.datum) != pg::JsonKind::object) {
+                throw pg::Error("22023", "hook before_sync returned no JSON object")
+                    .detail("It returned: " + shortened(pg::json_to_text(result.datum), 60) + ".");
+            }
             row = type.from_json(result.datum, row, explicit_columns);
             break;
         case HookResult::target_row:
             row = pg::take_apart(result.datum, type.relation());
             break;
         case HookResult::nothing:
-            break;
+            return;
     }
+    journey.wanted = {pg::put_together(row, type.relation()), false};
 }
 
 void call_after_sync(Journey& journey) {
@@ -205,6 +210,7 @@ void sync_update(Journey& journey) {
         changed = type.changed_columns(base, row);
         if (changed.empty() && !journey.job.flag(C::update_without_changes_enabled)) {
             journey.status = Status::skipped;
+            journey.documents.target = journey.before;
             return;
         }
     }

@@ -306,6 +306,10 @@ void Runner::run_one(const StoredJob& stored) {
 
 Job run_here(const StoredJob& stored, bool raise) {
     require_document(stored.job);
+    struct Forget {
+        std::int64_t id;
+        ~Forget() { forget_under_way(id); }
+    } forget{stored.job.id()};  // also where the caller catches the error and goes on
     Outcome outcome = attempt(queued_by_hand(stored), {0, false});
     if (raise && outcome.error != nullptr) throw pg::Error(std::make_shared<pg::ErrorReport>(*outcome.error));
     pg::command_counter_increment();

@@ -1,6 +1,7 @@
 #include "engine/running.hpp"
 
 #include <unordered_map>
+#include <unordered_set>
 
 #include "core/text.hpp"
 #include "engine/activity.hpp"
@@ -18,10 +19,16 @@ using C = JobColumn;
 
 std::int64_t running_job = 0, moved_job = 0;
 
+std::unordered_set<std::int64_t>& under_way() {
+    static auto& ids = *new std::unordered_set<std::int64_t>;  // never destroyed: the server may be gone by then
+    return ids;
+}
+
 }  // namespace
 
 Running::Running(const Job& job, const std::string& subject) : previous_(running_job) {
     running_job = job.id();
+    note_under_way(running_job);
     show_job_start(job, subject);
 }
 
@@ -100,6 +107,13 @@ Outcome canceled_outcome(const Job& original) {
     if (!reason.empty()) outcome.job.set_text(C::cancel_reason, reason);
     stamp_end(outcome.job);
     return outcome;
+}
+
+bool is_under_way(std::int64_t id) { return under_way().count(id) > 0; }
+void note_under_way(std::int64_t id) { under_way().insert(id); }
+void forget_under_way(std::int64_t id) { under_way().erase(id); }
+void watch_running() {
+    pg::on_transaction_end([](bool) { under_way().clear(); });
 }
 
 void note_job_row_moved() { moved_job = running_job; }

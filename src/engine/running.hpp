@@ -26,6 +26,14 @@ private:
 // The job that runs in this process; 0: none. Of a set, the first.
 std::int64_t current_job_id();
 
+// An attempt of the job was begun in this transaction, and what came of it is not recorded yet: it runs, whatever its
+// row says. In a batch that is so until the batch has ended.
+bool is_under_way(std::int64_t id);
+void note_under_way(std::int64_t id);
+void forget_under_way(std::int64_t id);
+// Registers the end of the transaction, at load.
+void watch_running();
+
 // The row of the job that runs has been written anew within its attempt: record() has to look where it is now.
 void note_job_row_moved();
 bool job_row_moved(std::int64_t id);

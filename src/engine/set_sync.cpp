@@ -196,6 +196,7 @@ std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::
     std::string subject = describe(jobs[0]);
     pg::ErrorContext context("sync of " + std::to_string(jobs.size()) + " documents, " + subject + " first");
     Running running(started[0], subject);
+    for (const Job& job : started) note_under_way(job.id());
     pg::SettingsScope settings;
     set_search_path(*type);
     pg::Deadline deadline(time_limit(jobs, batch_microseconds));

@@ -75,19 +75,19 @@ std::unique_ptr<RelationInfo> read_relation(Oid oid) {
     for (int i = 0; i < info->descriptor->natts; i++) {
         info->columns.push_back(read_column(*TupleDescAttr(RelationGetDescr(opened), i)));
     }
-    Oid index = guarded([&] {
-        RelationGetIndexList(opened);
-        return opened->rd_pkindex;
-    });
-    if (OidIsValid(index)) {
-        guarded([&] {
+    guarded([&] {  // not rd_pkindex, which leaves out a deferrable one
+        ListCell* cell;
+        foreach (cell, RelationGetIndexList(opened)) {
+            Oid index = lfirst_oid(cell);
             HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
             if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for index %u", index);
             auto* form = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
-            for (int i = 0; i < form->indnkeyatts; i++) info->primary_key.push_back(form->indkey.values[i]);
+            if (form->indisprimary && form->indisvalid) {
+                for (int i = 0; i < form->indnkeyatts; i++) info->primary_key.push_back(form->indkey.values[i]);
+            }
             ReleaseSysCache(tuple);
-        });
-    }
+        }
+    });
     guarded([&] { relation_close(opened, NoLock); });
     return info;
 }

@@ -71,6 +71,10 @@ std::string clipped(const std::string& text, int characters) {
     return text.substr(0, bytes);
 }
 
+std::string clipped_to_bytes(const std::string& text, int bytes) {
+    return text.substr(0, pg_mbcliplen(text.data(), static_cast<int>(text.size()), bytes));
+}
+
 std::int64_t interval_microseconds(Datum datum) {
     const Interval* interval = DatumGetIntervalP(datum);
     return interval->time + (std::int64_t{interval->month} * DAYS_PER_MONTH + interval->day) * USECS_PER_DAY;

@@ -37,6 +37,8 @@ std::string_view datum_text(Datum datum);
 
 // At most so many characters of text in the database's encoding.
 std::string clipped(const std::string& text, int characters);
+// The same by bytes, without half a character at the end.
+std::string clipped_to_bytes(const std::string& text, int bytes);
 
 // interval in microseconds, months counted as 30 days as interval comparison does; and back.
 std::int64_t interval_microseconds(Datum interval);

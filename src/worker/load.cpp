@@ -1,6 +1,7 @@
 #include "load.hpp"
 
 #include "controller/controller.hpp"
+#include "engine/running.hpp"
 #include "engine/document.hpp"
 #include "engine/job_type.hpp"
 #include "engine/objects.hpp"
@@ -34,6 +35,7 @@ void load(bool preloaded) {
     pg::on_function_change(forget_controllers);
     watch_transactions();
     watch_kept();
+    watch_running();
     if (!preloaded) return;
     watch_database_commands();
     pg::request_shared_memory(shared_bytes(), initialize_shared);
