@@ -1,5 +1,7 @@
 #include "engine/running.hpp"
 
+#include <set>
+
 #include "core/text.hpp"
 #include "engine/activity.hpp"
 #include "engine/objects.hpp"
@@ -13,18 +15,24 @@ namespace {
 
 using C = JobColumn;
 
-std::int64_t running_job = 0, moved_job = 0;
+std::int64_t running_job = 0;
+
+// The jobs whose rows have moved and that are not recorded yet; several where a job runs others inside itself.
+std::set<std::int64_t>& moved_jobs() {
+    static auto& jobs = *new std::set<std::int64_t>;
+    return jobs;
+}
 
 }  // namespace
 
 Running::Running(const Job& job) : previous_(running_job) {
     running_job = job.id();
-    show_job_start(job);
+    if (previous_ == 0) show_job_start(job);
 }
 
 Running::~Running() {
     running_job = previous_;
-    show_job_end();
+    if (previous_ == 0) show_job_end();
 }
 
 std::string controller_search_path(const JobType& type) {
@@ -70,8 +78,8 @@ Outcome canceled_outcome(const Job& original) {
     return outcome;
 }
 
-void note_job_row_moved() { moved_job = running_job; }
-bool job_row_moved(std::int64_t id) { return moved_job == id; }
+void note_job_row_moved() { moved_jobs().insert(running_job); }
+bool take_job_row_moved(std::int64_t id) { return moved_jobs().erase(id) > 0; }
 
 std::int64_t current_job_id() { return running_job; }
 
