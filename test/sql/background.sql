@@ -1,9 +1,9 @@
 -- Background jobs: what may be called and how, by whom, at once or later, one after the other.
+SELECT format('ALTER DATABASE %I SET sync_job.enabled = off', current_database()) \gexec
 CREATE EXTENSION pg_sync_job;
 \set VERBOSITY default
 \set SHOW_CONTEXT never
 -- Nothing runs by itself here: what is enqueued is looked at, and run by hand. (Workers: test/tap.)
-UPDATE sync_job_queue SET paused = true;
 CREATE VIEW jobs AS SELECT id, title, status, context AS args, result FROM sync_job ORDER BY id;
 
 -- ---- Arguments by name, checked against the signature ----
@@ -149,7 +149,6 @@ SELECT enqueue_background_job('write', '{"line": "later"}', priority => 5) AS b 
 SELECT enqueue_background_job('write', '{"line": "sooner"}', priority => -5) AS c \gset
 SELECT enqueue_background_job('write', '{"line": "front"}', at_front => true) AS d \gset
 SELECT enqueue_background_job('write', '{"line": "scheduled"}', scheduled_at => '2100-01-01') AS e \gset
-UPDATE sync_job_queue SET paused = false, max_workers = 0;
 CALL run_sync_jobs();
 SELECT regexp_replace(line, ' in job.*', '') AS line FROM log ORDER BY id;
 SELECT status, scheduled_at = '2100-01-01' AS waits FROM sync_job WHERE id = :e;
