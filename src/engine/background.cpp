@@ -168,7 +168,7 @@ pg::Value make_call(const BackgroundCall& call, bool may_commit) {
     pg::Rows rows = may_commit ? pg::call_committing(call.sql, call.types, call.values)
                                : pg::Statement(call.sql, call.types).execute(call.values);
     if (rows.empty()) return {};
-    if (call.function.kind == 'p') {  // its INOUT and OUT parameters, by name
+    if (call.function.kind == 'p' && rows.columns() > 1) {  // its INOUT and OUT parameters, by name
         pg::JsonBuilder json;
         json.begin_object();
         for (int column = 0; column < rows.columns(); column++) {

@@ -76,10 +76,11 @@ CREATE FUNCTION two(OUT x int, OUT y text) LANGUAGE sql AS $$ SELECT 1, 'one' $$
 CREATE FUNCTION nothing() RETURNS void LANGUAGE sql AS '';
 CREATE FUNCTION rows() RETURNS SETOF int LANGUAGE sql AS 'SELECT 1';
 CREATE PROCEDURE in_and_out(IN a int, OUT c text, INOUT b int DEFAULT 5) LANGUAGE plpgsql AS $$ BEGIN b := a + b; c := 'done'; END $$;
+CREATE PROCEDURE one_out(a int, INOUT result jsonb DEFAULT NULL) LANGUAGE plpgsql AS $$ BEGIN result := jsonb_build_object('a', a); END $$;
 CREATE PROCEDURE quiet() LANGUAGE plpgsql AS 'BEGIN END';
 CREATE AGGREGATE largest(int) (sfunc = int4larger, stype = int);
 CREATE FUNCTION a_row() RETURNS outlet LANGUAGE sql AS $$ SELECT 1, 'North', DATE '2024-05-01' $$;
-SELECT try('two'), try('nothing'), try('rows'), try('quiet');
+SELECT try('two'), try('nothing'), try('rows'), try('quiet'), try('one_out', '{"a": 1}');
 SELECT try('in_and_out', '{"a": 1, "b": 2}'), try('in_and_out', '{"a": 1}');
 SELECT try('in_and_out', '{"a": 1, "c": "x"}');
 SELECT try('largest', '{}'), try('a_row');
