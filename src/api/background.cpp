@@ -72,11 +72,12 @@ EnqueueRequest read_request(pg::Arguments& args, bool* at_once) {
     return request;
 }
 
-// Runs the job in the caller's transaction; its error is the caller's.
+// Runs the job in the caller's transaction; its error is the caller's. Not one that has absorbed the request while it
+// runs already: its runner has the row until it ends.
 void run_at_once(std::int64_t id) {
-    auto stored = lock_job(id);
+    if (find_job(id)->job.status() != Status::queued) return;
     take_session_slot();
-    run_here(*stored, true);
+    run_here(*lock_job(id), true);
 }
 
 // --- Checkpoints: kept with the row of the job that runs in this session ---

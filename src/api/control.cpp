@@ -5,12 +5,13 @@
 #include "controller/function.hpp"
 #include "core/text.hpp"
 #include "engine/activity.hpp"
-#include "engine/running.hpp"
+#include "engine/chain.hpp"
 #include "engine/claim.hpp"
 #include "engine/job_store.hpp"
 #include "engine/job_type.hpp"
 #include "engine/replay.hpp"
 #include "engine/rights.hpp"
+#include "engine/running.hpp"
 #include "engine/runner.hpp"
 #include "engine/transition.hpp"
 #include "pg/background.hpp"
@@ -327,10 +328,13 @@ SYNC_JOB_FUNCTION(sync_job_run_jobs) {
     bool may_commit = args.may_commit();
     pg::SpiScope spi(may_commit ? pg::SpiScope::Commits::allowed : pg::SpiScope::Commits::never);
     int ended = 0;
-    for (const std::string& queue : queues) {
-        if (most > 0 && ended >= most) break;
-        ended += run_queue(queue, most == 0 ? 0 : most - ended, may_commit);
-    }
+    do {
+        for (const std::string& queue : queues) {
+            if (most > 0 && ended >= most) break;
+            ended += run_queue(queue, most == 0 ? 0 : most - ended, may_commit);
+        }
+        if (may_commit) pg::ensure_portal_snapshot();
+    } while (release_waiting_jobs().released > 0 && (most == 0 || ended < most));
     return args.null_result();
 }
 
@@ -367,9 +371,7 @@ SYNC_JOB_FUNCTION(sync_job_run_committing_job) {
 // fares.
 SYNC_JOB_FUNCTION(sync_job_get_status) {
     auto stored = find_job(*args.int64(0));
-    Oid user = pg::current_user();
-    bool visible = stored && (pg::has_rights_of(user, stored->job.oid(C::owner)) || has_level(user, Level::viewer) ||
-                              has_level(user, Level::operator_));
+    bool visible = stored && may_know(stored->job);
     constexpr C columns[] = {C::status,   C::created_at,  C::scheduled_at, C::started_at,
                              C::ended_at, C::retry_count, C::retry_after};
     Datum values[std::size(columns)] = {};

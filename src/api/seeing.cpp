@@ -5,6 +5,7 @@
 #include "controller/examine.hpp"
 #include "engine/activity.hpp"
 #include "engine/own_sql.hpp"
+#include "engine/rights.hpp"
 #include "engine/wake.hpp"
 #include "pg/background.hpp"
 #include "pg/error.hpp"
@@ -28,11 +29,12 @@ Datum percent_value(double percent) {
     return pg::text_to_value(text, pg::type::numeric);
 }
 
-// One row of sync_job_internal.activity(). What a job does is for those who have the rights of its role.
-void add_worker(pg::Arguments& args, const WorkerSlot& slot) {
+// One row of sync_job_internal.activity(). What a job does is for those who have the rights of its role, or may see any
+// job.
+void add_worker(pg::Arguments& args, const WorkerSlot& slot, bool sees_all) {
     Activity activity = read_activity(slot);
     bool running = activity.job != 0 && slot.state == SlotState::running;
-    bool visible = running && pg::has_rights_of(pg::current_user(), slot.role);
+    bool visible = running && (sees_all || pg::has_rights_of(pg::current_user(), slot.role));
     pg::Value row[10];
     row[0] = {pg::int32_datum(slot.pid), slot.pid == 0};
     row[1] = {pg::text_datum(slot.queue), false};
@@ -60,8 +62,10 @@ using namespace sync_job;
 SYNC_JOB_FUNCTION(sync_job_activity) {
     args.begin_rows();
     if (Shared* s = shared()) {
+        Oid user = pg::current_user();
+        bool sees_all = has_level(user, Level::viewer) || has_level(user, Level::operator_);
         for (const WorkerSlot& slot : s->workers) {
-            if (slot.state != SlotState::free && slot.database == pg::my_database()) add_worker(args, slot);
+            if (slot.state != SlotState::free && slot.database == pg::my_database()) add_worker(args, slot, sees_all);
         }
     }
     return args.null_result();

@@ -2,7 +2,9 @@
 #include <chrono>
 #include <memory>
 
+#include "engine/chain.hpp"
 #include "engine/job_store.hpp"
+#include "engine/running.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/shared.hpp"
@@ -37,6 +39,11 @@ std::string state_of(const Job& job) {
 }
 
 void check_waitable(std::int64_t id, const Job& job) {
+    std::int64_t here = current_job_id();
+    if (here != 0 && (id == here || (job.status() == Status::pending && waits_for(id, here)))) {
+        throw pg::Error("55000", "sync job " + std::to_string(id) + " cannot end while this one waits for it")
+            .detail(id == here ? "It is this one." : "It waits for this one itself.");
+    }
     if (pg::is_current_transaction(job.created_by_transaction)) {
         throw pg::Error("55000", "sync job " + std::to_string(id) + " cannot end before this transaction is committed")
             .hint("COMMIT first, then wait; or use execute_sync_job().");

@@ -67,8 +67,12 @@ bool fits(const pg::FunctionInfo& function, const std::vector<Argument>& args) {
 [[noreturn]] void does_not_fit(const pg::FunctionInfo& function, const std::vector<Argument>& args) {
     for (const Argument& argument : args) {
         if (parameter_of(function, argument.name) >= 0) continue;
+        std::vector<std::string> names;
+        for (std::size_t i = 0; i < function.argument_names.size(); i++) {
+            if (is_input(function, i) && !function.argument_names[i].empty()) names.push_back(function.argument_names[i]);
+        }
         throw pg::Error("22023", "procedure " + function.signature + " has no parameter " + quoted(argument.name))
-            .detail("Its parameters are: " + join(function.argument_names, ", ") + ".");
+            .detail(names.empty() ? "It has no parameter with a name." : "It has: " + join(names, ", ") + ".");
     }
     int missing = missing_parameter(function, args);
     std::string name = function.argument_names[missing];
@@ -138,19 +142,23 @@ BackgroundCall prepare_call(const std::string& procedure, pg::Value args_json) {
     BackgroundCall call;
     call.function = resolve(procedure, args);
     std::string list;
-    auto add = [&](const std::string& name, Oid type, pg::Value value) {
+    auto add = [&](const std::string& name, Oid type, pg::Value value, bool variadic) {
         call.types.push_back(type);
         call.values.push_back(value);
         if (!list.empty()) list += ", ";
+        if (variadic) list += "VARIADIC ";
         list += pg::quoted_identifier(name) + " => $" + std::to_string(call.types.size());
     };
     for (const Argument& argument : args) {
-        Oid type = call.function.argument_types[parameter_of(call.function, argument.name)];
-        add(argument.name, type, argument_value(call.function, argument, type));
+        int parameter = parameter_of(call.function, argument.name);
+        Oid type = call.function.argument_types[parameter];
+        bool variadic = call.function.argument_modes[parameter] == 'v';
+        add(argument.name, type, argument_value(call.function, argument, type), variadic);
     }
     bool is_procedure = call.function.kind == 'p';
     for (std::size_t i = 0; i < call.function.argument_types.size(); i++) {  // CALL wants something for OUT, too
-        if (!is_input(call.function, i)) add(call.function.argument_names[i], call.function.argument_types[i], {});
+        if (is_input(call.function, i)) continue;
+        add(call.function.argument_names[i], call.function.argument_types[i], {}, false);
     }
     call.sql = (is_procedure ? "CALL " : "SELECT ") + qualified_name(call.function) + "(" + list + ")";
     return call;
@@ -160,7 +168,7 @@ pg::Value make_call(const BackgroundCall& call, bool may_commit) {
     pg::Rows rows = may_commit ? pg::call_committing(call.sql, call.types, call.values)
                                : pg::Statement(call.sql, call.types).execute(call.values);
     if (rows.empty()) return {};
-    if (call.function.kind == 'p') {  // its INOUT and OUT parameters, by name
+    if (call.function.kind == 'p' && rows.columns() > 1) {  // its INOUT and OUT parameters, by name
         pg::JsonBuilder json;
         json.begin_object();
         for (int column = 0; column < rows.columns(); column++) {

@@ -4,6 +4,7 @@
 #include "engine/background.hpp"
 #include "engine/enqueue.hpp"
 #include "engine/own_sql.hpp"
+#include "engine/rights.hpp"
 #include "engine/transition.hpp"
 #include "engine/wake.hpp"
 #include "pg/error.hpp"
@@ -47,10 +48,32 @@ void enqueue_callback(const Outcome& outcome, const std::string& procedure) {
     request.queue = std::string(job.text(C::queue));
     request.max_retries = job.int32(C::max_retries);
     request.title = procedure;
+    // The scheduler, too, records what a crash ended, and it is a superuser: its role is not the job's.
+    request.run_as = job.oid(C::run_as);
+    request.owner = job.oid(C::owner);
     enqueue(request);
 }
 
+}  // namespace
+
+void wait_for_jobs(std::int64_t job, const std::vector<std::int64_t>& others) {
+    static auto& insert = *new OwnStatement(
+        "INSERT INTO sync_job_internal.dependency (job, waits_for) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        {pg::type::int8, pg::type::int8});
+    for (std::int64_t other : others) {
+        if (other == job) throw pg::Error("22023", "sync job " + std::to_string(other) + " cannot wait for itself");
+        auto stored = find_job(other);
+        if (!stored || !may_know(stored->job)) {
+            throw pg::Error("42704", "sync job " + std::to_string(other) + " to wait for does not exist")
+                .hint("Or it is another role's.");
+        }
+        insert.run({{pg::int64_datum(job), false}, {pg::int64_datum(other), false}});
+    }
+    wake_for_dependencies_at_commit();
+}
+
 void publish_end(const Job& job) {
+    if (!job.flag(C::publish_event)) return;
     pg::JsonBuilder json;
     json.begin_object();
     json.field("event", "sync_job_ended");
@@ -61,21 +84,6 @@ void publish_end(const Job& job) {
     if (!job.is_null(C::job_id)) json.field("job_id", job.text(C::job_id));
     json.end_object();
     pg::notify("sync_job", pg::json_to_text(json.finish()));
-}
-
-}  // namespace
-
-void wait_for_jobs(std::int64_t job, const std::vector<std::int64_t>& others) {
-    static auto& insert = *new OwnStatement(
-        "INSERT INTO sync_job_internal.dependency (job, waits_for) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        {pg::type::int8, pg::type::int8});
-    for (std::int64_t other : others) {
-        if (other == job || !find_job(other)) {
-            throw pg::Error("42704", "sync job " + std::to_string(other) + " to wait for does not exist");
-        }
-        insert.run({{pg::int64_datum(job), false}, {pg::int64_datum(other), false}});
-    }
-    wake_for_dependencies_at_commit();
 }
 
 void follow_up(const Outcome& outcome) {
@@ -94,10 +102,10 @@ void follow_up(const Outcome& outcome) {
                         " could not be enqueued: " + error.report().message);
         }
     }
-    if (job.flag(C::publish_event)) publish_end(job);
+    publish_end(job);
 }
 
-bool release_waiting_jobs() {
+Release release_waiting_jobs() {
     static auto& ready = *new OwnStatement(
         "SELECT d.job, bool_or(j.status IN ('Failed', 'Canceled')), min(j.id) FILTER (WHERE j.status IN ('Failed', "
         "'Canceled'))"
@@ -108,10 +116,13 @@ bool release_waiting_jobs() {
     static auto& remove =
         *new OwnStatement("DELETE FROM sync_job_internal.dependency WHERE job = $1", {pg::type::int8});
     static auto& left = *new OwnStatement("SELECT FROM sync_job_internal.dependency LIMIT 1", std::vector<Oid>{});
+    Release release;
     for (const auto& row : ready.run({})) {
         std::int64_t id = pg::datum_int64(row[0].datum);
         bool badly = !row[1].null && pg::datum_bool(row[1].datum);
-        auto stored = lock_job(id, false);
+        bool busy = false;
+        auto stored = lock_job(id, false, &busy);
+        if (busy) continue;  // somebody starts or cancels it by hand, and may yet think better of it
         if (stored && stored->job.status() == Status::pending) {
             if (badly && stored->job.text(C::after_failure) == "cancel") {
                 std::string culprit = std::to_string(pg::datum_int64(row[2].datum));
@@ -122,8 +133,19 @@ bool release_waiting_jobs() {
         }
         remove.run({{pg::int64_datum(id), false}});
         pg::command_counter_increment();
+        release.released++;
     }
-    return !left.run({}).empty();
+    release.some_wait = !left.run({}).empty();
+    return release;
+}
+
+bool waits_for(std::int64_t job, std::int64_t other) {
+    static auto& select = *new OwnStatement(
+        "WITH RECURSIVE way (job) AS (SELECT waits_for FROM sync_job_internal.dependency WHERE job = $1"
+        " UNION SELECT d.waits_for FROM sync_job_internal.dependency AS d JOIN way AS w ON d.job = w.job)"
+        " SELECT FROM way WHERE job = $2",
+        {pg::type::int8, pg::type::int8});
+    return !select.run({{pg::int64_datum(job), false}, {pg::int64_datum(other), false}}).empty();
 }
 
 }  // namespace sync_job

@@ -15,7 +15,17 @@ void wait_for_jobs(std::int64_t job, const std::vector<std::int64_t>& others);
 // published. A callback that cannot be enqueued is a warning: the job has ended all the same.
 void follow_up(const Outcome& outcome);
 
-// Starts or cancels the jobs whose others have ended; returns whether some still wait. For the scheduler.
-bool release_waiting_jobs();
+// The event of a job that has ended, where it asks for one.
+void publish_end(const Job& job);
+
+// Starts or cancels the jobs whose others have ended.
+struct Release {
+    int released = 0;
+    bool some_wait = false;
+};
+Release release_waiting_jobs();
+
+// The job cannot run before the other one has ended: it waits for it, or for one that does.
+bool waits_for(std::int64_t job, std::int64_t other);
 
 }  // namespace sync_job

@@ -33,7 +33,8 @@ bool due_no_later(const Job& waiting, const Job& wanted) {
 
 // It would do just what is asked for.
 bool fulfils(const Job& waiting, const Job& wanted) {
-    for (C column : {C::sync_job_type, C::source_document_name, C::target_document_name, C::operation, C::job_id}) {
+    for (C column : {C::sync_job_type, C::source_document_name, C::target_document_name, C::operation, C::job_id,
+                     C::procedure, C::on_success, C::on_failure}) {
         if (!same_text(waiting, wanted, column)) return false;
     }
     for (C column : {C::source_document_type, C::target_document_type, C::run_as, C::owner}) {

@@ -196,6 +196,10 @@ void set_running(Job& job, const EnqueueRequest& request, const JobType& type) {
     if (request.scheduled_at) job.set(C::scheduled_at, pg::int64_datum(*request.scheduled_at));
 }
 
+Oid background_role(const EnqueueRequest& request) {
+    return request.run_as != pg::no_oid ? request.run_as : pg::current_user();
+}
+
 void set_origin(Job& job, const EnqueueRequest& request, const JobType& type, Oid owner) {
     Side trigger = trigger_side(request, type);
     job.set_text(C::trigger_type, trigger_type_of(request));
@@ -207,9 +211,9 @@ void set_origin(Job& job, const EnqueueRequest& request, const JobType& type, Oi
     }
     if (request.parent_sync_job) job.set(C::parent_sync_job, pg::int64_datum(*request.parent_sync_job));
     set_optional_text(job, C::job_id, request.job_id);
-    job.set_oid(C::run_as, type.background ? pg::current_user() : type.run_as);
+    job.set_oid(C::run_as, type.background ? background_role(request) : type.run_as);
     job.set_oid(C::owner, owner);
-    job.set_oid(C::enqueued_by, pg::current_user());
+    job.set_oid(C::enqueued_by, type.background ? background_role(request) : pg::current_user());
     job.set(C::created_at, pg::int64_datum(pg::transaction_start()));
 }
 
@@ -246,7 +250,7 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
             throw pg::Error("22023", "sync job type " + quoted(type_->name) + " is that of background work")
                 .hint("Use enqueue_background_job().");
         }
-        require_role_can_run(pg::current_user());
+        require_role_can_run(background_role(request));
     } else {
         require_may_enqueue(*type_, owner, request);
     }

@@ -50,6 +50,7 @@ struct EnqueueRequest {
     std::optional<std::string> job_group, title;
     bool publish_event = false;
     std::optional<std::string> retry_backoff;
+    Oid run_as = 0;  // whose rights it has; none: the current user's
 
     // Whose right to enqueue is asked, and to whom the job belongs: the current user, or for a trigger the table's
     // owner.

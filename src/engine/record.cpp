@@ -44,7 +44,7 @@ void record_error(const Job& job, const pg::ErrorReport& report, bool counted) {
 
 // Where the row of the job is that ends; what the job itself has written down in it stays.
 Outcome in_place(const Outcome& outcome) {
-    if (!job_row_moved(outcome.job.id())) return outcome;
+    if (!take_job_row_moved(outcome.job.id())) return outcome;
     auto stored = lock_job(outcome.job.id());
     if (!stored) return outcome;
     Outcome moved = outcome;

@@ -100,10 +100,22 @@ void require_role_can_run(Oid role) {
     }
 }
 
+namespace {
+
+bool is_his(const Job& job, Oid user) {
+    return pg::has_rights_of(user, job.oid(C::owner)) || pg::may_set_role(user, job.oid(C::run_as));
+}
+
+}  // namespace
+
+bool may_know(const Job& job) {
+    Oid user = pg::current_user();
+    return is_his(job, user) || has_level(user, Level::viewer) || has_level(user, Level::operator_);
+}
+
 void require_may_steer(const Job& job) {
     Oid user = pg::current_user();
-    if (pg::has_rights_of(user, job.oid(C::owner)) || pg::may_set_role(user, job.oid(C::run_as))) return;
-    if (has_level(user, Level::operator_)) return;
+    if (is_his(job, user) || has_level(user, Level::operator_)) return;
     throw denied("sync job " + std::to_string(job.id()))
         .detail("It belongs to role " + name_of(job.oid(C::owner)) + "; role " + name_of(user) + " is no operator.");
 }

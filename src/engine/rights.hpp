@@ -24,6 +24,8 @@ void require_may_enqueue(const JobType& type, Oid role, const EnqueueRequest& re
 // 42501.
 void require_role_can_run(Oid role);
 
+// State and times of the job are for its owner, whoever may become its role, operators and viewers.
+bool may_know(const Job& job);
 // Cancel: the job's owner, whoever may become its role, an operator.
 void require_may_steer(const Job& job);
 // Start, retry: whoever may enqueue such a job, an operator.

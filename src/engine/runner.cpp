@@ -316,7 +316,8 @@ Job run_here(const StoredJob& stored, bool raise) {
     record({outcome});
     announce_ended_at_commit();
     pg::command_counter_increment();
-    return outcome.job;
+    auto ended = find_job(outcome.job.id());  // with what the job itself has written down
+    return ended ? ended->job : outcome.job;
 }
 
 namespace {

@@ -1,5 +1,6 @@
 #include "engine/running.hpp"
 
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -17,7 +18,13 @@ namespace {
 
 using C = JobColumn;
 
-std::int64_t running_job = 0, moved_job = 0;
+std::int64_t running_job = 0;
+
+// The jobs whose rows have moved and that are not recorded yet; several where a job runs others inside itself.
+std::set<std::int64_t>& moved_jobs() {
+    static auto& jobs = *new std::set<std::int64_t>;
+    return jobs;
+}
 
 std::unordered_set<std::int64_t>& under_way() {
     static auto& ids = *new std::unordered_set<std::int64_t>;  // never destroyed: the server may be gone by then
@@ -29,12 +36,12 @@ std::unordered_set<std::int64_t>& under_way() {
 Running::Running(const Job& job, const std::string& subject) : previous_(running_job) {
     running_job = job.id();
     note_under_way(running_job);
-    show_job_start(job, subject);
+    if (previous_ == 0) show_job_start(job, subject);
 }
 
 Running::~Running() {
     running_job = previous_;
-    show_job_end();
+    if (previous_ == 0) show_job_end();
 }
 
 namespace {
@@ -116,8 +123,8 @@ void watch_running() {
     pg::on_transaction_end([](bool) { under_way().clear(); });
 }
 
-void note_job_row_moved() { moved_job = running_job; }
-bool job_row_moved(std::int64_t id) { return moved_job == id; }
+void note_job_row_moved() { moved_jobs().insert(running_job); }
+bool take_job_row_moved(std::int64_t id) { return moved_jobs().erase(id) > 0; }
 
 std::int64_t current_job_id() { return running_job; }
 

@@ -10,7 +10,8 @@
 
 namespace sync_job {
 
-// Marks the job as the one that runs in this process, for current_sync_job() and the activity view.
+// Marks the job as the one that runs in this process, for current_sync_job() and the activity view. A job that runs
+// inside another one (now => true) is part of it for whoever looks from outside, or cancels.
 class Running {
 public:
     // `subject`: describe(job).
@@ -36,7 +37,7 @@ void watch_running();
 
 // The row of the job that runs has been written anew within its attempt: record() has to look where it is now.
 void note_job_row_moved();
-bool job_row_moved(std::int64_t id);
+bool take_job_row_moved(std::int64_t id);
 
 // The search_path that the code of the type runs with. Background work has that of the session, as a worker found it.
 // Empty: as it is.

@@ -2,6 +2,7 @@
 
 #include "core/text.hpp"
 #include "engine/attempt.hpp"
+#include "engine/chain.hpp"
 #include "engine/record.hpp"
 #include "engine/wake.hpp"
 #include "pg/error.hpp"
@@ -58,6 +59,7 @@ Job cancel_job(StoredJob stored, const std::string& reason) {
     job.clear(C::retry_after);
     job.set(C::ended_at, pg::int64_datum(pg::now()));
     store_job({job, stored.partition});
+    publish_end(job);
     announce_ended_at_commit();
     return job;
 }

@@ -1,7 +1,5 @@
 #include "pg/server.hpp"
 
-#include <csignal>
-
 #include "pg/deadline.hpp"
 #include "pg/error.hpp"
 
@@ -9,42 +7,62 @@ namespace sync_job::pg {
 
 namespace {
 
-volatile sig_atomic_t fired = 0;
+Deadline* volatile innermost = nullptr;
 TimeoutId timeout_id = MAX_TIMEOUTS;
 int registered_in = 0;  // the process: a forked one registers anew
 
-void at_deadline() {
-    fired = 1;
+void at_deadline() { Deadline::fire(); }
+
+}  // namespace
+
+void Deadline::fire() noexcept {
+    TimestampTz now = GetCurrentTimestamp();
+    bool any = false;
+    for (Deadline* deadline = innermost; deadline != nullptr; deadline = deadline->outer_) {
+        if (deadline->at_ == 0 || deadline->at_ > now) continue;
+        deadline->fired_ = 1;
+        any = true;
+    }
+    if (!any) return;
     QueryCancelPending = true;
     InterruptPending = true;
     SetLatch(MyLatch);
 }
 
-}  // namespace
+// At the earliest limit from this one outwards.
+void Deadline::start_timer() const noexcept {
+    std::int64_t first = 0;
+    for (const Deadline* deadline = this; deadline != nullptr; deadline = deadline->outer_) {
+        if (deadline->at_ != 0 && (first == 0 || deadline->at_ < first)) first = deadline->at_;
+    }
+    constexpr int repeat_milliseconds = 1000;
+    if (first != 0) enable_timeout_every(timeout_id, first, repeat_milliseconds);
+}
 
-Deadline::Deadline(std::int64_t microseconds) {
-    fired = 0;
-    if (microseconds <= 0) return;
-    guarded([&] {
+Deadline::Deadline(std::int64_t microseconds) : outer_(innermost) {
+    if (microseconds > 0) {
         if (registered_in != MyProcPid) {
-            timeout_id = RegisterTimeout(USER_TIMEOUT, at_deadline);
+            timeout_id = guarded([] { return RegisterTimeout(USER_TIMEOUT, at_deadline); });
             registered_in = MyProcPid;
         }
-        constexpr int repeat_milliseconds = 1000;
-        enable_timeout_every(timeout_id, GetCurrentTimestamp() + microseconds, repeat_milliseconds);
-    });
+        at_ = GetCurrentTimestamp() + microseconds;
+    }
+    start_timer();
+    innermost = this;
     running_ = true;
 }
 
 void Deadline::stop() {
     if (!running_) return;
     running_ = false;
-    disable_timeout(timeout_id, false);
-    if (fired) QueryCancelPending = false;
+    if (timeout_id != MAX_TIMEOUTS) disable_timeout(timeout_id, false);
+    innermost = outer_;
+    if (fired_) QueryCancelPending = false;
+    if (outer_ != nullptr) outer_->start_timer();
 }
 
 Deadline::~Deadline() { stop(); }
 
-bool Deadline::passed() const { return fired != 0; }
+bool Deadline::passed() const { return fired_ != 0; }
 
 }  // namespace sync_job::pg

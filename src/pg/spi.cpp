@@ -54,6 +54,37 @@ void spi_rollback() {
     });
 }
 
+namespace {
+
+int spi_contexts_in(MemoryContext parent) {
+    int count = 0;
+    if (parent == nullptr) return count;
+    for (MemoryContext child = parent->firstchild; child != nullptr; child = child->nextchild) {
+        if (std::strcmp(child->name, "SPI Proc") == 0) count++;
+    }
+    return count;
+}
+
+}  // namespace
+
+// The server does not tell its depth; but each connection has such a context, below the portal's where it may commit,
+// else below the transaction's.
+int spi_depth() { return spi_contexts_in(PortalContext) + spi_contexts_in(TopTransactionContext); }
+
+void spi_rollback_after_error(int depth) {
+    while (spi_depth() > depth) guarded([] { SPI_finish(); });
+    try {
+        spi_rollback();
+    } catch (const Error&) {
+        // It wants to keep cursors and snapshots that the error has broken. It has rolled back all the same; what is
+        // left is that the portal takes itself to have a snapshot.
+        try {
+            guarded([] { ForgetPortalSnapshots(); });
+        } catch (const Error&) {  // it has: no snapshot is there to match
+        }
+    }
+}
+
 void ensure_portal_snapshot() {
     guarded([] { EnsurePortalSnapshotExists(); });
 }

@@ -64,6 +64,7 @@ struct Scheduler {
     bool shortage_logged = false;
     bool after_crash = false;  // groups of the first round after it are not trusted
     Clock::time_point progress_told{};  // when listeners were told of progress last
+    bool progress_failed = false;       // and that was said
 };
 
 void at_exit() {
@@ -106,7 +107,7 @@ void read_work(Scheduler& scheduler, Plan& plan) {
     recover_orphans(shared()->crashed && !my_slot->settled);
     plan.more_retries = requeue_due_retries() > 0;
     pg::command_counter_increment();
-    if (my_slot->has_dependencies.exchange(false) && release_waiting_jobs()) my_slot->has_dependencies = true;
+    my_slot->has_dependencies = release_waiting_jobs().some_wait;
     pg::command_counter_increment();
     DueWork work = due_work(served_groups());
     plan.due = std::move(work.groups);
@@ -338,15 +339,23 @@ void tell_progress(Scheduler& scheduler) {
     scheduler.progress_told = Clock::now();
     my_slot->progress_pending = false;
     pg::start_transaction();
-    for (WorkerSlot& slot : shared()->workers) {
-        if (slot.state == SlotState::free || slot.database != my_slot->database ||
-            !slot.progress_changed.exchange(false))
-            continue;
-        Activity activity = read_activity(slot);
-        if (activity.job == 0 || activity.percent < 0) continue;
-        pg::notify("sync_job_progress", progress_message(activity.job, activity.percent));
+    try {
+        for (WorkerSlot& slot : shared()->workers) {
+            if (slot.state == SlotState::free || slot.database != my_slot->database ||
+                !slot.progress_changed.exchange(false))
+                continue;
+            Activity activity = read_activity(slot);
+            if (activity.job == 0 || activity.percent < 0) continue;
+            pg::notify("sync_job_progress", progress_message(activity.job, activity.percent));
+        }
+        pg::commit_transaction();
+    } catch (const pg::Error& error) {  // a full queue of notifications: jobs go on without
+        pg::abort_transaction();
+        if (!scheduler.progress_failed) pg::log_error("could not tell listeners of the progress of sync jobs", error);
+        scheduler.progress_failed = true;
+        return;
     }
-    pg::commit_transaction();
+    scheduler.progress_failed = false;
 }
 
 // --- Rounds ---
