@@ -58,6 +58,13 @@ void check_kind(const pg::RelationInfo& relation) {
 
 std::string parameter(int number) { return "$" + std::to_string(number); }
 
+// In `SELECT t FROM … AS t` a column t would come before the row.
+std::string alias_for(const pg::RelationInfo& relation) {
+    std::string alias = "t";
+    while (relation.column(alias) != nullptr) alias += '_';
+    return alias;
+}
+
 }  // namespace
 
 std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std::string>& declared_key) {
@@ -77,6 +84,7 @@ std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std:
     std::shared_ptr<DocumentType> type(new DocumentType);
     type->relation_ = relation;
     type->label_ = pg::relation_name(oid);
+    type->alias_ = alias_for(*relation);
     type->key_ = resolve_key(*relation, declared_key);
     for (int column : type->key_) {
         if (relation->columns[column - 1].equality.empty()) {
@@ -89,10 +97,10 @@ std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std:
         constexpr Oid varchar = 1043;
         type->name_is_text_ = base == pg::type::text || base == varchar;
     }
-    std::string where = " WHERE " + type->key_condition(1);
-    type->load_sql_ = "SELECT t FROM " + relation->quoted + " AS t" + where;
+    std::string where = " WHERE " + type->key_condition(1), as = " AS " + type->alias_;
+    type->load_sql_ = "SELECT " + type->alias_ + " FROM " + relation->quoted + as + where;
     type->lock_sql_ = type->load_sql_ + " FOR NO KEY UPDATE";
-    type->remove_sql_ = "DELETE FROM " + relation->quoted + " AS t" + where + " RETURNING t";
+    type->remove_sql_ = "DELETE FROM " + relation->quoted + as + where + " RETURNING " + type->alias_;
     if (cached_at == generation) cache().emplace(cache_key, type);
     return type;
 }
@@ -196,7 +204,8 @@ std::string DocumentType::key_condition(int first) const {
     for (int number : key_) {
         const pg::Column& column = relation_->columns[number - 1];
         if (!out.empty()) out += " AND ";
-        out += "t." + pg::quoted_identifier(column.name) + " " + column.equality + " " + parameter(first++);
+        out += alias_ + "." + pg::quoted_identifier(column.name) + column.base_cast + " " + column.equality + " " +
+               parameter(first++);
     }
     return out;
 }
@@ -259,9 +268,9 @@ Datum DocumentType::insert(const pg::RowValues& row, const ColumnSet& columns, I
     }
     std::string overriding = identity == Identity::given ? " OVERRIDING SYSTEM VALUE" : "";
     std::string sql =
-        "INSERT INTO " + relation_->quoted + " AS t " +
+        "INSERT INTO " + relation_->quoted + " AS " + alias_ + " " +
         (columns.empty() ? "DEFAULT VALUES" : "(" + names + ")" + overriding + " VALUES (" + values + ")") +
-        " RETURNING t";
+        " RETURNING " + alias_;
     return written(statement(sql, types).execute(arguments), "insert");
 }
 
@@ -278,10 +287,10 @@ Datum DocumentType::update(const std::string& name, const pg::RowValues& row, co
     }
     if (columns.empty()) {  // an update without changes still fires the table's triggers
         std::string column = pg::quoted_identifier(relation_->columns[key_[0] - 1].name);
-        assignments = column + " = t." + column;
+        assignments = column + " = " + alias_ + "." + column;
     }
-    std::string sql =
-        "UPDATE " + relation_->quoted + " AS t SET " + assignments + " WHERE " + key_condition(1) + " RETURNING t";
+    std::string sql = "UPDATE " + relation_->quoted + " AS " + alias_ + " SET " + assignments + " WHERE " +
+                      key_condition(1) + " RETURNING " + alias_;
     return written(statement(sql, types).execute(arguments), "update");
 }
 

@@ -78,6 +78,7 @@ private:
 
     std::shared_ptr<pg::RelationInfo> relation_;
     std::string label_;
+    std::string alias_;  // of the relation in SQL: no column's name, which would hide the row
     ColumnSet key_;
     bool name_is_text_ = false;  // a single text column: its value is the name
     std::string load_sql_, lock_sql_, remove_sql_;

@@ -47,10 +47,47 @@ Column read_column(const FormData_pg_attribute& attribute) {
     column.filled_by_default = attribute.atthasdef || attribute.attidentity != '\0';
     column.equality = operator_text(
         guarded([&] { return lookup_type_cache(getBaseType(attribute.atttypid), TYPECACHE_EQ_OPR)->eq_opr; }));
+    if (Oid base = base_type(column.type); base != column.type) {
+        const char* name = guarded([&] { return format_type_extended(base, -1, FORMAT_TYPE_FORCE_QUALIFY); });
+        column.base_cast = std::string("::") + name;
+    }
     return column;
 }
 
 }  // namespace
+
+namespace {
+
+// The same columns, stored in the same way: all that reading a row depends on.
+bool same_columns(TupleDesc one, TupleDesc other) {
+    if (one->natts != other->natts) return false;
+    for (int i = 0; i < one->natts; i++) {
+        Form_pg_attribute a = TupleDescAttr(one, i), b = TupleDescAttr(other, i);
+        if (a->attisdropped != b->attisdropped || a->atttypid != b->atttypid || a->attlen != b->attlen ||
+            a->attbyval != b->attbyval || a->attalign != b->attalign ||
+            std::strcmp(NameStr(a->attname), NameStr(b->attname)) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+}  // namespace
+
+void require_current(const RelationInfo& relation) {
+    std::uint64_t version = guarded([&] { return assign_record_type_identifier(relation.row_type, -1); });
+    if (version == relation.row_version) return;
+    bool same = guarded([&] {
+        TupleDesc now = lookup_rowtype_tupdesc(relation.row_type, -1);
+        bool equal = same_columns(now, relation.descriptor);
+        ReleaseTupleDesc(now);
+        return equal;
+    });
+    if (!same) {
+        throw Error("40001", "the columns of \"" + relation.name + "\" were changed while a row of it was in use");
+    }
+    relation.row_version = version;
+}
 
 std::unique_ptr<RelationInfo> read_relation(Oid oid) {
     ::Relation opened = guarded([&] { return try_relation_open(oid, AccessShareLock); });
@@ -74,6 +111,9 @@ std::unique_ptr<RelationInfo> read_relation(Oid oid) {
     });
     for (int i = 0; i < info->descriptor->natts; i++) {
         info->columns.push_back(read_column(*TupleDescAttr(RelationGetDescr(opened), i)));
+    }
+    if (OidIsValid(info->row_type)) {
+        info->row_version = guarded([&] { return assign_record_type_identifier(info->row_type, -1); });
     }
     Oid index = guarded([&] {
         RelationGetIndexList(opened);
@@ -283,6 +323,10 @@ bool may_execute(Oid role, Oid function) {
         return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
 #endif
     });
+}
+
+bool may_select(Oid role, Oid relation) {
+    return guarded([&] { return pg_class_aclcheck(relation, role, ACL_SELECT) == ACLCHECK_OK; });
 }
 
 bool may_select_all(Oid role, Oid relation) {
