@@ -4,6 +4,7 @@
 #include "engine/background.hpp"
 #include "engine/enqueue.hpp"
 #include "engine/own_sql.hpp"
+#include "engine/rights.hpp"
 #include "engine/transition.hpp"
 #include "engine/wake.hpp"
 #include "pg/error.hpp"
@@ -43,6 +44,9 @@ void enqueue_callback(const Outcome& outcome, const std::string& procedure) {
                                                 {"args", json_column(job, C::context)},
                                                 {"result", json_column(job, C::result)},
                                                 {"error", error}});
+    // Whoever records the end: after a crash that is the scheduler, which is a superuser.
+    request.run_as = job.oid(C::run_as);
+    request.owner = job.oid(C::owner);
     request.parent_sync_job = job.id();
     request.queue = std::string(job.text(C::queue));
     request.max_retries = job.int32(C::max_retries);
@@ -70,9 +74,9 @@ void wait_for_jobs(std::int64_t job, const std::vector<std::int64_t>& others) {
         "INSERT INTO sync_job_internal.dependency (job, waits_for) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         {pg::type::int8, pg::type::int8});
     for (std::int64_t other : others) {
-        if (other == job || !find_job(other)) {
-            throw pg::Error("42704", "sync job " + std::to_string(other) + " to wait for does not exist");
-        }
+        auto awaited = other == job ? std::nullopt : find_job(other);
+        if (!awaited) throw pg::Error("42704", "sync job " + std::to_string(other) + " to wait for does not exist");
+        require_may_know(awaited->job);
         insert.run({{pg::int64_datum(job), false}, {pg::int64_datum(other), false}});
     }
     wake_for_dependencies_at_commit();

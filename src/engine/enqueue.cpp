@@ -128,9 +128,10 @@ void check_context(const pg::Value& context) {
 }
 
 void check_parent(std::optional<std::int64_t> parent) {
-    if (parent && !find_job(*parent)) {
-        throw pg::Error("42704", "parent sync job " + std::to_string(*parent) + " does not exist");
-    }
+    if (!parent) return;
+    auto stored = find_job(*parent);
+    if (!stored) throw pg::Error("42704", "parent sync job " + std::to_string(*parent) + " does not exist");
+    require_may_steer(stored->job);  // a foreign child would be in the way of whoever cancels or retries it
 }
 
 void set_optional_text(Job& job, C column, const std::optional<std::string>& text) {
@@ -207,9 +208,10 @@ void set_origin(Job& job, const EnqueueRequest& request, const JobType& type, Oi
     }
     if (request.parent_sync_job) job.set(C::parent_sync_job, pg::int64_datum(*request.parent_sync_job));
     set_optional_text(job, C::job_id, request.job_id);
-    job.set_oid(C::run_as, type.background ? pg::current_user() : type.run_as);
+    Oid enqueuer = request.run_as != pg::no_oid ? request.run_as : pg::current_user();
+    job.set_oid(C::run_as, type.background ? enqueuer : type.run_as);
     job.set_oid(C::owner, owner);
-    job.set_oid(C::enqueued_by, pg::current_user());
+    job.set_oid(C::enqueued_by, enqueuer);
     job.set(C::created_at, pg::int64_datum(pg::transaction_start()));
 }
 
@@ -246,7 +248,7 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
             throw pg::Error("22023", "sync job type " + quoted(type_->name) + " is that of background work")
                 .hint("Use enqueue_background_job().");
         }
-        require_role_can_run(pg::current_user());
+        require_role_can_run(request.run_as != pg::no_oid ? request.run_as : pg::current_user());
     } else {
         require_may_enqueue(*type_, owner, request);
     }

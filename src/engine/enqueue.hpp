@@ -54,6 +54,7 @@ struct EnqueueRequest {
     // Whose right to enqueue is asked, and to whom the job belongs: the current user, or for a trigger the table's
     // owner.
     Oid owner = 0;
+    Oid run_as = 0;  // of background work; no_oid: the current user
 };
 
 // Enqueues jobs that differ in their source document only: what they share is checked once.

@@ -22,7 +22,7 @@ std::vector<DueGroup> due_groups();
 // When the next job falls due, scheduled or for its retry; `never` when none does.
 std::int64_t next_due_time();
 // Queues failed jobs whose time has come, some hundreds at a time; returns how many.
-int requeue_due_retries();
+int requeue_due_retries(Oid run_as = 0);  // 0: of any role
 // Sees to jobs that are Started while nobody runs them. After a crash one that was alone is charged with it.
 void recover_orphans(bool after_crash);
 // The jobs came here with a dump or a copy, and nobody has adopted them.
