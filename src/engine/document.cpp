@@ -89,7 +89,8 @@ std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std:
     for (int column : type->key_) {
         if (relation->columns[column - 1].equality.empty()) {
             throw pg::Error("42883", "key column " + quoted(relation->columns[column - 1].name) + " of document type " +
-                                         quoted(type->label_) + " has no equality operator");
+                                         quoted(type->label_) + " has no equality operator")
+                .detail("Its type has none, or implicit casts of the type stand in the way of it.");
         }
     }
     if (type->key_.size() == 1) {

@@ -18,18 +18,22 @@ RelationInfo::~RelationInfo() {
 
 namespace {
 
-std::string operator_text(Oid operator_oid) {
+// Empty also where SQL that names it would find another one: casts that the type's owner has defined come between.
+std::string operator_text(Oid operator_oid, Oid type) {
     if (!OidIsValid(operator_oid)) return {};
     const char* text = guarded([&] {
         HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator_oid));
         if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for operator %u", operator_oid);
         auto* form = reinterpret_cast<Form_pg_operator>(GETSTRUCT(tuple));
-        char* result = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)),
-                                NameStr(form->oprname));
+        char* schema = get_namespace_name(form->oprnamespace);
+        char* symbol = pstrdup(NameStr(form->oprname));
         ReleaseSysCache(tuple);
-        return result;
+        Operator found = oper(nullptr, list_make2(makeString(schema), makeString(symbol)), type, type, true, -1);
+        bool same = found != nullptr && oprid(found) == operator_oid;
+        if (found != nullptr) ReleaseSysCache(found);
+        return same ? psprintf("OPERATOR(%s.%s)", quote_identifier(schema), symbol) : nullptr;
     });
-    return text;
+    return text == nullptr ? std::string() : std::string(text);
 }
 
 Column read_column(const FormData_pg_attribute& attribute) {
@@ -45,9 +49,10 @@ Column read_column(const FormData_pg_attribute& attribute) {
     column.by_value = attribute.attbyval;
     column.generated = attribute.attgenerated != '\0';
     column.filled_by_default = attribute.atthasdef || attribute.attidentity != '\0';
-    column.equality = operator_text(
-        guarded([&] { return lookup_type_cache(getBaseType(attribute.atttypid), TYPECACHE_EQ_OPR)->eq_opr; }));
-    if (Oid base = base_type(column.type); base != column.type) {
+    Oid base = base_type(column.type);
+    column.equality =
+        operator_text(guarded([&] { return lookup_type_cache(base, TYPECACHE_EQ_OPR)->eq_opr; }), base);
+    if (base != column.type) {
         const char* name = guarded([&] { return format_type_extended(base, -1, FORMAT_TYPE_FORCE_QUALIFY); });
         column.base_cast = std::string("::") + name;
     }
