@@ -48,8 +48,8 @@ CREATE FUNCTION @extschema@.get_sync_job_status(job_id text, OUT id bigint, OUT 
         OUT error_message text) RETURNS record
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     AS $$ SELECT j.id, j.status, a.percent, j.created_at, j.started_at, j.ended_at, j.result, j.error_message
-          FROM @extschema@.sync_job AS j LEFT JOIN sync_job_internal.activity() AS a ON a.sync_job = j.id
-          WHERE j.job_id = $1 ORDER BY j.id DESC LIMIT 1 $$;
+          FROM @extschema@.sync_job AS j LEFT JOIN sync_job_internal.activity() AS a ON a.sync_job OPERATOR(pg_catalog.=) j.id
+          WHERE j.job_id OPERATOR(pg_catalog.=) $1 ORDER BY j.id DESC LIMIT 1 $$;
 COMMENT ON FUNCTION @extschema@.get_sync_job_status(text) IS 'the newest job of that job_id that the caller may see: its state, progress, times, result and error';
 
 CREATE VIEW @extschema@.sync_job_recent WITH (security_invoker = true) AS
@@ -57,7 +57,7 @@ CREATE VIEW @extschema@.sync_job_recent WITH (security_invoker = true) AS
         j.error_message
     FROM @extschema@.sync_job AS j LEFT JOIN sync_job_internal.activity() AS a ON a.sync_job OPERATOR(pg_catalog.=) j.id
     WHERE j.status IN ('Pending', 'Queued', 'Started')
-       OR j.ended_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) interval '1 hour');
+       OR j.ended_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::pg_catalog.interval);
 COMMENT ON VIEW @extschema@.sync_job_recent IS 'The jobs the reader may see that wait, run, or have ended within the last hour';
 COMMENT ON COLUMN @extschema@.sync_job_recent.id IS 'the job';
 COMMENT ON COLUMN @extschema@.sync_job_recent.sync_job_type IS 'its type';

@@ -111,16 +111,17 @@ CREATE FUNCTION @extschema@.enqueue_sync_jobs(
 
 DO $comments$
 DECLARE
-    function regprocedure;
+    function pg_catalog.regprocedure;
 BEGIN
     FOR function IN SELECT oid FROM pg_catalog.pg_proc
-            WHERE proname IN ('enqueue_sync_job', 'enqueue_sync_jobs') AND pronamespace = '@extschema@'::pg_catalog.regnamespace LOOP
+            WHERE proname OPERATOR(pg_catalog.=) ANY (ARRAY['enqueue_sync_job', 'enqueue_sync_jobs']::pg_catalog.name[])
+              AND pronamespace OPERATOR(pg_catalog.=) '@extschema@'::pg_catalog.regnamespace::pg_catalog.oid LOOP
         EXECUTE pg_catalog.format('COMMENT ON FUNCTION %s IS %L', function, CASE
-            WHEN pg_catalog.strpos(pg_catalog.pg_get_function_arguments(function), 'source_document_names') > 0 THEN
+            WHEN pg_catalog.strpos(pg_catalog.pg_get_function_arguments(function), 'source_document_names') OPERATOR(pg_catalog.>) 0 THEN
                 'enqueues a job for each of the documents, set-based: what they share is checked once; returns how many'
-            WHEN pg_catalog.strpos(pg_catalog.pg_get_function_arguments(function), 'anyelement') > 0 THEN
+            WHEN pg_catalog.strpos(pg_catalog.pg_get_function_arguments(function), 'anyelement') OPERATOR(pg_catalog.>) 0 THEN
                 'enqueues a job for a document given as a row (or its key as a number, uuid, …), returns the job''s id: SELECT enqueue_sync_job(''SAP Customer Sync'', c) FROM customer c'
-            WHEN pg_catalog.strpos(pg_catalog.pg_get_function_arguments(function), 'params') > 0 THEN
+            WHEN pg_catalog.strpos(pg_catalog.pg_get_function_arguments(function), 'params') OPERATOR(pg_catalog.>) 0 THEN
                 'enqueues a job described by one JSON object with the arguments of the other forms, returns its id; numbers where an interval is meant are seconds'
             ELSE
                 'enqueues a job for the document of that name, returns the job''s id; NULL means: as the job type says. Transactional: without a commit there is no job'

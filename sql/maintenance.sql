@@ -19,9 +19,10 @@ COMMENT ON FUNCTION sync_job_internal.activity() IS 'the worker processes of thi
 
 CREATE FUNCTION sync_job_internal.waiting_elsewhere() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    AS $$ SELECT EXISTS (SELECT FROM sync_job_internal.home AS h, pg_control_system() AS s
-                         WHERE h.system_identifier <> s.system_identifier
-                            OR h.database <> (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())) $$;
+    AS $$ SELECT EXISTS (SELECT FROM sync_job_internal.home AS h, pg_catalog.pg_control_system() AS s
+                         WHERE h.system_identifier OPERATOR(pg_catalog.<>) s.system_identifier
+                            OR h.database OPERATOR(pg_catalog.<>) (SELECT d.oid FROM pg_catalog.pg_database AS d
+                                WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())) $$;
 COMMENT ON FUNCTION sync_job_internal.waiting_elsewhere() IS 'true: the jobs came here with a dump or a copy, and nobody has called adopt_sync_jobs() yet';
 
 

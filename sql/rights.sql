@@ -34,6 +34,10 @@ CREATE FUNCTION sync_job_internal.has_level(VARIADIC levels text[]) RETURNS bool
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_has_level';
 COMMENT ON FUNCTION sync_job_internal.has_level(text[]) IS 'the current role, or one it is a member of, has one of the levels; a superuser has all';
 
+CREATE FUNCTION sync_job_internal.may_read(owner regrole, run_as regrole, target regclass) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_may_read';
+COMMENT ON FUNCTION sync_job_internal.may_read(regrole, regrole, regclass) IS 'the current role has the rights of a job''s owner, and may read its target; where that is not known, is gone, or has policies, it has the rights of run_as, too';
+
 CREATE FUNCTION @extschema@.grant_sync_job_access(role regrole, level text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_grant_access';
 COMMENT ON FUNCTION @extschema@.grant_sync_job_access(regrole, text) IS 'gives a role a level in this database: manager (makes job types), operator (starts, retries, cancels, pauses any job), viewer (sees any job); superusers only';
@@ -53,25 +57,27 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync_job_internal FROM PUBLIC;
 REVOKE ALL ON ALL PROCEDURES IN SCHEMA sync_job_internal FROM PUBLIC;
 -- What the views call checks for itself whom it shows what.
 GRANT EXECUTE ON FUNCTION sync_job_internal.activity(), sync_job_internal.waiting_elsewhere(),
-    sync_job_internal.has_level(text[]), sync_job_internal.next_cron_time(text, timestamptz) TO PUBLIC;
--- A worker connected as any role runs its jobs through it; it takes only a job that is Started and of that role.
+    sync_job_internal.has_level(text[]), sync_job_internal.may_read(regrole, regrole, regclass), sync_job_internal.next_cron_time(text, timestamptz) TO PUBLIC;
+-- A worker connected as any role runs its jobs through it; it takes only the job that its worker has just started.
 GRANT USAGE ON SCHEMA sync_job_internal TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE sync_job_internal.run_committing_job(bigint) TO PUBLIC;
 
--- A role sees the jobs that belong to it, while it may read the documents they write (snapshots, diffs and errors are such data);
--- operators and viewers see all.
+-- A role sees the jobs that belong to it, while it may read the documents they write (snapshots, diffs and errors are such data).
+-- As long as no target is known, that is a job which has nothing of the kind. Operators and viewers see all.
 ALTER TABLE @extschema@.sync_job ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON @extschema@.sync_job FOR SELECT
-    USING (pg_catalog.pg_has_role(owner, 'USAGE')
-           AND (target_document_type IS NULL
-                OR pg_catalog.has_table_privilege(target_document_type, 'SELECT') IS NOT FALSE));
+    USING (sync_job_internal.may_read(owner, run_as, target_document_type)
+           OR (target_document_type IS NULL AND error_message IS NULL AND current_data IS NULL AND updated_data IS NULL
+               AND multiple_target_documents IS NULL AND pg_catalog.pg_has_role(owner, 'USAGE')));
 CREATE POLICY level ON @extschema@.sync_job FOR SELECT
     USING ((SELECT sync_job_internal.has_level('operator', 'viewer')));
 GRANT SELECT ON @extschema@.sync_job TO PUBLIC;
 
 ALTER TABLE @extschema@.sync_job_error ENABLE ROW LEVEL SECURITY;
 CREATE POLICY job ON @extschema@.sync_job_error FOR SELECT
-    USING (EXISTS (SELECT FROM @extschema@.sync_job AS j WHERE j.id OPERATOR(pg_catalog.=) sync_job));
+    USING (EXISTS (SELECT FROM @extschema@.sync_job AS j WHERE j.id OPERATOR(pg_catalog.=) sync_job
+                   AND (j.target_document_type IS NOT NULL OR pg_catalog.pg_has_role(j.run_as, 'USAGE')
+                        OR (SELECT sync_job_internal.has_level('operator', 'viewer')))));
 GRANT SELECT ON @extschema@.sync_job_error TO PUBLIC;
 
 -- Types are changed by whoever the trigger lets; they are seen by those who may become their role, and by all levels.
@@ -82,11 +88,18 @@ CREATE POLICY see ON @extschema@.sync_job_type FOR SELECT
 CREATE POLICY make ON @extschema@.sync_job_type FOR INSERT WITH CHECK (true);
 CREATE POLICY change ON @extschema@.sync_job_type FOR UPDATE USING (true);
 CREATE POLICY remove ON @extschema@.sync_job_type FOR DELETE USING (true);
-GRANT SELECT, INSERT, UPDATE, DELETE ON @extschema@.sync_job_type TO PUBLIC;
+-- INSERT for everybody, so that the trigger says what is missing. UPDATE and DELETE bring the right to LOCK TABLE, and so to
+-- stop all jobs: grant_sync_job_access() gives them to managers.
+GRANT SELECT, INSERT ON @extschema@.sync_job_type TO PUBLIC;
 
 GRANT SELECT ON @extschema@.sync_job_queue TO PUBLIC;
 GRANT SELECT ON @extschema@.sync_job_activity, @extschema@.sync_job_stats, @extschema@.sync_job_queue_status, @extschema@.sync_job_relay,
     @extschema@.sync_job_recent, @extschema@.sync_job_event, @extschema@.sync_job_schedules TO PUBLIC;
+
+-- Closed also for who was given the rights on all tables of the schema.
+ALTER TABLE @extschema@.sync_job_deleted_document ENABLE ROW LEVEL SECURITY;
+ALTER TABLE @extschema@.sync_job_event ENABLE ROW LEVEL SECURITY;
+CREATE POLICY everybody ON @extschema@.sync_job_event FOR SELECT USING (true);
 
 ALTER TABLE @extschema@.sync_job_schedule ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON @extschema@.sync_job_schedule FOR SELECT

@@ -48,6 +48,7 @@ CREATE VIEW @extschema@.sync_job_schedules WITH (security_invoker = true) AS
     FROM @extschema@.sync_job_schedule AS s
     LEFT JOIN LATERAL (SELECT i.id, i.created_at, i.status, i.error_message FROM @extschema@.sync_job AS i
                        WHERE i.job_id OPERATOR(pg_catalog.=) ('schedule:' OPERATOR(pg_catalog.||) s.name)
+                       AND i.owner OPERATOR(pg_catalog.=) s.owner -- anybody may use that job_id
                        ORDER BY i.id DESC LIMIT 1) AS j ON true;
 COMMENT ON VIEW @extschema@.sync_job_schedules IS 'The schedules, with their next run, and what became of the last';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.name IS 'name of the schedule';

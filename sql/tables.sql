@@ -201,15 +201,15 @@ COMMENT ON COLUMN @extschema@.sync_job.publish_event IS 'send an event on the ch
 -- The queue's indexes are the engine's: by id; the order of claiming; what is due at a time; what is said to run.
 CREATE UNIQUE INDEX sync_job_live_id ON sync_job_internal.sync_job_live (id);
 CREATE INDEX sync_job_live_claim ON sync_job_internal.sync_job_live (queue, run_as, priority, id)
-    WHERE status = 'Queued' AND scheduled_at IS NULL;
+    WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NULL;
 CREATE INDEX sync_job_live_scheduled ON sync_job_internal.sync_job_live (queue, run_as, scheduled_at, priority, id)
-    WHERE status = 'Queued' AND scheduled_at IS NOT NULL;
+    WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NOT NULL;
 -- For deduplication, and to ask what is under way for a document.
 CREATE INDEX sync_job_live_source ON sync_job_internal.sync_job_live (sync_job_type, source_document_name)
     WHERE source_document_name IS NOT NULL;
 CREATE INDEX sync_job_live_group ON sync_job_internal.sync_job_live (job_group) WHERE job_group IS NOT NULL;
 CREATE INDEX sync_job_live_job_id ON sync_job_internal.sync_job_live (job_id) WHERE job_id IS NOT NULL;
-CREATE INDEX sync_job_live_started ON sync_job_internal.sync_job_live (id) WHERE status = 'Started';
+CREATE INDEX sync_job_live_started ON sync_job_internal.sync_job_live (id) WHERE status OPERATOR(pg_catalog.=) 'Started';
 CREATE UNIQUE INDEX sync_job_failed_id ON sync_job_internal.sync_job_failed (id);
 CREATE INDEX sync_job_failed_retry ON sync_job_internal.sync_job_failed (retry_after) WHERE retry_after IS NOT NULL;
 -- The history's: by id, by time (cheap: it is appended in that order), and "what happened to this document?".
@@ -328,7 +328,7 @@ COMMENT ON TABLE sync_job_internal.home IS 'the server and database whose worker
 COMMENT ON COLUMN sync_job_internal.home.system_identifier IS 'of the server, as in pg_control_system()';
 COMMENT ON COLUMN sync_job_internal.home.database IS 'OID of the database';
 INSERT INTO sync_job_internal.home
-    SELECT system_identifier, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+    SELECT system_identifier, (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
     FROM pg_catalog.pg_control_system();
 
 CREATE FUNCTION sync_job_internal.check_queue() RETURNS trigger

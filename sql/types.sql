@@ -14,7 +14,7 @@ CREATE FUNCTION @extschema@.sync_job_target(operation text, target_document_type
         target_document_name text DEFAULT NULL, context jsonb DEFAULT NULL)
     RETURNS @extschema@.sync_job_target
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT ROW($1, $2, $3, $4)::@extschema@.sync_job_target $$;
+    RETURN ROW($1, $2, $3, $4)::@extschema@.sync_job_target;
 COMMENT ON FUNCTION @extschema@.sync_job_target(text, regclass, text, jsonb) IS 'makes a sync_job_target: operation is insert, update or delete; target_document_type defaults to the job type''s; update and delete need a name';
 
 CREATE TYPE @extschema@.sync_job_result AS (
@@ -29,6 +29,6 @@ CREATE FUNCTION @extschema@.sync_job_result(target_document_type regclass DEFAUL
         target_document_name text DEFAULT NULL, operation text DEFAULT NULL, diff jsonb DEFAULT NULL)
     RETURNS @extschema@.sync_job_result
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT ROW($1, $2, $3, $4)::@extschema@.sync_job_result $$;
+    RETURN ROW($1, $2, $3, $4)::@extschema@.sync_job_result;
 COMMENT ON FUNCTION @extschema@.sync_job_result(regclass, text, text, jsonb) IS 'makes a sync_job_result; all of it may be left out';
 

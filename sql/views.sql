@@ -2,7 +2,7 @@
 -- Views
 -- ---------------------------------------------------------------------------------------------------------------------
 
-CREATE VIEW @extschema@.sync_job_activity AS
+CREATE VIEW @extschema@.sync_job_activity WITH (security_invoker = true) AS
     SELECT a.pid, a.queue, a.sync_job, a.sync_job_type, a.started_at, a.percent, a.title, a.description, a.run_as, a.state
     FROM sync_job_internal.activity() AS a;
 COMMENT ON VIEW @extschema@.sync_job_activity IS 'What each worker process of this database does right now, from shared memory';
@@ -20,14 +20,14 @@ COMMENT ON COLUMN @extschema@.sync_job_activity.state IS 'starting, idle or runn
 CREATE VIEW @extschema@.sync_job_stats WITH (security_invoker = true) AS
     SELECT j.sync_job_type, j.status, pg_catalog.count(*) AS jobs,
         pg_catalog.count(*) FILTER (WHERE h.recent) AS last_hour,
-        pg_catalog.round(pg_catalog.count(*) FILTER (WHERE h.recent) / 3600.0, 3) AS per_second,
+        pg_catalog.round(pg_catalog.count(*) FILTER (WHERE h.recent) OPERATOR(pg_catalog./) 3600.0, 3) AS per_second,
         pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY h.wait) FILTER (WHERE h.recent) AS wait_p50,
         pg_catalog.percentile_cont(0.95) WITHIN GROUP (ORDER BY h.wait) FILTER (WHERE h.recent) AS wait_p95,
         pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY j.time_taken) FILTER (WHERE h.recent) AS run_p50,
         pg_catalog.percentile_cont(0.95) WITHIN GROUP (ORDER BY j.time_taken) FILTER (WHERE h.recent) AS run_p95
     FROM @extschema@.sync_job AS j
     CROSS JOIN LATERAL (SELECT
-        coalesce(j.ended_at, j.created_at) OPERATOR(pg_catalog.>=) (pg_catalog.now() OPERATOR(pg_catalog.-) interval '1 hour') AS recent,
+        coalesce(j.ended_at, j.created_at) OPERATOR(pg_catalog.>=) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::pg_catalog.interval) AS recent,
         j.started_at OPERATOR(pg_catalog.-) GREATEST(j.created_at, j.scheduled_at) AS wait) AS h
     GROUP BY j.sync_job_type, j.status;
 COMMENT ON VIEW @extschema@.sync_job_stats IS 'Per job type and state: how many there are, and the rate, waiting time and run time over the last hour';
@@ -45,14 +45,14 @@ CREATE VIEW @extschema@.sync_job_queue_status WITH (security_invoker = true) AS
     SELECT q.name AS queue, q.paused, q.max_workers,
         coalesce(w.workers, 0) AS workers, coalesce(w.running, 0) AS running,
         coalesce(j.waiting, 0) AS waiting, coalesce(j.scheduled, 0) AS scheduled, j.oldest_waiting,
-        CASE WHEN pg_catalog.current_setting('shared_preload_libraries') NOT LIKE '%pg_sync_job%'
+        CASE WHEN pg_catalog.strpos(pg_catalog.current_setting('shared_preload_libraries'), 'pg_sync_job') OPERATOR(pg_catalog.=) 0
              THEN 'pg_sync_job is not preloaded'
              WHEN sync_job_internal.waiting_elsewhere() THEN 'waits for adopt_sync_jobs()'
              WHEN q.paused THEN 'paused'
-             WHEN NOT pg_catalog.current_setting('sync_job.enabled', true)::boolean THEN 'sync_job.enabled is off'
+             WHEN NOT pg_catalog.current_setting('sync_job.enabled', true)::pg_catalog.bool THEN 'sync_job.enabled is off'
         END AS note
     FROM @extschema@.sync_job_queue AS q
-    LEFT JOIN (SELECT a.queue, pg_catalog.count(*) AS workers, pg_catalog.count(a.sync_job) AS running
+    LEFT JOIN (SELECT a.queue, pg_catalog.count(*) AS workers, pg_catalog.count(*) FILTER (WHERE a.state OPERATOR(pg_catalog.=) 'running') AS running
                FROM sync_job_internal.activity() AS a GROUP BY a.queue) AS w ON w.queue OPERATOR(pg_catalog.=) q.name
     LEFT JOIN (SELECT s.queue,
                    pg_catalog.count(*) FILTER (WHERE coalesce(s.scheduled_at, s.created_at) OPERATOR(pg_catalog.<=) pg_catalog.now()) AS waiting,

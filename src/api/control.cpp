@@ -59,6 +59,9 @@ void check_context(const pg::Value& context) {
     }
 }
 
+// Whoever may steer a job may not always read it.
+Datum shown(const Job& job) { return job_as_row(row_for_caller(job)); }
+
 std::int64_t required_id(pg::Arguments& args) {
     if (args.is_null(0)) throw pg::Error("22004", "id must not be null");
     return *args.int64(0);
@@ -131,7 +134,8 @@ CancelRequest cancel_request(pg::Arguments& args) {
 Job retry(std::int64_t id, pg::Value context) {
     auto relayed = act_on_children(id, Action::retry, false, [&](std::int64_t child) { retry(child, context); });
     if (relayed) return *relayed;
-    return retry_job(locked_job(id, Action::retry, require_may_run), context, true);
+    auto check = context.null ? require_may_run : require_may_change_context;
+    return retry_job(locked_job(id, Action::retry, check), context, true);
 }
 
 Job start(std::int64_t id) { return start_job(locked_job(id, Action::start, require_may_run)); }
@@ -257,35 +261,35 @@ using namespace sync_job;
 
 SYNC_JOB_FUNCTION(sync_job_start) {
     pg::require_writable("start_sync_job()");
-    return job_as_row(start(required_id(args)));
+    return shown(start(required_id(args)));
 }
 
 SYNC_JOB_FUNCTION(sync_job_start_many) {
-    return for_each(args, Action::start, false, [](std::int64_t id) { return job_as_row(start(id)); });
+    return for_each(args, Action::start, false, [](std::int64_t id) { return shown(start(id)); });
 }
 
 SYNC_JOB_FUNCTION(sync_job_retry) {
     pg::require_writable("retry_sync_job()");
     pg::Value context{args.datum(1), args.is_null(1)};
     check_context(context);
-    return job_as_row(retry(required_id(args), context));
+    return shown(retry(required_id(args), context));
 }
 
 SYNC_JOB_FUNCTION(sync_job_retry_many) {
     pg::Value context{args.datum(1), args.is_null(1)};
     check_context(context);
-    return for_each(args, Action::retry, false, [&](std::int64_t id) { return job_as_row(retry(id, context)); });
+    return for_each(args, Action::retry, false, [&](std::int64_t id) { return shown(retry(id, context)); });
 }
 
 SYNC_JOB_FUNCTION(sync_job_cancel) {
     pg::require_writable("cancel_sync_job()");
-    return job_as_row(cancel(required_id(args), cancel_request(args)));
+    return shown(cancel(required_id(args), cancel_request(args)));
 }
 
 SYNC_JOB_FUNCTION(sync_job_cancel_many) {
     CancelRequest request = cancel_request(args);
     return for_each(args, Action::cancel, request.running,
-                    [&](std::int64_t id) { return job_as_row(cancel(id, request)); });
+                    [&](std::int64_t id) { return shown(cancel(id, request)); });
 }
 
 SYNC_JOB_FUNCTION(sync_job_execute) { return job_as_row(execute_here(required_id(args))); }
@@ -324,7 +328,7 @@ SYNC_JOB_FUNCTION(sync_job_run_jobs) {
     } else {
         for (const Queue& queue : all_queues()) queues.push_back(queue.name);
     }
-    requeue_due_retries();
+    requeue_due_retries(pg::current_user());
     bool may_commit = args.may_commit();
     pg::SpiScope spi(may_commit ? pg::SpiScope::Commits::allowed : pg::SpiScope::Commits::never);
     int ended = 0;
@@ -360,10 +364,12 @@ SYNC_JOB_FUNCTION(sync_job_revert) {
 }
 
 SYNC_JOB_FUNCTION(sync_job_run_committing_job) {
-    if (!in_worker())
+    std::int64_t id = required_id(args);
+    // The job of another is not to be had this way, nor the own one twice.
+    if (!in_worker() || !take_committing_job(id))
         throw pg::Error("42501", "only a worker runs jobs this way").hint("Use CALL execute_sync_job(…, NULL).");
     pg::SpiScope spi(pg::SpiScope::Commits::allowed);
-    run_committing_here(required_id(args));
+    run_committing_here(id);
     return args.null_result();
 }
 

@@ -7,6 +7,7 @@
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/role.hpp"
+#include "pg/spi.hpp"
 
 namespace sync_job {
 
@@ -30,9 +31,21 @@ Oid checked_role(Oid role) {
     throw pg::Error("42704", "role with OID " + std::to_string(role) + " does not exist");
 }
 
-void change_access(pg::Arguments& args, OwnStatement& statement) {
+// Types are changed with UPDATE and DELETE, whose right is a manager's alone: with it comes that to lock the table, which
+// would stop all jobs. INSERT, which everybody may try, comes without.
+void give_table(Oid role, bool give) {
+    const Objects& o = objects();
+    pg::OwnerScope owner(o.owner);
+    pg::SpiScope spi;
+    pg::execute_sql((give ? "GRANT UPDATE, DELETE ON " : "REVOKE UPDATE, DELETE ON ") + o.in_schema("sync_job_type") +
+                    (give ? " TO " : " FROM ") + pg::quoted_identifier(pg::role_name(role)));
+}
+
+void change_access(pg::Arguments& args, OwnStatement& statement, bool give) {
     Oid role = checked_role(*args.oid(0));
-    statement.run({{pg::oid_datum(role), false}, {pg::text_datum(checked_level(*args.text(1))), false}});
+    std::string level = checked_level(*args.text(1));
+    statement.run({{pg::oid_datum(role), false}, {pg::text_datum(level), false}});
+    if (level == "manager") give_table(role, give);
 }
 
 void change_type_grant(pg::Arguments& args, OwnStatement& statement) {
@@ -59,7 +72,7 @@ SYNC_JOB_FUNCTION(sync_job_grant_access) {
         *new OwnStatement("INSERT INTO sync_job_internal.access (role, level) VALUES ($1, $2) ON CONFLICT DO NOTHING",
                           {pg::type::regrole, pg::type::text});
     require_superuser("grant_sync_job_access");
-    change_access(args, insert);
+    change_access(args, insert, true);
     return args.null_result();
 }
 
@@ -67,7 +80,7 @@ SYNC_JOB_FUNCTION(sync_job_revoke_access) {
     static auto& remove = *new OwnStatement("DELETE FROM sync_job_internal.access WHERE role = $1 AND level = $2",
                                             {pg::type::regrole, pg::type::text});
     require_superuser("revoke_sync_job_access");
-    change_access(args, remove);
+    change_access(args, remove, false);
     return args.null_result();
 }
 
@@ -94,6 +107,12 @@ SYNC_JOB_FUNCTION(sync_job_has_level) {
         if (has_level(user, level)) return pg::bool_datum(true);
     }
     return pg::bool_datum(false);
+}
+
+// For the policy of sync_job: owner, run_as and target_document_type of a row.
+SYNC_JOB_FUNCTION(sync_job_may_read) {
+    Oid target = args.oid(2).value_or(pg::no_oid);
+    return pg::bool_datum(may_read(pg::current_user(), *args.oid(0), *args.oid(1), target));
 }
 
 SYNC_JOB_FUNCTION(sync_job_types_changed) {

@@ -1,5 +1,6 @@
 // The triggers of sync_job_type and sync_job_queue: defaults, form and rights of what is written, and telling
 // everybody.
+#include "controller/examine.hpp"
 #include "core/retry.hpp"
 #include "core/text.hpp"
 #include "engine/own_sql.hpp"
@@ -83,15 +84,19 @@ void require_no_triggers(const std::string& name) {
     static auto& select = *new OwnStatement(
         "SELECT tgname::text, tgrelid FROM pg_trigger WHERE tgfoid = '{}.sync_job_trigger()'::regprocedure"
         " AND substring(tgargs FROM 1 FOR position('\\x00'::bytea IN tgargs) - 1)"
-        " = convert_to($1, getdatabaseencoding()) LIMIT 1",
+        " = convert_to($1, getdatabaseencoding())",
         {pg::type::text});
-    auto rows = select.run({{pg::text_datum(name), false}});
-    if (rows.empty()) return;
-    throw pg::Error("55006", "sync job type " + quoted(name) + " is named by trigger " +
-                                 quoted(pg::datum_text(rows[0][0].datum)) + " on " +
-                                 quoted(pg::relation_name(pg::datum_oid(rows[0][1].datum))))
-        .detail("Without the type every write to the table would fail.")
-        .hint("Drop the trigger first; or set disabled, and it enqueues nothing.");
+    auto type = find_job_type(name);
+    for (const auto& row : select.run({{pg::text_datum(name), false}})) {
+        Oid relation = pg::datum_oid(row[1].datum);
+        // Writes to the table of somebody who may not enqueue fail already: he cannot hold the type fast.
+        if (type == nullptr || !may_enqueue(*type, pg::relation_owner(relation))) continue;
+        throw pg::Error("55006", "sync job type " + quoted(name) + " is named by trigger " +
+                                     quoted(pg::datum_text(row[0].datum)) + " on " +
+                                     quoted(pg::relation_name(relation)))
+            .detail("Without the type every write to the table would fail.")
+            .hint("Drop the trigger first; or set disabled, and it enqueues nothing.");
+    }
 }
 
 // --- sync_job_queue ---
@@ -199,17 +204,33 @@ void check_run_as(const TableRow& row) {
     require_role_can_run(run_as);
 }
 
-// A superuser's rights are not for other people's tables, whose triggers and functions would get them.
+pg::Error not_as_superuser(const std::string& what, Oid owner) {
+    std::string name = quoted(pg::role_name(owner));
+    return pg::Error("42501", what + " must not run as a superuser")
+        .detail("It belongs to role " + name + ", which is none.")
+        .hint("Set run_as to " + name + " or another role that is no superuser.");
+}
+
+// A superuser's rights are not for other people's tables, whose triggers and functions would get them, nor for their
+// controllers. What is there later is checked when jobs run.
 void check_superuser_owns(const TableRow& row) {
     if (!pg::is_superuser(row.oid("run_as"))) return;
+    if (Oid module = pg::schema_oid(row.text("module")); module != pg::no_oid) {
+        if (Oid owner = pg::schema_owner(module); !pg::is_superuser(owner)) {
+            throw not_as_superuser("module " + quoted(row.text("module")), owner);
+        }
+        for (const std::string& name : controller_function_names()) {
+            for (const pg::FunctionInfo& info : pg::functions_named(module, name)) {
+                if (!pg::is_superuser(info.owner)) throw not_as_superuser("function " + info.signature, info.owner);
+            }
+        }
+    }
     for (const char* column : {"source_document_type", "target_document_type"}) {
         Oid relation = row.oid(column);
         if (relation == pg::no_oid || !pg::relation_exists(relation)) continue;
         Oid owner = pg::relation_owner(relation);
         if (pg::is_superuser(owner)) continue;
-        throw pg::Error("42501", "sync jobs on " + quoted(pg::relation_name(relation)) + " must not run as a superuser")
-            .detail("It belongs to role " + quoted(pg::role_name(owner)) + ", which is none.")
-            .hint("Set run_as to " + quoted(pg::role_name(owner)) + " or another role that is no superuser.");
+        throw not_as_superuser("sync jobs on " + quoted(pg::relation_name(relation)), owner);
     }
 }
 

@@ -59,7 +59,7 @@ void tell_cron(const std::string& here_sql, const std::string& elsewhere_sql) {
         return;
     }
     try {
-        pg::run_in_database(home.database, pg::current_user(), elsewhere_sql);
+        pg::run_in_database(home.database, "pg_cron", pg::current_user(), elsewhere_sql);
     } catch (const pg::Error& error) {
         throw pg::Error(error.sqlstate(), "pg_cron in database " + quoted(pg::get_setting("cron.database_name")) +
                                               " refused: " + error.report().message)
@@ -81,9 +81,8 @@ void cron_schedule(const std::string& name, const std::string& cron, const std::
 }
 
 void cron_unschedule(const std::string& name) {
-    std::string sql =
-        "SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = " + pg::quoted_literal(cron_name(name)) +
-        " AND username = current_user";
+    std::string sql = "SELECT cron.unschedule(j.jobid) FROM cron.job AS j WHERE j.jobname OPERATOR(pg_catalog.=) " +
+                      pg::quoted_literal(cron_name(name)) + " AND j.username OPERATOR(pg_catalog.=) current_user";
     tell_cron(sql, sql);
 }
 
@@ -157,10 +156,18 @@ Schedule require_schedule(const std::string& name) {
     throw pg::Error("42704", "schedule " + quoted(name) + " does not exist");
 }
 
-void require_own(const Schedule& schedule) {
-    if (schedule.owner == pg::current_user() || pg::is_superuser(pg::current_user())) return;
-    throw pg::Error("42501", "permission denied for schedule " + quoted(schedule.name))
+pg::Error not_yours(const Schedule& schedule) {
+    return pg::Error("42501", "permission denied for schedule " + quoted(schedule.name))
         .detail("It belongs to role " + quoted(pg::role_name(schedule.owner)) + ".");
+}
+
+void require_may_end(const Schedule& schedule) {
+    if (schedule.owner != pg::current_user() && !pg::is_superuser(pg::current_user())) throw not_yours(schedule);
+}
+
+// Not even a superuser runs another's: it would be his job then, and what it does somebody else's to say.
+void require_owner(const Schedule& schedule) {
+    if (schedule.owner != pg::current_user()) throw not_yours(schedule);
 }
 
 void save(const Schedule& schedule, const std::string& as_given) {
@@ -232,7 +239,7 @@ SYNC_JOB_FUNCTION(sync_job_schedule_job) {
 SYNC_JOB_FUNCTION(sync_job_unschedule_job) {
     static auto& remove = *new OwnStatement("DELETE FROM {}.sync_job_schedule WHERE name = $1", {pg::type::text});
     Schedule schedule = require_schedule(*args.text(0));
-    require_own(schedule);
+    require_may_end(schedule);
     remove.run({{pg::text_datum(schedule.name), false}});
     cron_unschedule(schedule.name);
     return args.null_result();
@@ -240,7 +247,7 @@ SYNC_JOB_FUNCTION(sync_job_unschedule_job) {
 
 SYNC_JOB_FUNCTION(sync_job_run_schedule) {
     Schedule schedule = require_schedule(*args.text(0));
-    require_own(schedule);
+    require_owner(schedule);
     return pg::int64_datum(enqueue(request_of(schedule)));
 }
 

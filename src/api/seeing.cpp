@@ -29,8 +29,8 @@ Datum percent_value(double percent) {
     return pg::text_to_value(text, pg::type::numeric);
 }
 
-// One row of sync_job_internal.activity(). What a job does is for those who have the rights of its role, or may see any
-// job.
+// One row of sync_job_internal.activity(). What runs is for those who have the rights of its role, and those who see all
+// jobs.
 void add_worker(pg::Arguments& args, const WorkerSlot& slot, bool sees_all) {
     Activity activity = read_activity(slot);
     bool running = activity.job != 0 && slot.state == SlotState::running;
@@ -38,9 +38,9 @@ void add_worker(pg::Arguments& args, const WorkerSlot& slot, bool sees_all) {
     pg::Value row[10];
     row[0] = {pg::int32_datum(slot.pid), slot.pid == 0};
     row[1] = {pg::text_datum(slot.queue), false};
-    row[2] = {pg::int64_datum(activity.job), !running};
+    row[2] = {pg::int64_datum(activity.job), !visible};
     row[3] = {visible ? pg::text_datum(activity.job_type) : 0, !visible};
-    row[4] = {pg::int64_datum(activity.started_at), !running};
+    row[4] = {pg::int64_datum(activity.started_at), !visible};
     bool reported = visible && activity.percent >= 0;
     row[5] = {reported ? percent_value(activity.percent) : 0, !reported};
     row[6] = {visible ? pg::text_datum(activity.title) : 0, !visible || activity.title[0] == '\0'};
@@ -61,11 +61,13 @@ using namespace sync_job;
 
 SYNC_JOB_FUNCTION(sync_job_activity) {
     args.begin_rows();
+    Oid user = pg::current_user();
+    bool sees_all = has_level(user, Level::operator_) || has_level(user, Level::viewer);
     if (Shared* s = shared()) {
-        Oid user = pg::current_user();
-        bool sees_all = has_level(user, Level::viewer) || has_level(user, Level::operator_);
         for (const WorkerSlot& slot : s->workers) {
-            if (slot.state != SlotState::free && slot.database == pg::my_database()) add_worker(args, slot, sees_all);
+            if (slot.state != SlotState::free && slot.database == pg::my_database()) {
+                add_worker(args, slot, sees_all);
+            }
         }
     }
     return args.null_result();
@@ -73,6 +75,7 @@ SYNC_JOB_FUNCTION(sync_job_activity) {
 
 SYNC_JOB_FUNCTION(sync_job_validate_type) {
     auto type = require_job_type(*args.text(0));
+    require_may_see(*type);
     args.begin_rows();
     for (const Finding& finding : examine(*type)) {
         const pg::ErrorReport& report = *finding.report;
@@ -90,7 +93,9 @@ SYNC_JOB_FUNCTION(sync_job_validate_type) {
 }
 
 SYNC_JOB_FUNCTION(sync_job_create_boilerplate) {
-    return pg::text_datum(boilerplate(*require_job_type(*args.text(0)), *args.text(1)));
+    auto type = require_job_type(*args.text(0));
+    require_may_see(*type);
+    return pg::text_datum(boilerplate(*type, *args.text(1)));
 }
 
 SYNC_JOB_FUNCTION(sync_job_wake_launcher) {

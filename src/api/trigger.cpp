@@ -56,7 +56,7 @@ Options read_options(const pg::TriggerCall& call) {
 }
 
 void check_call(const pg::TriggerCall& call) {
-    if (call.before || call.event == Event::truncate) {
+    if (!call.after || call.event == Event::truncate) {
         throw pg::Error("39P01", "trigger " + quoted(call.trigger_name) + " must be AFTER INSERT, UPDATE or DELETE");
     }
 }

@@ -4,6 +4,7 @@
 
 #include "engine/chain.hpp"
 #include "engine/job_store.hpp"
+#include "engine/rights.hpp"
 #include "engine/running.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
@@ -33,9 +34,10 @@ bool is_over(const Job& job) {
 std::string state_of(const Job& job) {
     std::string text = "Its status is " + std::string(job.text(C::status)) + ".";
     if (job.status() != Status::failed) return text;
+    text += " It is tried again at " + pg::value_to_text(job.datum(C::retry_after), pg::type::timestamptz);
+    if (!may_read_row(job)) return text + ".";
     std::string_view message = job.text(C::error_message);
-    return text + " It is tried again at " + pg::value_to_text(job.datum(C::retry_after), pg::type::timestamptz) +
-           "; the last attempt ended with: " + std::string(message.substr(0, message.find('\n'))) + ".";
+    return text + "; the last attempt ended with: " + std::string(message.substr(0, message.find('\n'))) + ".";
 }
 
 void check_waitable(std::int64_t id, const Job& job) {
@@ -99,6 +101,7 @@ SYNC_JOB_FUNCTION(sync_job_wait) {
         pg::ensure_portal_snapshot();
         auto stored = find_job(id);
         if (!stored) no_such_job(id);
+        require_may_know(stored->job);
         if (is_over(stored->job)) return args.null_result();
         check_waitable(id, stored->job);
         long left = longest_wait_milliseconds;

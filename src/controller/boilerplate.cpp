@@ -1,6 +1,8 @@
 #include "controller/boilerplate.hpp"
 
+#include <algorithm>
 #include <functional>
+#include <map>
 
 #include "core/text.hpp"
 #include "engine/document.hpp"
@@ -12,15 +14,36 @@ namespace sync_job {
 
 namespace {
 
-// A template with $name$ places.
-std::string fill(std::string text, const std::vector<std::pair<std::string, std::string>>& places) {
-    for (const auto& [name, value] : places) {
-        std::string place = "$" + name + "$";
-        for (std::size_t at = text.find(place); at != std::string::npos; at = text.find(place, at + value.size())) {
-            text.replace(at, place.size(), value);
+using Places = std::map<std::string, std::string>;
+
+// A template with $name$ places. What is put in is not looked at again: a name may look like a place.
+std::string fill(const std::string& text, const Places& places) {
+    std::string out;
+    for (std::size_t at = 0; at < text.size();) {
+        std::size_t end = text[at] == '$' ? text.find('$', at + 1) : std::string::npos;
+        auto place = end == std::string::npos ? places.end() : places.find(text.substr(at + 1, end - at - 1));
+        if (place == places.end()) {
+            out += text[at++];
+        } else {
+            out += place->second;
+            at = end + 1;
         }
     }
+    return out;
+}
+
+// A name in a comment must not end it.
+std::string one_line(std::string text) {
+    std::replace_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
     return text;
+}
+
+// Dollar quotes that nothing within them ends.
+std::string dollar_quote(const Places& places) {
+    std::string tag = "$function";
+    auto contains = [&](const auto& place) { return place.second.find(tag) != std::string::npos; };
+    while (std::any_of(places.begin(), places.end(), contains)) tag += '_';
+    return tag + "$";
 }
 
 struct Sides {
@@ -86,9 +109,9 @@ std::string link_cast(const Sides& sides) {
     return "::" + pg::type_name(sides.link->type);
 }
 
-constexpr const char* head = R"(-- Controller of sync job type "$type$": $source$ to $target$.
--- $module$.get_target_document() answers: which target belongs to a source, and what to do with it;
--- $module$.update_target_doc() answers: what the target is to look like. The framework does the rest.
+constexpr const char* head = R"(-- Controller of sync job type "$type_text$": $source_text$ to $target_text$.
+-- $module_text$.get_target_document() answers: which target belongs to a source, and what to do with it;
+-- $module_text$.update_target_doc() answers: what the target is to look like. The framework does the rest.
 CREATE SCHEMA $module$;
 
 )";
@@ -156,7 +179,11 @@ std::string python_text(const std::string& text) {
     std::string out = "\"";
     for (char c : text) {
         if (c == '"' || c == '\\') out += '\\';
-        out += c;
+        if (c == '\n' || c == '\r') {
+            out += c == '\n' ? "\\n" : "\\r";
+        } else {
+            out += c;
+        }
     }
     return out + "\"";
 }
@@ -170,8 +197,11 @@ std::string boilerplate(const JobType& type, const std::string& wanted) {
     std::string cast = link_cast(sides);
     std::string query = "SELECT " + id(sides.target_key->name) + "::text AS name FROM " +
                         sides.target->relation().quoted + " WHERE " + id(sides.link->name) + " = $1" + cast;
-    std::vector<std::pair<std::string, std::string>> places = {
-        {"type", type.name},
+    Places places = {
+        {"type_text", one_line(type.name)},
+        {"source_text", one_line(sides.source->relation().quoted)},
+        {"target_text", one_line(sides.target->relation().quoted)},
+        {"module_text", one_line(id(type.module))},
         {"module", id(type.module)},
         {"source", sides.source->relation().quoted},
         {"target", sides.target->relation().quoted},
@@ -199,8 +229,8 @@ std::string boilerplate(const JobType& type, const std::string& wanted) {
                                [](const std::string& name) {
                                    return "    target_doc[" + python_text(name) + "] = source_doc[" +
                                           python_text(name) + "]\n";
-                               })},
-        {"f", "$function$"}};
+                               })}};
+    places["f"] = dollar_quote(places);
     std::string body;
     if (language == "plpgsql") {
         body = std::string(sql_get_target) + plpgsql_update;

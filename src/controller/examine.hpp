@@ -15,6 +15,9 @@ struct Finding {
     std::shared_ptr<const pg::ErrorReport> report;
 };
 
+// The names a function of a controller may have, hooks included.
+std::vector<std::string> controller_function_names();
+
 std::vector<Finding> examine(const JobType& type);
 
 // Each function that a controller made of functions may have, looked at by itself; `look` runs one check.

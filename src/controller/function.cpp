@@ -147,12 +147,14 @@ void ControllerFunction::arguments(const Job& job, const Documents& documents, p
                 break;
             case Role::source:
                 out[i] = documents.source;
+                if (!out[i].null) pg::require_current(documents.source_type->relation());
                 if (argument.json && !documents.source.null) {
                     out[i].datum = documents.source_type->to_json(documents.source.datum);
                 }
                 break;
             case Role::target:
                 out[i] = target;
+                if (!target.null) pg::require_current(documents.target_type->relation());
                 if (argument.json && !target.null) {
                     out[i].datum = documents.target_type->to_json(target.datum, documents.target_is_new);
                 }

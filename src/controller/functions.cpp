@@ -332,6 +332,13 @@ std::shared_ptr<Controller> make_function_controller(const JobType& type) {
     return std::make_shared<FunctionController>(type);
 }
 
+std::vector<std::string> controller_function_names() {
+    std::vector<std::string> names = {"execute", "get_target_document", "get_multiple_target_documents",
+                                      "update_target_doc"};
+    names.insert(names.end(), hook_names.begin(), hook_names.end());
+    return names;
+}
+
 void examine_functions(const JobType& type,
                        const std::function<void(const std::string&, const std::function<void()>&)>& look) {
     bool module_found = false;

@@ -89,7 +89,8 @@ std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std:
     for (int column : type->key_) {
         if (relation->columns[column - 1].equality.empty()) {
             throw pg::Error("42883", "key column " + quoted(relation->columns[column - 1].name) + " of document type " +
-                                         quoted(type->label_) + " has no equality operator");
+                                         quoted(type->label_) + " has no equality operator")
+                .detail("Its type has none, or implicit casts of the type stand in the way of it.");
         }
     }
     if (type->key_.size() == 1) {
@@ -207,7 +208,8 @@ std::string DocumentType::key_condition(int first) const {
     for (int number : key_) {
         const pg::Column& column = relation_->columns[number - 1];
         if (!out.empty()) out += " AND ";
-        out += alias_ + "." + pg::quoted_identifier(column.name) + " " + column.equality + " " + parameter(first++);
+        out += alias_ + "." + pg::quoted_identifier(column.name) + column.base_cast + " " + column.equality + " " +
+               parameter(first++);
     }
     return out;
 }

@@ -128,9 +128,10 @@ void check_context(const pg::Value& context) {
 }
 
 void check_parent(std::optional<std::int64_t> parent) {
-    if (parent && !find_job(*parent)) {
-        throw pg::Error("42704", "parent sync job " + std::to_string(*parent) + " does not exist");
-    }
+    if (!parent) return;
+    auto stored = find_job(*parent);
+    if (!stored) throw pg::Error("42704", "parent sync job " + std::to_string(*parent) + " does not exist");
+    require_may_steer(stored->job);  // a foreign child would be in the way of whoever cancels or retries it
 }
 
 void set_optional_text(Job& job, C column, const std::optional<std::string>& text) {

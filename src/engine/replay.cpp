@@ -5,6 +5,7 @@
 #include "engine/document.hpp"
 #include "engine/job_store.hpp"
 #include "engine/objects.hpp"
+#include "engine/rights.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
 #include "pg/role.hpp"
@@ -77,8 +78,10 @@ Replay prepare(const Job& job, bool backwards) {
     check_job(job, backwards);
     Oid relation = job.oid(C::target_document_type);
     auto type = require_job_type(std::string(job.text(C::sync_job_type)));
+    require_trusted_type(*type, job);
     auto documents =
         DocumentType::find(relation, relation == type->target ? type->target_key : std::vector<std::string>());
+    require_own_documents(*documents);
     return {job, backwards, replayed(*job.operation(), backwards), documents, changes_of(job, backwards)};
 }
 

@@ -4,6 +4,7 @@
 #include "engine/background.hpp"
 #include "engine/deleted.hpp"
 #include "engine/relay.hpp"
+#include "engine/rights.hpp"
 #include "pg/deadline.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
@@ -26,7 +27,9 @@ constexpr const char* operation_hint = "trigger_operation";
 
 std::shared_ptr<DocumentType> document_type(Oid relation, Oid of_type, const std::vector<std::string>& key) {
     try {
-        return DocumentType::find(relation, relation == of_type ? key : std::vector<std::string>());
+        auto documents = DocumentType::find(relation, relation == of_type ? key : std::vector<std::string>());
+        require_own_documents(*documents);
+        return documents;
     } catch (const SetupError&) {
         throw;
     } catch (const pg::Error& error) {
@@ -276,6 +279,7 @@ void travel(Journey& journey, const JobType& type) {
         journey.result = make_call(call, journey.own_transactions);
         return;
     }
+    require_trusted_type(type, journey.job);
     journey.controller = find_controller(type);
     load_source(journey, type);
     if (journey.controller->has(Hook::after_start)) {

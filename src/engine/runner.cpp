@@ -328,6 +328,14 @@ constexpr Oid job_lock_class = 9999;
 bool lock_job_number(std::int64_t id) { return pg::try_lock_number(job_lock_class, id); }
 void unlock_job_number(std::int64_t id) noexcept { pg::unlock_number(job_lock_class, id); }
 
+namespace {
+std::int64_t expected_committing_job = 0;
+}  // namespace
+
+void expect_committing_job(std::int64_t id) { expected_committing_job = id; }
+
+bool take_committing_job(std::int64_t id) { return std::exchange(expected_committing_job, 0) == id && id != 0; }
+
 void run_committing_here(std::int64_t id) {
     auto stored = find_job(id);
     if (!stored || stored->job.status() != Status::started) return;

@@ -90,6 +90,11 @@ Job run_here(const StoredJob& stored, bool raise = false);
 bool lock_job_number(std::int64_t id);
 void unlock_job_number(std::int64_t id) noexcept;
 
+// The job that this worker is about to run by `CALL sync_job_internal.run_committing_job(id)`: everybody may call that,
+// so only the worker's own call, once, is answered.
+void expect_committing_job(std::int64_t id);
+bool take_committing_job(std::int64_t id);
+
 // Within `CALL sync_job_internal.run_committing_job(id)` or `CALL execute_sync_job(id, NULL)`: a Started job.
 void run_committing_here(std::int64_t id);
 

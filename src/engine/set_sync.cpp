@@ -6,6 +6,7 @@
 #include "controller/controller.hpp"
 #include "controller/mapping.hpp"
 #include "engine/claim.hpp"
+#include "engine/rights.hpp"
 #include "engine/running.hpp"
 #include "pg/deadline.hpp"
 #include "pg/error.hpp"
@@ -189,7 +190,10 @@ bool suits_set(const Job& job) {
 
 std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::int64_t batch_microseconds) {
     auto type = require_job_type(std::string(jobs[0].text(C::sync_job_type)));
+    for (const Job& job : jobs) require_trusted_type(*type, job);
     auto controller = find_controller(*type);
+    require_own_documents(controller->mapping()->source());
+    require_own_documents(controller->mapping()->target());
     if (!controller->mapping()->supports_many()) return std::vector<std::optional<Outcome>>(jobs.size());
     std::vector<Job> started;
     for (const Job& job : jobs) started.push_back(begun(job));

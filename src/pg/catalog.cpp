@@ -18,18 +18,22 @@ RelationInfo::~RelationInfo() {
 
 namespace {
 
-std::string operator_text(Oid operator_oid) {
+// Empty also where SQL that names it would find another one: casts that the type's owner has defined come between.
+std::string operator_text(Oid operator_oid, Oid type) {
     if (!OidIsValid(operator_oid)) return {};
     const char* text = guarded([&] {
         HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator_oid));
         if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for operator %u", operator_oid);
         auto* form = reinterpret_cast<Form_pg_operator>(GETSTRUCT(tuple));
-        char* result = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)),
-                                NameStr(form->oprname));
+        char* schema = get_namespace_name(form->oprnamespace);
+        char* symbol = pstrdup(NameStr(form->oprname));
         ReleaseSysCache(tuple);
-        return result;
+        Operator found = oper(nullptr, list_make2(makeString(schema), makeString(symbol)), type, type, true, -1);
+        bool same = found != nullptr && oprid(found) == operator_oid;
+        if (found != nullptr) ReleaseSysCache(found);
+        return same ? psprintf("OPERATOR(%s.%s)", quote_identifier(schema), symbol) : nullptr;
     });
-    return text;
+    return text == nullptr ? std::string() : std::string(text);
 }
 
 Column read_column(const FormData_pg_attribute& attribute) {
@@ -45,12 +49,50 @@ Column read_column(const FormData_pg_attribute& attribute) {
     column.by_value = attribute.attbyval;
     column.generated = attribute.attgenerated != '\0';
     column.filled_by_default = attribute.atthasdef || attribute.attidentity != '\0';
-    column.equality = operator_text(
-        guarded([&] { return lookup_type_cache(getBaseType(attribute.atttypid), TYPECACHE_EQ_OPR)->eq_opr; }));
+    Oid base = base_type(column.type);
+    column.equality =
+        operator_text(guarded([&] { return lookup_type_cache(base, TYPECACHE_EQ_OPR)->eq_opr; }), base);
+    if (base != column.type) {
+        const char* name = guarded([&] { return format_type_extended(base, -1, FORMAT_TYPE_FORCE_QUALIFY); });
+        column.base_cast = std::string("::") + name;
+    }
     return column;
 }
 
 }  // namespace
+
+namespace {
+
+// The same columns, stored in the same way: all that reading a row depends on.
+bool same_columns(TupleDesc one, TupleDesc other) {
+    if (one->natts != other->natts) return false;
+    for (int i = 0; i < one->natts; i++) {
+        Form_pg_attribute a = TupleDescAttr(one, i), b = TupleDescAttr(other, i);
+        if (a->attisdropped != b->attisdropped || a->atttypid != b->atttypid || a->attlen != b->attlen ||
+            a->attbyval != b->attbyval || a->attalign != b->attalign ||
+            std::strcmp(NameStr(a->attname), NameStr(b->attname)) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+}  // namespace
+
+void require_current(const RelationInfo& relation) {
+    std::uint64_t version = guarded([&] { return assign_record_type_identifier(relation.row_type, -1); });
+    if (version == relation.row_version) return;
+    bool same = guarded([&] {
+        TupleDesc now = lookup_rowtype_tupdesc(relation.row_type, -1);
+        bool equal = same_columns(now, relation.descriptor);
+        ReleaseTupleDesc(now);
+        return equal;
+    });
+    if (!same) {
+        throw Error("40001", "the columns of \"" + relation.name + "\" were changed while a row of it was in use");
+    }
+    relation.row_version = version;
+}
 
 std::unique_ptr<RelationInfo> read_relation(Oid oid) {
     ::Relation opened = guarded([&] { return try_relation_open(oid, AccessShareLock); });
@@ -74,6 +116,9 @@ std::unique_ptr<RelationInfo> read_relation(Oid oid) {
     });
     for (int i = 0; i < info->descriptor->natts; i++) {
         info->columns.push_back(read_column(*TupleDescAttr(RelationGetDescr(opened), i)));
+    }
+    if (OidIsValid(info->row_type)) {
+        info->row_version = guarded([&] { return assign_record_type_identifier(info->row_type, -1); });
     }
     guarded([&] {  // not rd_pkindex, which leaves out a deferrable one
         ListCell* cell;
@@ -319,6 +364,10 @@ bool may_execute(Oid role, Oid function) {
         return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
 #endif
     });
+}
+
+bool may_select(Oid role, Oid relation) {
+    return guarded([&] { return pg_class_aclcheck(relation, role, ACL_SELECT) == ACLCHECK_OK; });
 }
 
 bool may_select_all(Oid role, Oid relation) {

@@ -23,6 +23,7 @@ struct Column {
     bool generated = false;          // GENERATED ALWAYS AS (…) STORED
     bool filled_by_default = false;  // has a default, or is an identity column
     std::string equality;            // "OPERATOR(schema.=)" of the type's default ordering; empty when it has none
+    std::string base_cast;           // "::schema.type" for a domain: an operator on the domain itself may be anybody's
 };
 
 // A relation as the engine needs it. A copy of catalog contents: valid until a relcache invalidation of `oid`.
@@ -38,12 +39,18 @@ struct RelationInfo {
     std::vector<int> primary_key;  // attnums in key order
     const Column* column(const std::string& column_name) const;
     TupleDescData* descriptor = nullptr;  // owned by `memory`
+    // Which version of the row type the descriptor is; see require_current().
+    mutable std::uint64_t row_version = 0;
     MemoryContextData* memory = nullptr;
     ~RelationInfo();
     RelationInfo() = default;
     RelationInfo(const RelationInfo&) = delete;
     RelationInfo& operator=(const RelationInfo&) = delete;
 };
+
+// Raises 40001 when the relation's columns are not those of the description any more: a row of it would be read as what
+// it is not. A controller may change its table in the middle of an attempt.
+void require_current(const RelationInfo& relation);
 
 // Reads a relation's description; null when there is no such relation.
 std::unique_ptr<RelationInfo> read_relation(Oid relation);
@@ -93,6 +100,7 @@ std::pair<Oid, std::string> find_function_name(const std::string& text);
 
 bool may_execute(Oid role, Oid function);
 // SELECT on the whole relation, and no row-level security that applies to the current user.
+bool may_select(Oid role, Oid relation);
 bool may_select_all(Oid role, Oid relation);
 bool may_use_schema(Oid role, Oid schema);
 

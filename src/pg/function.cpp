@@ -297,7 +297,7 @@ TriggerCall trigger_call(Arguments& args, const char* function) {
                  : TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? TriggerCall::Event::update
                  : TRIGGER_FIRED_BY_DELETE(data->tg_event) ? TriggerCall::Event::remove
                                                            : TriggerCall::Event::truncate;
-    call.before = TRIGGER_FIRED_BEFORE(data->tg_event);
+    call.after = TRIGGER_FIRED_AFTER(data->tg_event);
     call.row_level = TRIGGER_FIRED_FOR_ROW(data->tg_event);
     call.relation = RelationGetRelid(data->tg_relation);
     call.trigger_name = data->tg_trigger->tgname;

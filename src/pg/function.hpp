@@ -94,7 +94,7 @@ private:
 struct TriggerCall {
     enum class Event { insert, update, remove, truncate };
     Event event;
-    bool before, row_level;
+    bool after, row_level;
     Oid relation;
     std::string trigger_name;
     std::vector<std::string> arguments;

@@ -115,7 +115,7 @@ void on_database_command(DatabaseCommandHook hook) { database_hook = hook; }
 MessageCapture::MessageCapture(bool active) : active_(active && captured == nullptr) {
     if (!active_) return;
     log_level_before_capture = log_min_messages;
-    if (log_min_messages > NOTICE) set_local("log_min_messages", "notice");
+    if (log_min_messages > NOTICE) set_local_as_superuser("log_min_messages", "notice");
     captured = &text_;
 }
 

@@ -5,6 +5,7 @@ extern "C" {
 }
 
 #include "pg/background.hpp"
+#include "pg/catalog.hpp"
 #include "pg/error.hpp"
 #include "pg/remote.hpp"
 #include "pg/spi.hpp"
@@ -21,6 +22,7 @@ enum class CallState : int { waiting, done, failed };
 struct RemoteCall {
     Oid database, role;
     CallState state;
+    char extension[NAMEDATALEN];
     char sqlstate[6];
     char message[1024];
     char hint[512];
@@ -82,6 +84,10 @@ void serve(RemoteCall& call) {
         {
             SpiScope spi;
             SnapshotScope snapshot;
+            // Without the extension its schema would be anybody's who may create one there.
+            if (!find_extension(call.extension)) {
+                throw Error("55000", std::string("extension ") + call.extension + " is not installed there");
+            }
             execute_sql(call.sql);
         }
         commit_transaction();
@@ -97,11 +103,12 @@ void serve(RemoteCall& call) {
 
 }  // namespace
 
-void run_in_database(Oid database, Oid role, const std::string& sql) {
+void run_in_database(Oid database, const char* extension, Oid role, const std::string& sql) {
     Segment segment(sizeof(RemoteCall) + sql.size() + 1);
     RemoteCall& call = *segment.call();
     call.database = database;
     call.role = role;
+    copy_to(call.extension, extension);
     call.state = CallState::waiting;
     std::memcpy(call.sql, sql.c_str(), sql.size() + 1);
     wait_until_ended(segment.handle());

@@ -8,8 +8,9 @@
 
 namespace sync_job::pg {
 
-// Waits for it; raises what it raised (message, SQLSTATE, hint).
-void run_in_database(Oid database, Oid role, const std::string& sql);
+// Waits for it; raises what it raised (message, SQLSTATE, hint), and 55000 where the extension whose functions the
+// statement calls is not installed.
+void run_in_database(Oid database, const char* extension, Oid role, const std::string& sql);
 
 // no_oid when there is none of that name.
 Oid database_oid(const std::string& name);

@@ -41,6 +41,7 @@ RowValues take_apart(Datum composite) {
 }
 
 RowValues take_apart(Datum composite, const RelationInfo& relation) {
+    require_current(relation);
     return take_apart(composite, relation.descriptor);
 }
 
@@ -65,6 +66,7 @@ Datum put_together(const Datum* values, const bool* nulls, TupleDescData* descri
 }
 
 Datum put_together(const RowValues& row, const RelationInfo& relation) {
+    require_current(relation);
     return put_together(row.values, row.nulls, relation.descriptor);
 }
 

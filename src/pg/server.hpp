@@ -70,6 +70,7 @@ extern "C" {
 #include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
 #include "parser/parse_func.h"
+#include "parser/parse_oper.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"

@@ -18,8 +18,22 @@ void set_local(const char* name, const std::string& value) {
     });
 }
 
+void set_local_as_superuser(const char* name, const std::string& value) {
+    guarded(
+        [&] { set_config_option(name, value.c_str(), PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false); });
+}
+
 void set_session(const char* name, const std::string& value) {
     guarded([&] { set_config_option(name, value.c_str(), PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_SET, true, 0, false); });
+}
+
+void reset_settings() {
+    guarded([] {
+        StartTransactionCommand();
+        SetPGVariable("session_authorization", NIL, false);
+        ResetAllOptions();
+        CommitTransactionCommand();
+    });
 }
 
 std::string get_setting(const char* name) {

@@ -21,8 +21,12 @@ private:
 
 // SET LOCAL within the innermost SettingsScope.
 void set_local(const char* name, const std::string& value);
+// The same for a setting of superusers, whoever the current user is.
+void set_local_as_superuser(const char* name, const std::string& value);
 // SET for the rest of the session, as its default.
 void set_session(const char* name, const std::string& value);
+// As DISCARD ALL does it: settings, role and session user as they were when the session began. Outside a transaction.
+void reset_settings();
 std::string get_setting(const char* name);
 std::string_view search_path();
 

@@ -28,7 +28,7 @@ struct DueWork {
 // `served`: the groups that have workers, and where the claims of these begin: nothing before that is looked at.
 DueWork due_work(const std::map<DueGroup, ClaimPosition>& served);
 // Queues failed jobs whose time has come, some hundreds at a time; returns how many.
-int requeue_due_retries();
+int requeue_due_retries(Oid run_as = 0);  // 0: of any role
 // Sees to jobs that are Started while nobody runs them. After a crash one that was alone is charged with it.
 void recover_orphans(bool after_crash);
 // The jobs came here with a dump or a copy, and nobody has adopted them.

@@ -109,15 +109,16 @@ DueWork due_work(const std::map<DueGroup, ClaimPosition>& served) {
     return work;
 }
 
-int requeue_due_retries() {
+int requeue_due_retries(Oid run_as) {
     static auto& select = *new OwnStatement(
         "SELECT f.id, NOT EXISTS (SELECT FROM {}.sync_job_error AS e"
         "  WHERE e.sync_job = f.id AND e.attempt = f.retry_count + 1 AND NOT e.counted)"
         " FROM sync_job_internal.sync_job_failed AS f"
-        " WHERE f.retry_after <= clock_timestamp() ORDER BY f.retry_after LIMIT 500",
-        std::vector<Oid>{});
+        " WHERE f.retry_after <= clock_timestamp() AND ($1 = 0::oid OR f.run_as::oid = $1)"
+        " ORDER BY f.retry_after LIMIT 500",
+        {pg::type::oid});
     int count = 0;
-    for (const Row& row : select.run({})) {
+    for (const Row& row : select.run({{pg::oid_datum(run_as), false}})) {
         auto stored = lock_job(pg::datum_int64(row[0].datum), false);
         if (!stored || stored->job.status() != Status::failed) continue;
         if (stored->job.is_null(JobColumn::retry_after) || stored->job.int64(JobColumn::retry_after) > pg::now())

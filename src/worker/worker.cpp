@@ -41,6 +41,17 @@ void at_exit() {
     if (database != nullptr) pg::wake_process(database->scheduler_process);
 }
 
+// Sessions are READ COMMITTED and read write, whatever the role's settings; the settings of a job end with it.
+void fix_settings() {
+    pg::set_session("role", "none");  // ALTER ROLE … SET role would have its jobs run as another
+    pg::set_session("default_transaction_isolation", "read committed");
+    pg::set_session("default_transaction_read_only", "off");
+    pg::set_session("default_transaction_deferrable", "off");
+    pg::set_session("statement_timeout", "0");
+    pg::set_session("idle_in_transaction_session_timeout", "0");
+    pg::set_session("session_replication_role", "origin");
+}
+
 // A worker's transactions: its own, from beginning to end.
 class WorkerTransactions : public Transactions {
 public:
@@ -59,8 +70,11 @@ public:
         if (!path.empty() && pg::search_path() != path) pg::set_session("search_path", path);
     }
     void run_committing_job(std::int64_t id) override {
+        expect_committing_job(id);
         pg::run_in_portal("CALL sync_job_internal.run_committing_job(" + std::to_string(id) + ")");
         after();
+        pg::reset_settings();  // no scope could hold what it has SET, across its commits
+        fix_settings();
     }
 
 private:
@@ -69,16 +83,6 @@ private:
         pg::clean_session();
     }
 };
-
-// Sessions are READ COMMITTED and read write, whatever the role's settings; the settings of a job end with it.
-void fix_settings() {
-    pg::set_session("default_transaction_isolation", "read committed");
-    pg::set_session("default_transaction_read_only", "off");
-    pg::set_session("default_transaction_deferrable", "off");
-    pg::set_session("statement_timeout", "0");
-    pg::set_session("idle_in_transaction_session_timeout", "0");
-    pg::set_session("session_replication_role", "origin");
-}
 
 struct Rounds {
     Runner& runner;
