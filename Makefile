@@ -71,10 +71,10 @@ demo-stop:
 	demo/stop
 
 ## make test          install what is missing, build, run every test suite; the server in use is not touched
-## make test-SUITE    one of the suites lint, exports, unit, regress, isolation, tap, pgtap
+## make test-SUITE    one of the suites lint, exports, unit, regress, isolation, tap, pgtap, docs, demo
 ##                    TESTS="003 enqueue": only tests with such names; ACCEPT=1: take their output as the expected one;
 ##                    SANITIZE=address,undefined: build the unit tests so; KEEP=1: keep the logs; PG_CONFIG=…: that server
-SUITES = lint exports unit regress isolation tap pgtap
+SUITES = lint exports unit regress isolation tap pgtap docs demo
 .PHONY: test $(SUITES:%=test-%) lint fuzz tidy
 test:
 	scripts/test

@@ -3,6 +3,7 @@
 #
 # It lies in a folder of its own, /tmp/pg_sync_job_demo.XXXXXX, that only the user who runs the server can enter. The
 # file "checkout" in it says which checkout it belongs to: so stop finds it, and two checkouts leave each other's alone.
+# The tests have it elsewhere: DEMO_FOLDER is then used in place of /tmp.
 
 fail() {
     printf 'demo: %s\n' "$@" >&2
@@ -13,6 +14,8 @@ checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 pg_config=${PG_CONFIG:-/usr/lib/postgresql/15/bin/pg_config}
 pg_config=$(command -v "$pg_config") || fail "no pg_config: set PG_CONFIG to that of your PostgreSQL"
 bin=$("$pg_config" --bindir)
+
+clusters=${DEMO_FOLDER:-/tmp}/pg_sync_job_demo
 
 # PostgreSQL does not run as root.
 server_user=$(id -un)
@@ -38,7 +41,7 @@ PATH=$PATH:/usr/sbin  # runuser's folder, which root's path lacks after a plain 
 # The folders of this checkout's clusters, one a line; normally one or none.
 find_clusters() {
     local folder
-    for folder in /tmp/pg_sync_job_demo.*; do
+    for folder in "$clusters".*; do
         if [ -d "$folder" ] && [ "$(stat -c %U "$folder")" = "$server_user" ] &&
             [ "$(as_server cat "$folder/checkout" 2>/dev/null)" = "$checkout" ]; then
             printf '%s\n' "$folder"

@@ -64,8 +64,8 @@ SELECT pg_temp.expect((SELECT count(*) > 4000 FROM iso.subdivision), 'some 5,000
 \set ECHO queries
 INSERT INTO sync_job_queue (name, max_workers) VALUES ('territories', 1);
 INSERT INTO sync_job_type (name, source_document_type, target_document_type, queue, retry_delay) VALUES
-    ('Country Sync',     'iso.country',     'erp.territory', 'territories', '3 seconds'),
-    ('Subdivision Sync', 'iso.subdivision', 'erp.territory', 'territories', '3 seconds');
+    ('Country Sync',     'iso.country',     'erp.territory', 'territories', '5 seconds'),
+    ('Subdivision Sync', 'iso.subdivision', 'erp.territory', 'territories', '5 seconds');
 \echo
 CREATE TRIGGER sync AFTER INSERT OR UPDATE OR DELETE ON iso.country
     FOR EACH ROW EXECUTE FUNCTION sync_job_trigger('Country Sync');
@@ -172,6 +172,14 @@ SELECT pg_temp.expect((SELECT status = 'Finished' AND operation = 'Update' AND d
                        FROM sync_job WHERE id = :job), 'the diff of a dry run') \g /dev/null
 SELECT pg_temp.expect((SELECT territory_name = 'Luik (sales office)' FROM erp.territory WHERE iso_code = 'BE-WLG'),
                       'a target that a dry run leaves alone') \g /dev/null
+\echo '-- It is as it should be: make it real. Exactly these values are written, if nobody has changed them since.'
+\echo
+\set ECHO queries
+SELECT apply_sync_job(:job);
+SELECT name, territory_name FROM erp.territory WHERE iso_code = 'BE-WLG';
+\set ECHO none
+SELECT pg_temp.expect((SELECT t.territory_name = s.name FROM erp.territory t JOIN iso.subdivision s ON s.code = t.iso_code
+                       WHERE s.code = 'BE-WLG'), 'a dry run made real') \g /dev/null
 
 \echo :bold'-- 5. A failure, and its retry -----------------------------------------------------------------':plain
 \echo '-- A subdivision of a country that is on no list. The controller raises an error; it is kept with the job.'
@@ -199,7 +207,7 @@ SELECT pg_temp.expect((SELECT count(*) = 1 AND min(message) = 'there is no terri
                            AND min(hint) LIKE 'Sync the parent%'
                        FROM sync_job_error WHERE sync_job = :job AND attempt = 1),
                       'the error with detail and hint') \g /dev/null
-\echo '-- Mend the cause. The job needs no push: it is retried after 3 seconds (then 6, then 9), and succeeds.'
+\echo '-- Mend the cause. The job needs no push: it is retried after 5 seconds (then 10, then 15), and succeeds.'
 \echo
 \set ECHO queries
 INSERT INTO iso.country VALUES ('XA', 'Atlantis');

@@ -25,6 +25,12 @@ CREATE FUNCTION sync_job_internal.waiting_elsewhere() RETURNS boolean
                                 WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())) $$;
 COMMENT ON FUNCTION sync_job_internal.waiting_elsewhere() IS 'true: the jobs came here with a dump or a copy, and nobody has called adopt_sync_jobs() yet';
 
+-- Only superusers may read that setting by themselves.
+CREATE FUNCTION sync_job_internal.preloaded() RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT current_setting('shared_preload_libraries') LIKE '%pg_sync_job%' $$;
+COMMENT ON FUNCTION sync_job_internal.preloaded() IS 'true: the server has loaded the library when it started, so that there are workers';
+
 
 CREATE FUNCTION @extschema@.pause_sync_job_queue(queue text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause_queue';

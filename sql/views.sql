@@ -45,8 +45,7 @@ CREATE VIEW @extschema@.sync_job_queue_status WITH (security_invoker = true) AS
     SELECT q.name AS queue, q.paused, q.max_workers,
         coalesce(w.workers, 0) AS workers, coalesce(w.running, 0) AS running,
         coalesce(j.waiting, 0) AS waiting, coalesce(j.scheduled, 0) AS scheduled, j.oldest_waiting,
-        CASE WHEN pg_catalog.strpos(pg_catalog.current_setting('shared_preload_libraries'), 'pg_sync_job') OPERATOR(pg_catalog.=) 0
-             THEN 'pg_sync_job is not preloaded'
+        CASE WHEN NOT sync_job_internal.preloaded() THEN 'pg_sync_job is not preloaded'
              WHEN sync_job_internal.waiting_elsewhere() THEN 'waits for adopt_sync_jobs()'
              WHEN q.paused THEN 'paused'
              WHEN NOT pg_catalog.current_setting('sync_job.enabled', true)::pg_catalog.bool THEN 'sync_job.enabled is off'

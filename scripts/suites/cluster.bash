@@ -8,6 +8,7 @@
 . "$WORK/server/env"
 export PATH=$BINDIR:$PATH
 
+# start_cluster [SETTING…]
 start_cluster() {
     initdb -D data -U postgres -A trust --no-locale -E UTF8 --no-sync >initdb.log
     cat "$CHECKOUT/test/regression.conf" - >>data/postgresql.conf <<END
@@ -15,6 +16,7 @@ listen_addresses = ''
 unix_socket_directories = '$PWD'
 fsync = off
 log_line_prefix = '%m [%p] %b %q%a '
+$(printf '%s\n' "$@")
 END
     if ! pg_ctl -D data -l server.log -w -s start; then
         cat server.log

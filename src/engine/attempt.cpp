@@ -183,10 +183,11 @@ void call_failed_hook(Journey& journey, const Outcome& outcome) {
     call_quietly(Hook::failed, journey, {error_as_json(outcome), false});
 }
 
-// One pass: discover, sync, and what came of it.
+// One pass: discover, sync, and what came of it. `lost_insert_race` is null in the second one.
 Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limits, bool* lost_insert_race) {
     Journey journey;
     journey.job = original.copy();
+    journey.second_look = lost_insert_race == nullptr;
     Limit limit = limit_for(original, limits);
     bool check_deferred = original.flag(C::dry_run) && deferred_constraints_hold();
     if (original.flag(C::dry_run) && !check_deferred && limits.batch_microseconds > 0) {
@@ -200,9 +201,12 @@ Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limi
         run_in_subtransaction(journey, type, deadline, limit, check_deferred);
     } catch (const pg::Error& error) {
         deadline.stop();
-        *lost_insert_race = error.sqlstate() == "23505" && journey.inserting;
         Outcome outcome = judge_failure(original, journey, error, limits, limit, deadline.passed());
-        if (!*lost_insert_race) call_failed_hook(journey, outcome);
+        if (lost_insert_race != nullptr && error.sqlstate() == "23505" && journey.inserting) {
+            *lost_insert_race = true;
+        } else {
+            call_failed_hook(journey, outcome);
+        }
         return outcome;
     }
     insert_children(journey);
@@ -260,7 +264,7 @@ Outcome attempt(const Job& job, const AttemptLimits& limits) {
         outcome = pass(started, *type, limits, &lost_insert_race);
         if (lost_insert_race) {  // somebody else inserted it: look again, once
             pg::command_counter_increment();
-            outcome = pass(started, *type, limits, &lost_insert_race);
+            outcome = pass(started, *type, limits, nullptr);
         }
         if (outcome.verdict == Verdict::ended && !messages.text().empty()) {
             outcome.job.set_text(C::messages, messages.text());

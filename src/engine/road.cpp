@@ -117,7 +117,6 @@ void settle_target(Journey& journey, const JobType& type, const Target& target) 
     }
     journey.documents.target_type = document_type(relation, type.target, type.target_key);
     job.set_oid(C::target_document_type, relation);
-    job.set_text(C::operation, to_text(target.operation));
     if (target.document_name) {
         job.set_text(C::target_document_name, journey.documents.target_type->canonical_name(*target.document_name));
     } else {
@@ -245,13 +244,26 @@ void sync_delete(Journey& journey) {
     if (keeps_diff(journey.job)) journey.diff = {type.diff(journey.before, {}), false};
 }
 
+// What a child is to do was found when its parent ran, and the controller is not asked again. Another job of the source may
+// have inserted the target since.
+bool inserted_since(Journey& journey, const Target& target) {
+    const Job& job = journey.job;
+    return journey.second_look && target.operation == Operation::insert && target.document_name &&
+           !job.is_null(C::parent_sync_job) &&
+           !journey.documents.target_type
+                ->load(std::string(job.text(C::target_document_name)), DocumentType::Lock::none)
+                .null;
+}
+
 void sync(Journey& journey, const JobType& type, const Target& target) {
     settle_target(journey, type, target);
-    if (!operation_enabled(journey.job, target.operation)) {
+    Operation operation = inserted_since(journey, target) ? Operation::update : target.operation;
+    journey.job.set_text(C::operation, to_text(operation));
+    if (!operation_enabled(journey.job, operation)) {
         journey.status = Status::skipped;
         return;
     }
-    switch (target.operation) {
+    switch (operation) {
         case Operation::insert:
             return sync_insert(journey);
         case Operation::update:

@@ -232,6 +232,14 @@ Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& st
     return Started::failed;
 }
 
+// For the log. Workers are started outside a transaction, and names are read in one.
+std::string name_of(Oid role) {
+    pg::start_transaction();
+    std::string name = pg::role_name(role);
+    pg::commit_transaction();
+    return name;
+}
+
 // Workers that were started and are gone before they came up: the role may not connect, say.
 void check_starting(Scheduler& scheduler) {
     constexpr std::int64_t too_long = 60 * 1000000LL;
@@ -252,7 +260,7 @@ void check_starting(Scheduler& scheduler) {
             state.next_try = Clock::now() + wait;
             if (state.failures == 1) {
                 pg::log("a sync job worker for queue \"" + it->second.queue + "\" and role \"" +
-                            pg::role_name(it->second.role) + "\" did not come up",
+                            name_of(it->second.role) + "\" did not come up",
                         "It is tried again with growing pauses, up to a minute.",
                         "What it said stands before this in the log. The role must be able to log in and to connect.");
             }
@@ -302,7 +310,7 @@ bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
     if (!scheduler.shortage_logged) {
         bool own_limit = count_workers(nullptr) >= settings.max_workers;
         pg::log("all background workers for sync jobs are taken: queue \"" + group.queue + "\" and role \"" +
-                    pg::role_name(group.role) + "\" wait for one to be free",
+                    name_of(group.role) + "\" wait for one to be free",
                 {}, own_limit ? "Raise sync_job.max_workers." : "Raise max_worker_processes.");
         scheduler.shortage_logged = true;
     }

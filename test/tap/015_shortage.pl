@@ -1,0 +1,38 @@
+# Too few workers, and workers that do not come up: the server log says which queue and role wait, once, and the others go on.
+use strict;
+use warnings;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use SyncJob;
+
+my $node = new_cluster('main', conf => 'sync_job.max_workers = 1');
+load_example($node);
+
+# One worker for two queues: it serves the one, then makes room for the other.
+$node->safe_psql('postgres', q{
+	INSERT INTO customer VALUES ('CUST-1', 'Miller', 'North');
+	SELECT enqueue_sync_job('SAP Customer Sync', 'CUST-1');
+	SELECT enqueue_sync_job('SAP Customer Sync', 'CUST-1', queue => 'long');});
+is(wait_for_jobs($node), 'Finished=1 Skipped=1', 'one worker serves two queues in turn');
+my $log = slurp_file($node->logfile);
+like($log, qr/all background workers for sync jobs are taken: queue "\w+" and role "postgres" wait/, 'the log says who waits');
+like($log, qr/HINT:  Raise sync_job\.max_workers\./, 'and what to do');
+
+# A role that may no longer log in: its worker does not come up, and that of another role does.
+$node->safe_psql('postgres', q{
+	CREATE ROLE clerk LOGIN;
+	ALTER TABLE sap_customer OWNER TO clerk;
+	INSERT INTO sync_job_type (name, source_document_type, target_document_type, module, run_as)
+	VALUES ('Sync of a Clerk', 'customer', 'sap_customer', 'sap_customer_sync', 'clerk');
+	ALTER ROLE clerk NOLOGIN;});
+my $from = -s $node->logfile;
+my $job = $node->safe_psql('postgres', q{SELECT enqueue_sync_job('Sync of a Clerk', 'CUST-1')});
+$node->wait_for_log(qr/a sync job worker for queue "default" and role "clerk" did not come up/, $from);
+my $other = $node->safe_psql('postgres', q{SELECT enqueue_sync_job('SAP Customer Sync', 'CUST-1')});
+$node->safe_psql('postgres', qq{CALL wait_for_sync_job($other, '60 s')});
+is($node->safe_psql('postgres', "SELECT status FROM sync_job WHERE id = $job"), 'Queued', 'its jobs wait, and are not failed');
+
+$node->stop('fast');
+unlike(slurp_file($node->logfile), qr/PANIC|TRAP:|was terminated by signal|reference leak/, 'the log tells of no accident');
+
+done_testing();
