@@ -4,11 +4,12 @@
 --   Probe Alone       the same, never in a batch
 --   Probe Committing  a procedure that commits after each of its parts, and remembers how far it came
 --
--- context: sleep (seconds), fail (a message), sqlstate (with fail), kill (true: the worker kills itself with signal 9),
+-- context: sleep (seconds), gate (waits while the table gate has it), fail (a message), sqlstate (with fail), kill (true: the worker kills itself with signal 9),
 -- parts (of Probe Committing, 3). What is rolled back is counted by the sequence probe_run alone.
 CREATE TABLE doc (id int PRIMARY KEY, version int NOT NULL DEFAULT 1);
 CREATE TABLE effect (id text PRIMARY KEY, version int, changes int);
 CREATE TABLE part (job bigint, part int);
+CREATE TABLE gate (name text PRIMARY KEY);
 CREATE SEQUENCE probe_run;
 
 CREATE SCHEMA probe;
@@ -17,6 +18,9 @@ CREATE FUNCTION probe.misbehave(sync_job sync_job) RETURNS void LANGUAGE plpgsql
 BEGIN
   PERFORM nextval('probe_run');
   PERFORM pg_sleep((sync_job.context->>'sleep')::float) WHERE sync_job.context ? 'sleep';
+  WHILE EXISTS (SELECT FROM gate WHERE name = sync_job.context->>'gate') LOOP
+    PERFORM pg_sleep(0.02);
+  END LOOP;
   IF sync_job.context ? 'fail' THEN
     RAISE '%', sync_job.context->>'fail' USING errcode = coalesce(sync_job.context->>'sqlstate', 'P0001');
   END IF;

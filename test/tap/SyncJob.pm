@@ -7,9 +7,10 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(new_cluster load_example load_probe enqueue wait_for_jobs wait_until_running status_of poll like_log
-  unlike_accidents);
+our @EXPORT = qw(new_cluster load_example load_probe open_gate close_gate enqueue wait_for_jobs wait_until_running status_of poll like_log
+  start_after_kill unlike_accidents);
 
 # A running cluster with the settings of test/regression.conf (and, after them, those of `conf`) and the extension in the
 # database postgres. Its superuser is always "postgres", whoever runs the test.
@@ -43,6 +44,19 @@ sub load_probe
 	$node->safe_psql($database, slurp_file("$ENV{TESTDIR}/probe.sql"));
 	$node->safe_psql($database, "INSERT INTO doc SELECT generate_series(1, $documents)");
 	return;
+}
+
+# Jobs with {"gate": "closed"} in their context run until the gate is opened.
+sub close_gate
+{
+	my ($node, $database) = @_;
+	return $node->safe_psql($database // 'postgres', q{INSERT INTO gate VALUES ('closed') ON CONFLICT DO NOTHING});
+}
+
+sub open_gate
+{
+	my ($node, $database) = @_;
+	return $node->safe_psql($database // 'postgres', q{DELETE FROM gate});
 }
 
 # Enqueues a job for the document; `more` are further arguments, in SQL. Returns its id.
@@ -88,6 +102,20 @@ sub poll
 {
 	my ($node, $query, $name, $database) = @_;
 	return ok($node->poll_query_until($database // 'postgres', $query), $name);
+}
+
+# Starts a server whose postmaster was killed. Its children notice at their next wait; until they are gone a new one
+# refuses to start.
+sub start_after_kill
+{
+	my ($node) = @_;
+	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return 1 if $node->start(fail_ok => 1);
+		usleep(100_000);
+		$node->stop('fast', fail_ok => 1);
+	}
+	BAIL_OUT('the server does not start after its postmaster was killed');
 }
 
 # The log, from `offset` on, has the line so many times.
