@@ -71,6 +71,7 @@ struct Scheduler {
 void at_exit() {
     my_slot->scheduler_process = -1;
     my_slot->scheduler_pid = 0;
+    pg::wake_process(shared()->launcher_process);  // it may not be the one that started us
 }
 
 // Says a problem once, and again only when another one came between.

@@ -135,12 +135,13 @@ is(status_of($node, $waits), 'Queued', 'its job waits');
 $node->safe_psql('postgres', 'GRANT CONNECT ON DATABASE postgres TO PUBLIC');
 poll($node, "SELECT status = 'Finished' FROM sync_job WHERE id = $waits", 'the job runs when the role may connect again');
 
-# Too few processes: launcher, scheduler and logical replication leave four. A role without any worker gets the place of
+# Too few processes: launcher, scheduler and that of logical replication leave four. A role without any worker gets the place of
 # another one.
 $offset = -s $node->logfile;
 $node->safe_psql('postgres', q{
-	UPDATE sync_job_queue SET max_workers = 8; ALTER SYSTEM SET sync_job.max_workers = 16; SELECT pg_reload_conf();
-	SELECT count(enqueue_sync_job('Probe', i::text, context => '{"sleep": 0.05}')) FROM generate_series(1, 200) AS i});
+	UPDATE sync_job_queue SET max_workers = 8; ALTER SYSTEM SET sync_job.max_workers = 16; ALTER SYSTEM SET sync_job.worker_idle_timeout = '500 ms'; SELECT pg_reload_conf()});
+poll($node, q{SELECT count(*) = 0 FROM sync_job_activity}, 'a shorter idle timeout ends the workers');
+$node->safe_psql('postgres', q{SELECT count(enqueue_sync_job('Probe', i::text, context => '{"sleep": 0.05}')) FROM generate_series(1, 200) AS i});
 ok($node->poll_query_until('postgres', q{SELECT count(*) >= 4 FROM sync_job_activity WHERE run_as = 'postgres'::regrole}), 'one role has all the workers there are');
 finished('Alice', 'another role gets one all the same');
 ok($node->wait_for_log(qr/all background workers for sync jobs are taken: queue "default" and role "alice" wait for one to be free\n.*HINT:  Raise max_worker_processes\./, $offset),
