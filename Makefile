@@ -74,7 +74,9 @@ demo-stop:
 ## make test-SUITE    one of the suites lint, exports, unit, regress, isolation, tap, pgtap, docs, demo
 ##                    TESTS="003 enqueue": only tests with such names; ACCEPT=1: take their output as the expected one;
 ##                    SANITIZE=address,undefined: build the unit tests so; KEEP=1: keep the logs; PG_CONFIG=…: that server
-SUITES = lint exports unit regress isolation tap pgtap docs demo
+## make test-crash    kill -9 of the server's processes at random, under load, for minutes; not part of make test
+##                    SECONDS_OF_CRASHES=120, SEED=…: how long, and with which random choices
+SUITES = lint exports unit regress isolation tap pgtap docs demo crash
 .PHONY: test $(SUITES:%=test-%) lint fuzz tidy
 test:
 	scripts/test

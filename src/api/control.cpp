@@ -14,6 +14,7 @@
 #include "engine/running.hpp"
 #include "engine/runner.hpp"
 #include "engine/transition.hpp"
+#include "engine/wake.hpp"
 #include "pg/background.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
@@ -50,6 +51,7 @@ StoredJob locked_job(std::int64_t id, Action action, void (*check_right)(const J
     require_allowed(seen->job, action);
     auto stored = lock_job(id);
     if (!stored) no_such_job(id);
+    wake_scheduler_at_commit();  // who passes over the job while it is locked looks again when it is not
     return *stored;
 }
 

@@ -73,6 +73,8 @@ void begin_worker(void (*at_exit)()) {
     BackgroundWorkerUnblockSignals();
 }
 
+void ignore_cancel() { pqsignal(SIGINT, SIG_IGN); }
+
 void at_session_exit(void (*callback)()) {
     static int registered_in = 0;  // the process
     if (registered_in == MyProcPid) return;

@@ -26,6 +26,8 @@ StartedWorker start_worker(const std::string& name, const char* type, const char
 // Called first in a worker's main: signal handlers (SIGTERM ends it at the next interrupt check, SIGHUP rereads the
 // configuration, SIGINT cancels what runs), then `at_exit` is registered, then signals are let in.
 void begin_worker(void (*at_exit)());
+// For processes that run nobody's statements: pg_cancel_backend() shall not end them.
+void ignore_cancel();
 // For a session: called once when its process ends, while shared memory is still there.
 void at_session_exit(void (*callback)());
 void connect_to_no_database();

@@ -73,6 +73,21 @@ const char* database_of(Node* statement) {
     }
 }
 
+// The command fails where this says no, and must then have disturbed nobody. Whoever may copy a database that is not
+// his copies a template, which nobody serves.
+bool may_succeed(Node* statement, Oid database, bool top_level) {
+    bool owner;
+#if PG_VERSION_NUM >= 160000
+    owner = object_ownercheck(DatabaseRelationId, database, GetUserId());
+#else
+    owner = pg_database_ownercheck(database, GetUserId());
+#endif
+    if (!owner) return false;
+    if (IsA(statement, RenameStmt)) return database != MyDatabaseId;
+    if (IsInTransactionBlock(top_level)) return false;
+    return IsA(statement, CreatedbStmt) || database != MyDatabaseId;
+}
+
 void run_next(PlannedStmt* statement, const char* query, bool read_only_tree, ProcessUtilityContext context,
               ParamListInfo parameters, QueryEnvironment* environment, DestReceiver* receiver,
               QueryCompletion* completion) {
@@ -89,9 +104,11 @@ void on_utility(PlannedStmt* statement, const char* query, bool read_only_tree, 
         return;
     }
     boundary([&] {
+        bool top_level = context == PROCESS_UTILITY_TOPLEVEL;
         Oid oid = guarded([&] { return get_database_oid(database, true); });
         bool creates = IsA(statement->utilityStmt, CreatedbStmt);
-        if (oid != no_oid) database_hook.before(oid);
+        bool acts = oid != no_oid && guarded([&] { return may_succeed(statement->utilityStmt, oid, top_level); });
+        if (acts) database_hook.before(oid);
         guarded([&] {
             run_next(statement, query, read_only_tree, context, parameters, environment, receiver, completion);
         });

@@ -196,6 +196,7 @@ extern "C" SYNC_JOB_EXPORT void sync_job_launcher_main(Datum);
 extern "C" void sync_job_launcher_main(Datum) {
     sync_job::pg::run_worker_main([] {
         sync_job::pg::begin_worker(sync_job::at_exit);
+        sync_job::pg::ignore_cancel();
         sync_job::run();
     });
 }

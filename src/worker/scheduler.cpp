@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "engine/chain.hpp"
 #include "engine/job_type.hpp"
@@ -62,7 +63,7 @@ struct Scheduler {
     std::string enabled_setting;       // of the database, as it was when we connected
     std::string logged_problem;        // said once
     bool shortage_logged = false;
-    bool after_crash = false;  // groups of the first round after it are not trusted
+    std::set<DueGroup> trusted;  // after a crash: those that have had a worker since
     Clock::time_point progress_told{};  // when listeners were told of progress last
     bool progress_failed = false;       // and that was said
 };
@@ -70,6 +71,7 @@ struct Scheduler {
 void at_exit() {
     my_slot->scheduler_process = -1;
     my_slot->scheduler_pid = 0;
+    pg::wake_process(shared()->launcher_process);  // it may not be the one that started us
 }
 
 // Says a problem once, and again only when another one came between.
@@ -102,17 +104,17 @@ std::map<DueGroup, ClaimPosition> served_groups() {
     return groups;
 }
 
-void read_work(Scheduler& scheduler, Plan& plan) {
+void read_work(Plan& plan) {
     plan.queues = all_queues();
     recover_orphans(shared()->crashed && !my_slot->settled);
+    pg::Timestamp now = pg::now();
     plan.more_retries = requeue_due_retries() > 0;
     pg::command_counter_increment();
     my_slot->has_dependencies = release_waiting_jobs().some_wait;
     pg::command_counter_increment();
-    DueWork work = due_work(served_groups());
+    DueWork work = due_work(served_groups(), now);
     plan.due = std::move(work.groups);
     my_slot->due_at = work.next;
-    scheduler.after_crash = shared()->crashed && !my_slot->settled;
 }
 
 Plan make_plan(Scheduler& scheduler) {
@@ -144,7 +146,7 @@ Plan make_plan(Scheduler& scheduler) {
     log_once(scheduler, "", "");
     if (!settings.enabled) return plan;
     plan.serve = true;
-    read_work(scheduler, plan);
+    read_work(plan);
     return plan;
 }
 
@@ -168,11 +170,15 @@ void stop_all_workers() {
     }
 }
 
+bool in_queue(const WorkerSlot& slot, const std::string& queue) {
+    return slot.database == my_slot->database && queue == slot.queue;
+}
+
 int count_workers(const std::string* queue) {
     int count = 0;
     for (WorkerSlot& slot : shared()->workers) {
         if (!is_worker(slot)) continue;
-        if (queue == nullptr || (slot.database == my_slot->database && *queue == slot.queue)) count++;
+        if (queue == nullptr || in_queue(slot, *queue)) count++;
     }
     return count;
 }
@@ -197,11 +203,14 @@ WorkerSlot* reserve_slot(const DueGroup& group, int distrust) {
     return nullptr;
 }
 
+enum class Room { anywhere, in_queue };
+
 // A worker of another group that makes room: an idle one, else the one that has served longest.
-void make_room(const DueGroup& group) {
+void make_room(const DueGroup& group, Room where) {
     WorkerSlot* victim = nullptr;
     for (WorkerSlot& slot : shared()->workers) {
         if (slot.state != SlotState::running || in_group(slot, group)) continue;
+        if (where == Room::in_queue && !in_queue(slot, group.queue)) continue;
         if (slot.stop) return;  // one is on its way out
         bool better = victim == nullptr || (slot.idle && !victim->idle) ||
                       (slot.idle == victim->idle && slot.since < victim->since);
@@ -210,16 +219,38 @@ void make_room(const DueGroup& group) {
     if (victim != nullptr) stop_worker(*victim);
 }
 
+// For the log. The round's transaction is over.
+std::string name_of_role(Oid role) {
+    pg::start_transaction();
+    std::string name = pg::role_name(role);
+    pg::commit_transaction();
+    return name;
+}
+
+void note_failure(const DueGroup& group, GroupState& state) {
+    state.failures++;
+    auto wait = std::chrono::seconds(std::min(5 << std::min(state.failures - 1, 4), 60));
+    state.next_try = Clock::now() + wait;
+    if (state.failures > 1) return;
+    pg::log("a sync job worker for queue \"" + group.queue + "\" and role \"" + name_of_role(group.role) +
+                "\" did not come up",
+            "It is tried again with growing pauses, up to a minute.",
+            "What it said stands before this in the log. The role must be able to log in and to connect.");
+}
+
 enum class Started { yes, shortage, failed };
 
+// The first worker of a group after a crash does not trust its jobs, whenever that is.
 Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& state) {
     if (state.next_try > Clock::now()) return Started::failed;
-    WorkerSlot* slot = reserve_slot(group, scheduler.after_crash ? settings.batch_jobs : 0);
+    bool trusted = !shared()->crashed || scheduler.trusted.count(group) > 0;
+    WorkerSlot* slot = reserve_slot(group, trusted ? 0 : settings.batch_jobs);
     if (slot == nullptr) return Started::shortage;
     auto worker = pg::start_worker("sync job worker " + group.queue, "sync job worker", worker_entry, slot_index(slot));
     switch (worker.result) {
         case pg::StartResult::started:
             scheduler.starting[slot_index(slot)] = group;
+            scheduler.trusted.insert(group);
             return Started::yes;
         case pg::StartResult::no_slot:
             slot->state = SlotState::free;
@@ -229,15 +260,8 @@ Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& st
     }
     // It may have come up and ended already; its slot is then free or somebody else's.
     if (slot->state == SlotState::starting) slot->state = SlotState::free;
+    note_failure(group, state);
     return Started::failed;
-}
-
-// For the log. Workers are started outside a transaction, and names are read in one.
-std::string name_of(Oid role) {
-    pg::start_transaction();
-    std::string name = pg::role_name(role);
-    pg::commit_transaction();
-    return name;
 }
 
 // Workers that were started and are gone before they came up: the role may not connect, say.
@@ -255,15 +279,7 @@ void check_starting(Scheduler& scheduler) {
             state.failures = 0;
         } else {
             if (pending) slot.state = SlotState::free;
-            state.failures++;
-            auto wait = std::chrono::seconds(std::min(5 << std::min(state.failures - 1, 4), 60));
-            state.next_try = Clock::now() + wait;
-            if (state.failures == 1) {
-                pg::log("a sync job worker for queue \"" + it->second.queue + "\" and role \"" +
-                            name_of(it->second.role) + "\" did not come up",
-                        "It is tried again with growing pauses, up to a minute.",
-                        "What it said stands before this in the log. The role must be able to log in and to connect.");
-            }
+            note_failure(it->second, state);
         }
         it = scheduler.starting.erase(it);
     }
@@ -302,15 +318,18 @@ bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
         bool waited = view.all_alone || Clock::now() - *state.busy_since >= patience;
         if (!waited || view.any_distrusting) return false;
     }
-    if (count_workers(&queue.name) >= queue.max_workers) return false;
+    if (count_workers(&queue.name) >= queue.max_workers) {
+        if (view.workers == 0) make_room(group, Room::in_queue);  // roles share the workers of a queue
+        return false;
+    }
     state.busy_since.reset();
     if (start_worker(scheduler, group, state) != Started::shortage) return false;
     if (view.workers > 0) return false;  // one more would be nice; it is not needed
-    make_room(group);
+    make_room(group, Room::anywhere);
     if (!scheduler.shortage_logged) {
         bool own_limit = count_workers(nullptr) >= settings.max_workers;
         pg::log("all background workers for sync jobs are taken: queue \"" + group.queue + "\" and role \"" +
-                    name_of(group.role) + "\" wait for one to be free",
+                    name_of_role(group.role) + "\" wait for one to be free",
                 {}, own_limit ? "Raise sync_job.max_workers." : "Raise max_worker_processes.");
         scheduler.shortage_logged = true;
     }
@@ -452,6 +471,7 @@ extern "C" void sync_job_scheduler_main(Datum slot) {
         my_slot->scheduler_process = pg::my_process_number();
         my_slot->scheduler_pid = pg::my_pid();
         pg::begin_worker(at_exit);
+        pg::ignore_cancel();
         pg::connect_to_database(my_slot->database, pg::no_oid);
         pg::show_application_name("sync job scheduler");
         run();

@@ -25,8 +25,10 @@ struct DueWork {
 };
 
 // All in the current transaction, as the tables' owner.
-// `served`: the groups that have workers, and where the claims of these begin: nothing before that is looked at.
-DueWork due_work(const std::map<DueGroup, ClaimPosition>& served);
+// `served`: the groups that have workers, and where the claims of these begin: nothing before that is looked at. Of the
+// retries those are next that come due after `retried`: what was due then and is locked by somebody is looked at again
+// when he lets go.
+DueWork due_work(const std::map<DueGroup, ClaimPosition>& served, std::int64_t retried);
 // Queues failed jobs whose time has come, some hundreds at a time; returns how many.
 int requeue_due_retries(Oid run_as = 0);  // 0: of any role
 // Sees to jobs that are Started while nobody runs them. After a crash one that was alone is charged with it.

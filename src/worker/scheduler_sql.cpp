@@ -89,21 +89,21 @@ std::int64_t add_scheduled_groups(std::vector<DueGroup>& groups) {
     return next;
 }
 
-std::int64_t next_retry_time() {
+std::int64_t next_retry_time(std::int64_t after) {
     static auto& select = *new OwnStatement(
-        "SELECT retry_after FROM sync_job_internal.sync_job_failed WHERE retry_after IS NOT NULL"
+        "SELECT retry_after FROM sync_job_internal.sync_job_failed WHERE retry_after > $1"
         " ORDER BY retry_after LIMIT 1",
-        std::vector<Oid>{});
-    auto rows = select.run({});
+        {pg::type::timestamptz});
+    auto rows = select.run({{pg::int64_datum(after), false}});
     return rows.empty() ? never : pg::datum_int64(rows[0][0].datum);
 }
 
 }  // namespace
 
-DueWork due_work(const std::map<DueGroup, ClaimPosition>& served) {
+DueWork due_work(const std::map<DueGroup, ClaimPosition>& served, std::int64_t retried) {
     DueWork work;
     add_ready_groups(served, work.groups);
-    work.next = std::min(add_scheduled_groups(work.groups), next_retry_time());
+    work.next = std::min(add_scheduled_groups(work.groups), next_retry_time(retried));
     std::sort(work.groups.begin(), work.groups.end());
     work.groups.erase(std::unique(work.groups.begin(), work.groups.end()), work.groups.end());
     return work;

@@ -1,5 +1,5 @@
 // Waking at commit: what a transaction has enqueued is kept in a few words of this process, and acted on when it has
-// committed. The callback only sets flags and latches.
+// ended. The callback only sets flags and latches.
 #include "engine/wake.hpp"
 
 #include "pg/background.hpp"
@@ -104,11 +104,12 @@ void unblock_databases(Shared& s) {
     pg::wake_process(s.launcher_process);
 }
 
-void at_transaction_end(bool committed) {
+// After a rollback, too: a worker may have passed over a job that the transaction had locked.
+void at_transaction_end(bool) {
     if (!pending.any) return;
     Shared* s = shared();
     if (pending.unblock && s != nullptr) unblock_databases(*s);
-    if (committed && s != nullptr) act(*s);
+    if (s != nullptr) act(*s);
     pending = nothing_pending;
 }
 

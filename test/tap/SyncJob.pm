@@ -1,4 +1,4 @@
-# What the TAP tests share: a cluster with the extension, the example of the documentation, and waiting for jobs.
+# What the TAP tests share: a cluster with the extension, job types, and waiting for jobs.
 package SyncJob;
 
 use strict;
@@ -7,8 +7,10 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(new_cluster load_example wait_for_jobs);
+our @EXPORT = qw(new_cluster load_example load_probe open_gate close_gate enqueue wait_for_jobs wait_until_running status_of poll like_log
+  start_after_kill unlike_accidents);
 
 # A running cluster with the settings of test/regression.conf (and, after them, those of `conf`) and the extension in the
 # database postgres. Its superuser is always "postgres", whoever runs the test.
@@ -17,10 +19,12 @@ sub new_cluster
 	my ($name, %options) = @_;
 	$ENV{PGUSER} = 'postgres';
 	my $node = PostgreSQL::Test::Cluster->new($name);
-	$node->init(extra => [ '-U', 'postgres', '-E', 'UTF8', '--no-locale' ]);
+	$node->init(
+		allows_streaming => $options{allows_streaming},
+		extra => [ '-U', 'postgres', '-E', 'UTF8', '--no-locale' ]);
 	$node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
 	$node->start;
-	$node->safe_psql('postgres', 'CREATE EXTENSION pg_sync_job');
+	$node->safe_psql('postgres', 'CREATE EXTENSION pg_sync_job') unless $options{no_extension};
 	return $node;
 }
 
@@ -32,17 +36,104 @@ sub load_example
 	return;
 }
 
+# The job types of test/probe.sql, with that many documents.
+sub load_probe
+{
+	my ($node, $documents, $database) = @_;
+	$database //= 'postgres';
+	$node->safe_psql($database, slurp_file("$ENV{TESTDIR}/probe.sql"));
+	$node->safe_psql($database, "INSERT INTO doc SELECT generate_series(1, $documents)");
+	return;
+}
+
+# Jobs with {"gate": "closed"} in their context run until the gate is opened.
+sub close_gate
+{
+	my ($node, $database) = @_;
+	return $node->safe_psql($database // 'postgres', q{INSERT INTO gate VALUES ('closed') ON CONFLICT DO NOTHING});
+}
+
+sub open_gate
+{
+	my ($node, $database) = @_;
+	return $node->safe_psql($database // 'postgres', q{DELETE FROM gate});
+}
+
+# Enqueues a job for the document; `more` are further arguments, in SQL. Returns its id.
+sub enqueue
+{
+	my ($node, $type, $document, $more, $database) = @_;
+	$more = $more ? ", $more" : '';
+	return $node->safe_psql($database // 'postgres', "SELECT enqueue_sync_job('$type', '$document'$more)");
+}
+
 # Waits until no job waits or runs any more; then tells how many there are in each state, as in "Failed=1 Finished=9".
+# A Failed job that is to be tried again waits, too.
 sub wait_for_jobs
 {
 	my ($node, $database) = @_;
 	$database //= 'postgres';
 	$node->poll_query_until($database,
-		"SELECT count(*) = 0 FROM sync_job WHERE status IN ('Queued', 'Started')")
+		q{SELECT count(*) = 0 FROM sync_job WHERE status IN ('Queued', 'Started') OR status = 'Failed' AND retry_after IS NOT NULL})
 	  or diag($node->safe_psql($database, 'SELECT id, status, title, error_message FROM sync_job ORDER BY id LIMIT 20'));
 	return $node->safe_psql($database,
 		q{SELECT string_agg(status || '=' || n, ' ' ORDER BY status)
 		  FROM (SELECT status, count(*) AS n FROM sync_job GROUP BY status) AS s});
+}
+
+# Waits until a worker runs the job; returns its process id.
+sub wait_until_running
+{
+	my ($node, $job, $database) = @_;
+	$database //= 'postgres';
+	my $running = "FROM sync_job_activity WHERE sync_job = $job";
+	$node->poll_query_until($database, "SELECT count(*) > 0 $running") or BAIL_OUT("job $job does not start");
+	return $node->safe_psql($database, "SELECT pid $running");
+}
+
+sub status_of
+{
+	my ($node, $job, $database) = @_;
+	return $node->safe_psql($database // 'postgres', "SELECT status FROM sync_job WHERE id = $job");
+}
+
+# Waits until the query answers true; a test by itself.
+sub poll
+{
+	my ($node, $query, $name, $database) = @_;
+	return ok($node->poll_query_until($database // 'postgres', $query), $name);
+}
+
+# Starts a server whose postmaster was killed. Its children notice at their next wait; until they are gone a new one
+# refuses to start.
+sub start_after_kill
+{
+	my ($node) = @_;
+	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return 1 if $node->start(fail_ok => 1);
+		usleep(100_000);
+		$node->stop('fast', fail_ok => 1);
+	}
+	BAIL_OUT('the server does not start after its postmaster was killed');
+}
+
+# The log, from `offset` on, has the line so many times.
+sub like_log
+{
+	my ($node, $offset, $line, $times, $name) = @_;
+	my $log = substr(slurp_file($node->logfile), $offset);
+	my $count = () = $log =~ /$line/g;
+	return is($count, $times, $name);
+}
+
+# At the end of a test: nothing that never happens has happened, but for the crashes that the test has caused.
+sub unlike_accidents
+{
+	my ($node, %allowed) = @_;
+	my $log = slurp_file($node->logfile);
+	$log =~ s/was terminated by signal 9//g if $allowed{kill};
+	return unlike($log, qr/PANIC|TRAP:|was terminated by signal|reference leak|was not closed/, 'the log tells of no accident');
 }
 
 1;

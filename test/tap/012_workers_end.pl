@@ -1,0 +1,122 @@
+# Workers, and the server, end in every way there is: no job is lost, none is done twice, and only a job that is to blame
+# is charged.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use SyncJob;
+
+my $node = new_cluster('main', conf => "restart_after_crash = on\nsync_job.max_workers = 6");
+load_probe($node, 1000);
+$node->safe_psql('postgres', q{UPDATE sync_job_queue SET max_workers = 4});
+my $errors = q{SELECT count(*) FROM sync_job_error};
+
+# After a crash the server restarts by itself.
+sub wait_until_up
+{
+	return $node->poll_query_until('postgres', 'SELECT true');
+}
+
+# How often each of the three kinds of job has had an effect.
+sub effects
+{
+	my ($condition) = @_;
+	return $node->safe_psql('postgres', qq{
+		SELECT count(*) || ' jobs, not once: ' || count(*) FILTER (WHERE n <> 1)
+		FROM (SELECT CASE WHEN sync_job_type = 'Probe Committing' THEN (SELECT count(*) / 3.0 FROM part WHERE job = j.id)
+		             ELSE (SELECT changes FROM effect WHERE id = sync_job_type || ' ' || source_document_name) END AS n
+		      FROM sync_job AS j WHERE $condition) AS s});
+}
+
+# pg_terminate_backend: queued again at once, not counted, and run by another worker.
+for my $type ('Probe', 'Probe Alone', 'Probe Committing')
+{
+	close_gate($node);
+	my $job = enqueue($node, $type, 1, q{context => '{"gate": "closed"}'});
+	$node->poll_query_until('postgres', "SELECT status = 'Started' FROM sync_job WHERE id = $job");
+	my $pid = wait_until_running($node, $job);
+	$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
+	isnt(wait_until_running($node, $job), $pid, "$type: another worker runs a job whose worker was terminated");
+	open_gate($node);
+	$node->poll_query_until('postgres', "SELECT status = 'Finished' FROM sync_job WHERE id = $job");
+	is($node->safe_psql('postgres', "SELECT status, retry_count FROM sync_job WHERE id = $job"), 'Finished|0', 'it is finished, without a retry');
+}
+is($node->safe_psql('postgres', $errors), '0', 'no failure is recorded');
+is(effects('true'), '3 jobs, not once: 0', 'each has had its effect once');
+
+# Fast shutdown, each kind of job under way.
+close_gate($node);
+my @jobs = map { enqueue($node, $_, 2, q{context => '{"gate": "closed"}'}) } ('Probe', 'Probe Alone', 'Probe Committing');
+$node->poll_query_until('postgres', "SELECT count(*) = 3 FROM sync_job WHERE status = 'Started'");
+$node->stop('fast');
+$node->start;
+wait_until_running($node, $_) for @jobs;
+open_gate($node);
+wait_for_jobs($node);
+is($node->safe_psql('postgres', q{SELECT count(*), max(retry_count) FROM sync_job WHERE status = 'Finished'}), '6|0', 'a fast shutdown fails no job');
+is($node->safe_psql('postgres', $errors), '0', 'nor is a failure recorded');
+is(effects('true'), '6 jobs, not once: 0', 'each has had its effect once');
+
+# kill -9 of a worker that runs a job alone: charged, tried again.
+for my $type ('Probe Alone', 'Probe Committing')
+{
+	close_gate($node);
+	my $job = enqueue($node, $type, 3, q{context => '{"gate": "closed"}', retry_delay => '10 ms'});
+	my $pid = wait_until_running($node, $job);
+	$node->poll_query_until('postgres', "SELECT status = 'Started' FROM sync_job WHERE id = $job");
+	kill 'KILL', $pid;
+	ok(wait_until_up(), 'the server restarts');
+	open_gate($node);
+	$node->poll_query_until('postgres', "SELECT status = 'Finished' FROM sync_job WHERE id = $job");
+	is($node->safe_psql('postgres', "SELECT status, retry_count FROM sync_job WHERE id = $job"), 'Finished|1', "$type: finished by a retry");
+	is($node->safe_psql('postgres', "SELECT attempt, sqlstate, counted FROM sync_job_error WHERE sync_job = $job"), '1|57P02|t', 'the crash counts');
+	is(effects("id = $job"), '1 jobs, not once: 0', 'it has had its effect once');
+}
+
+# kill -9 in the middle of batches: nobody is charged.
+$node->safe_psql('postgres', q{
+	DELETE FROM sync_job_error;
+	SELECT count(enqueue_sync_job('Probe', d, context => '{"sleep": 0.005}', job_id => 'batch')) FROM doc AS d WHERE id > 100});
+$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM sync_job WHERE job_id = 'batch' AND status = 'Finished'});
+my $killed = $node->safe_psql('postgres', q{SELECT pid FROM sync_job_activity WHERE state = 'running' LIMIT 1});
+kill 'KILL', $killed if $killed;
+ok(wait_until_up(), 'the server restarts');
+wait_for_jobs($node);
+is($node->safe_psql('postgres', q{SELECT count(*), max(retry_count) FROM sync_job WHERE job_id = 'batch' AND status = 'Finished'}), '900|0', 'a crash fails no job of a batch');
+is(effects(q{job_id = 'batch'}), '900 jobs, not once: 0', 'each has had its effect once');
+is($node->safe_psql('postgres', $errors . ' WHERE counted'), '0', 'none was charged');
+
+# kill -9 of the postmaster: its processes end by themselves.
+$node->safe_psql('postgres', q{UPDATE doc SET version = 2; SELECT count(enqueue_sync_job('Probe', d, context => '{"sleep": 0.005}', job_id => 'more')) FROM doc AS d WHERE id > 500});
+$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM sync_job_activity WHERE state = 'running'});
+$node->kill9;
+start_after_kill($node);
+wait_for_jobs($node);
+is($node->safe_psql('postgres', q{SELECT count(*), max(retry_count) FROM sync_job WHERE job_id = 'more' AND status = 'Finished'}), '500|0', 'the end of the postmaster fails no job');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM effect WHERE id LIKE 'Probe %' AND version = 2 AND changes = 2 AND split_part(id, ' ', 2)::int > 500}), '500',
+	'each has had its effect once');
+
+# A job that kills its worker each time ends as Failed, wherever it runs; its neighbours are finished.
+for my $type ('Probe', 'Probe Alone', 'Probe Committing')
+{
+	$node->safe_psql('postgres', q{DELETE FROM sync_job_error});
+	# In one transaction, as the first of them may take the server down at once.
+	$node->safe_psql('postgres', qq{
+		BEGIN;
+		SELECT count(enqueue_sync_job('Probe', i::text, job_id => '$type')) FROM generate_series(1, 20) AS i;
+		SELECT enqueue_sync_job('$type', '50', context => '{"kill": true}', max_retries => 1, job_id => 'poison of $type');
+		SELECT count(enqueue_sync_job('Probe', i::text, job_id => '$type')) FROM generate_series(21, 40) AS i;
+		COMMIT});
+	my $poison = "job_id = 'poison of $type'";
+	ok($node->poll_query_until('postgres', "SELECT status = 'Failed' AND retry_after IS NULL FROM sync_job WHERE $poison"), "$type: a job that kills is Failed");
+	wait_for_jobs($node);
+	is($node->safe_psql('postgres', "SELECT count(*) FROM sync_job WHERE job_id = '$type' AND status IN ('Finished', 'Skipped')"), '40', 'its neighbours are finished');
+	is($node->safe_psql('postgres', "SELECT string_agg(attempt || ':' || sqlstate || ':' || counted, ' ' ORDER BY attempt) FROM sync_job_error JOIN sync_job ON id = sync_job WHERE $poison"),
+		'1:57P02:true 2:57P02:true', 'with an error for each crash that it is charged with');
+	is($node->safe_psql('postgres', $errors . " WHERE counted AND sync_job <> (SELECT id FROM sync_job WHERE $poison)"), '0', 'nobody else is charged');
+}
+
+$node->stop('fast');
+unlike_accidents($node, kill => 1);
+done_testing();
