@@ -47,6 +47,7 @@ def peer_database(system):
     require()
     template = f'peer_template_{system}'
     if system not in _templates:
+        run_sql(f'DROP DATABASE IF EXISTS {template}')
         run_sql(f'CREATE DATABASE {template}')
         with Session(template) as session:
             session.file('documents.sql')
@@ -129,8 +130,15 @@ class Redis:
         with open(f'{WORK}/redis.pid', 'w', encoding='ascii') as file:
             file.write(str(self.process.pid))
         self.client = redis.Redis(unix_socket_path=REDIS)
-        wait_until(lambda: os.path.exists(REDIS) and self.client.ping(), 20)
+        wait_until(self.answers, 20)
         return self.client
+
+    def answers(self):
+        import redis
+        try:
+            return self.client.ping()
+        except redis.ConnectionError:
+            return False
 
     def __exit__(self, *_):
         self.client.close()
@@ -150,7 +158,10 @@ def documents_database(jobs):
 
 def drain_bullmq(jobs, task, processes=1, concurrency=100):
     with Redis() as redis, documents_database(jobs if task == 'row' else 1) as session:
-        node('bullmq', {'jobs': jobs}).communicate(timeout=300)
+        filling = node('bullmq', {'jobs': jobs})
+        filling.communicate(timeout=300)
+        if filling.returncode:
+            raise RuntimeError(f'BullMQ could not enqueue: {tail_of_log()}')
         workers = [node('bullmq', {'task': task, 'concurrency': concurrency}) for _ in range(processes)]
         seconds = run_until_done(workers, jobs, lambda: redis.llen('bull:bench:active') == 0)
         if task == 'row' and session.value('SELECT * FROM out_of_step'):

@@ -1,5 +1,6 @@
 """The throw-away server: sessions, fresh databases, processes, clocks."""
 import os
+import re
 import subprocess
 import time
 
@@ -7,6 +8,7 @@ import psycopg2
 
 WORK = os.environ['WORK']
 SOCKET = f'{WORK}/socket'
+BINDIR = os.environ['BINDIR']
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -96,3 +98,22 @@ def stop(processes):
             process.wait()
         if process.stdout:
             process.stdout.close()
+
+
+def pgbench(database, script, clients, seconds):
+    """Transactions a second of a script, each client repeating it."""
+    path = f'{WORK}/pgbench.sql'
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write(script)
+    ended = subprocess.run([f'{BINDIR}/pgbench', '-n', '-M', 'prepared', '-h', SOCKET, '-U', 'postgres', '-c', str(clients),
+                             '-j', str(min(clients, 2)), '-T', str(seconds), '-f', path, database],
+                            capture_output=True, text=True)
+    if ended.returncode:
+        raise RuntimeError(f'pgbench: {ended.stderr[-500:]}')
+    return float(re.search(r'tps = ([0-9.]+)', ended.stdout).group(1))
+
+
+def memory_of(pid):
+    """MiB that a process has for itself alone."""
+    with open(f'/proc/{pid}/smaps_rollup', encoding='ascii') as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith('Private_')) / 1024

@@ -1,9 +1,10 @@
 // A BullMQ process. settings: redis (a socket), connection, task, concurrency, and for filling the queue: jobs.
 import { Queue, Worker } from 'bullmq'
+import { Redis } from 'ioredis'
 import pg from 'pg'
-import { begun, handled, ready, settings, started, syncRow } from './common.mjs'
+import { addWhenAsked, begun, handled, ready, settings, started, syncRow } from './common.mjs'
 
-const connection = { path: settings.redis, maxRetriesPerRequest: null }
+const connection = new Redis({ path: settings.redis, maxRetriesPerRequest: null })
 const removal = { removeOnComplete: true }
 
 if (settings.jobs !== undefined) {
@@ -37,17 +38,8 @@ const worker = new Worker('bench', async (job) => {
 worker.on('completed', () => handled())
 await worker.waitUntilReady()
 if (settings.task === 'latency') {
-  // The jobs of the latency come from here, one at a time, when the harness asks with their number.
   const queue = new Queue('bench', { connection })
-  let rest = ''
-  process.stdin.on('data', async (data) => {
-    const lines = (rest + data).split('\n')
-    rest = lines.pop()
-    for (const id of lines) {
-      await queue.add('bench', { id: Number(id) }, removal)
-      process.stdout.write(JSON.stringify({ job: Number(id), added: performance.timeOrigin + performance.now() }) + '\n')
-    }
-  })
+  addWhenAsked((id) => queue.add('bench', { id }, removal))
 }
 ready()
 process.on('SIGTERM', () => process.exit(0))

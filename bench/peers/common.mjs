@@ -72,3 +72,17 @@ export async function syncRow(client, id) {
 
 export const syncStatement = (client, id) => run(client, 'upsert', [id])
 export const syncMany = (client, ids) => run(client, 'upsertMany', [ids])
+
+// For the latency, where the client itself must enqueue: the harness writes the number of a job on a line, we add it.
+export function addWhenAsked(add) {
+  let rest = ''
+  process.stdin.on('data', async (data) => {
+    const lines = (rest + data).split('\n')
+    rest = lines.pop()
+    for (const id of lines) {
+      const before = performance.timeOrigin + performance.now()
+      await add(Number(id))
+      tell({ job: Number(id), added: before })
+    }
+  })
+}

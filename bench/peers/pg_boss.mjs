@@ -1,7 +1,7 @@
 // A pg-boss process. settings: connection, migrateOnly, task, batch, notify.
 import { PgBoss } from 'pg-boss'
 import pg from 'pg'
-import { begun, handled, ready, settings, started, syncMany, syncRow, syncStatement } from './common.mjs'
+import { addWhenAsked, begun, handled, ready, settings, started, syncMany, syncRow, syncStatement } from './common.mjs'
 
 const boss = new PgBoss({ ...settings.connection, useListenNotify: settings.notify, schedule: false })
 boss.on('error', (error) => console.error(error))
@@ -45,7 +45,9 @@ const tasks = {
   latency: async (jobs) => jobs.forEach((job) => started(job.data.id)),
 }
 
-await boss.work(settings.notify ? 'bench_notify' : 'bench', {
+const queue = settings.notify ? 'bench_notify' : 'bench'
+if (settings.task === 'latency') addWhenAsked((id) => boss.send(queue, { id }))
+await boss.work(queue, {
   batchSize: settings.batch,
   pollingIntervalSeconds: 0.5,
   burstWhenBatchFull: settings.batch > 1,

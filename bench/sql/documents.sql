@@ -20,7 +20,7 @@ CREATE TABLE target (
 -- n sources, with the ids from first on.
 CREATE FUNCTION fill_source(n bigint, first bigint DEFAULT 1) RETURNS void LANGUAGE sql AS $$
     INSERT INTO source (id, code, full_name, territory, credit_limit, disabled)
-    SELECT i, 'C-' || lpad(i::text, 9, '0'), 'Customer number ' || i, 'Region ' || i % 50, i % 10000, i % 20 = 0
+    SELECT i, 'C-' || lpad(i::text, 10, '0'), 'Customer number ' || i, 'Region ' || i % 50, i % 10000, i % 20 = 0
     FROM generate_series(first, first + n - 1) AS i
 $$;
 

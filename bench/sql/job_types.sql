@@ -5,6 +5,9 @@ CREATE SCHEMA noop;
 CREATE FUNCTION noop.execute(sync_job sync_job, source_doc jsonb) RETURNS jsonb LANGUAGE sql STABLE RETURN NULL::jsonb;
 INSERT INTO sync_job_type (name, module, batchable) VALUES ('No-op', 'noop', true), ('No-op alone', 'noop', false);
 
+-- No work as a background job.
+CREATE PROCEDURE nothing() LANGUAGE sql BEGIN ATOMIC END;
+
 -- The real sync with functions.
 CREATE SCHEMA row_sync;
 CREATE FUNCTION row_sync.get_target_document(sync_job sync_job, source_doc source) RETURNS sync_job_target

@@ -16,6 +16,11 @@ def drain_noop(job_type, jobs):
         return sync_job.drain(session, sync_job.ENQUEUE_NOOP, [job_type, jobs])
 
 
+def drain_background():
+    with SyncJobDatabase() as session:
+        return sync_job.drain(session, "SELECT count(enqueue_background_job('public.nothing')) FROM generate_series(1, %s)", [ALONE])
+
+
 @workload('noop', 'No-op jobs that may share a transaction', 'jobs/s')
 def noop(w):
     w.about = f'{JOBS:,} waiting jobs; {WORKERS} workers here'
@@ -32,6 +37,7 @@ def noop(w):
 def noop_alone(w):
     w.about = f'{ALONE:,} waiting jobs ({RQ_JOBS:,} for RQ); {WORKERS} workers here, as many at once for graphile-worker'
     w.contender('pg_sync_job', lambda: drain_noop('No-op alone', ALONE))
+    w.contender('pg_sync_job, background jobs', drain_background)
     w.contender('graphile-worker, defaults', lambda: peers.drain('graphile', ALONE, task='noop', concurrency=WORKERS))
     w.contender('RQ, forking worker × 2', lambda: peers.drain_rq(RQ_JOBS, 'noop', WORKERS, 'Worker'))
     w.contender('RQ, SimpleWorker × 2', lambda: peers.drain_rq(RQ_JOBS * 2, 'noop', WORKERS, 'SimpleWorker'))
