@@ -104,12 +104,12 @@ def pgbench(database, script, clients, seconds):
     """Transactions a second of a script, each client repeating it."""
     path = f'{WORK}/pgbench.sql'
     with open(path, 'w', encoding='utf-8') as file:
-        file.write(script)
+        file.write(script + '\n')
     ended = subprocess.run([f'{BINDIR}/pgbench', '-n', '-M', 'prepared', '-h', SOCKET, '-U', 'postgres', '-c', str(clients),
                              '-j', str(min(clients, 2)), '-T', str(seconds), '-f', path, database],
                             capture_output=True, text=True)
     if ended.returncode:
-        raise RuntimeError(f'pgbench: {ended.stderr[-500:]}')
+        raise RuntimeError(f'pgbench: {ended.stderr[:500]}')
     return float(re.search(r'tps = ([0-9.]+)', ended.stdout).group(1))
 
 
