@@ -1,4 +1,5 @@
-"""Writes the results: results.json (every value), results.md (the tables), and a plot for each workload."""
+"""Writes the results: results.json (every value), results.md (the tables), performance.md (the ratios alone, in one table
+for the documentation), and a plot for each workload."""
 import json
 import os
 import platform
@@ -17,6 +18,8 @@ def write(workloads):
                   file, indent=1, ensure_ascii=False)
     with open(f'{OUT}/results.md', 'w', encoding='utf-8') as file:
         file.write(head() + ''.join('\n' + table(w) for w in workloads))
+    with open(f'{OUT}/performance.md', 'w', encoding='utf-8') as file:
+        file.write(head() + '\n' + ratios(workloads))
     plot(workloads[-1])
 
 
@@ -60,6 +63,16 @@ def table(w):
         lines += ['', '| ratio | | asked |', '|---|---|---|']
         lines += [f'| {what or f"{above} : {below}"} | {number(value)} | {asked} |'
                   for (what, above, below, asked), value in ratios if value]
+    return '\n'.join(lines) + '\n'
+
+
+def ratios(workloads):
+    lines = ['| work | unit | contender | | beside | | ratio |', '|---|---|---|---|---|---|---|']
+    for w in workloads:
+        for _, above, below, _ in w.ratios:
+            if w.ratio_of(above, below):
+                lines.append(f'| {w.title} | {w.unit} | {above} | {number(w.median(above))} | {below} '
+                             f'| {number(w.median(below))} | {number(w.ratio_of(above, below))} |')
     return '\n'.join(lines) + '\n'
 
 

@@ -1,7 +1,6 @@
 # No wake-up is lost: a queue that is resumed runs at once, not when the queues are looked at without being asked.
 use strict;
 use warnings;
-use lib $ENV{TESTDIR} . '/tap';
 use Test::More;
 use SyncJob;
 
