@@ -82,9 +82,9 @@ def wait_until(condition, seconds=600, pause=0.005, what='the work'):
 
 
 def start(command, **options):
-    """A client process. Its log goes to the folder of the run."""
+    """A client process. Its log goes to the folder of the run. Unbuffered: select() must see what has not been read."""
     with open(f'{WORK}/clients.log', 'ab') as log:
-        return subprocess.Popen(command, stderr=log, **options)
+        return subprocess.Popen(command, stderr=log, bufsize=0, **options)
 
 
 def stop(processes):

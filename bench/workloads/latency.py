@@ -6,7 +6,6 @@ import time
 
 import peers
 import psycopg2
-import sync_job
 from measure import size, workload
 from server import SOCKET, stop, wait_until
 from sync_job import SyncJobDatabase
