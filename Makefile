@@ -49,7 +49,7 @@ $(SCRIPT_SQL): $(SQL_PARTS)
 	cat $^ > $@
 
 # For goals that compile here only: a build that was killed leaves half a .d behind, which make cannot read.
-ifneq ($(filter-out clean help deps test test-% lint tidy fuzz demo%, $(or $(MAKECMDGOALS), all)),)
+ifneq ($(filter-out clean help deps test test-% lint tidy fuzz demo% bench%, $(or $(MAKECMDGOALS), all)),)
 -include $(OBJS:.o=.d)
 endif
 
@@ -82,6 +82,15 @@ test:
 	scripts/test
 $(SUITES:%=test-%): test-%:
 	scripts/test $*
+
+## make bench         install what is missing, measure the extension beside others in a throw-away server: minutes
+##                    BENCH="noop latency": only these workloads (bench/README.md lists them); PEERS=no: without other systems
+## make bench-full    the same, with larger sizes and more passes: hours
+.PHONY: bench bench-full
+bench:
+	bench/run
+bench-full:
+	FULL=1 bench/run
 
 ## make lint          compiler warnings and shellcheck, as in the tests
 lint: test-lint

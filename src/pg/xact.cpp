@@ -106,15 +106,18 @@ namespace {
 constexpr int most_callbacks = 4;
 TransactionEnd end_callbacks[most_callbacks];
 int callback_count = 0;
+bool committing = false;
 
 void call_back(bool committed) {
     for (int i = 0; i < callback_count; i++) end_callbacks[i](committed);
 }
 
+// At XACT_EVENT_COMMIT the invalidation messages have not been sent and the locks are still held: whoever is woken then
+// may look into a stale cache, see nothing to do, and sleep on. So a commit is told of after both.
 void at_transaction_event(XactEvent event, void*) {
     switch (event) {
         case XACT_EVENT_COMMIT:
-            call_back(true);
+            committing = true;
             break;
         case XACT_EVENT_ABORT:
         case XACT_EVENT_PREPARE:
@@ -123,6 +126,12 @@ void at_transaction_event(XactEvent event, void*) {
         default:
             break;
     }
+}
+
+void at_resource_release(ResourceReleasePhase phase, bool, bool top_level, void*) {
+    if (!committing || !top_level || phase != RESOURCE_RELEASE_AFTER_LOCKS) return;
+    committing = false;  // it is called for each portal's resources, too
+    call_back(true);
 }
 
 // LOCKTAG_OBJECT of the default lock method: objid and objsubid hold 48 bits of the number.
@@ -135,7 +144,10 @@ LOCKTAG number_tag(Oid space, std::int64_t number) {
 }  // namespace
 
 void on_transaction_end(TransactionEnd callback) {
-    if (callback_count == 0) RegisterXactCallback(at_transaction_event, nullptr);
+    if (callback_count == 0) {
+        RegisterXactCallback(at_transaction_event, nullptr);
+        RegisterResourceReleaseCallback(at_resource_release, nullptr);
+    }
     end_callbacks[callback_count++] = callback;
 }
 

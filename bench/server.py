@@ -1,0 +1,119 @@
+"""The throw-away server: sessions, fresh databases, processes, clocks."""
+import os
+import re
+import subprocess
+import time
+
+import psycopg2
+
+WORK = os.environ['WORK']
+SOCKET = f'{WORK}/socket'
+BINDIR = os.environ['BINDIR']
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Session:
+    """A connection in autocommit, by the server's Unix socket."""
+
+    def __init__(self, database):
+        self.connection = psycopg2.connect(host=SOCKET, dbname=database, user='postgres')
+        self.connection.autocommit = True
+        self.cursor = self.connection.cursor()
+
+    def run(self, sql, args=None):
+        self.cursor.execute(sql, args)
+
+    def rows(self, sql, args=None):
+        self.cursor.execute(sql, args)
+        return self.cursor.fetchall()
+
+    def value(self, sql, args=None):
+        return self.rows(sql, args)[0][0]
+
+    def timed(self, sql, args=None):
+        """Seconds that a statement took."""
+        started = time.perf_counter()
+        self.cursor.execute(sql, args)
+        return time.perf_counter() - started
+
+    def file(self, name):
+        with open(f'{HERE}/sql/{name}', encoding='utf-8') as file:
+            self.cursor.execute(file.read())
+
+    def close(self):
+        self.connection.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def run_sql(sql):
+    with Session('postgres') as session:
+        session.run(sql)
+
+
+class Database:
+    """A new database, with a session in it; gone at the end. All start alike: after a checkpoint."""
+
+    def __init__(self, name, template='template1'):
+        self.name = name
+        run_sql(f'DROP DATABASE IF EXISTS {name} WITH (FORCE)')
+        run_sql(f'CREATE DATABASE {name} TEMPLATE {template}')
+
+    def __enter__(self):
+        self.session = Session(self.name)
+        return self.session
+
+    def __exit__(self, *_):
+        self.session.close()
+        run_sql(f'DROP DATABASE {self.name} WITH (FORCE)')
+
+
+def wait_until(condition, seconds=600, pause=0.005, what='the work'):
+    """Asks again and again; raises when it takes too long."""
+    limit = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > limit:
+            raise TimeoutError(f'{what} did not end within {seconds} s')
+        time.sleep(pause)
+
+
+def start(command, **options):
+    """A client process. Its log goes to the folder of the run. Unbuffered: select() must see what has not been read."""
+    with open(f'{WORK}/clients.log', 'ab') as log:
+        return subprocess.Popen(command, stderr=log, bufsize=0, **options)
+
+
+def stop(processes):
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def pgbench(database, script, clients, seconds):
+    """Transactions a second of a script, each client repeating it."""
+    path = f'{WORK}/pgbench.sql'
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write(script + '\n')
+    ended = subprocess.run([f'{BINDIR}/pgbench', '-n', '-M', 'prepared', '-h', SOCKET, '-U', 'postgres', '-c', str(clients),
+                             '-j', str(min(clients, 2)), '-T', str(seconds), '-f', path, database],
+                            capture_output=True, text=True)
+    if ended.returncode:
+        raise RuntimeError(f'pgbench: {ended.stderr[:500]}')
+    return float(re.search(r'tps = ([0-9.]+)', ended.stdout).group(1))
+
+
+def memory_of(pid):
+    """MiB that a process has for itself alone."""
+    with open(f'/proc/{pid}/smaps_rollup', encoding='ascii') as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith('Private_')) / 1024

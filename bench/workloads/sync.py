@@ -1,0 +1,49 @@
+"""The real sync: read the source row, find the target by its unique key, compare, write what differs, record the diff."""
+import peers
+import sync_job
+from measure import size, workload
+from sync_job import SyncJobDatabase
+
+JOBS = size('SYNC_JOBS', 20_000, 100_000)
+PEER_JOBS = size('PEER_SYNC_JOBS', 5_000, 20_000)
+RQ_JOBS = size('RQ_JOBS', 400, 2_000)
+
+
+def drain_sync(job_type, jobs):
+    with SyncJobDatabase() as session:
+        sync_job.require_usable(session, job_type)
+        session.run('SELECT fill_source(%s)', [jobs])
+        session.run('ANALYZE source')
+        measured = sync_job.drain(session, sync_job.ENQUEUE_SOURCES, [job_type])
+        assert session.value('SELECT * FROM out_of_step') == 0
+        return measured
+
+
+@workload('sync', 'Real sync, row by row: new targets', 'jobs/s')
+def sync(w):
+    w.about = f'{JOBS:,} waiting jobs here, {PEER_JOBS:,} for the others, {RQ_JOBS:,} for RQ'
+    ours = 'pg_sync_job, plpgsql, diff recorded'
+    w.contender(ours, lambda: drain_sync('Row sync', JOBS))
+    w.contender('graphile-worker, tuned, one statement',
+                lambda: peers.drain('graphile', PEER_JOBS, task='statement', concurrency=24, tuned=True))
+    w.contender('graphile-worker, tuned, row handler',
+                lambda: peers.drain('graphile', PEER_JOBS, task='row', concurrency=24, tuned=True))
+    for how, task in ('row handler', 'row'), ('one statement', 'statement'), ('one statement, savepoint a job', 'savepoint'):
+        w.contender(f'pg-boss, batch 1,000, {how}',
+                    lambda task=task: peers.drain('pg_boss', PEER_JOBS, task=task, batch=1000))
+    w.contender('BullMQ on Redis, row handler, concurrency 24',
+                lambda: peers.drain_bullmq(PEER_JOBS, 'row', concurrency=24))
+    w.contender('RQ, forking worker × 2', lambda: peers.drain_rq(RQ_JOBS, 'sync_row', 2, 'Worker'))
+    w.contender('RQ, SimpleWorker × 2', lambda: peers.drain_rq(RQ_JOBS * 2, 'sync_row', 2, 'SimpleWorker'))
+    for other in w.contenders:
+        if other != ours:
+            w.ratio(ours, other)
+
+
+@workload('declared', 'Real sync without code, set-based: new targets', 'jobs/s')
+def declared(w):
+    w.about = f'{JOBS:,} waiting jobs'
+    ours, theirs = 'pg_sync_job, match and field_map, diff recorded', 'pg-boss, set-based handler, batch 1,000'
+    w.contender(ours, lambda: drain_sync('Declared sync', JOBS))
+    w.contender(theirs, lambda: peers.drain('pg_boss', JOBS, task='set', batch=1000))
+    w.ratio(ours, theirs)
