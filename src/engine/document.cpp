@@ -284,7 +284,7 @@ Datum DocumentType::insert(const pg::RowValues& row, const ColumnSet& columns, I
         const pg::Column& column = relation_->columns[number - 1];
         if (!names.empty()) names += ", ", values += ", ";
         names += pg::quoted_identifier(column.name);
-        types.push_back(column.type);
+        types.push_back(pg::base_type(column.type));  // so that storing it checks the domain
         arguments.push_back(row.at(number));
         values += parameter(static_cast<int>(types.size()));
     }
@@ -301,7 +301,7 @@ Datum DocumentType::update(const std::string& name, const pg::RowValues& row, co
     std::vector<pg::Value> arguments = key_values(name);
     for (int number : columns) {
         const pg::Column& column = relation_->columns[number - 1];
-        types.push_back(column.type);
+        types.push_back(pg::base_type(column.type));
         arguments.push_back(row.at(number));
         if (!assignments.empty()) assignments += ", ";
         assignments += pg::quoted_identifier(column.name) + " = " + parameter(static_cast<int>(types.size()));

@@ -1,5 +1,10 @@
 #include "pg/server.hpp"
 
+extern "C" {
+#include "catalog/pg_am_d.h"
+#include "utils/rls.h"
+}
+
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
 
@@ -215,12 +220,17 @@ bool has_index_for(Oid relation, const std::vector<int>& columns, bool unique) {
         foreach (cell, indexes) {
             ::Relation index = index_open(lfirst_oid(cell), AccessShareLock);
             bool partial = !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
-            found = found || (!partial && serves(index->rd_index, columns, unique));
+            bool equality = index->rd_rel->relam == BTREE_AM_OID || index->rd_rel->relam == HASH_AM_OID;
+            found = found || (equality && !partial && serves(index->rd_index, columns, unique));
             index_close(index, AccessShareLock);
         }
         relation_close(table, AccessShareLock);
         return found;
     });
+}
+
+bool row_security_applies(Oid relation) {
+    return guarded([&] { return check_enable_rls(relation, InvalidOid, true) == RLS_ENABLED; });
 }
 
 Oid schema_oid(const std::string& name) {

@@ -69,6 +69,9 @@ bool is_composite(Oid type);
 // `unique`: a unique one, all of whose columns are.
 bool has_index_for(Oid relation, const std::vector<int>& columns, bool unique);
 
+// Policies decide what the current user sees and writes of it.
+bool row_security_applies(Oid relation);
+
 Oid schema_oid(const std::string& name);  // no_oid when there is none
 std::string schema_name(Oid schema);
 Oid schema_owner(Oid schema);

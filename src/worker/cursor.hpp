@@ -8,7 +8,6 @@ namespace sync_job {
 
 // A job waits there now. For commit callbacks, after the commit.
 void lower_claim_start(WorkerSlot& slot, ClaimPosition position) noexcept;
-ClaimPosition claim_start_of(const WorkerSlot& slot);
 // For a slot that is taken anew.
 void reset_claim_start(WorkerSlot& slot);
 
