@@ -307,7 +307,11 @@ Datum DocumentType::update(const std::string& name, const pg::RowValues& row, co
         assignments += pg::quoted_identifier(column.name) + " = " + parameter(static_cast<int>(types.size()));
     }
     if (columns.empty()) {  // an update without changes still fires the table's triggers
-        std::string column = pg::quoted_identifier(relation_->columns[key_[0] - 1].name);
+        auto settable = std::find_if(
+            relation_->columns.begin(), relation_->columns.end(),
+            [](const pg::Column& column) { return !column.dropped && !column.generated && !column.always_identity; });
+        const pg::Column& any = settable != relation_->columns.end() ? *settable : relation_->columns[key_[0] - 1];
+        std::string column = pg::quoted_identifier(any.name);
         assignments = column + " = " + alias_ + "." + column;
     }
     std::string sql = "UPDATE " + named_ + " SET " + assignments + " WHERE " + key_condition(1) + returning_;

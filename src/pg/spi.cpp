@@ -229,7 +229,7 @@ bool has_parameter(Node* node, void* nothing) {
 #if PG_VERSION_NUM >= 160000
     return raw_expression_tree_walker(node, has_parameter, nothing);
 #else
-    return raw_expression_tree_walker(node, reinterpret_cast<bool (*)()>(has_parameter), nothing);
+    return raw_expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(has_parameter)), nothing);
 #endif
 }
 
