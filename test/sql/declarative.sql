@@ -337,7 +337,7 @@ CREATE FOREIGN TABLE away (id int NOT NULL, v text) SERVER loopback OPTIONS (tab
 CREATE TABLE hidden (id int PRIMARY KEY, v text);
 INSERT INTO sync_job_type (name, source_document_type, source_key, target_document_type, target_key, match, field_map)
 SELECT s || ' to ' || t, s::regclass, '{id}', t::regclass, '{id}', '{"id": "id"}', '{"v": "v"}'
-FROM (VALUES ('plain', 'parts'), ('parts', 'behind'), ('plain', 'simple'), ('simple', 'guarded'), ('guarded', 'away'), ('away', 'hidden')) AS x (s, t);
+FROM (VALUES ('plain', 'parts'), ('parts', 'behind'), ('plain', 'simple'), ('simple', 'guarded'), ('guarded', 'away'), ('away', 'hidden'), ('plain', 'guarded')) AS x (s, t);
 CREATE FUNCTION enqueue_all(job_type text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE enqueued bigint;
 BEGIN
@@ -360,6 +360,12 @@ CALL run_sync_jobs();
 SELECT enqueue_all('plain to simple');
 CALL run_sync_jobs();
 SELECT enqueue_all('simple to guarded');
+CALL run_sync_jobs();
+SELECT enqueue_all('guarded to away');
+CALL run_sync_jobs();
+DELETE FROM behind WHERE id > 9;
+UPDATE plain SET v = v || '!' WHERE id % 2 = 0;
+SELECT enqueue_all('plain to guarded');
 CALL run_sync_jobs();
 SELECT enqueue_all('guarded to away');
 CALL run_sync_jobs();
