@@ -146,8 +146,10 @@ void Mapping::prepare_statements() {
     }
     evaluate_ = make("SELECT v.* FROM pg_catalog.unnest(ARRAY[$1]) AS source" + values_sql("$2"),
                      {source.row_type, pg::type::jsonb}, Access::any);
-    find_ = make("SELECT sync_job_t FROM " + target.quoted + " AS sync_job_t WHERE " + match_condition("$") + " LIMIT 2", match_types,
-                 by_match);
+    std::string find = "SELECT sync_job_t FROM " + target.quoted + " AS sync_job_t WHERE " + match_condition("$") +
+                       " LIMIT 2";
+    find_ = make(find, match_types, by_match);
+    find_locked_ = make(find + " FOR NO KEY UPDATE OF sync_job_t", match_types, by_match);
     {
         pg::SpiScope spi;
         pg::SnapshotScope snapshot;
@@ -223,10 +225,10 @@ namespace {
 
 }  // namespace
 
-pg::Value Mapping::find(const pg::RowValues& wanted) {
+pg::Value Mapping::find(const pg::RowValues& wanted, Lock lock) {
     std::vector<pg::Value> values;
     for (std::size_t i = 0; i < match_count_; i++) values.push_back(wanted.at(items_[i].column));
-    pg::Rows rows = find_->execute(values);
+    pg::Rows rows = (lock == Lock::none ? find_ : find_locked_)->execute(values);
     if (rows.empty()) return {};
     if (rows.size() > 1) two_targets(target_->label());
     return {pg::copy_row(rows.at(0, 0).datum), false};

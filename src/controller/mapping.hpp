@@ -39,8 +39,10 @@ public:
     bool matches_nothing(const pg::RowValues& wanted) const;
     // The same for values that match the same targets. Where it supports many.
     std::uint64_t match_hash(const pg::RowValues& wanted) const;
-    // The row that matches; null: none. Raises 21000 when there are two.
-    pg::Value find(const pg::RowValues& wanted);
+    // The row that matches; null: none. Raises 21000 when there are two. With a lock it waits for whoever changes the row,
+    // and does not find what no longer matches then, nor what policies keep from being locked.
+    enum class Lock { none, for_update };
+    pg::Value find(const pg::RowValues& wanted, Lock lock);
 
     // --- Many at a time; in an SpiScope, and the rows live as long as it ---
     // Not where a column of keys or items is an array or composite, a match column has no hash, or policies of the target
@@ -72,7 +74,7 @@ private:
     std::size_t match_count_ = 0;
     ColumnSet all_columns_, set_columns_, match_columns_;
     bool match_indexed_ = false, many_ = false;
-    std::unique_ptr<pg::Statement> evaluate_, find_, evaluate_many_, lock_many_;
+    std::unique_ptr<pg::Statement> evaluate_, find_, find_locked_, evaluate_many_, lock_many_;
 };
 
 }  // namespace sync_job
