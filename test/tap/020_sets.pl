@@ -77,7 +77,7 @@ ok($node->poll_query_until('postgres', q{SELECT count(*) = 299 FROM sync_job WHE
   or diag(sql(q{SELECT status, count(*) FROM sync_job GROUP BY status}));
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM sync_job JOIN sync_job_activity AS a ON a.sync_job = id WHERE source_document_name = '33' AND status = 'Started'}),
 	'the one that hangs is Started');
-is(sql(q{SELECT j.status || ' ' || j.cancel_reason FROM sync_job, cancel_sync_job(id, 'enough', running => true) AS j WHERE source_document_name = '33'}),
+is(sql(q{SELECT j.status || ' ' || j.cancel_reason FROM sync_job AS s, cancel_sync_job(s.id, 'enough', running => true) AS j WHERE s.source_document_name = '33'}),
 	'Canceled enough', 'it is canceled');
 is(wait_for_jobs($node), 'Canceled=1 Finished=299', 'and nothing else is');
 is(sql(q{SELECT v FROM target WHERE source = 33}), 'beside', 'its target is as it was');
