@@ -63,7 +63,7 @@ std::vector<Finding> examine(const JobType& type) {
     if (type.declarative()) {
         look("field_map", [&] {
             pg::SettingsScope settings;
-            pg::set_local("search_path", controller_search_path(type));
+            set_search_path(type);
             Mapping* mapping = find_controller(type)->mapping();
             if (!mapping->match_is_unique()) findings.push_back({false, "match", match_warning(type, *mapping).share()});
         });

@@ -126,7 +126,8 @@ std::string Mapping::match_condition(const std::string& value_prefix) const {
     std::vector<std::string> conditions;
     for (std::size_t i = 0; i < match_count_; i++) {
         const pg::Column& column = target_->relation().columns[items_[i].column - 1];
-        conditions.push_back("sync_job_t." + pg::quoted_identifier(column.name) + " " + column.equality + " " + value_prefix +
+        conditions.push_back("sync_job_t." + pg::quoted_identifier(column.name) + column.base_cast + " " + column.equality +
+                             " " + value_prefix +
                              std::to_string(i + 1));
     }
     return join(conditions, " AND ");
@@ -161,7 +162,8 @@ void Mapping::prepare_statements() {
     for (int number : source_->key()) {
         const pg::Column& column = source.columns[number - 1];
         key_arrays.push_back(pg::array_type_of(pg::base_type(column.type)));
-        keys.push_back("source." + pg::quoted_identifier(column.name) + " " + column.equality + " j.sync_job_" +
+        keys.push_back("source." + pg::quoted_identifier(column.name) + column.base_cast + " " + column.equality +
+                       " j.sync_job_" +
                        std::to_string(key_arrays.size()));
     }
     key_arrays.push_back(pg::array_type_of(pg::type::jsonb));

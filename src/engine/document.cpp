@@ -258,7 +258,7 @@ bool DocumentType::lockable() {
 }
 
 pg::Value DocumentType::load(const std::string& name, Lock lock) {
-    bool lock_row = lock == Lock::for_update && (relation_->kind != 'v' || lockable());
+    bool lock_row = lock == Lock::for_update && locks_rows();
     const std::string& sql = lock_row ? lock_sql_ : load_sql_;
     return only_row(statement(sql, key_types()).execute(key_values(name), false), label_);
 }

@@ -49,6 +49,8 @@ public:
     // --- Rows, as composite values in the current memory context; null when there is none. In an SpiScope. ---
     enum class Lock { none, for_update };
     pg::Value load(const std::string& name, Lock lock);
+    // Not of every view.
+    bool locks_rows() { return relation_->kind != 'v' || lockable(); }
     // Writes the columns; returns the row as it is stored now. Raises 27000 when a trigger or rule suppressed it.
     // `given`: values of identity columns are taken as they are, also where they are GENERATED ALWAYS.
     enum class Identity { by_table, given };

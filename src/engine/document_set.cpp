@@ -69,7 +69,8 @@ std::vector<pg::RowValues> DocumentType::update_many(const std::vector<pg::RowVa
     };
     for (int number : key_) {
         const pg::Column& column = relation_->columns[number - 1];
-        conditions.push_back("sync_job_t." + pg::quoted_identifier(column.name) + " " + column.equality + " " +
+        conditions.push_back("sync_job_t." + pg::quoted_identifier(column.name) + column.base_cast + " " +
+                             column.equality + " " +
                              add(before, column));
     }
     for (int number : columns) {

@@ -225,7 +225,7 @@ std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::
         Mapping& mapping = *controller->mapping();
         require_own_documents(mapping.source());
         require_own_documents(mapping.target());
-        if (mapping.supports_many()) outcomes = Set(started, *type, mapping).run();
+        if (mapping.supports_many() && mapping.target().locks_rows()) outcomes = Set(started, *type, mapping).run();
     }
     deadline.stop();
     // A trigger has caught the cancellation and gone on: whose fault that was, shows where they run by themselves.

@@ -59,7 +59,7 @@ Column read_column(const FormData_pg_attribute& attribute) {
     column.equality =
         operator_text(guarded([&] { return lookup_type_cache(base, TYPECACHE_EQ_OPR)->eq_opr; }), base);
     if (base != column.type) {
-        const char* name = guarded([&] { return format_type_extended(base, -1, FORMAT_TYPE_FORCE_QUALIFY); });
+        const char* name = guarded([&] { return format_type_extended(base, -1, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY); });
         column.base_cast = std::string("::") + name;
     }
     return column;

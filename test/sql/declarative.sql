@@ -319,7 +319,7 @@ ALTER TABLE parts ATTACH PARTITION parts_1 FOR VALUES FROM (0) TO (7);
 CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (7) TO (100);
 CREATE TABLE behind (id int PRIMARY KEY, v text);
 CREATE VIEW simple AS SELECT id, v FROM behind WHERE id < 1000;
-CREATE VIEW guarded AS SELECT b.id, b.v, (SELECT count(*) FROM parts) AS n FROM behind AS b;
+CREATE VIEW guarded AS SELECT b.id, b.v, count(p.id) AS n FROM behind AS b LEFT JOIN parts AS p USING (id) GROUP BY b.id;
 CREATE FUNCTION instead() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN INSERT INTO behind VALUES (NEW.id, NEW.v); ELSE UPDATE behind SET v = NEW.v WHERE id = OLD.id; END IF;
@@ -374,6 +374,21 @@ CALL run_sync_jobs();
 SELECT name, last(name) FROM sync_job_type WHERE name ~ ' to ' ORDER BY name;
 SELECT tableoid::regclass, min(id), max(v) FROM parts GROUP BY 1 ORDER BY 1;
 SELECT count(*), count(DISTINCT p.v) FROM plain AS p JOIN behind AS b USING (id, v) JOIN far AS f USING (id, v) JOIN hidden AS h USING (id, v);
+
+-- A domain over character(n) as key and match: it is not cut to one character.
+CREATE DOMAIN code AS char(4) CHECK (VALUE ~ '^[A-Z]');
+CREATE TABLE coded (code code PRIMARY KEY, v text);
+CREATE TABLE coded_copy (code code PRIMARY KEY, v code);
+INSERT INTO coded SELECT 'A' || i, CASE WHEN i = 7 THEN 'bad' ELSE 'V' || i END FROM generate_series(1, 12) AS i;
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, max_retries)
+    VALUES ('Coded', 'coded', 'coded_copy', '{"code": "code"}', '{"v": "v"}', 0);
+SELECT enqueue_all('Coded');
+CALL run_sync_jobs();
+UPDATE coded SET v = 'W' || substr(code, 2) WHERE code IN ('A1', 'A2', 'A7');
+SELECT enqueue_all('Coded');
+CALL run_sync_jobs();
+SELECT last('Coded');
+SELECT count(*), max(v), bool_and(v ~ '^[A-Z]') FROM coded_copy;
 
 -- Policies and rights are those of run_as: what it may not see is not there.
 CREATE ROLE regress_declarative LOGIN;
