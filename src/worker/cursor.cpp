@@ -27,8 +27,12 @@ void lower_claim_start(WorkerSlot& slot, ClaimPosition position) noexcept {
     }
 }
 
+ClaimPosition claim_start_of(const WorkerSlot& slot) {
+    return unpacked(std::min<PackedPosition>(slot.cursor, slot.lowered));
+}
+
 void reset_claim_start(WorkerSlot& slot) {
-    slot.cursor = {};
+    slot.cursor = packed({});
     slot.lowered = no_position;
 }
 
@@ -42,13 +46,13 @@ ClaimPosition claim_start() {
         return {};
     }
     PackedPosition lowered = slot.lowered.exchange(no_position);
-    if (lowered != no_position) slot.cursor = std::min(slot.cursor, unpacked(lowered));
-    return slot.cursor;
+    if (lowered < slot.cursor) slot.cursor = lowered;
+    return unpacked(slot.cursor);
 }
 
 void set_claim_start(ClaimPosition position) {
     if (!in_worker()) return;
-    my_slot_or_null()->cursor = position;
+    my_slot_or_null()->cursor = packed(position);
 }
 
 }  // namespace sync_job

@@ -58,8 +58,7 @@ struct WorkerSlot {
     Activity activity;
 
     // engine/cursor.hpp: the worker's own bound, and what commits have lowered it to since it looked.
-    ClaimPosition cursor;
-    std::atomic<PackedPosition> lowered;
+    std::atomic<PackedPosition> cursor, lowered;
 
     std::atomic<std::int64_t> cancel_job;
     char cancel_reason[256];
