@@ -15,8 +15,8 @@ struct ClaimPosition {
     auto operator<=>(const ClaimPosition&) const = default;
 };
 
-// 16 bits of priority, 48 of id: what does not fit becomes a position before it. So unpacked(packed(p)) <= p always, and
-// words are in the order of the positions.
+// 16 bits of priority, 48 of id (ids are not negative): what does not fit becomes a position before it. So
+// unpacked(packed(p)) <= p, and the least of several words lies before each of their positions.
 using PackedPosition = std::uint64_t;
 
 constexpr PackedPosition no_position = std::numeric_limits<PackedPosition>::max();
