@@ -23,7 +23,12 @@ public:
     std::vector<Target> targets(const Job& job, const Documents& documents) override {
         pg::RowValues wanted = evaluate(job, documents);
         if (mapping_.matches_nothing(wanted)) return {};
-        pg::Value found = mapping_.find(wanted);
+        pg::Value found = mapping_.find(wanted, Mapping::Lock::none);
+        bool updates = !found.null && !documents.source_is_deleted && job.flag(JobColumn::update_enabled) &&
+                       mapping_.target().locks_rows();
+        if (updates && mapping_.find(wanted, Mapping::Lock::for_update).null) {  // gone while we waited, or hidden
+            found = mapping_.find(wanted, Mapping::Lock::none);
+        }
         Target target;
         if (!found.null) target.document_name = mapping_.target().name_of(found.datum);
         if (documents.source_is_deleted) {

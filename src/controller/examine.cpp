@@ -3,9 +3,12 @@
 #include <functional>
 
 #include "controller/controller.hpp"
+#include "controller/mapping.hpp"
 #include "core/text.hpp"
 #include "engine/document.hpp"
+#include "engine/running.hpp"
 #include "pg/role.hpp"
+#include "pg/settings.hpp"
 #include "pg/xact.hpp"
 
 namespace sync_job {
@@ -23,6 +26,19 @@ void check_run_as(const JobType& type) {
         throw pg::Error("42501", "role " + name + " may not connect to this database")
             .hint("GRANT CONNECT ON DATABASE … to it.");
     }
+}
+
+pg::Error match_warning(const JobType& type, const Mapping& mapping) {
+    std::string label = quoted(pg::relation_name(type.target));
+    pg::Error warning("01000", mapping.match_is_indexed()
+                                   ? "no unique index of " + label + " makes sure that one document matches"
+                                   : "no index of " + label + " finds the document that matches");
+    if (mapping.match_is_indexed()) {
+        warning.detail("Two jobs at a time may insert two documents for one source; then both fail.");
+    } else {
+        warning.detail("Each look-up reads all documents; and two jobs at a time may insert two for one source.");
+    }
+    return warning.hint("Create a unique index on the columns of match.");
 }
 
 }  // namespace
@@ -45,7 +61,12 @@ std::vector<Finding> examine(const JobType& type) {
     if (type.target != pg::no_oid)
         look("target_document_type", [&] { DocumentType::find(type.target, type.target_key); });
     if (type.declarative()) {
-        look("field_map", [&] { find_controller(type); });
+        look("field_map", [&] {
+            pg::SettingsScope settings;
+            set_search_path(type);
+            Mapping* mapping = find_controller(type)->mapping();
+            if (!mapping->match_is_unique()) findings.push_back({false, "match", match_warning(type, *mapping).share()});
+        });
     } else {
         examine_functions(type, look);
     }

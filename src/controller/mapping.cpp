@@ -5,6 +5,7 @@
 #include "core/text.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
+#include "pg/xact.hpp"
 
 namespace sync_job {
 
@@ -26,8 +27,9 @@ Mapping::Mapping(const JobType& type)
       target_(DocumentType::find(type.target, type.target_key)) {
     read(type);
     match_indexed_ = pg::has_index_for(type.target, match_columns_, false);
-    many_ = source_->supports_many() && target_->supports_many();
-    for (const Item& item : items_) many_ = many_ && pg::array_type_of(item.type) != pg::no_oid;
+    many_ = source_->supports_many() && target_->supports_many() && !pg::row_security_applies(type.target);
+    for (const Item& item : items_) many_ = many_ && fits_array(item.type);
+    for (std::size_t i = 0; i < match_count_; i++) many_ = many_ && pg::has_hash(items_[i].type);
     prepare_statements();
 }
 
@@ -107,22 +109,25 @@ std::string Mapping::expression(const pg::JsonField& field, const pg::Column& co
 
 // --- Statements ---
 
-// Computed in a subquery of its own for each row, so that an aggregate or a window function finds one row, or none to
-// work on, whether one document is asked for or many.
-std::string Mapping::values_sql() const {
+// Computed in a subquery of its own for each row, so that an aggregate or a window function finds one row to work on,
+// whether one document is asked for or many. The context lies inside it, where its name comes before that of a column
+// of the source.
+std::string Mapping::values_sql(const std::string& context) const {
     std::vector<std::string> values;
     for (std::size_t i = 0; i < items_.size(); i++) {
         values.push_back("CAST(" + items_[i].sql + " AS " + pg::qualified_type_name(items_[i].type) + ") AS " +
                          output_name(i));
     }
-    return "CROSS JOIN LATERAL (SELECT " + join(values, ", ") + ") AS v";
+    return " CROSS JOIN LATERAL (SELECT " + join(values, ", ") + " FROM (SELECT " + context +
+           ") AS context (context)) AS v";
 }
 
 std::string Mapping::match_condition(const std::string& value_prefix) const {
     std::vector<std::string> conditions;
     for (std::size_t i = 0; i < match_count_; i++) {
         const pg::Column& column = target_->relation().columns[items_[i].column - 1];
-        conditions.push_back("t." + pg::quoted_identifier(column.name) + " " + column.equality + " " + value_prefix +
+        conditions.push_back("sync_job_t." + pg::quoted_identifier(column.name) + column.base_cast + " " + column.equality +
+                             " " + value_prefix +
                              std::to_string(i + 1));
     }
     return join(conditions, " AND ");
@@ -140,28 +145,34 @@ void Mapping::prepare_statements() {
         match_types.push_back(items_[i].type);
         match_arrays.push_back(pg::array_type_of(items_[i].type));
     }
-    evaluate_ = make("SELECT v.* FROM pg_catalog.unnest(ARRAY[$1]) AS source "
-                     "CROSS JOIN pg_catalog.unnest(ARRAY[$2]) AS context (context) " + values_sql(),
+    evaluate_ = make("SELECT v.* FROM pg_catalog.unnest(ARRAY[$1]) AS source" + values_sql("$2"),
                      {source.row_type, pg::type::jsonb}, Access::any);
-    find_ = make("SELECT t FROM " + target.quoted + " AS t WHERE " + match_condition("$") + " LIMIT 2", match_types,
-                 by_match);
+    std::string find = "SELECT sync_job_t FROM " + target.quoted + " AS sync_job_t WHERE " + match_condition("$") +
+                       " LIMIT 2";
+    find_ = make(find, match_types, by_match);
+    find_locked_ = make(find + " FOR NO KEY UPDATE OF sync_job_t", match_types, by_match);
+    {
+        pg::SpiScope spi;
+        pg::SnapshotScope snapshot;
+        evaluate_->prepare();
+    }
     if (!many_) return;
     std::vector<Oid> key_arrays;
     std::vector<std::string> keys;
     for (int number : source_->key()) {
         const pg::Column& column = source.columns[number - 1];
         key_arrays.push_back(pg::array_type_of(pg::base_type(column.type)));
-        keys.push_back("source." + pg::quoted_identifier(column.name) + " " + column.equality + " j.sync_job_" +
+        keys.push_back("source." + pg::quoted_identifier(column.name) + column.base_cast + " " + column.equality +
+                       " j.sync_job_" +
                        std::to_string(key_arrays.size()));
     }
     key_arrays.push_back(pg::array_type_of(pg::type::jsonb));
     evaluate_many_ = make("SELECT j.sync_job_n, v.* FROM " + rows_from_arrays(1, key_arrays.size()) + " JOIN " +
                               source.quoted + " AS source ON " + join(keys, " AND ") +
-                              " CROSS JOIN LATERAL (SELECT j.sync_job_" + std::to_string(key_arrays.size()) +
-                              ") AS context (context) " + values_sql(),
+                              values_sql("j.sync_job_" + std::to_string(key_arrays.size())),
                           key_arrays, Access::by_index);
-    lock_many_ = make("SELECT j.sync_job_n, t FROM " + rows_from_arrays(1, match_arrays.size()) + " JOIN " +
-                          target.quoted + " AS t ON " + match_condition("j.sync_job_") + " FOR NO KEY UPDATE OF t",
+    lock_many_ = make("SELECT j.sync_job_n, sync_job_t FROM " + rows_from_arrays(1, match_arrays.size()) + " JOIN " +
+                          target.quoted + " AS sync_job_t ON " + match_condition("j.sync_job_") + " FOR NO KEY UPDATE OF sync_job_t",
                       match_arrays, by_match);
 }
 
@@ -196,14 +207,15 @@ bool Mapping::matches_nothing(const pg::RowValues& wanted) const {
                        [&](int column) { return wanted.at(column).null; });
 }
 
-std::string Mapping::match_name(const pg::RowValues& wanted) const {
-    pg::CanonicalOutput canonical;
-    std::string name;
+std::uint64_t Mapping::match_hash(const pg::RowValues& wanted) const {
+    std::uint64_t hash = 0;
     for (std::size_t i = 0; i < match_count_; i++) {
-        std::string text = pg::value_to_text(wanted.at(items_[i].column).datum, items_[i].type);
-        name += std::to_string(text.size()) + ":" + text;
+        const pg::Column& column = target_->relation().columns[items_[i].column - 1];
+        hash = (hash ^ pg::hash_value(wanted.at(column.number).datum, items_[i].type, column.collation)) *
+               0x9E3779B97F4A7C15ull;
+        hash ^= hash >> 32;
     }
-    return name;
+    return hash;
 }
 
 namespace {
@@ -215,10 +227,10 @@ namespace {
 
 }  // namespace
 
-pg::Value Mapping::find(const pg::RowValues& wanted) {
+pg::Value Mapping::find(const pg::RowValues& wanted, Lock lock) {
     std::vector<pg::Value> values;
     for (std::size_t i = 0; i < match_count_; i++) values.push_back(wanted.at(items_[i].column));
-    pg::Rows rows = find_->execute(values);
+    pg::Rows rows = (lock == Lock::none ? find_ : find_locked_)->execute(values);
     if (rows.empty()) return {};
     if (rows.size() > 1) two_targets(target_->label());
     return {pg::copy_row(rows.at(0, 0).datum), false};

@@ -6,6 +6,7 @@
 // Whatever is computed runs as the current user.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,13 +37,16 @@ public:
     pg::RowValues evaluate(pg::Value source_row, pg::Value context);
     // A value of the match is null: no target belongs to the source.
     bool matches_nothing(const pg::RowValues& wanted) const;
-    // Tells apart what is looked for.
-    std::string match_name(const pg::RowValues& wanted) const;
-    // The row that matches; null: none. Raises 21000 when there are two.
-    pg::Value find(const pg::RowValues& wanted);
+    // The same for values that match the same targets. Where it supports many.
+    std::uint64_t match_hash(const pg::RowValues& wanted) const;
+    // The row that matches; null: none. Raises 21000 when there are two. With a lock it waits for whoever changes the row,
+    // and does not find what no longer matches then, nor what policies keep from being locked.
+    enum class Lock { none, for_update };
+    pg::Value find(const pg::RowValues& wanted, Lock lock);
 
     // --- Many at a time; in an SpiScope, and the rows live as long as it ---
-    // Not where a key or match column is of a type without arrays.
+    // Not where a column of keys or items is an array or composite, a match column has no hash, or policies of the target
+    // hide what a look-up with a lock does not find.
     bool supports_many() const { return many_; }
     // As evaluate(), for the source documents of these names; those that are not there are left out.
     std::vector<NumberedRow> evaluate_many(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts);
@@ -60,7 +64,7 @@ private:
     Item item(const pg::JsonField& field, const char* what) const;
     std::string expression(const pg::JsonField& field, const pg::Column& column, const char* what) const;
     void prepare_statements();
-    std::string values_sql() const;
+    std::string values_sql(const std::string& context) const;
     std::string match_condition(const std::string& value_prefix) const;
     pg::RowValues to_row(const pg::RowValues& result, int first) const;
 
@@ -70,7 +74,7 @@ private:
     std::size_t match_count_ = 0;
     ColumnSet all_columns_, set_columns_, match_columns_;
     bool match_indexed_ = false, many_ = false;
-    std::unique_ptr<pg::Statement> evaluate_, find_, evaluate_many_, lock_many_;
+    std::unique_ptr<pg::Statement> evaluate_, find_, find_locked_, evaluate_many_, lock_many_;
 };
 
 }  // namespace sync_job

@@ -148,14 +148,15 @@ void run_in_subtransaction(Journey& journey, const JobType& type, pg::Deadline& 
 bool repeatable(const std::string& sqlstate) { return sqlstate == "40001" || sqlstate == "40P01"; }
 
 Outcome judge_failure(const Job& original, Journey& journey, const pg::Error& error, const AttemptLimits& limits,
-                      const Limit& limit, bool deadline_passed) {
+                      const Limit& limit, const pg::Deadline& deadline) {
+    bool deadline_passed = deadline.passed();
     Outcome outcome;
     outcome.job = original.copy();
     if (error.sqlstate() == "57014") {
         if (cancel_requested(original.id())) return canceled_outcome(original);
         if (deadline_passed && limit.of_batch) {
             outcome.verdict = Verdict::run_alone;
-            outcome.too_long = true;
+            outcome.too_long = !deadline.passed_waiting();
             return outcome;
         }
         if (deadline_passed) {
@@ -201,7 +202,7 @@ Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limi
         run_in_subtransaction(journey, type, deadline, limit, check_deferred);
     } catch (const pg::Error& error) {
         deadline.stop();
-        Outcome outcome = judge_failure(original, journey, error, limits, limit, deadline.passed());
+        Outcome outcome = judge_failure(original, journey, error, limits, limit, deadline);
         if (lost_insert_race != nullptr && error.sqlstate() == "23505" && journey.inserting) {
             *lost_insert_race = true;
         } else {
@@ -300,7 +301,7 @@ Outcome attempt_committing(const Job& started) {
             deadline.stop();
             pg::spi_rollback_after_error(depth);
             pg::ensure_portal_snapshot();
-            outcome = judge_failure(started, journey, error, {0, false}, limit, deadline.passed());
+            outcome = judge_failure(started, journey, error, {0, false}, limit, deadline);
         }
     }
     pg::set_session("search_path", path_before);

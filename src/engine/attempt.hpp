@@ -22,7 +22,7 @@ struct Outcome {
     std::shared_ptr<const pg::ErrorReport> error;  // of a Failed one
     bool counted = true;                           // the failed attempt uses up a retry
     bool repeatable_error = false;                 // run_alone because of a deadlock or serialization failure
-    bool too_long = false;                         // run_alone because it took longer than its batch may
+    bool too_long = false;                         // run_alone because it took longer than its batch may, and not for a lock
 };
 
 struct AttemptLimits {

@@ -7,19 +7,9 @@
 // shared memory by worker/cursor.cpp; a session that is no worker begins at the start.
 #pragma once
 
-#include <algorithm>
-#include <cstdint>
-#include <limits>
+#include "core/claim_position.hpp"
 
 namespace sync_job {
-
-// In the order of claiming: lower priority number first, then lower id.
-struct ClaimPosition {
-    int priority = std::numeric_limits<int>::min();
-    std::int64_t id = std::numeric_limits<std::int64_t>::min();
-
-    auto operator<=>(const ClaimPosition&) const = default;
-};
 
 // To be asked before the claim takes its snapshot.
 ClaimPosition claim_start();

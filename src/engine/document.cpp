@@ -258,7 +258,7 @@ bool DocumentType::lockable() {
 }
 
 pg::Value DocumentType::load(const std::string& name, Lock lock) {
-    bool lock_row = lock == Lock::for_update && (relation_->kind != 'v' || lockable());
+    bool lock_row = lock == Lock::for_update && locks_rows();
     const std::string& sql = lock_row ? lock_sql_ : load_sql_;
     return only_row(statement(sql, key_types()).execute(key_values(name), false), label_);
 }
@@ -284,7 +284,7 @@ Datum DocumentType::insert(const pg::RowValues& row, const ColumnSet& columns, I
         const pg::Column& column = relation_->columns[number - 1];
         if (!names.empty()) names += ", ", values += ", ";
         names += pg::quoted_identifier(column.name);
-        types.push_back(column.type);
+        types.push_back(pg::base_type(column.type));  // so that storing it checks the domain
         arguments.push_back(row.at(number));
         values += parameter(static_cast<int>(types.size()));
     }
@@ -301,13 +301,17 @@ Datum DocumentType::update(const std::string& name, const pg::RowValues& row, co
     std::vector<pg::Value> arguments = key_values(name);
     for (int number : columns) {
         const pg::Column& column = relation_->columns[number - 1];
-        types.push_back(column.type);
+        types.push_back(pg::base_type(column.type));
         arguments.push_back(row.at(number));
         if (!assignments.empty()) assignments += ", ";
         assignments += pg::quoted_identifier(column.name) + " = " + parameter(static_cast<int>(types.size()));
     }
     if (columns.empty()) {  // an update without changes still fires the table's triggers
-        std::string column = pg::quoted_identifier(relation_->columns[key_[0] - 1].name);
+        auto settable = std::find_if(
+            relation_->columns.begin(), relation_->columns.end(),
+            [](const pg::Column& column) { return !column.dropped && !column.generated && !column.always_identity; });
+        const pg::Column& any = settable != relation_->columns.end() ? *settable : relation_->columns[key_[0] - 1];
+        std::string column = pg::quoted_identifier(any.name);
         assignments = column + " = " + alias_ + "." + column;
     }
     std::string sql = "UPDATE " + named_ + " SET " + assignments + " WHERE " + key_condition(1) + returning_;

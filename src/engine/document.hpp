@@ -49,6 +49,8 @@ public:
     // --- Rows, as composite values in the current memory context; null when there is none. In an SpiScope. ---
     enum class Lock { none, for_update };
     pg::Value load(const std::string& name, Lock lock);
+    // Not of every view.
+    bool locks_rows() { return relation_->kind != 'v' || lockable(); }
     // Writes the columns; returns the row as it is stored now. Raises 27000 when a trigger or rule suppressed it.
     // `given`: values of identity columns are taken as they are, also where they are GENERATED ALWAYS.
     enum class Identity { by_table, given };
@@ -58,7 +60,7 @@ public:
     pg::Value remove(const std::string& name);
 
     // --- Many rows a statement; in an SpiScope, and the rows live as long as it ---
-    // Not where a column of the key is of a type without arrays.
+    // Not where a column of the key is an array or composite.
     bool supports_many() const;
     // The keys of these names, as an array for each column of the key.
     std::vector<pg::Value> key_arrays(const std::vector<std::string>& names) const;
@@ -107,6 +109,8 @@ private:
     std::map<std::string, std::unique_ptr<pg::Statement>> statements_;
 };
 
+// A value of the type can be an element of such an array.
+bool fits_array(Oid base_type);
 // A table made of arrays, parameters from $first on: "j" with the columns sync_job_1 … and the place, sync_job_n, from 1.
 std::string rows_from_arrays(int first_parameter, std::size_t count);
 // The values of one column in all rows, as an array.

@@ -1,4 +1,6 @@
 // The part of document.hpp that reads and writes many rows a statement.
+#include <algorithm>
+
 #include "core/text.hpp"
 #include "engine/document.hpp"
 #include "pg/error.hpp"
@@ -28,11 +30,12 @@ pg::Value column_array(const std::vector<pg::RowValues>& rows, const pg::Column&
     return {pg::array_datum(values, pg::base_type(column.type)), false};
 }
 
+// unnest() makes several columns of a composite value.
+bool fits_array(Oid base_type) { return pg::array_type_of(base_type) != pg::no_oid && !pg::is_composite(base_type); }
+
 bool DocumentType::supports_many() const {
-    for (Oid type : key_types()) {
-        if (pg::array_type_of(type) == pg::no_oid) return false;
-    }
-    return true;
+    std::vector<Oid> types = key_types();
+    return std::all_of(types.begin(), types.end(), fits_array);
 }
 
 std::vector<pg::Value> DocumentType::key_arrays(const std::vector<std::string>& names) const {
@@ -66,16 +69,17 @@ std::vector<pg::RowValues> DocumentType::update_many(const std::vector<pg::RowVa
     };
     for (int number : key_) {
         const pg::Column& column = relation_->columns[number - 1];
-        conditions.push_back("t." + pg::quoted_identifier(column.name) + " " + column.equality + " " +
+        conditions.push_back("sync_job_t." + pg::quoted_identifier(column.name) + column.base_cast + " " +
+                             column.equality + " " +
                              add(before, column));
     }
     for (int number : columns) {
         const pg::Column& column = relation_->columns[number - 1];
         assignments.push_back(pg::quoted_identifier(column.name) + " = " + add(wanted, column));
     }
-    std::string sql = "UPDATE " + relation_->quoted + " AS t SET " + join(assignments, ", ") + " FROM " +
+    std::string sql = "UPDATE " + relation_->quoted + " AS sync_job_t SET " + join(assignments, ", ") + " FROM " +
                       rows_from_arrays(1, arguments.size()) + " WHERE " + join(conditions, " AND ") +
-                      " RETURNING j.sync_job_n, t";
+                      " RETURNING j.sync_job_n, sync_job_t";
     pg::Rows rows = statement(sql, types).execute(arguments);
     rows.keep();
     require_all_written(rows.size(), wanted.size(), "update");
@@ -101,9 +105,9 @@ std::vector<pg::RowValues> DocumentType::insert_many(const std::vector<pg::RowVa
         arguments.push_back(column_array(wanted, column));
         values.push_back(array_column(arguments.size()));
     }
-    std::string sql = "INSERT INTO " + relation_->quoted + " AS t (" + join(names, ", ") + ") SELECT " +
+    std::string sql = "INSERT INTO " + relation_->quoted + " AS sync_job_t (" + join(names, ", ") + ") SELECT " +
                       join(values, ", ") + " FROM " + rows_from_arrays(1, arguments.size()) +
-                      " ORDER BY j.sync_job_n RETURNING t";
+                      " ORDER BY j.sync_job_n RETURNING sync_job_t";
     pg::Rows rows = statement(sql, types).execute(arguments);
     rows.keep();
     require_all_written(rows.size(), wanted.size(), "insert");

@@ -37,28 +37,6 @@ std::shared_ptr<DocumentType> document_type(Oid relation, Oid of_type, const std
     }
 }
 
-// What the trigger saw may be out of date: a document deleted since is a delete, one that exists again an update.
-void correct_operation_hint(Job& job, bool deleted) {
-    std::string stated;
-    pg::JsonBuilder context;
-    context.begin_object();
-    if (!job.is_null(C::context)) {
-        for (const pg::JsonField& field : pg::json_fields(job.datum(C::context))) {
-            if (field.key == operation_hint) {
-                stated = field.text;
-            } else {
-                context.key(field.key);
-                context.value(field.value, false, pg::type::jsonb, true);
-            }
-        }
-    }
-    bool says_deleted = stated == to_text(Operation::remove);
-    if (says_deleted == deleted) return;
-    context.field(operation_hint, to_text(deleted ? Operation::remove : Operation::update));
-    context.end_object();
-    job.set(C::context, context.finish());
-}
-
 void load_source(Journey& journey, const JobType& type) {
     Job& job = journey.job;
     Oid relation = job.oid(C::source_document_type);
@@ -283,6 +261,27 @@ void run_bypass(Journey& journey) {
 }
 
 }  // namespace
+
+void correct_operation_hint(Job& job, bool deleted) {
+    std::string stated;
+    pg::JsonBuilder context;
+    context.begin_object();
+    if (!job.is_null(C::context)) {
+        for (const pg::JsonField& field : pg::json_fields(job.datum(C::context))) {
+            if (field.key == operation_hint) {
+                stated = field.text;
+            } else {
+                context.key(field.key);
+                context.value(field.value, false, pg::type::jsonb, true);
+            }
+        }
+    }
+    bool says_deleted = stated == to_text(Operation::remove);
+    if (says_deleted == deleted) return;
+    context.field(operation_hint, to_text(deleted ? Operation::remove : Operation::update));
+    context.end_object();
+    job.set(C::context, context.finish());
+}
 
 void travel(Journey& journey, const JobType& type) {
     if (type.background) {

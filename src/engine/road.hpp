@@ -27,6 +27,10 @@ struct Journey {
 
 void travel(Journey& journey, const JobType& type);
 
+// What the trigger saw, in the job's context, may be out of date: a document deleted since is a delete, one that exists
+// again an update.
+void correct_operation_hint(Job& job, bool deleted);
+
 // A hook that must not undo the sync: in a subtransaction of its own, an error becomes a warning.
 void call_quietly(Hook hook, Journey& journey, pg::Value extra);
 

@@ -37,7 +37,8 @@ Runner::Runner(std::string queue, Oid run_as, Transactions& transactions, const 
       run_as_(run_as),
       transactions_(transactions),
       limits_(limits),
-      memory_("sync job batch", pg::Memory::Parent::backend) {}
+      memory_("sync job batch", pg::Memory::Parent::backend),
+      set_size_(most_in_set) {}
 
 int Runner::run_round(int most) {
     memory_.reset();
@@ -71,9 +72,18 @@ void Runner::set_aside(std::int64_t id, bool repeatable_error) {
     if (repeatable_error) repeats_[id]++;
 }
 
+bool Runner::batch_is_full() const {
+    return Clock::now() >= batch_end_ || pg::cached_subtransactions() >= most_subtransactions ||
+           pg::touched_temporary_objects();
+}
+
+// Nothing more runs in a batch once a job has left it: it could be a later one of the same document.
+bool Runner::takes_no_more(const std::vector<Outcome>& outcomes) const {
+    return !outcomes.empty() && (outcomes.back().verdict == Verdict::run_alone || batch_is_full());
+}
+
 int Runner::run_batch(int most) {
-    auto began = Clock::now();
-    auto budget = std::chrono::milliseconds(limits_.batch_milliseconds);
+    batch_end_ = Clock::now() + std::chrono::milliseconds(limits_.batch_milliseconds);
     int batch_jobs = most > 0 ? std::min(most, limits_.batch_jobs) : limits_.batch_jobs;
     std::vector<Outcome> outcomes;
     std::optional<Job> single;
@@ -100,14 +110,13 @@ int Runner::run_batch(int most) {
                 } else {
                     if (!set.empty() && set[0].text(C::sync_job_type) != job->text(C::sync_job_type)) run_collected();
                     set.push_back(*job);
-                    if (set.size() >= most_in_set || claimed_jobs() >= batch_jobs) run_collected();
+                    if (set.size() >= set_size_ || claimed_jobs() >= batch_jobs) run_collected();
                 }
-                bool full = claimed_jobs() >= batch_jobs || Clock::now() - began >= budget ||
-                            pg::cached_subtransactions() >= most_subtransactions || pg::touched_temporary_objects();
-                left_work_ = full || (!outcomes.empty() && outcomes.back().verdict == Verdict::run_alone);
+                left_work_ = claimed_jobs() >= batch_jobs || batch_is_full() || takes_no_more(outcomes);
                 if (left_work_) break;
             }
             run_collected();
+            left_work_ = left_work_ || !unrun_.empty();
             for (const Job& job : unrun_) claim.leave(job);
             for (const Outcome& outcome : outcomes) {
                 if (outcome.verdict == Verdict::run_alone) claim.leave(outcome.job);
@@ -138,9 +147,8 @@ int Runner::run_batch(int most) {
     return static_cast<int>(outcomes.size());
 }
 
-// Nothing more runs in a batch once a job has left it: it could be a later one of the same document.
 void Runner::run_by_itself(const Job& job, std::vector<Outcome>& outcomes) {
-    if (!outcomes.empty() && outcomes.back().verdict == Verdict::run_alone) {
+    if (takes_no_more(outcomes)) {
         unrun_.push_back(job);
         return;
     }
@@ -152,17 +160,18 @@ void Runner::run_by_itself(const Job& job, std::vector<Outcome>& outcomes) {
 void Runner::run_set(std::vector<Job> jobs, std::vector<Outcome>& outcomes) {
     constexpr std::size_t one_by_one = 8, parts = 4;
     std::vector<std::optional<Outcome>> results(jobs.size());
-    bool stopped = !outcomes.empty() && outcomes.back().verdict == Verdict::run_alone;
-    if (jobs.size() >= one_by_one && !stopped) {
+    if (jobs.size() >= one_by_one && !takes_no_more(outcomes)) {
         try {
             results = sync_set(jobs, limits_.batch_milliseconds * 1000LL);
             pg::command_counter_increment();
+            if (jobs.size() >= set_size_) set_size_ = std::min(most_in_set, set_size_ * 2);
         } catch (const pg::Error& error) {
             if (error.sqlstate() == "57014" && cancel_requested(jobs[0].id())) {
                 outcomes.push_back(canceled_outcome(jobs[0]));
                 return run_set({jobs.begin() + 1, jobs.end()}, outcomes);
             }
             std::size_t size = (jobs.size() + parts - 1) / parts;
+            if (error.sqlstate() == "57014") set_size_ = std::max(size, one_by_one);
             for (std::size_t from = 0; from < jobs.size(); from += size) {
                 auto first = jobs.begin() + static_cast<std::ptrdiff_t>(from);
                 auto last = jobs.begin() + static_cast<std::ptrdiff_t>(std::min(from + size, jobs.size()));

@@ -65,6 +65,8 @@ private:
     void run_started(std::int64_t id);
     void set_aside(std::int64_t id, bool repeatable_error);
     bool suits_batch(const Job& job) const;
+    bool batch_is_full() const;
+    bool takes_no_more(const std::vector<Outcome>& outcomes) const;
     void remember_too_long(const Job& job);
 
     std::string queue_;
@@ -74,7 +76,9 @@ private:
     pg::Memory memory_;
     int distrusted_ = 0;
     bool left_work_ = false;
+    std::chrono::steady_clock::time_point batch_end_;
     std::vector<Job> unrun_;  // claimed by the batch, and left in the queue
+    std::size_t set_size_;    // documents a statement: fewer where they took too long
     // Jobs that left a batch and run alone next, and how often each met an error that was nobody's fault.
     std::deque<std::int64_t> alone_;
     std::unordered_map<std::int64_t, int> repeats_;

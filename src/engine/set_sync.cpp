@@ -1,12 +1,15 @@
 #include "engine/set_sync.hpp"
 
 #include <map>
+#include <string>
 #include <unordered_set>
 
 #include "controller/controller.hpp"
 #include "controller/mapping.hpp"
 #include "engine/claim.hpp"
+#include "engine/deleted.hpp"
 #include "engine/rights.hpp"
+#include "engine/road.hpp"
 #include "engine/running.hpp"
 #include "pg/deadline.hpp"
 #include "pg/error.hpp"
@@ -23,8 +26,9 @@ using C = JobColumn;
 
 // One job on its way through the set.
 struct Member {
-    std::size_t number;  // of its job
-    pg::RowValues wanted, before, after;
+    std::size_t number;     // of its job
+    bool by_itself = false;  // runs after the set; others of its target, too, if they come after it
+    pg::RowValues wanted, before;
     ColumnSet changed;
 };
 
@@ -83,33 +87,43 @@ Job& Set::end(const Member& member, Status status, Operation operation, const pg
     return job;
 }
 
-// A document that comes a second time has to wait for what the first time makes of it.
+pg::Value context_for(const Job& job, bool deleted) {
+    Job seen = job.copy();
+    if (deleted || !seen.is_null(C::context)) correct_operation_hint(seen, deleted);
+    return {seen.datum(C::context), seen.is_null(C::context)};
+}
+
+// A document that comes a second time has to wait for what the first time makes of it. One that is gone is none of the
+// set; but what else goes to its target has to wait for it.
 void Set::load_sources() {
     std::unordered_set<std::uint64_t> documents;
-    std::vector<std::size_t> numbers;
     std::vector<std::string> names;
     std::vector<pg::Value> contexts;
     for (std::size_t i = 0; i < jobs_.size(); i++) {
         const Job& job = jobs_[i];
         std::uint64_t document = document_key(job);
-        if (document != 0 && !documents.insert(document).second) continue;
-        numbers.push_back(i);
+        members_.push_back({i, document != 0 && !documents.insert(document).second, {}, {}, {}});
         names.emplace_back(job.text(C::source_document_name));
-        contexts.push_back({job.datum(C::context), job.is_null(C::context)});
+        contexts.push_back(context_for(job, false));
     }
-    for (NumberedRow& found : mapping_.evaluate_many(names, contexts)) {
-        members_.push_back({numbers[found.number], found.row, {}, {}, {}});
+    for (NumberedRow& found : mapping_.evaluate_many(names, contexts)) members_[found.number].wanted = found.row;
+    for (Member& member : members_) {
+        if (member.wanted.values != nullptr) continue;
+        member.by_itself = true;
+        pg::Value deleted = find_deleted_document(mapping_.source(), names[member.number]);
+        if (!deleted.null) member.wanted = mapping_.evaluate(deleted, context_for(jobs_[member.number], true));
     }
 }
 
 void Set::find_targets(std::vector<Member>& existing, std::vector<Member>& missing) {
-    std::unordered_set<std::string> targets;
+    std::unordered_set<std::uint64_t> targets;
     std::vector<Member> with_match;
     std::vector<pg::RowValues> wanted;
     for (Member& member : members_) {
+        if (member.wanted.values == nullptr) continue;
         if (mapping_.matches_nothing(member.wanted)) {
-            end(member, Status::no_target);
-        } else if (targets.insert(mapping_.match_name(member.wanted)).second) {
+            if (!member.by_itself) end(member, Status::no_target);
+        } else if (targets.insert(mapping_.match_hash(member.wanted)).second && !member.by_itself) {
             wanted.push_back(member.wanted);
             with_match.push_back(std::move(member));
         }
@@ -164,9 +178,9 @@ void Set::insert(std::vector<Member>& members) {
     }
 }
 
-// The least of the limits of the jobs and of the batch; 0: none.
-std::int64_t time_limit(const std::vector<Job>& jobs, std::int64_t batch_microseconds) {
-    std::int64_t least = batch_microseconds;
+// The least of the limits of the jobs; 0: none.
+std::int64_t time_limit(const std::vector<Job>& jobs) {
+    std::int64_t least = 0;
     for (const Job& job : jobs) {
         std::int64_t timeout = job.microseconds(C::timeout);
         if (timeout > 0 && (least == 0 || timeout < least)) least = timeout;
@@ -191,10 +205,6 @@ bool suits_set(const Job& job) {
 std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::int64_t batch_microseconds) {
     auto type = require_job_type(std::string(jobs[0].text(C::sync_job_type)));
     for (const Job& job : jobs) require_trusted_type(*type, job);
-    auto controller = find_controller(*type);
-    require_own_documents(controller->mapping()->source());
-    require_own_documents(controller->mapping()->target());
-    if (!controller->mapping()->supports_many()) return std::vector<std::optional<Outcome>>(jobs.size());
     std::vector<Job> started;
     for (const Job& job : jobs) started.push_back(begun(job));
     std::string subject = describe(jobs[0]);
@@ -203,15 +213,23 @@ std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::
     for (const Job& job : started) note_under_way(job.id());
     pg::SettingsScope settings;
     set_search_path(*type);
-    pg::Deadline deadline(time_limit(jobs, batch_microseconds));
+    std::int64_t limit = time_limit(jobs);
+    bool of_batch = limit == 0 || batch_microseconds < limit;
+    pg::Deadline deadline(of_batch ? batch_microseconds : limit);
     pg::Subtransaction subtransaction;
-    std::vector<std::optional<Outcome>> outcomes;
+    std::vector<std::optional<Outcome>> outcomes(jobs.size());
     {
         pg::SpiScope spi;
         pg::SnapshotScope snapshot;
-        outcomes = Set(started, *type, *controller->mapping()).run();
+        auto controller = find_controller(*type);
+        Mapping& mapping = *controller->mapping();
+        require_own_documents(mapping.source());
+        require_own_documents(mapping.target());
+        if (mapping.supports_many() && mapping.target().locks_rows()) outcomes = Set(started, *type, mapping).run();
     }
     deadline.stop();
+    // A trigger has caught the cancellation and gone on: whose fault that was, shows where they run by themselves.
+    if (deadline.passed() && !of_batch) throw pg::Error("57014", "a set of sync jobs took too long");
     subtransaction.commit();
     return outcomes;
 }

@@ -1,5 +1,10 @@
 #include "pg/server.hpp"
 
+extern "C" {
+#include "catalog/pg_am_d.h"
+#include "utils/rls.h"
+}
+
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
 
@@ -48,12 +53,13 @@ Column read_column(const FormData_pg_attribute& attribute) {
     column.length = attribute.attlen;
     column.by_value = attribute.attbyval;
     column.generated = attribute.attgenerated != '\0';
+    column.always_identity = attribute.attidentity == ATTRIBUTE_IDENTITY_ALWAYS;
     column.filled_by_default = attribute.atthasdef || attribute.attidentity != '\0';
     Oid base = base_type(column.type);
     column.equality =
         operator_text(guarded([&] { return lookup_type_cache(base, TYPECACHE_EQ_OPR)->eq_opr; }), base);
     if (base != column.type) {
-        const char* name = guarded([&] { return format_type_extended(base, -1, FORMAT_TYPE_FORCE_QUALIFY); });
+        const char* name = guarded([&] { return format_type_extended(base, -1, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY); });
         column.base_cast = std::string("::") + name;
     }
     return column;
@@ -215,12 +221,17 @@ bool has_index_for(Oid relation, const std::vector<int>& columns, bool unique) {
         foreach (cell, indexes) {
             ::Relation index = index_open(lfirst_oid(cell), AccessShareLock);
             bool partial = !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
-            found = found || (!partial && serves(index->rd_index, columns, unique));
+            bool equality = index->rd_rel->relam == BTREE_AM_OID || index->rd_rel->relam == HASH_AM_OID;
+            found = found || (equality && !partial && serves(index->rd_index, columns, unique));
             index_close(index, AccessShareLock);
         }
         relation_close(table, AccessShareLock);
         return found;
     });
+}
+
+bool row_security_applies(Oid relation) {
+    return guarded([&] { return check_enable_rls(relation, InvalidOid, true) == RLS_ENABLED; });
 }
 
 Oid schema_oid(const std::string& name) {

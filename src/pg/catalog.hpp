@@ -22,6 +22,7 @@ struct Column {
     bool dropped = false;
     bool generated = false;          // GENERATED ALWAYS AS (…) STORED
     bool filled_by_default = false;  // has a default, or is an identity column
+    bool always_identity = false;    // GENERATED ALWAYS AS IDENTITY
     std::string equality;            // "OPERATOR(schema.=)" of the type's default ordering; empty when it has none
     std::string base_cast;           // "::schema.type" for a domain: an operator on the domain itself may be anybody's
 };
@@ -68,6 +69,9 @@ bool is_composite(Oid type);
 // An index of the relation that a look-up by equality of these columns can use: its first column is among them.
 // `unique`: a unique one, all of whose columns are.
 bool has_index_for(Oid relation, const std::vector<int>& columns, bool unique);
+
+// Policies decide what the current user sees and writes of it.
+bool row_security_applies(Oid relation);
 
 Oid schema_oid(const std::string& name);  // no_oid when there is none
 std::string schema_name(Oid schema);

@@ -20,6 +20,7 @@ void Deadline::fire() noexcept {
     bool any = false;
     for (Deadline* deadline = innermost; deadline != nullptr; deadline = deadline->outer_) {
         if (deadline->at_ == 0 || deadline->at_ > now) continue;
+        if (!deadline->fired_) deadline->waited_ = MyProc != nullptr && MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
         deadline->fired_ = 1;
         any = true;
     }
@@ -64,5 +65,6 @@ void Deadline::stop() {
 Deadline::~Deadline() { stop(); }
 
 bool Deadline::passed() const { return fired_ != 0; }
+bool Deadline::passed_waiting() const { return fired_ != 0 && waited_ != 0; }
 
 }  // namespace sync_job::pg

@@ -19,6 +19,8 @@ public:
     // Stops the clock; a cancellation it has sent and nobody has noticed yet is taken back.
     void stop();
     bool passed() const;
+    // When it passed, the job waited for a lock of somebody else's.
+    bool passed_waiting() const;
 
     // For the signal handler.
     static void fire() noexcept;
@@ -26,7 +28,7 @@ public:
 private:
     void start_timer() const noexcept;
 
-    volatile std::sig_atomic_t fired_ = 0;
+    volatile std::sig_atomic_t fired_ = 0, waited_ = 0;
     std::int64_t at_ = 0;  // 0: never
     Deadline* outer_ = nullptr;
     bool running_ = false;

@@ -2,6 +2,7 @@
 
 extern "C" {
 #include "jit/jit.h"
+#include "nodes/nodeFuncs.h"
 #include "parser/parser.h"
 }
 
@@ -220,17 +221,34 @@ Rows Statement::execute(const std::vector<Value>& arguments, bool read_only, std
     return execute(arguments.data(), static_cast<int>(arguments.size()), read_only, max_rows);
 }
 
+namespace {
+
+bool has_parameter(Node* node, void* nothing) {
+    if (node == nullptr) return false;
+    if (IsA(node, ParamRef)) return true;
+#if PG_VERSION_NUM >= 160000
+    return raw_expression_tree_walker(node, has_parameter, nothing);
+#else
+    return raw_expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(has_parameter)), nothing);
+#endif
+}
+
+}  // namespace
+
 void check_expression(const std::string& text) {
+    bool parameter = false;
     bool fits = guarded([&] {
         char* sql = psprintf("SELECT (%s\n)", text.c_str());
         List* parsed = raw_parser(sql, RAW_PARSE_DEFAULT);
         if (list_length(parsed) != 1 || !IsA(linitial_node(RawStmt, parsed)->stmt, SelectStmt)) return false;
         auto* select = castNode(SelectStmt, linitial_node(RawStmt, parsed)->stmt);
+        parameter = has_parameter(reinterpret_cast<Node*>(select), nullptr);
         return select->op == SETOP_NONE && list_length(select->targetList) == 1 && select->fromClause == NIL &&
                select->whereClause == nullptr && select->groupClause == NIL && select->sortClause == NIL &&
                select->limitCount == nullptr && select->limitOffset == nullptr && select->lockingClause == NIL &&
                select->intoClause == nullptr && select->havingClause == nullptr && select->windowClause == NIL;
     });
+    if (fits && parameter) throw Error("42P02", "there is no parameter in an expression: " + text);
     if (fits) return;
     throw Error("42601", "not a single SQL expression: " + text);
 }

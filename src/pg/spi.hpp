@@ -87,18 +87,19 @@ public:
     Statement(const Statement&) = delete;
     Statement& operator=(const Statement&) = delete;
 
+    // Raises what is wrong with the statement; execute() does so otherwise. In an SpiScope.
+    void prepare();
     Rows execute(const std::vector<Value>& arguments, bool read_only = false, std::int64_t max_rows = 0);
     Rows execute(const Value* arguments, int count, bool read_only = false, std::int64_t max_rows = 0);
 
 private:
-    void prepare();
     std::string sql_;
     std::vector<Oid> argument_types_;
     Access access_;
     void* plan_ = nullptr;
 };
 
-// Raises 42601 when the text is no single SQL expression.
+// Raises 42601 when the text is no single SQL expression, 42P02 when it has a parameter ($1).
 void check_expression(const std::string& text);
 
 // A CALL whose procedure may commit. Needs SpiScope(Commits::allowed) and no active snapshot but the portal's.

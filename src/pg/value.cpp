@@ -428,10 +428,40 @@ Value with_typmod(Value value, Oid type, std::int32_t typmod) {
     if (value.null || typmod < 0) return value;
     guarded([&] {
         Oid function;
-        if (find_typmod_coercion_function(type, &function) != COERCION_PATH_FUNC) return;
-        value.datum = OidFunctionCall3(function, value.datum, Int32GetDatum(typmod), BoolGetDatum(false));
+        CoercionPathType path = find_typmod_coercion_function(type, &function);
+        auto coerce = [&](Datum datum) {
+            return OidFunctionCall3(function, datum, Int32GetDatum(typmod), BoolGetDatum(false));
+        };
+        if (path == COERCION_PATH_FUNC) value.datum = coerce(value.datum);
+        if (path != COERCION_PATH_ARRAYCOERCE) return;
+        ArrayType* array = DatumGetArrayTypeP(value.datum);
+        Oid element = ARR_ELEMTYPE(array);
+        int16 length;
+        bool by_value;
+        char alignment;
+        Datum* values;
+        bool* nulls;
+        int count;
+        get_typlenbyvalalign(element, &length, &by_value, &alignment);
+        deconstruct_array(array, element, length, by_value, alignment, &values, &nulls, &count);
+        for (int i = 0; i < count; i++) {
+            if (!nulls[i]) values[i] = coerce(values[i]);
+        }
+        value.datum = PointerGetDatum(construct_md_array(values, nulls, ARR_NDIM(array), ARR_DIMS(array),
+                                                         ARR_LBOUND(array), element, length, by_value, alignment));
     });
     return value;
+}
+
+bool has_hash(Oid type) {
+    return guarded([&] { return OidIsValid(lookup_type_cache(type, TYPECACHE_HASH_PROC)->hash_proc); });
+}
+
+std::uint32_t hash_value(Datum datum, Oid type, Oid collation) {
+    return guarded([&] {
+        TypeCacheEntry* entry = lookup_type_cache(type, TYPECACHE_HASH_PROC_FINFO);
+        return DatumGetUInt32(FunctionCall1Coll(&entry->hash_proc_finfo, collation, datum));
+    });
 }
 
 Oid array_type_of(Oid element_type) {
@@ -460,7 +490,7 @@ std::string type_name(Oid type) {
 }
 
 std::string qualified_type_name(Oid type) {
-    const char* name = guarded([&] { return format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY); });
+    const char* name = guarded([&] { return format_type_extended(type, -1, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY); });
     return name;
 }
 

@@ -77,7 +77,12 @@ Value with_typmod(Value value, Oid type, std::int32_t typmod);
 Oid base_type(Oid type);
 std::int32_t base_typmod(Oid type, std::int32_t typmod);  // of a domain, its own
 std::string type_name(Oid type);
-std::string qualified_type_name(Oid type);  // for SQL text
+// For SQL text; without a modifier: "character" would be one character.
+std::string qualified_type_name(Oid type);
+
+// Equal values, by the operator in Column::equality, have the same hash.
+bool has_hash(Oid type);
+std::uint32_t hash_value(Datum datum, Oid type, Oid collation);
 
 // Arrays of a base type, for unnest(). no_oid: the type has none.
 Oid array_type_of(Oid element_type);

@@ -1,8 +1,8 @@
 // The part of engine/cursor.hpp that lives in shared memory.
 //
-// A worker writes its own bound; commits lower another pair of values, which the worker takes into its bound before its
-// next snapshot. The two halves of a pair are lowered one by one: the result may be lower than it need be, which costs
-// time, and never higher.
+// A worker writes its own bound; commits lower another one, which the worker takes into its bound before its next
+// snapshot. That one is a single word: were its halves lowered and taken one by one, a worker could take the half of a
+// position, scan, and take the other half when it no longer helps.
 #include "engine/cursor.hpp"
 
 #include <chrono>
@@ -19,31 +19,21 @@ using Clock = std::chrono::steady_clock;
 
 Clock::time_point last_from_start{};
 
-template <class T>
-void lower(std::atomic<T>& bound, T to) {
-    T known = bound;
-    while (to < known && !bound.compare_exchange_weak(known, to)) {
-    }
-}
-
 }  // namespace
 
 void lower_claim_start(WorkerSlot& slot, ClaimPosition position) noexcept {
-    lower(slot.lowered_priority, position.priority);
-    lower(slot.lowered_id, position.id);
+    PackedPosition to = packed(position), known = slot.lowered;
+    while (to < known && !slot.lowered.compare_exchange_weak(known, to)) {
+    }
 }
 
 ClaimPosition claim_start_of(const WorkerSlot& slot) {
-    return {std::min<int>(slot.cursor_priority, slot.lowered_priority),
-            std::min<std::int64_t>(slot.cursor_id, slot.lowered_id)};
+    return unpacked(std::min<PackedPosition>(slot.cursor, slot.lowered));
 }
 
 void reset_claim_start(WorkerSlot& slot) {
-    constexpr ClaimPosition lowest;
-    slot.cursor_priority = lowest.priority;
-    slot.cursor_id = lowest.id;
-    slot.lowered_priority = std::numeric_limits<int>::max();
-    slot.lowered_id = std::numeric_limits<std::int64_t>::max();
+    slot.cursor = packed({});
+    slot.lowered = no_position;
 }
 
 ClaimPosition claim_start() {
@@ -55,18 +45,14 @@ ClaimPosition claim_start() {
         reset_claim_start(slot);
         return {};
     }
-    int priority = slot.lowered_priority.exchange(std::numeric_limits<int>::max());
-    std::int64_t id = slot.lowered_id.exchange(std::numeric_limits<std::int64_t>::max());
-    lower(slot.cursor_priority, priority);
-    lower(slot.cursor_id, id);
-    return {slot.cursor_priority, slot.cursor_id};
+    PackedPosition lowered = slot.lowered.exchange(no_position);
+    if (lowered < slot.cursor) slot.cursor = lowered;
+    return unpacked(slot.cursor);
 }
 
 void set_claim_start(ClaimPosition position) {
     if (!in_worker()) return;
-    WorkerSlot& slot = *my_slot_or_null();
-    slot.cursor_priority = position.priority;
-    slot.cursor_id = position.id;
+    my_slot_or_null()->cursor = packed(position);
 }
 
 }  // namespace sync_job

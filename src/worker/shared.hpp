@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "core/claim_position.hpp"
 #include "pg/shared.hpp"
 #include "pg/types.hpp"
 
@@ -57,8 +58,7 @@ struct WorkerSlot {
     Activity activity;
 
     // engine/cursor.hpp: the worker's own bound, and what commits have lowered it to since it looked.
-    std::atomic<int> cursor_priority, lowered_priority;
-    std::atomic<std::int64_t> cursor_id, lowered_id;
+    std::atomic<PackedPosition> cursor, lowered;
 
     std::atomic<std::int64_t> cancel_job;
     char cancel_reason[256];
