@@ -122,8 +122,8 @@ std::string Mapping::match_condition(const std::string& value_prefix) const {
     std::vector<std::string> conditions;
     for (std::size_t i = 0; i < match_count_; i++) {
         const pg::Column& column = target_->relation().columns[items_[i].column - 1];
-        conditions.push_back("t." + pg::quoted_identifier(column.name) + " " + column.equality + " " + value_prefix +
-                             std::to_string(i + 1));
+        conditions.push_back(target_->relation().alias + "." + pg::quoted_identifier(column.name) + " " +
+                             column.equality + " " + value_prefix + std::to_string(i + 1));
     }
     return join(conditions, " AND ");
 }
@@ -143,8 +143,9 @@ void Mapping::prepare_statements() {
     evaluate_ = make("SELECT v.* FROM pg_catalog.unnest(ARRAY[$1]) AS source "
                      "CROSS JOIN pg_catalog.unnest(ARRAY[$2]) AS context (context) " + values_sql(),
                      {source.row_type, pg::type::jsonb}, Access::any);
-    find_ = make("SELECT t FROM " + target.quoted + " AS t WHERE " + match_condition("$") + " LIMIT 2", match_types,
-                 by_match);
+    std::string named = target.quoted + " AS " + target.alias;
+    find_ = make("SELECT " + target.alias + " FROM " + named + " WHERE " + match_condition("$") + " LIMIT 2",
+                 match_types, by_match);
     if (!many_) return;
     std::vector<Oid> key_arrays;
     std::vector<std::string> keys;
@@ -160,8 +161,9 @@ void Mapping::prepare_statements() {
                               " CROSS JOIN LATERAL (SELECT j.sync_job_" + std::to_string(key_arrays.size()) +
                               ") AS context (context) " + values_sql(),
                           key_arrays, Access::by_index);
-    lock_many_ = make("SELECT j.sync_job_n, t FROM " + rows_from_arrays(1, match_arrays.size()) + " JOIN " +
-                          target.quoted + " AS t ON " + match_condition("j.sync_job_") + " FOR NO KEY UPDATE OF t",
+    lock_many_ = make("SELECT j.sync_job_n, " + target.alias + " FROM " + rows_from_arrays(1, match_arrays.size()) +
+                          " JOIN " + named + " ON " + match_condition("j.sync_job_") + " FOR NO KEY UPDATE OF " +
+                          target.alias,
                       match_arrays, by_match);
 }
 
