@@ -200,8 +200,8 @@ std::string DocumentType::key_condition(int first) const {
     for (int number : key_) {
         const pg::Column& column = relation_->columns[number - 1];
         if (!out.empty()) out += " AND ";
-        out += relation_->alias + "." + pg::quoted_identifier(column.name) + column.base_cast + " " + column.equality + " " +
-               parameter(first++);
+        out += relation_->alias + "." + pg::quoted_identifier(column.name) + column.base_cast + " " + column.equality +
+               " " + parameter(first++);
     }
     return out;
 }
