@@ -3,10 +3,10 @@
 -- ---------------------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION @extschema@.start_sync_job(id bigint) RETURNS @extschema@.sync_job
-    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_start';
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_start';
 COMMENT ON FUNCTION @extschema@.start_sync_job(bigint) IS 'queues a Pending job; any other state is an error';
 CREATE FUNCTION @extschema@.start_sync_job(ids bigint[]) RETURNS SETOF @extschema@.sync_job
-    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_start_many';
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_start_many';
 COMMENT ON FUNCTION @extschema@.start_sync_job(bigint[]) IS 'queues those of the jobs that are Pending, and returns them';
 
 CREATE FUNCTION @extschema@.retry_sync_job(id bigint, context jsonb DEFAULT NULL) RETURNS @extschema@.sync_job
@@ -26,7 +26,7 @@ CREATE FUNCTION @extschema@.cancel_sync_job(ids bigint[], reason text DEFAULT NU
 COMMENT ON FUNCTION @extschema@.cancel_sync_job(bigint[], text, boolean) IS 'cancels those of the jobs that can be, and returns them';
 
 CREATE FUNCTION @extschema@.execute_sync_job(id bigint) RETURNS @extschema@.sync_job
-    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_execute';
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_execute';
 COMMENT ON FUNCTION @extschema@.execute_sync_job(bigint) IS 'runs a job that is Pending, Queued or Failed here and now, in this transaction, and returns it; only for the role the job runs as';
 CREATE PROCEDURE @extschema@.execute_sync_job(id bigint, INOUT job @extschema@.sync_job)
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_execute_call';
@@ -62,10 +62,10 @@ CREATE FUNCTION @extschema@.get_target_document(sync_job @extschema@.sync_job, f
 COMMENT ON FUNCTION @extschema@.get_target_document(@extschema@.sync_job, boolean) IS 'the job''s target document as it is now; for_update: locked';
 
 CREATE FUNCTION @extschema@.apply_sync_job(id bigint) RETURNS bigint
-    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_apply';
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_apply';
 COMMENT ON FUNCTION @extschema@.apply_sync_job(bigint) IS 'makes the changes of a dry run real: exactly the listed values, no hook; fails, naming the fields, if the target has changed meanwhile; returns the id of the job that records it';
 CREATE FUNCTION @extschema@.revert_sync_job(id bigint) RETURNS bigint
-    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_revert';
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_revert';
 COMMENT ON FUNCTION @extschema@.revert_sync_job(bigint) IS 'undoes a finished job from its diff; fails, naming the fields, if somebody changed them since; an insert or delete only where its diff was kept; returns the id of the job that records it';
 
 CREATE FUNCTION @extschema@.validate_sync_job_type(name text, OUT severity text, OUT object text, OUT message text,

@@ -41,6 +41,9 @@ std::string state_of(const Job& job) {
 }
 
 void check_waitable(std::int64_t id, const Job& job) {
+    if (is_under_way(id)) {
+        throw pg::Error("55000", "sync job " + std::to_string(id) + " runs in this session, and cannot end while it waits");
+    }
     std::int64_t here = current_job_id();
     if (here != 0 && (id == here || (job.status() == Status::pending && waits_for(id, here)))) {
         throw pg::Error("55000", "sync job " + std::to_string(id) + " cannot end while this one waits for it")

@@ -126,9 +126,8 @@ std::string Mapping::match_condition(const std::string& value_prefix) const {
     std::vector<std::string> conditions;
     for (std::size_t i = 0; i < match_count_; i++) {
         const pg::Column& column = target_->relation().columns[items_[i].column - 1];
-        conditions.push_back("sync_job_t." + pg::quoted_identifier(column.name) + column.base_cast + " " + column.equality +
-                             " " + value_prefix +
-                             std::to_string(i + 1));
+        conditions.push_back(target_->relation().alias + "." + pg::quoted_identifier(column.name) + column.base_cast + " " +
+                             column.equality + " " + value_prefix + std::to_string(i + 1));
     }
     return join(conditions, " AND ");
 }
@@ -147,10 +146,10 @@ void Mapping::prepare_statements() {
     }
     evaluate_ = make("SELECT v.* FROM pg_catalog.unnest(ARRAY[$1]) AS source" + values_sql("$2"),
                      {source.row_type, pg::type::jsonb}, Access::any);
-    std::string find = "SELECT sync_job_t FROM " + target.quoted + " AS sync_job_t WHERE " + match_condition("$") +
-                       " LIMIT 2";
+    std::string named = target.quoted + " AS " + target.alias;
+    std::string find = "SELECT " + target.alias + " FROM " + named + " WHERE " + match_condition("$") + " LIMIT 2";
     find_ = make(find, match_types, by_match);
-    find_locked_ = make(find + " FOR NO KEY UPDATE OF sync_job_t", match_types, by_match);
+    find_locked_ = make(find + " FOR NO KEY UPDATE OF " + target.alias, match_types, by_match);
     {
         pg::SpiScope spi;
         pg::SnapshotScope snapshot;
@@ -171,8 +170,9 @@ void Mapping::prepare_statements() {
                               source.quoted + " AS source ON " + join(keys, " AND ") +
                               values_sql("j.sync_job_" + std::to_string(key_arrays.size())),
                           key_arrays, Access::by_index);
-    lock_many_ = make("SELECT j.sync_job_n, sync_job_t FROM " + rows_from_arrays(1, match_arrays.size()) + " JOIN " +
-                          target.quoted + " AS sync_job_t ON " + match_condition("j.sync_job_") + " FOR NO KEY UPDATE OF sync_job_t",
+    lock_many_ = make("SELECT j.sync_job_n, " + target.alias + " FROM " + rows_from_arrays(1, match_arrays.size()) +
+                          " JOIN " + named + " ON " + match_condition("j.sync_job_") + " FOR NO KEY UPDATE OF " +
+                          target.alias,
                       match_arrays, by_match);
 }
 

@@ -59,13 +59,6 @@ void check_kind(const pg::RelationInfo& relation) {
 
 std::string parameter(int number) { return "$" + std::to_string(number); }
 
-// The whole row is named by the alias of its table, unless a column has that name.
-std::string free_alias(const pg::RelationInfo& relation) {
-    std::string alias = "t";
-    while (relation.column(alias) != nullptr) alias += '_';
-    return alias;
-}
-
 }  // namespace
 
 std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std::string>& declared_key) {
@@ -98,11 +91,10 @@ std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std:
         constexpr Oid varchar = 1043;
         type->name_is_text_ = base == pg::type::text || base == varchar;
     }
-    type->alias_ = free_alias(*relation);
-    type->named_ = relation->quoted + " AS " + type->alias_;
-    type->returning_ = " RETURNING " + type->alias_;
+    type->named_ = relation->quoted + " AS " + relation->alias;
+    type->returning_ = " RETURNING " + relation->alias;
     std::string where = " WHERE " + type->key_condition(1);
-    type->load_sql_ = "SELECT " + type->alias_ + " FROM " + type->named_ + where;
+    type->load_sql_ = "SELECT " + relation->alias + " FROM " + type->named_ + where;
     type->lock_sql_ = type->load_sql_ + " FOR NO KEY UPDATE";
     type->remove_sql_ = "DELETE FROM " + type->named_ + where + type->returning_;
     if (cached_at == generation) cache().emplace(cache_key, type);
@@ -208,8 +200,8 @@ std::string DocumentType::key_condition(int first) const {
     for (int number : key_) {
         const pg::Column& column = relation_->columns[number - 1];
         if (!out.empty()) out += " AND ";
-        out += alias_ + "." + pg::quoted_identifier(column.name) + column.base_cast + " " + column.equality + " " +
-               parameter(first++);
+        out += relation_->alias + "." + pg::quoted_identifier(column.name) + column.base_cast + " " + column.equality +
+               " " + parameter(first++);
     }
     return out;
 }
@@ -312,7 +304,7 @@ Datum DocumentType::update(const std::string& name, const pg::RowValues& row, co
             [](const pg::Column& column) { return !column.dropped && !column.generated && !column.always_identity; });
         const pg::Column& any = settable != relation_->columns.end() ? *settable : relation_->columns[key_[0] - 1];
         std::string column = pg::quoted_identifier(any.name);
-        assignments = column + " = " + alias_ + "." + column;
+        assignments = column + " = " + relation_->alias + "." + column;
     }
     std::string sql = "UPDATE " + named_ + " SET " + assignments + " WHERE " + key_condition(1) + returning_;
     return written(statement(sql, types).execute(arguments), "update");

@@ -104,7 +104,7 @@ private:
     ColumnSet key_;
     std::optional<bool> lockable_;           // of a view: whether its rows can be locked
     bool name_is_text_ = false;              // a single text column: its value is the name
-    std::string alias_, named_, returning_;  // parts of statements: alias, table AS alias, RETURNING alias
+    std::string named_, returning_;  // parts of statements: table AS alias, RETURNING alias
     std::string load_sql_, lock_sql_, remove_sql_;
     std::map<std::string, std::unique_ptr<pg::Statement>> statements_;
 };

@@ -69,7 +69,7 @@ std::vector<pg::RowValues> DocumentType::update_many(const std::vector<pg::RowVa
     };
     for (int number : key_) {
         const pg::Column& column = relation_->columns[number - 1];
-        conditions.push_back("sync_job_t." + pg::quoted_identifier(column.name) + column.base_cast + " " +
+        conditions.push_back(relation_->alias + "." + pg::quoted_identifier(column.name) + column.base_cast + " " +
                              column.equality + " " +
                              add(before, column));
     }
@@ -77,9 +77,9 @@ std::vector<pg::RowValues> DocumentType::update_many(const std::vector<pg::RowVa
         const pg::Column& column = relation_->columns[number - 1];
         assignments.push_back(pg::quoted_identifier(column.name) + " = " + add(wanted, column));
     }
-    std::string sql = "UPDATE " + relation_->quoted + " AS sync_job_t SET " + join(assignments, ", ") + " FROM " +
+    std::string sql = "UPDATE " + named_ + " SET " + join(assignments, ", ") + " FROM " +
                       rows_from_arrays(1, arguments.size()) + " WHERE " + join(conditions, " AND ") +
-                      " RETURNING j.sync_job_n, sync_job_t";
+                      " RETURNING j.sync_job_n, " + relation_->alias;
     pg::Rows rows = statement(sql, types).execute(arguments);
     rows.keep();
     require_all_written(rows.size(), wanted.size(), "update");
@@ -105,9 +105,8 @@ std::vector<pg::RowValues> DocumentType::insert_many(const std::vector<pg::RowVa
         arguments.push_back(column_array(wanted, column));
         values.push_back(array_column(arguments.size()));
     }
-    std::string sql = "INSERT INTO " + relation_->quoted + " AS sync_job_t (" + join(names, ", ") + ") SELECT " +
-                      join(values, ", ") + " FROM " + rows_from_arrays(1, arguments.size()) +
-                      " ORDER BY j.sync_job_n RETURNING sync_job_t";
+    std::string sql = "INSERT INTO " + named_ + " (" + join(names, ", ") + ") SELECT " + join(values, ", ") + " FROM " +
+                      rows_from_arrays(1, arguments.size()) + " ORDER BY j.sync_job_n" + returning_;
     pg::Rows rows = statement(sql, types).execute(arguments);
     rows.keep();
     require_all_written(rows.size(), wanted.size(), "insert");

@@ -13,6 +13,7 @@
 #include "engine/set_sync.hpp"
 #include "engine/wake.hpp"
 #include "pg/catalog.hpp"
+#include "pg/shared.hpp"
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
 
@@ -28,6 +29,7 @@ constexpr int most_subtransactions = 56;
 // So many documents a statement; an error costs the time of a part of them.
 constexpr std::size_t most_in_set = 256;
 constexpr int most_repeats = 3;
+constexpr long repeat_pause_milliseconds = 10;  // before the first repeat; four times as long before each next one
 constexpr auto long_type_memory = std::chrono::minutes(10);
 
 }  // namespace
@@ -206,6 +208,10 @@ void require_document(const Job& job) {
 int Runner::run_next_of_alone() {
     std::int64_t id = alone_.front();
     alone_.pop_front();
+    // Whoever it met is about to wake: at once, it would have the same locks again before that, and deadlock again.
+    if (auto met = repeats_.find(id); met != repeats_.end() && met->second > 0) {
+        pg::pause(repeat_pause_milliseconds << 2 * (met->second - 1));
+    }
     bool busy = false;
     auto stored = lock_job(id, false, &busy);
     bool ours = stored && stored->job.status() == Status::queued && may_have_document(stored->job);

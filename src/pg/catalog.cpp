@@ -126,6 +126,8 @@ std::unique_ptr<RelationInfo> read_relation(Oid oid) {
     if (OidIsValid(info->row_type)) {
         info->row_version = guarded([&] { return assign_record_type_identifier(info->row_type, -1); });
     }
+    info->alias = "t";
+    while (info->column(info->alias) != nullptr) info->alias += '_';
     guarded([&] {  // not rd_pkindex, which leaves out a deferrable one
         ListCell* cell;
         foreach (cell, RelationGetIndexList(opened)) {

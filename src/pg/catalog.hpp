@@ -34,6 +34,7 @@ struct RelationInfo {
     Oid owner = no_oid;
     std::string schema, name;
     std::string quoted;  // schema.name, each quoted as needed
+    std::string alias;   // for statements on it: a name that stands for the whole row, as no column has it
     char kind = 0;       // pg_class.relkind
     bool temporary = false;
     std::vector<Column> columns;   // all, with dropped ones: index = attnum - 1

@@ -2,38 +2,66 @@
 BEGIN;
 SELECT no_plan();
 
--- name(arguments) as pg_get_function_arguments() gives them, and the result; NULL: a procedure.
-CREATE TEMPORARY TABLE expected (name name, arguments text, result text);
+-- name(arguments) as pg_get_function_arguments() gives them, and the result (NULL: a procedure); volatile, stable or immutable;
+-- parallel unsafe, restricted or safe; whether a null argument is the end of it. Any other function is one too many.
+CREATE TEMPORARY TABLE expected (name name, arguments text, result text, volatility "char", parallel "char", strict boolean);
 INSERT INTO expected VALUES
-    ('sync_job_target', 'operation text, target_document_type regclass DEFAULT NULL::regclass, target_document_name text DEFAULT NULL::text, context jsonb DEFAULT NULL::jsonb', 'sync_job_target'),
-    ('sync_job_result', 'target_document_type regclass DEFAULT NULL::regclass, target_document_name text DEFAULT NULL::text, operation text DEFAULT NULL::text, diff jsonb DEFAULT NULL::jsonb', 'sync_job_result'),
-    ('enqueue_sync_job', 'params jsonb', 'bigint'),
-    ('start_sync_job', 'id bigint', 'sync_job'),
-    ('start_sync_job', 'ids bigint[]', 'SETOF sync_job'),
-    ('retry_sync_job', 'id bigint, context jsonb DEFAULT NULL::jsonb', 'sync_job'),
-    ('retry_sync_job', 'ids bigint[], context jsonb DEFAULT NULL::jsonb', 'SETOF sync_job'),
-    ('cancel_sync_job', 'id bigint, reason text DEFAULT NULL::text, running boolean DEFAULT false', 'sync_job'),
-    ('cancel_sync_job', 'ids bigint[], reason text DEFAULT NULL::text, running boolean DEFAULT false', 'SETOF sync_job'),
-    ('execute_sync_job', 'id bigint', 'sync_job'),
-    ('run_sync_jobs', 'IN queue text DEFAULT NULL::text, IN max_jobs integer DEFAULT NULL::integer', NULL),
-    ('wait_for_sync_job', 'IN id bigint, IN timeout interval DEFAULT NULL::interval', NULL),
-    ('current_sync_job', '', 'bigint'),
-    ('adopt_sync_jobs', '', 'void'),
-    ('get_sync_document', 'document_type regclass, name text', 'jsonb'),
-    ('get_source_document', 'sync_job sync_job', 'jsonb'),
-    ('get_trigger_document', 'sync_job sync_job', 'jsonb'),
-    ('get_target_document', 'sync_job sync_job, for_update boolean DEFAULT false', 'jsonb'),
-    ('apply_sync_job', 'id bigint', 'bigint'),
-    ('revert_sync_job', 'id bigint', 'bigint'),
-    ('pause_sync_job_queue', 'queue text', 'void'),
-    ('resume_sync_job_queue', 'queue text', 'void'),
-    ('auto_retry_failed_sync_jobs', '', 'bigint'),
-    ('clear_all_sync_jobs', '', 'bigint'),
-    ('grant_sync_job_access', 'role regrole, level text', 'void'),
-    ('revoke_sync_job_access', 'role regrole, level text', 'void'),
-    ('grant_sync_job_type', 'name text, role regrole', 'void'),
-    ('revoke_sync_job_type', 'name text, role regrole', 'void'),
-    ('sync_job_trigger', '', 'trigger');
+    ('adopt_sync_jobs', '', 'void', 'v', 'u', false),
+    ('apply_sync_job', 'id bigint', 'bigint', 'v', 'u', false),
+    ('attach_sync_job_triggers', 'sync_job_type text, source regclass, level text DEFAULT ''row''::text, deduplicate boolean DEFAULT true, keep_deleted boolean DEFAULT true, OUT trigger_name text', 'SETOF text', 'v', 'u', true),
+    ('auto_retry_failed_sync_jobs', '', 'bigint', 'v', 'u', false),
+    ('cancel_sync_job', 'id bigint, reason text DEFAULT NULL::text, running boolean DEFAULT false', 'sync_job', 'v', 'u', false),
+    ('cancel_sync_job', 'ids bigint[], reason text DEFAULT NULL::text, running boolean DEFAULT false', 'SETOF sync_job', 'v', 'u', false),
+    ('clear_all_sync_jobs', '', 'bigint', 'v', 'u', true),
+    ('clear_old_sync_jobs', 'days integer DEFAULT 30, max_jobs integer DEFAULT 10000', 'bigint', 'v', 'u', true),
+    ('clear_sync_job_logs', 'IN days integer DEFAULT NULL::integer', NULL, 'v', 'u', false),
+    ('create_sync_job_boilerplate', 'sync_job_type text, language text DEFAULT ''plpgsql''::text', 'text', 'v', 'u', true),
+    ('current_sync_job', '', 'bigint', 's', 'r', false),
+    ('detach_sync_job_triggers', 'sync_job_type text, source regclass, OUT trigger_name text', 'SETOF text', 'v', 'u', true),
+    ('disable_sync_job_schedules', '', 'void', 'v', 'u', false),
+    ('enable_sync_job_schedules', 'OUT cron_job text', 'SETOF text', 'v', 'u', false),
+    ('enqueue_background_job', 'procedure text, args jsonb DEFAULT NULL::jsonb, queue text DEFAULT NULL::text, timeout interval DEFAULT NULL::interval, job_id text DEFAULT NULL::text, deduplicate boolean DEFAULT false, scheduled_at timestamp with time zone DEFAULT NULL::timestamp with time zone, priority integer DEFAULT NULL::integer, at_front boolean DEFAULT false, now boolean DEFAULT false, on_success text DEFAULT NULL::text, on_failure text DEFAULT NULL::text, after bigint[] DEFAULT NULL::bigint[], after_failure text DEFAULT ''cancel''::text, job_group text DEFAULT NULL::text, title text DEFAULT NULL::text, max_retries integer DEFAULT 0, retry_delay interval DEFAULT NULL::interval, verbose_logging boolean DEFAULT false, publish_event boolean DEFAULT false', 'bigint', 'v', 'u', false),
+    ('enqueue_sync_job', 'params jsonb', 'bigint', 'v', 'u', false),
+    ('execute_sync_job', 'IN id bigint, INOUT job sync_job', NULL, 'v', 'u', false),
+    ('execute_sync_job', 'id bigint', 'sync_job', 'v', 'u', false),
+    ('get_source_document', 'sync_job sync_job', 'jsonb', 'v', 'u', true),
+    ('get_sync_document', 'document_type regclass, name text', 'jsonb', 'v', 'u', true),
+    ('get_sync_job_checkpoint', '', 'jsonb', 'v', 'u', false),
+    ('get_sync_job_status', 'id bigint, OUT status text, OUT created_at timestamp with time zone, OUT scheduled_at timestamp with time zone, OUT started_at timestamp with time zone, OUT ended_at timestamp with time zone, OUT retry_count integer, OUT retry_after timestamp with time zone', 'record', 'v', 'u', true),
+    ('get_sync_job_status', 'job_id text, OUT id bigint, OUT status text, OUT percent numeric, OUT created_at timestamp with time zone, OUT started_at timestamp with time zone, OUT ended_at timestamp with time zone, OUT result jsonb, OUT error_message text', 'record', 's', 'u', false),
+    ('get_target_document', 'sync_job sync_job, for_update boolean DEFAULT false', 'jsonb', 'v', 'u', true),
+    ('get_trigger_document', 'sync_job sync_job', 'jsonb', 'v', 'u', true),
+    ('grant_sync_job_access', 'role regrole, level text', 'void', 'v', 'u', true),
+    ('grant_sync_job_type', 'name text, role regrole', 'void', 'v', 'u', true),
+    ('pause_sync_job_queue', 'queue text', 'void', 'v', 'u', true),
+    ('publish_sync_job_event', 'event text, message jsonb DEFAULT NULL::jsonb', 'void', 'v', 'u', false),
+    ('report_sync_job_progress', 'percent numeric, title text DEFAULT NULL::text, description text DEFAULT NULL::text', 'void', 'v', 'u', false),
+    ('resume_sync_job_queue', 'queue text', 'void', 'v', 'u', true),
+    ('retry_sync_job', 'id bigint, context jsonb DEFAULT NULL::jsonb', 'sync_job', 'v', 'u', false),
+    ('retry_sync_job', 'ids bigint[], context jsonb DEFAULT NULL::jsonb', 'SETOF sync_job', 'v', 'u', false),
+    ('revert_sync_job', 'id bigint', 'bigint', 'v', 'u', false),
+    ('revoke_sync_job_access', 'role regrole, level text', 'void', 'v', 'u', true),
+    ('revoke_sync_job_type', 'name text, role regrole', 'void', 'v', 'u', true),
+    ('run_sync_job_schedule', 'name text', 'bigint', 'v', 'u', true),
+    ('run_sync_jobs', 'IN queue text DEFAULT NULL::text, IN max_jobs integer DEFAULT NULL::integer', NULL, 'v', 'u', false),
+    ('schedule_sync_job', 'name text, schedule text, sync_job_type text DEFAULT NULL::text, procedure text DEFAULT NULL::text, params jsonb DEFAULT NULL::jsonb, queue text DEFAULT NULL::text, overlap boolean DEFAULT false', 'void', 'v', 'u', false),
+    ('set_sync_job_checkpoint', 'checkpoint jsonb', 'void', 'v', 'u', false),
+    ('start_sync_job', 'id bigint', 'sync_job', 'v', 'u', false),
+    ('start_sync_job', 'ids bigint[]', 'SETOF sync_job', 'v', 'u', false),
+    ('sync_job_result', 'target_document_type regclass DEFAULT NULL::regclass, target_document_name text DEFAULT NULL::text, operation text DEFAULT NULL::text, diff jsonb DEFAULT NULL::jsonb', 'sync_job_result', 'i', 's', false),
+    ('sync_job_target', 'operation text, target_document_type regclass DEFAULT NULL::regclass, target_document_name text DEFAULT NULL::text, context jsonb DEFAULT NULL::jsonb', 'sync_job_target', 'i', 's', false),
+    ('sync_job_trigger', '', 'trigger', 'v', 'u', false),
+    ('unschedule_sync_job', 'name text', 'void', 'v', 'u', true),
+    ('validate_sync_job_type', 'name text, OUT severity text, OUT object text, OUT message text, OUT detail text, OUT hint text', 'SETOF record', 'v', 'u', true),
+    ('wait_for_sync_job', 'IN id bigint, IN timeout interval DEFAULT NULL::interval', NULL, 'v', 'u', false);
+-- The long forms of enqueueing take the same from the third argument on.
+INSERT INTO expected
+SELECT name, first_two || ', context jsonb DEFAULT NULL::jsonb, operation text DEFAULT NULL::text, source_document_type regclass DEFAULT NULL::regclass, target_document_type regclass DEFAULT NULL::regclass, target_document_name text DEFAULT NULL::text, parent_sync_job bigint DEFAULT NULL::bigint, queue text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, timeout interval DEFAULT NULL::interval, retry_delay interval DEFAULT NULL::interval, max_retries integer DEFAULT NULL::integer, scheduled_at timestamp with time zone DEFAULT NULL::timestamp with time zone, trigger_type text DEFAULT ''Manual''::text, triggered_by_document_type regclass DEFAULT NULL::regclass, triggered_by_document_name text DEFAULT NULL::text, trigger_document_timestamp timestamp with time zone DEFAULT NULL::timestamp with time zone, queue_on_insert boolean DEFAULT true, dry_run boolean DEFAULT false, insert_enabled boolean DEFAULT true, update_enabled boolean DEFAULT true, delete_enabled boolean DEFAULT true, update_without_changes_enabled boolean DEFAULT false, verbose_logging boolean DEFAULT NULL::boolean, job_id text DEFAULT NULL::text, deduplicate boolean DEFAULT false, target_doc record DEFAULT NULL::record, triggered_by_doc record DEFAULT NULL::record',
+    'bigint', 'v', 'u', false
+FROM (VALUES
+    ('enqueue_sync_job', 'sync_job_type text, source_document_name text DEFAULT NULL::text'),
+    ('enqueue_sync_job', 'sync_job_type text, source_doc anyelement'),
+    ('enqueue_sync_jobs', 'sync_job_type text, source_document_names text[]')) AS form (name, first_two);
 
 CREATE TEMPORARY VIEW actual AS
     SELECT p.proname AS name, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result, p.*
@@ -42,25 +70,14 @@ CREATE TEMPORARY VIEW actual AS
     JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'pg_sync_job';
 
 SELECT ok(
-    EXISTS (SELECT FROM actual AS a WHERE a.name = e.name AND a.arguments = e.arguments AND a.result IS NOT DISTINCT FROM e.result),
-    format('%s(%s)%s', e.name, e.arguments, ' returns ' || e.result))
+    EXISTS (SELECT FROM actual AS a WHERE a.name = e.name AND a.arguments = e.arguments AND a.result IS NOT DISTINCT FROM e.result
+        AND (a.provolatile, a.proparallel, a.proisstrict) = (e.volatility, e.parallel, e.strict)),
+    format('%s(%s)%s, %s, %s%s', e.name, e.arguments, ' returns ' || e.result, e.volatility, e.parallel, CASE WHEN e.strict THEN ', strict' END))
 FROM expected AS e;
-
--- The long forms of enqueue_sync_job have the same arguments, but for what names the source document.
-CREATE TEMPORARY VIEW enqueue AS
-    SELECT pronargs, proargnames, proargtypes::regtype[] AS types FROM actual WHERE name = 'enqueue_sync_job' AND pronargs > 1;
-SELECT is(count(*), 2::bigint, 'enqueue_sync_job by name and by document') FROM enqueue;
-SELECT is(count(DISTINCT (proargnames[3:], types[2:])), 1::bigint, 'both take the same further arguments') FROM enqueue;
-SELECT set_eq(
-    'SELECT proargnames[2], types[1]::text FROM enqueue',
-    $$VALUES ('source_document_name', 'text'), ('source_doc', 'anyelement')$$,
-    'the second argument is the document''s name or the document');
-SELECT is(proargnames[3:], ARRAY['context', 'operation', 'source_document_type', 'target_document_type', 'target_document_name',
-    'parent_sync_job', 'queue', 'priority', 'timeout', 'retry_delay', 'max_retries', 'scheduled_at', 'trigger_type',
-    'triggered_by_document_type', 'triggered_by_document_name', 'trigger_document_timestamp', 'queue_on_insert', 'dry_run',
-    'insert_enabled', 'update_enabled', 'delete_enabled', 'update_without_changes_enabled', 'verbose_logging', 'job_id',
-    'deduplicate', 'target_doc', 'triggered_by_doc'], 'the names of the further arguments')
-FROM enqueue LIMIT 1;
+SELECT is_empty(
+    $$SELECT oid::regprocedure FROM actual AS a WHERE pronamespace = 'public'::regnamespace
+        AND NOT EXISTS (SELECT FROM expected AS e WHERE e.name = a.name AND e.arguments = a.arguments)$$,
+    'no other function in the schema of the user');
 
 -- Whatever is there, also what is not listed above.
 SELECT is_empty(

@@ -102,13 +102,57 @@ INSERT INTO expected VALUES
     ('sync_job_error', 'message', 'text'),
     ('sync_job_error', 'detail', 'text'),
     ('sync_job_error', 'hint', 'text'),
-    ('sync_job_error', 'context', 'text');
+    ('sync_job_error', 'context', 'text'),
+    ('sync_job_error', 'counted', 'boolean'),
+    ('sync_job', 'procedure', 'text'),
+    ('sync_job', 'on_success', 'text'),
+    ('sync_job', 'on_failure', 'text'),
+    ('sync_job', 'after', 'bigint[]'),
+    ('sync_job', 'after_failure', 'text'),
+    ('sync_job', 'job_group', 'text'),
+    ('sync_job', 'publish_event', 'boolean');
 
 SELECT col_type_is('public', relation, name, type, format('%s.%s is %s', relation, name, type)) FROM expected;
 
-SELECT col_default_is('public', 'sync_job_type', name::name, value, format('default of sync_job_type.%s', name))
-FROM (VALUES ('queue', 'default'), ('priority', '0'), ('retry_backoff', 'linear'), ('max_retries', '3'),
-             ('verbose_logging', 'false'), ('disabled', 'false'), ('is_standard', 'false')) AS v (name, value);
+-- Defaults, and the columns that must have a value.
+CREATE TEMPORARY TABLE expected_default (relation regclass, name name, value text);
+INSERT INTO expected_default VALUES
+    ('sync_job_queue', 'max_workers', '2'), ('sync_job_queue', 'timeout', $$'00:05:00'::interval$$), ('sync_job_queue', 'paused', 'false'),
+    ('sync_job_queue', 'publish_events', 'false'),
+    ('sync_job_type', 'queue', $$'default'::text$$), ('sync_job_type', 'priority', '0'), ('sync_job_type', 'retry_delay', $$'00:01:00'::interval$$),
+    ('sync_job_type', 'retry_backoff', $$'linear'::text$$), ('sync_job_type', 'max_retries', '3'), ('sync_job_type', 'verbose_logging', 'false'),
+    ('sync_job_type', 'disabled', 'false'), ('sync_job_type', 'is_standard', 'false'), ('sync_job_type', 'publish_events', 'false'),
+    ('sync_job_type', 'created_at', 'now()'), ('sync_job_type', 'modified_at', 'now()'),
+    ('sync_job_event', 'created_at', 'now()'), ('sync_job_schedule', 'created_at', 'now()'), ('sync_job_deleted_document', 'deleted_at', 'now()');
+SELECT set_eq(
+    $$SELECT attrelid::regclass, attname, pg_get_expr(adbin, adrelid)
+        FROM pg_attribute JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+        WHERE attrelid = ANY ('{sync_job,sync_job_queue,sync_job_type,sync_job_error,sync_job_event,sync_job_schedule,sync_job_deleted_document}'::regclass[])$$,
+    'SELECT relation, name, value FROM expected_default',
+    'these columns have these defaults, and no others');
+SELECT set_eq(
+    $$SELECT attname::text FROM pg_attribute WHERE attrelid = 'sync_job_type'::regclass AND attnum > 0 AND NOT attnotnull$$,
+    ARRAY['source_document_type', 'target_document_type', 'source_key', 'target_key', 'module', 'field_map', 'match', 'batchable', 'timeout',
+        'concurrency_limit', 'description'],
+    'what may be null in sync_job_type');
+SELECT set_eq(
+    $$SELECT attname::text FROM pg_attribute WHERE attrelid = 'sync_job'::regclass AND attnum > 0 AND attnotnull$$,
+    ARRAY['id', 'sync_job_type', 'title', 'status', 'queue', 'priority', 'timeout', 'retry_delay', 'retry_backoff', 'max_retries', 'retry_count',
+        'insert_enabled', 'update_enabled', 'delete_enabled', 'update_without_changes_enabled', 'verbose_logging', 'dry_run', 'queue_on_insert',
+        'trigger_type', 'run_as', 'owner', 'enqueued_by', 'created_at', 'publish_event'],
+    'what a job always has');
+SELECT is_empty(
+    $$SELECT r.name, a.attname FROM (SELECT DISTINCT relation FROM expected) AS r (name) JOIN pg_attribute AS a ON a.attrelid = r.name::text::regclass
+        WHERE a.attnum > 0 AND NOT a.attisdropped
+        AND NOT EXISTS (SELECT FROM expected AS e WHERE e.relation = r.name AND e.name = a.attname)$$,
+    'every column of these tables is listed here');
+SELECT set_eq(
+    $$SELECT format('%s: %s', c.oid::regclass, pg_get_expr(c.relpartbound, c.oid)) FROM pg_inherits JOIN pg_class AS c ON c.oid = inhrelid
+        WHERE inhparent = 'sync_job'::regclass$$,
+    $$VALUES ('sync_job_internal.sync_job_ended: FOR VALUES IN (''Finished'', ''Skipped'', ''No Target'', ''Relayed'', ''Canceled'')'),
+        ('sync_job_internal.sync_job_failed: FOR VALUES IN (''Failed'')'),
+        ('sync_job_internal.sync_job_live: FOR VALUES IN (''Pending'', ''Queued'', ''Started'')')$$,
+    'the partitions of sync_job');
 SELECT results_eq(
     'SELECT name COLLATE "default", timeout FROM sync_job_queue ORDER BY name',
     $$VALUES ('default', interval '5 minutes'), ('long', interval '25 minutes'), ('short', interval '5 minutes')$$,

@@ -170,11 +170,12 @@ SELECT id - :a AS nth, status, cancel_reason FROM cancel_sync_job(ARRAY[:d, :c, 
 SELECT error_of(statement) AS "error" FROM (VALUES
     ($$SELECT start_sync_job(12345678)$$), ($$SELECT retry_sync_job(12345678)$$), ($$SELECT cancel_sync_job(12345678)$$),
     ($$SELECT cancel_sync_job(12345678, running => true)$$), ($$SELECT execute_sync_job(12345678)$$), ($$CALL wait_for_sync_job(12345678)$$),
+    ($$SELECT start_sync_job(NULL::bigint)$$), ($$SELECT execute_sync_job(NULL)$$), ($$CALL execute_sync_job(NULL, NULL)$$),
+    ($$SELECT apply_sync_job(NULL)$$), ($$SELECT revert_sync_job(NULL)$$), ($$SELECT apply_sync_job(12345678)$$), ($$SELECT revert_sync_job(12345678)$$),
     ($$SELECT retry_sync_job(NULL::bigint)$$), ($$SELECT cancel_sync_job(NULL::bigint)$$), ($$CALL wait_for_sync_job(NULL)$$),
     ($$SELECT cancel_sync_job(ARRAY[1, NULL])$$), ($$SELECT retry_sync_job(1, '[]')$$), ($$SELECT retry_sync_job(ARRAY[1], '5')$$)
 ) AS v (statement);
 \pset format aligned
-SELECT start_sync_job(NULL::bigint) IS NULL AS start, execute_sync_job(NULL) IS NULL AS execute;
 
 -- ---- execute: here and now ----
 

@@ -26,9 +26,9 @@ END $$;
 
 INSERT INTO sync_job_type (name, source_document_type, target_document_type) VALUES ('SAP - Customer   Sync', 'source', 'target');
 SELECT to_jsonb(t) - '{created_at,modified_at}'::text[] AS type, created_at = modified_at AS stamped FROM sync_job_type AS t;
-INSERT INTO sync_job_type (name, module, retry_backoff, source_document_type, source_key, match, field_map, timeout, retry_delay, max_retries,
+INSERT INTO sync_job_type (name, module, retry_backoff, source_document_type, source_key, target_document_type, match, field_map, timeout, retry_delay, max_retries,
     concurrency_limit, batchable, is_standard, description)
-VALUES ('Full', 'Some Module', 'EXPONENTIAL', 'bare', '{id}', '{"id": "id"}', '{}', '0', '0', 0, 1, false, true, 'text') RETURNING
+VALUES ('Full', 'Some Module', 'EXPONENTIAL', 'bare', '{id}', 'target', '{"id": "id"}', '{}', '0', '0', 0, 1, false, true, 'text') RETURNING
     name, module, retry_backoff, source_document_type, source_key, match, field_map, timeout, retry_delay, max_retries, concurrency_limit,
     batchable, is_standard, description;
 -- An update stamps the row; the module stays when the name changes.
