@@ -143,8 +143,9 @@ void Mapping::prepare_statements() {
     evaluate_ = make("SELECT v.* FROM pg_catalog.unnest(ARRAY[$1]) AS source "
                      "CROSS JOIN pg_catalog.unnest(ARRAY[$2]) AS context (context) " + values_sql(),
                      {source.row_type, pg::type::jsonb}, Access::any);
-    find_ = make("SELECT t FROM " + target.quoted + " AS t WHERE " + match_condition("$") + " LIMIT 2", match_types,
-                 by_match);
+    find_ = make("SELECT " + target.whole_row("t") + " FROM " + target.quoted + " AS t WHERE " + match_condition("$") +
+                     " LIMIT 2",
+                 match_types, by_match);
     if (!many_) return;
     std::vector<Oid> key_arrays;
     std::vector<std::string> keys;
@@ -160,8 +161,8 @@ void Mapping::prepare_statements() {
                               " CROSS JOIN LATERAL (SELECT j.sync_job_" + std::to_string(key_arrays.size()) +
                               ") AS context (context) " + values_sql(),
                           key_arrays, Access::by_index);
-    lock_many_ = make("SELECT j.sync_job_n, t FROM " + rows_from_arrays(1, match_arrays.size()) + " JOIN " +
-                          target.quoted + " AS t ON " + match_condition("j.sync_job_") + " FOR NO KEY UPDATE OF t",
+    lock_many_ = make("SELECT j.sync_job_n, " + target.whole_row("t") + " FROM " +
+                          rows_from_arrays(1, match_arrays.size()) + " JOIN " + target.quoted + " AS t ON " + match_condition("j.sync_job_") + " FOR NO KEY UPDATE OF t",
                       match_arrays, by_match);
 }
 

@@ -75,7 +75,7 @@ std::vector<pg::RowValues> DocumentType::update_many(const std::vector<pg::RowVa
     }
     std::string sql = "UPDATE " + relation_->quoted + " AS t SET " + join(assignments, ", ") + " FROM " +
                       rows_from_arrays(1, arguments.size()) + " WHERE " + join(conditions, " AND ") +
-                      " RETURNING j.sync_job_n, t";
+                      " RETURNING j.sync_job_n, " + relation_->whole_row("t");
     pg::Rows rows = statement(sql, types).execute(arguments);
     rows.keep();
     require_all_written(rows.size(), wanted.size(), "update");
@@ -103,7 +103,7 @@ std::vector<pg::RowValues> DocumentType::insert_many(const std::vector<pg::RowVa
     }
     std::string sql = "INSERT INTO " + relation_->quoted + " AS t (" + join(names, ", ") + ") SELECT " +
                       join(values, ", ") + " FROM " + rows_from_arrays(1, arguments.size()) +
-                      " ORDER BY j.sync_job_n RETURNING t";
+                      " ORDER BY j.sync_job_n RETURNING " + relation_->whole_row("t");
     pg::Rows rows = statement(sql, types).execute(arguments);
     rows.keep();
     require_all_written(rows.size(), wanted.size(), "insert");

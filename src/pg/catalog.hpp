@@ -38,6 +38,9 @@ struct RelationInfo {
     std::vector<Column> columns;   // all, with dropped ones: index = attnum - 1
     std::vector<int> primary_key;  // attnums in key order
     const Column* column(const std::string& column_name) const;
+    // A row under an alias, as an expression of its composite type. The alias alone would be a column of that name, if
+    // there is one.
+    std::string whole_row(const std::string& alias) const { return "(" + alias + ".*)::" + quoted; }
     TupleDescData* descriptor = nullptr;  // owned by `memory`
     // Which version of the row type the descriptor is; see require_current().
     mutable std::uint64_t row_version = 0;
