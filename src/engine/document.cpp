@@ -307,7 +307,12 @@ Datum DocumentType::update(const std::string& name, const pg::RowValues& row, co
         assignments += pg::quoted_identifier(column.name) + " = " + parameter(static_cast<int>(types.size()));
     }
     if (columns.empty()) {  // an update without changes still fires the table's triggers
-        std::string column = pg::quoted_identifier(relation_->columns[key_[0] - 1].name);
+        const pg::Column* settable = &relation_->columns[key_[0] - 1];
+        for (const pg::Column& other : relation_->columns) {
+            if (!settable->always_identity && !settable->generated) break;
+            if (!other.dropped) settable = &other;
+        }
+        std::string column = pg::quoted_identifier(settable->name);
         assignments = column + " = " + alias_ + "." + column;
     }
     std::string sql = "UPDATE " + named_ + " SET " + assignments + " WHERE " + key_condition(1) + returning_;
