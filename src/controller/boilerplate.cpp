@@ -34,7 +34,8 @@ std::string fill(const std::string& text, const Places& places) {
 
 // A name in a comment must not end it.
 std::string one_line(std::string text) {
-    std::replace_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
     return text;
 }
 
@@ -46,10 +47,15 @@ std::string dollar_quote(const Places& places) {
     return tag + "$";
 }
 
+// A target column that holds a part of the source's key.
+struct Link {
+    const pg::Column *target, *source;
+};
+
 struct Sides {
     std::shared_ptr<DocumentType> source, target;
-    const pg::Column *source_key, *target_key, *link;  // link: the target column that names the source
-    std::vector<std::string> shared;                   // columns of the same name, apart from keys
+    std::vector<Link> links;
+    std::vector<std::string> shared;  // columns of the same name and type, apart from keys that fill themselves
 };
 
 const pg::Column* column_at(const DocumentType& type, int number) { return &type.relation().columns[number - 1]; }
@@ -69,6 +75,28 @@ const pg::Column* guess_link(const DocumentType& source, const DocumentType& tar
     return column_at(target, target.key()[0]);
 }
 
+// Of a key of several columns those that the target has under the same names; else as of one column.
+std::vector<Link> guess_links(const DocumentType& source, const DocumentType& target) {
+    std::vector<Link> links;
+    for (int number : source.key()) {
+        const pg::Column* from = column_at(source, number);
+        const pg::Column* to = target.relation().column(from->name);
+        if (source.key().size() > 1 && to != nullptr && !to->generated) links.push_back({to, from});
+    }
+    if (links.empty()) links.push_back({guess_link(source, target), column_at(source, source.key()[0])});
+    return links;
+}
+
+bool is_linked(const Sides& sides, const pg::Column& column) {
+    return std::any_of(sides.links.begin(), sides.links.end(),
+                       [&](const Link& link) { return link.target->number == column.number; });
+}
+
+bool is_own_key(const DocumentType& target, const pg::Column& column) {
+    bool in_key = std::count(target.key().begin(), target.key().end(), column.number) > 0;
+    return in_key && (column.filled_by_default || target.key().size() == 1);
+}
+
 Sides sides_of(const JobType& type) {
     if (type.source == pg::no_oid || type.target == pg::no_oid) {
         throw pg::Error("55000", "sync job type " + quoted(type.name) + " has no " +
@@ -78,12 +106,10 @@ Sides sides_of(const JobType& type) {
     Sides sides;
     sides.source = DocumentType::find(type.source, type.source_key);
     sides.target = DocumentType::find(type.target, type.target_key);
-    sides.source_key = column_at(*sides.source, sides.source->key()[0]);
-    sides.target_key = column_at(*sides.target, sides.target->key()[0]);
-    sides.link = guess_link(*sides.source, *sides.target);
+    sides.links = guess_links(*sides.source, *sides.target);
     for (const pg::Column& column : sides.target->relation().columns) {
-        if (column.dropped || column.generated || column.name == sides.link->name) continue;
-        if (column.name == sides.target_key->name) continue;
+        if (column.dropped || column.generated || is_linked(sides, column)) continue;
+        if (is_own_key(*sides.target, column)) continue;
         const pg::Column* from = sides.source->relation().column(column.name);
         if (from != nullptr && from->type == column.type) sides.shared.push_back(column.name);
     }
@@ -98,15 +124,54 @@ std::string lines(const std::vector<std::string>& names, const std::function<std
 
 std::string id(const std::string& name) { return pg::quoted_identifier(name); }
 
-std::string link_line(const Sides& sides, const std::string& from, const std::string& assignment,
-                      const std::string& cast) {
-    return from + id(sides.link->name) + assignment + "source_doc." + id(sides.source_key->name) + cast;
+// What a link column is to hold: the source's key, in the column's type.
+std::string key_value(const Link& link, const std::string& key) {
+    return link.target->type == link.source->type ? key : key + "::" + pg::qualified_type_name(link.target->type);
 }
 
-// How the source's key becomes a value of the link column.
-std::string link_cast(const Sides& sides) {
-    if (sides.link->type == sides.source_key->type) return "";
-    return "::" + pg::type_name(sides.link->type);
+std::string source_field(const std::string& name) { return "source_doc." + id(name); }
+
+// Finds the target that belongs to a source, $1 or the field itself being the value of each key column.
+std::string match(const Sides& sides, bool by_parameters) {
+    std::vector<std::string> conditions;
+    for (const Link& link : sides.links) {
+        std::string key = by_parameters ? "$" + std::to_string(conditions.size() + 1) : source_field(link.source->name);
+        conditions.push_back("target." + id(link.target->name) + " = " + key_value(link, key));
+    }
+    return join(conditions, " AND ");
+}
+
+// The name of a target: its key as text, of several columns a JSON array of texts.
+std::string target_name(const DocumentType& target) {
+    std::vector<std::string> parts;
+    for (int number : target.key()) parts.push_back("target." + id(column_at(target, number)->name) + "::text");
+    return parts.size() == 1 ? parts[0] : "jsonb_build_array(" + join(parts, ", ") + ")::text";
+}
+
+std::string assignments(const Sides& sides) {
+    std::string out;
+    for (const Link& link : sides.links) {
+        out += "    target_doc." + id(link.target->name) + " := " + key_value(link, source_field(link.source->name)) +
+               ";\n";
+    }
+    return out + lines(sides.shared, [](const std::string& name) {
+               return "    target_doc." + id(name) + " := " + source_field(name) + ";\n";
+           });
+}
+
+// All columns of the target in their order, for ROW(…).
+std::string row_values(const Sides& sides) {
+    std::vector<std::string> values;
+    for (const pg::Column& column : sides.target->relation().columns) {
+        if (column.dropped) continue;
+        std::string value = "target_doc." + id(column.name);
+        for (const Link& link : sides.links) {
+            if (link.target->number == column.number) value = key_value(link, source_field(link.source->name));
+        }
+        if (std::count(sides.shared.begin(), sides.shared.end(), column.name) > 0) value = source_field(column.name);
+        values.push_back(value);
+    }
+    return join(values, ",\n        ");
 }
 
 constexpr const char* head = R"(-- Controller of sync job type "$type_text$": $source_text$ to $target_text$.
@@ -131,7 +196,8 @@ RETURNS $schema$.sync_job_target LANGUAGE sql STABLE AS $f$
              ELSE 'update' END,
         target_document_name => t.name)
     FROM (SELECT 1) AS one
-    LEFT JOIN (SELECT $target_key$::text AS name FROM $target$ WHERE $link$ = source_doc.$source_key$$link_cast$) AS t ON true
+    LEFT JOIN (SELECT $target_name$ AS name
+               FROM $target$ AS target WHERE $match$) AS t ON true
 $f$;
 
 )";
@@ -140,7 +206,6 @@ constexpr const char* plpgsql_update =
     R"(CREATE FUNCTION $module$.update_target_doc(sync_job $job$, source_doc $source$, INOUT target_doc $target$)
 LANGUAGE plpgsql AS $f$
 BEGIN
-    $link_assignment$;
 $assignments$END
 $f$;
 )";
@@ -148,8 +213,8 @@ $f$;
 constexpr const char* sql_update =
     R"(CREATE FUNCTION $module$.update_target_doc(sync_job $job$, source_doc $source$, target_doc $target$)
 RETURNS $target$ LANGUAGE sql STABLE AS $f$
-    SELECT jsonb_populate_record(target_doc, jsonb_build_object(
-        $link_pair$$pairs$))
+    SELECT ROW(
+        $row_values$)::$target$
 $f$;
 )";
 
@@ -157,8 +222,8 @@ constexpr const char* python = R"(CREATE FUNCTION $module$.get_target_document(s
 RETURNS $schema$.sync_job_target LANGUAGE plpython3u AS $f$
     # A source that is gone takes its target with it. update and delete need the target's name, insert none.
     import json
-    plan = plpy.prepare($query$, [$key_type$])
-    found = plan.execute([source_doc[$source_key_text$]])
+    plan = plpy.prepare($query$, [$key_types$])
+    found = plan.execute([$key_values$])
     name = found[0]["name"] if found else None
     context = json.loads(sync_job["context"] or "{}")
     if context.get("trigger_operation") == "Delete":
@@ -170,7 +235,6 @@ $f$;
 
 CREATE FUNCTION $module$.update_target_doc(sync_job $job$, source_doc $source$, target_doc $target$)
 RETURNS $target$ LANGUAGE plpython3u AS $f$
-    target_doc[$link_text$] = source_doc[$source_key_text$]
 $python_lines$    return target_doc
 $f$;
 )";
@@ -194,42 +258,37 @@ std::string boilerplate(const JobType& type, const std::string& wanted) {
     std::string language = lower(wanted);
     Sides sides = sides_of(type);
     const Objects& o = objects();
-    std::string cast = link_cast(sides);
-    std::string query = "SELECT " + id(sides.target_key->name) + "::text AS name FROM " +
-                        sides.target->relation().quoted + " WHERE " + id(sides.link->name) + " = $1" + cast;
-    Places places = {
-        {"type_text", one_line(type.name)},
-        {"source_text", one_line(sides.source->relation().quoted)},
-        {"target_text", one_line(sides.target->relation().quoted)},
-        {"module_text", one_line(id(type.module))},
-        {"module", id(type.module)},
-        {"source", sides.source->relation().quoted},
-        {"target", sides.target->relation().quoted},
-        {"job", o.in_schema("sync_job")},
-        {"schema", o.schema},
-        {"target_key", id(sides.target_key->name)},
-        {"source_key", id(sides.source_key->name)},
-        {"link", id(sides.link->name)},
-        {"link_cast", cast},
-        {"link_assignment", link_line(sides, "target_doc.", " := ", cast)},
-        {"assignments", lines(sides.shared,
-                              [](const std::string& name) {
-                                  return "    target_doc." + id(name) + " := source_doc." + id(name) + ";\n";
-                              })},
-        {"link_pair", pg::quoted_literal(sides.link->name) + ", source_doc." + id(sides.source_key->name)},
-        {"pairs", lines(sides.shared,
-                        [](const std::string& name) {
-                            return ",\n        " + pg::quoted_literal(name) + ", source_doc." + id(name);
-                        })},
-        {"query", python_text(query)},
-        {"key_type", python_text(pg::type_name(sides.source_key->type))},
-        {"source_key_text", python_text(sides.source_key->name)},
-        {"link_text", python_text(sides.link->name)},
-        {"python_lines", lines(sides.shared,
-                               [](const std::string& name) {
-                                   return "    target_doc[" + python_text(name) + "] = source_doc[" +
-                                          python_text(name) + "]\n";
-                               })}};
+    const pg::RelationInfo& target = sides.target->relation();
+    std::string name = target_name(*sides.target);
+    std::vector<std::string> key_types, key_values;
+    std::string python_lines;
+    for (const Link& link : sides.links) {
+        std::string key = "source_doc[" + python_text(link.source->name) + "]";
+        key_types.push_back(python_text(pg::qualified_type_name(link.source->type)));
+        key_values.push_back(key);
+        python_lines += "    target_doc[" + python_text(link.target->name) + "] = " + key + "\n";
+    }
+    python_lines += lines(sides.shared, [](const std::string& column) {
+        return "    target_doc[" + python_text(column) + "] = source_doc[" + python_text(column) + "]\n";
+    });
+    Places places = {{"type_text", one_line(type.name)},
+                     {"source_text", one_line(sides.source->relation().quoted)},
+                     {"target_text", one_line(target.quoted)},
+                     {"module_text", one_line(id(type.module))},
+                     {"module", id(type.module)},
+                     {"source", sides.source->relation().quoted},
+                     {"target", target.quoted},
+                     {"job", o.in_schema("sync_job")},
+                     {"schema", o.schema},
+                     {"target_name", name},
+                     {"match", match(sides, false)},
+                     {"assignments", assignments(sides)},
+                     {"row_values", row_values(sides)},
+                     {"query", python_text("SELECT " + name + " AS name FROM " + target.quoted + " AS target WHERE " +
+                                           match(sides, true))},
+                     {"key_types", join(key_types, ", ")},
+                     {"key_values", join(key_values, ", ")},
+                     {"python_lines", python_lines}};
     places["f"] = dollar_quote(places);
     std::string body;
     if (language == "plpgsql") {

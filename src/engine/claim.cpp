@@ -86,6 +86,12 @@ bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start) {
     return scan.next().has_value();
 }
 
+bool keep_type(const std::string& name) {
+    auto type = find_job_type(name);
+    if (type == nullptr || !type->concurrency_limit) return true;
+    return keep_limited_type(std::hash<std::string>()(type->name), *type->concurrency_limit);
+}
+
 Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start)
     : table_(objects().live, pg::TableLock::write),
       ready_{
@@ -114,9 +120,7 @@ Claim::Source* Claim::first() {
 bool Claim::may_run(Source& source, std::uint64_t document) {
     if (document != 0 && (behind_.count(document) > 0 || !keep_document(document))) return false;
     ScannedColumns columns{source.scan};
-    auto type = find_job_type(std::string(columns.text(C::sync_job_type)));
-    if (type == nullptr || !type->concurrency_limit) return true;
-    return keep_limited_type(std::hash<std::string>()(type->name), *type->concurrency_limit);
+    return keep_type(std::string(columns.text(C::sync_job_type)));
 }
 
 std::optional<Job> Claim::next() {

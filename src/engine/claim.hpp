@@ -20,6 +20,9 @@ std::uint64_t document_key(const Job& job);
 // A job of the role waits in the queue, due at once, not before `start`; whether or not somebody has it under way.
 bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start);
 
+// Whether the concurrency_limit of the type leaves room for one more; if so, the room is kept for this transaction.
+bool keep_type(const std::string& name);
+
 class Claim {
 public:
     // Sees what is committed now; jobs that come later are for the next claim. Of the jobs that are due at once those
@@ -51,7 +54,7 @@ private:
     Source ready_, scheduled_;
     std::unordered_set<std::uint64_t> behind_;  // documents whose earlier job was passed over
     int passed_over_ = 0;
-    ClaimPosition resume_;                       // behind the last one that was claimed
+    ClaimPosition resume_;                     // behind the last one that was claimed
     std::optional<ClaimPosition> first_left_;  // passed over, or left
 };
 

@@ -1,5 +1,7 @@
 #include "engine/replay.hpp"
 
+#include <set>
+
 #include "controller/controller.hpp"
 #include "core/text.hpp"
 #include "engine/document.hpp"
@@ -89,12 +91,15 @@ const pg::Column* column_of(const Replay& replay, const Change& change) {
     return replay.documents->relation().column(change.field);
 }
 
-// The fields that are not what they should be; a column that is gone counts as one.
+// The fields that are not what they should be; a column that is gone counts as one. The diff of a whole row, which is
+// to be deleted, leaves out what was null: that must still be.
 std::vector<std::string> conflicts(const Replay& replay, const pg::RowValues& row) {
     pg::CanonicalOutput canonical;
     std::vector<std::string> fields;
+    std::set<int> in_diff;
     for (const Change& change : replay.changes) {
         const pg::Column* column = column_of(replay, change);
+        if (column != nullptr) in_diff.insert(column->number);
         bool same = false;
         if (column != nullptr) {
             pg::Value wanted = pg::json_to_value(change.from, column->type, column->typmod, true);
@@ -103,6 +108,11 @@ std::vector<std::string> conflicts(const Replay& replay, const pg::RowValues& ro
                    (wanted.null || pg::same_image(wanted.datum, found.datum, column->by_value, column->length));
         }
         if (!same) fields.push_back(quoted(change.field));
+    }
+    if (replay.operation != Operation::remove) return fields;
+    for (const pg::Column& column : replay.documents->relation().columns) {
+        if (column.dropped || column.generated || in_diff.count(column.number) > 0) continue;
+        if (!row.at(column.number).null) fields.push_back(quoted(column.name));
     }
     return fields;
 }
@@ -115,6 +125,20 @@ void require_unchanged(const Replay& replay, const pg::RowValues& row) {
         replay.job, replay.backwards,
         "Changed since in " + quoted(replay.documents->label()) + " " + quoted(name) + ": " + join(fields, ", ") + ".",
         "Sync the document again, or change it by hand.");
+}
+
+// What the target is called now. The record has the name that it has after the change; the key may be part of that.
+std::string present_name(const Replay& replay) {
+    const DocumentType& documents = *replay.documents;
+    pg::RowValues row = pg::empty_row(documents.relation());
+    documents.set_key(row, std::string(replay.job.text(C::target_document_name)));
+    pg::CanonicalOutput canonical;
+    for (const Change& change : replay.changes) {
+        const pg::Column* column = column_of(replay, change);
+        if (column == nullptr || row.nulls[column->number - 1]) continue;  // no part of the key
+        row.set(column->number, pg::json_to_value(change.from, column->type, column->typmod, true));
+    }
+    return documents.name_of(row);
 }
 
 // The row with the recorded values in it; generated columns are left to the database.
@@ -217,7 +241,7 @@ std::int64_t replay_job(const Job& job, bool backwards) {
     Effect effect;
     switch (replay.operation) {
         case Operation::update:
-            effect = update(replay, name);
+            effect = update(replay, present_name(replay));
             break;
         case Operation::insert:
             effect = insert(replay);

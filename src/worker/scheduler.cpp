@@ -105,7 +105,6 @@ std::map<DueGroup, ClaimPosition> served_groups() {
 }
 
 void read_work(Plan& plan) {
-    plan.queues = all_queues();
     recover_orphans(shared()->crashed && !my_slot->settled);
     pg::Timestamp now = pg::now();
     plan.more_retries = requeue_due_retries() > 0;
@@ -115,6 +114,8 @@ void read_work(Plan& plan) {
     DueWork work = due_work(served_groups(), now);
     plan.due = std::move(work.groups);
     my_slot->due_at = work.next;
+    // After the jobs: what was set for their queue before they were enqueued holds for them.
+    plan.queues = all_queues();
 }
 
 Plan make_plan(Scheduler& scheduler) {

@@ -1,0 +1,107 @@
+# Several workers at once: the jobs of one document one at a time and in their order, those of others beside each other;
+# never more than concurrency_limit of a type; none of a paused queue.
+use strict;
+use warnings;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use SyncJob;
+
+my $node = new_cluster('main', conf => "sync_job.max_workers = 8\nsync_job.batch_time = 10\n");
+$node->safe_psql('postgres', q{
+	UPDATE sync_job_queue SET max_workers = 4;
+	CREATE TABLE source (id int PRIMARY KEY);
+	INSERT INTO source SELECT generate_series(1, 20);
+	CREATE TABLE run (job bigint, source int, type text, began timestamptz, ended timestamptz);
+	CREATE SCHEMA running;
+	CREATE FUNCTION running.execute(sync_job sync_job, source_doc source) RETURNS sync_job_result LANGUAGE plpgsql AS $$
+	DECLARE
+		began timestamptz := clock_timestamp();
+	BEGIN
+		IF sync_job.context ? 'fail' AND sync_job.retry_count = 0 THEN
+			RAISE EXCEPTION 'at first';
+		END IF;
+		PERFORM pg_sleep(coalesce((sync_job.context ->> 'sleep')::float8, 0.005));
+		INSERT INTO run VALUES (sync_job.id, source_doc.id, sync_job.sync_job_type, began, clock_timestamp());
+		RETURN NULL;
+	END $$;
+	INSERT INTO sync_job_type (name, source_document_type, module, batchable, concurrency_limit) VALUES
+		('Batched', 'source', 'running', true, NULL), ('Alone', 'source', 'running', false, NULL),
+		('Two', 'source', 'running', false, 2), ('Two Batched', 'source', 'running', true, 2), ('One', 'source', 'running', false, 1);
+	-- The most runs of a type at a time.
+	CREATE FUNCTION most_at_once(of_type text) RETURNS bigint LANGUAGE sql AS $$
+		SELECT max(n) FROM (SELECT count(*) AS n FROM run AS a JOIN run AS b ON a.began >= b.began AND a.began < b.ended
+			WHERE a.type = of_type AND b.type = of_type GROUP BY a.job) AS s
+	$$;
+	-- Two runs of one document that overlap, or a later job that ran before an earlier one.
+	CREATE VIEW disorder AS
+		SELECT a.job AS one, b.job AS other FROM run AS a JOIN run AS b USING (source, type)
+		WHERE a.job < b.job AND NOT a.ended <= b.began;
+});
+
+for my $type ('Batched', 'Alone')
+{
+	$node->safe_psql('postgres', qq{SELECT count(enqueue_sync_job('$type', (1 + n % 5)::text)) FROM generate_series(1, 100) AS n});
+	$node->safe_psql('postgres', qq{SELECT count(enqueue_sync_job('$type', (6 + n % 15)::text)) FROM generate_series(1, 100) AS n});
+	like(wait_for_jobs($node), qr/^Finished=\d+$/, "$type: all run");
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM disorder'), '0', "$type: one document's jobs one at a time, in order");
+	cmp_ok($node->safe_psql('postgres', qq{SELECT most_at_once('$type')}), '>', 1, "$type: different documents at the same time");
+}
+
+# A limit holds for all workers together.
+$node->safe_psql('postgres', q{SELECT count(enqueue_sync_job(type, (1 + n % 20)::text, '{"sleep": 0.02}')) FROM generate_series(1, 40) AS n, unnest(ARRAY['Two', 'Two Batched', 'One']) AS type});
+like(wait_for_jobs($node), qr/^Finished=\d+$/, 'jobs of limited types are all run');
+is($node->safe_psql('postgres', q{SELECT most_at_once('Two')}), '2', 'concurrency_limit 2: two at a time, and no more');
+cmp_ok($node->safe_psql('postgres', q{SELECT most_at_once('Two Batched')}), '<=', 2, 'concurrency_limit 2 in batches: no more');
+is($node->safe_psql('postgres', q{SELECT most_at_once('One')}), '1', 'concurrency_limit 1: one at a time');
+# A job of a type at its limit holds up no other type.
+my $long = $node->safe_psql('postgres', q{SELECT enqueue_sync_job('One', '1', '{"sleep": 3600}')});
+$node->safe_psql('postgres', q{SELECT count(enqueue_sync_job('One', '2')) FROM generate_series(1, 20)});
+$node->poll_query_until('postgres', qq{SELECT count(*) = 1 FROM sync_job_activity WHERE sync_job = $long}) or diag('does not start');
+$node->safe_psql('postgres', q{SELECT enqueue_sync_job('Alone', '3', job_id => 'past the limit')});
+ok($node->poll_query_until('postgres', q{SELECT status = 'Finished' FROM sync_job WHERE job_id = 'past the limit'}), 'another type gets past');
+is($node->safe_psql('postgres', qq{SELECT string_agg(status || '=' || n, ' ' ORDER BY status) FROM (SELECT status, count(*) AS n FROM sync_job WHERE sync_job_type = 'One' AND id >= $long GROUP BY status) AS s}),
+	'Queued=20 Started=1', 'those behind the limit wait');
+# Raised, it lets them run at once.
+$node->safe_psql('postgres', q{UPDATE sync_job_type SET concurrency_limit = 2 WHERE name = 'One'});
+$node->safe_psql('postgres', q{SELECT enqueue_sync_job('One', '4')});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM sync_job WHERE sync_job_type = 'One' AND status IN ('Queued', 'Started')}), 'a raised limit lets them run');
+is($node->safe_psql('postgres', qq{SELECT status FROM cancel_sync_job($long, 'enough', true)}), 'Canceled', 'and the long one is stopped');
+
+# One that has failed does not hold up the next one of its document.
+my ($failing, $next) = split /\|/, $node->safe_psql('postgres', q{SELECT enqueue_sync_job('Alone', '9', '{"fail": true}', retry_delay => '1 hour'), enqueue_sync_job('Alone', '9')});
+ok($node->poll_query_until('postgres', qq{SELECT status = 'Finished' FROM sync_job WHERE id = $next}), 'the next one runs');
+is($node->safe_psql('postgres', qq{SELECT status, retry_after > now() FROM sync_job WHERE id = $failing}), 'Failed|t', 'while the failed one waits for its retry');
+$node->safe_psql('postgres', qq{SELECT retry_sync_job($failing)});
+ok($node->poll_query_until('postgres', qq{SELECT status = 'Finished' FROM sync_job WHERE id = $failing}), 'which then runs');
+
+# A paused queue: other queues go on, and all of it runs when it is resumed.
+$node->safe_psql('postgres', q{SELECT pause_sync_job_queue('default')});
+$node->safe_psql('postgres', q{SELECT count(enqueue_sync_job('Alone', id::text, job_id => 'paused')), count(enqueue_sync_job('Batched', id::text, job_id => 'paused')), count(enqueue_sync_job('Alone', id::text, queue => 'long', job_id => 'long')) FROM source});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 20 FROM sync_job WHERE job_id = 'long' AND status = 'Finished'}), 'another queue goes on');
+is($node->safe_psql('postgres', q{SELECT status, count(*) FROM sync_job WHERE job_id = 'paused' GROUP BY status}), 'Queued|40', 'a paused one does not');
+is($node->safe_psql('postgres', q{SELECT waiting, note FROM sync_job_queue_status WHERE queue = 'default'}), '40|paused', 'and says so');
+$node->safe_psql('postgres', q{SELECT resume_sync_job_queue('default')});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 40 FROM sync_job WHERE job_id = 'paused' AND status = 'Finished'}), 'until it is resumed');
+
+# Children of a relayed job run beside each other; their parent's state is Relayed long before they end.
+$node->safe_psql('postgres', q{
+	CREATE TABLE branch (id int PRIMARY KEY, began timestamptz, ended timestamptz);
+	CREATE SCHEMA branches;
+	CREATE FUNCTION branches.get_multiple_target_documents(job jsonb, source jsonb) RETURNS SETOF jsonb LANGUAGE sql AS $$
+		SELECT jsonb_build_object('operation', 'insert', 'context', jsonb_build_object('branch', n)) FROM generate_series(1, 8) AS n
+	$$;
+	CREATE FUNCTION branches.update_target_doc(job jsonb, source jsonb, target jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+	DECLARE
+		began timestamptz := clock_timestamp();
+	BEGIN
+		PERFORM pg_sleep(0.15);
+		RETURN jsonb_build_object('id', job -> 'context' -> 'branch', 'began', began, 'ended', clock_timestamp());
+	END $$;
+	INSERT INTO sync_job_type (name, source_document_type, target_document_type) VALUES ('Branches', 'source', 'branch')});
+my $parent = $node->safe_psql('postgres', q{SELECT enqueue_sync_job('Branches', '1')});
+ok($node->poll_query_until('postgres', qq{SELECT finished = 8 FROM sync_job_relay WHERE sync_job = $parent}), 'a parent has eight children, which all end');
+cmp_ok($node->safe_psql('postgres', q{SELECT max(n) FROM (SELECT count(*) AS n FROM branch AS a JOIN branch AS b ON a.began >= b.began AND a.began < b.ended GROUP BY a.id) AS s}), '>', 1, 'some of them at the same time');
+
+$node->stop('fast');
+unlike(slurp_file($node->logfile), qr/PANIC|TRAP:|was terminated by signal|reference leak/, 'the log tells of no accident');
+done_testing();
