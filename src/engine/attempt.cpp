@@ -290,7 +290,6 @@ Outcome attempt_committing(const Job& started) {
     journey.own_transactions = true;
     Limit limit = limit_for(started, {});
     Outcome outcome;
-    int depth = pg::spi_depth();
     {
         pg::Deadline deadline(limit.microseconds);
         try {
@@ -299,7 +298,7 @@ Outcome attempt_committing(const Job& started) {
             outcome.job = finished_job(started, journey);
         } catch (const pg::Error& error) {
             deadline.stop();
-            pg::spi_rollback_after_error(depth);
+            pg::spi_rollback();
             pg::ensure_portal_snapshot();
             outcome = judge_failure(started, journey, error, {0, false}, limit, deadline);
         }

@@ -66,6 +66,10 @@ void wait_for_jobs(std::int64_t job, const std::vector<std::int64_t>& others) {
     for (std::int64_t other : others) {
         if (other == job) throw pg::Error("22023", "sync job " + std::to_string(other) + " cannot wait for itself");
         auto stored = find_job(other);
+        if (!stored) {  // after => array_agg(enqueue_background_job(…)): this very statement inserted it
+            pg::command_counter_increment();
+            stored = find_job(other);
+        }
         if (!stored || !may_know(stored->job)) {
             throw pg::Error("42704", "sync job " + std::to_string(other) + " to wait for does not exist")
                 .hint("Or it is another role's.");

@@ -44,44 +44,21 @@ void spi_commit() {
     guarded([] { SPI_commit(); });
 }
 
-// A procedure that has failed leaves its own level on the stack, which an abort of the whole transaction would take
-// away.
+// A procedure that has failed leaves its own level on the stack, which an abort of the whole transaction would take away;
+// and cursors and snapshots, which SPI_rollback() wants to keep.
 void spi_rollback() {
     guarded([] {
         MemoryContext before = CurrentMemoryContext;
         while (spi_level() != committing_level) SPI_finish();
         MemoryContextSwitchTo(before);
-        SPI_rollback();
     });
-}
-
-namespace {
-
-int spi_contexts_in(MemoryContext parent) {
-    int count = 0;
-    if (parent == nullptr) return count;
-    for (MemoryContext child = parent->firstchild; child != nullptr; child = child->nextchild) {
-        if (std::strcmp(child->name, "SPI Proc") == 0) count++;
-    }
-    return count;
-}
-
-}  // namespace
-
-// The server does not tell its depth; but each connection has such a context, below the portal's where it may commit,
-// else below the transaction's.
-int spi_depth() { return spi_contexts_in(PortalContext) + spi_contexts_in(TopTransactionContext); }
-
-void spi_rollback_after_error(int depth) {
-    while (spi_depth() > depth) guarded([] { SPI_finish(); });
     try {
-        spi_rollback();
+        guarded([] { SPI_rollback(); });
     } catch (const Error&) {
-        // It wants to keep cursors and snapshots that the error has broken. It has rolled back all the same; what is
-        // left is that the portal takes itself to have a snapshot.
+        // It has rolled back all the same. What is left is that the portal takes itself to have a snapshot.
         try {
             guarded([] { ForgetPortalSnapshots(); });
-        } catch (const Error&) {  // it has: no snapshot is there to match
+        } catch (const Error&) {  // it has forgotten it: none is there to match
         }
     }
 }

@@ -30,11 +30,7 @@ private:
 
 // Inside SpiScope(Commits::allowed), in a procedure that was called outside a transaction block.
 void spi_commit();
-void spi_rollback();
-// After an error outside any subtransaction, which has left connections and cursors open where it came through: closes
-// them, down to the depth noted before, rolls back, and begins a new transaction.
-int spi_depth();
-void spi_rollback_after_error(int depth);
+void spi_rollback();  // also after an error, outside any subtransaction
 // The snapshot that a procedure runs with, again after a commit.
 void ensure_portal_snapshot();
 
