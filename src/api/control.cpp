@@ -33,22 +33,28 @@ namespace {
 
 using C = JobColumn;
 
-// The job, locked, in a state that allows the action. Looked at first without waiting: a job that runs is locked by its
-// runner until it ends, and the answer is known before.
-StoredJob locked_job(std::int64_t id, Action action, void (*check_right)(const Job&)) {
+// Also one that this very statement has inserted: SELECT execute_sync_job(enqueue_sync_job(…)).
+StoredJob require_job(std::int64_t id) {
     auto seen = find_job(id);
-    if (!seen) {  // SELECT execute_sync_job(enqueue_sync_job(…)): this very statement inserted it
+    if (!seen) {
         pg::command_counter_increment();
         seen = find_job(id);
     }
     if (!seen) no_such_job(id);
-    check_right(seen->job);
+    return *seen;
+}
+
+// The job, locked, in a state that allows the action. Looked at first without waiting: a job that runs is locked by its
+// runner until it ends, and the answer is known before.
+StoredJob locked_job(std::int64_t id, Action action, void (*check_right)(const Job&)) {
+    StoredJob seen = require_job(id);
+    check_right(seen.job);
     if (is_under_way(id)) {  // by this transaction: its row does not say so
-        Job started = seen->job.copy();
+        Job started = seen.job.copy();
         started.set_status(Status::started);
         require_allowed(started, action);
     }
-    require_allowed(seen->job, action);
+    require_allowed(seen.job, action);
     auto stored = lock_job(id);
     if (!stored) no_such_job(id);
     wake_scheduler_at_commit();  // who passes over the job while it is locked looks again when it is not
@@ -99,17 +105,16 @@ void unless_changed(F&& act) {
 // Canceling or retrying a Relayed job means its children: those that the action fits.
 template <class F>
 std::optional<Job> act_on_children(std::int64_t id, Action action, bool also_running, F&& act) {
-    auto parent = find_job(id);
-    if (!parent) no_such_job(id);
-    if (parent->job.status() != Status::relayed) return std::nullopt;
-    require_may_steer(parent->job);
+    StoredJob parent = require_job(id);
+    if (parent.job.status() != Status::relayed) return std::nullopt;
+    require_may_steer(parent.job);
     for (std::int64_t child : children_of(id)) {
         auto seen = find_job(child);
         bool fits = seen && (allows(seen->job.status(), action) || seen->job.status() == Status::relayed ||
                              (also_running && seen->job.status() == Status::started));
         if (fits) unless_changed([&] { act(child); });
     }
-    return parent->job;
+    return parent.job;
 }
 
 Job cancel(std::int64_t id, const CancelRequest& request) {
@@ -117,9 +122,7 @@ Job cancel(std::int64_t id, const CancelRequest& request) {
         act_on_children(id, Action::cancel, request.running, [&](std::int64_t child) { cancel(child, request); });
     if (relayed) return *relayed;
     if (request.running) {
-        auto seen = find_job(id);
-        if (!seen) no_such_job(id);
-        require_may_steer(seen->job);
+        require_may_steer(require_job(id).job);
         if (stop_running(id, request.reason)) {
             auto stopped = lock_job(id);
             if (stopped && stopped->job.status() == Status::canceled) return stopped->job;

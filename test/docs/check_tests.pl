@@ -24,11 +24,12 @@ for my $document (@ARGV)
 			$in_table = 1;
 			next;
 		}
-		next if !$in_table || $last =~ /^-+$/;
+		next if !$in_table || $last =~ /^--+$/;
 		$rows++;
+		my $place = "$document, line $.";
 		for my $problem (problems($last))
 		{
-			print "FAILED: $document, line $.: $problem\n";
+			print "FAILED: $place: $problem\n";
 			$wrong++;
 		}
 	}
