@@ -72,11 +72,11 @@ void show_progress(double percent, std::optional<std::string_view> title, std::o
         pg::wake_process(database->scheduler_process);
 }
 
-void show_alone(bool alone) {
+void show_alone(std::int64_t job) {
     WorkerSlot* slot = my_slot_or_null();
     if (slot == nullptr) return;
-    slot->alone = alone;
-    if (alone && in_worker()) tell_scheduler_busy();
+    slot->alone_job = job;
+    if (job != 0 && in_worker()) tell_scheduler_busy();
 }
 
 void tell_scheduler_busy() {
@@ -115,7 +115,7 @@ namespace {
 
 bool runs(const WorkerSlot& slot, Oid database, std::int64_t job_id) {
     bool taken = slot.state == SlotState::running || slot.state == SlotState::session;
-    return taken && slot.database == database && read_activity(slot).job == job_id;
+    return taken && slot.database == database && (slot.alone_job == job_id || read_activity(slot).job == job_id);
 }
 
 }  // namespace
