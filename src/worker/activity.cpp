@@ -52,10 +52,17 @@ void show_job_start(const Job& job, const std::string& subject) {
     if (in_worker()) pg::show_running("sync job " + std::to_string(job.id()), "sync " + subject);
 }
 
+// Whoever asks for a cancellation after this sees that the job has ended; what was asked for before it, and has come too
+// late, must not hit the next one. Each side first writes its word and then reads the other's: see request_cancel().
 void show_job_end() {
     WorkerSlot* slot = my_slot_or_null();
     if (slot == nullptr) return;
     write_activity(*slot, [](Activity& activity) { activity.job = 0; });
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (slot->cancel_job == 0) return;
+    pg::SharedLock lock(pg::SharedLock::Mode::write);  // the signal has been sent when the lock is free
+    slot->cancel_job = 0;
+    pg::forget_cancel();
 }
 
 void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description) {
@@ -127,8 +134,10 @@ bool request_cancel(Oid database, std::int64_t job_id, const std::string& reason
     for (WorkerSlot& slot : s->workers) {
         if (slot.state != SlotState::running || slot.database != database || read_activity(slot).job != job_id)
             continue;
-        slot.cancel_job = job_id;
         copy_text(slot.cancel_reason, reason);
+        slot.cancel_job = job_id;
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        if (read_activity(slot).job != job_id) return false;
         pg::signal_cancel(slot.pid);
         return true;
     }
