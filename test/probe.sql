@@ -59,6 +59,8 @@ BEGIN
     INSERT INTO part VALUES ((sync_job).id, i);
     PERFORM set_sync_job_checkpoint(to_jsonb(i));
     COMMIT;
+    INSERT INTO part VALUES ((sync_job).id, -i);
+    ROLLBACK;
   END LOOP;
 END $$;
 

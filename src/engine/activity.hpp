@@ -16,7 +16,7 @@ bool in_worker();
 void show_job_start(const Job& job, const std::string& subject);
 void show_job_end();
 // The job runs in transactions of its own.
-void show_alone(bool alone);
+void show_alone(std::int64_t job);  // 0: not any more
 
 // How far the job is, 0 to 100; a text that is not given stays. Told to listeners by the scheduler, now and then.
 void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description);

@@ -242,11 +242,11 @@ int Runner::run_alone(const Job& claimed) {
     struct Unlock {
         std::int64_t id;
         ~Unlock() {
-            show_alone(false);
+            show_alone(0);
             unlock_job_number(id);
         }
     } unlock{id};
-    show_alone(true);
+    show_alone(id);
     bool committing = needs_own_transactions(claimed);
     mark_started(claimed);
     transactions_.commit();

@@ -77,6 +77,10 @@ int my_pid() { return MyProcPid; }
 void signal_cancel(int pid) noexcept {
     if (pid > 0) kill(pid, SIGINT);
 }
+void forget_cancel() noexcept {
+    getppid();  // a signal that was sent arrives at the end of a call to the kernel at the latest
+    QueryCancelPending = false;
+}
 void signal_terminate(int pid) noexcept {
     if (pid > 0) kill(pid, SIGTERM);
 }

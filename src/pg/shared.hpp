@@ -29,6 +29,8 @@ int my_process_number();
 void wake_process(int process_number) noexcept;  // may be called from a commit callback
 int my_pid();
 void signal_cancel(int pid) noexcept;     // as pg_cancel_backend
+// A cancellation that was sent to this process, and is not wanted any more.
+void forget_cancel() noexcept;
 void signal_terminate(int pid) noexcept;  // as pg_terminate_backend
 bool process_exists(int pid) noexcept;
 int max_background_processes();

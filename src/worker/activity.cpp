@@ -52,10 +52,17 @@ void show_job_start(const Job& job, const std::string& subject) {
     if (in_worker()) pg::show_running("sync job " + std::to_string(job.id()), "sync " + subject);
 }
 
+// Whoever asks for a cancellation after this sees that the job has ended; what was asked for before it, and has come too
+// late, must not hit the next one. Each side first writes its word and then reads the other's: see request_cancel().
 void show_job_end() {
     WorkerSlot* slot = my_slot_or_null();
     if (slot == nullptr) return;
     write_activity(*slot, [](Activity& activity) { activity.job = 0; });
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (slot->cancel_job == 0) return;
+    pg::SharedLock lock(pg::SharedLock::Mode::write);  // the signal has been sent when the lock is free
+    slot->cancel_job = 0;
+    pg::forget_cancel();
 }
 
 void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description) {
@@ -72,11 +79,11 @@ void show_progress(double percent, std::optional<std::string_view> title, std::o
         pg::wake_process(database->scheduler_process);
 }
 
-void show_alone(bool alone) {
+void show_alone(std::int64_t job) {
     WorkerSlot* slot = my_slot_or_null();
     if (slot == nullptr) return;
-    slot->alone = alone;
-    if (alone && in_worker()) tell_scheduler_busy();
+    slot->alone_job = job;
+    if (job != 0 && in_worker()) tell_scheduler_busy();
 }
 
 void tell_scheduler_busy() {
@@ -115,7 +122,7 @@ namespace {
 
 bool runs(const WorkerSlot& slot, Oid database, std::int64_t job_id) {
     bool taken = slot.state == SlotState::running || slot.state == SlotState::session;
-    return taken && slot.database == database && read_activity(slot).job == job_id;
+    return taken && slot.database == database && (slot.alone_job == job_id || read_activity(slot).job == job_id);
 }
 
 }  // namespace
@@ -127,8 +134,10 @@ bool request_cancel(Oid database, std::int64_t job_id, const std::string& reason
     for (WorkerSlot& slot : s->workers) {
         if (slot.state != SlotState::running || slot.database != database || read_activity(slot).job != job_id)
             continue;
-        slot.cancel_job = job_id;
         copy_text(slot.cancel_reason, reason);
+        slot.cancel_job = job_id;
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        if (read_activity(slot).job != job_id) return false;
         pg::signal_cancel(slot.pid);
         return true;
     }

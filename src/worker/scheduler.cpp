@@ -300,7 +300,7 @@ GroupView view_of(const DueGroup& group) {
         if (slot.state == SlotState::starting) view.any_idle = true;
         if (slot.idle) view.any_idle = true, view.idle = &slot;
         if (slot.distrust > 0) view.any_distrusting = true;
-        if (!slot.alone) view.all_alone = false;
+        if (slot.alone_job == 0) view.all_alone = false;
     }
     return view;
 }

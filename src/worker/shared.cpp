@@ -49,9 +49,10 @@ void clear_slot(WorkerSlot& slot) {
     slot.pid = 0;
     slot.queue[0] = '\0';
     slot.queue_hash = 0;
-    slot.idle = slot.alone = slot.stop = slot.kept_out = slot.progress_changed = false;
+    slot.idle = slot.stop = slot.kept_out = slot.progress_changed = false;
     slot.distrust = 0;
     slot.activity.job = 0;
+    slot.alone_job = 0;
     slot.cancel_job = 0;
     slot.document_count = slot.limited_count = 0;
     reset_claim_start(slot);

@@ -49,7 +49,7 @@ struct WorkerSlot {
     pg::Timestamp since;  // reserved, then attached
 
     std::atomic<bool> idle;     // waits for work
-    std::atomic<bool> alone;    // runs a job in a transaction of its own
+    std::atomic<std::int64_t> alone_job;  // that it runs in transactions of its own, until that is recorded; 0: none
     std::atomic<bool> stop;     // is asked to end after its round
     std::atomic<int> distrust;  // so many jobs are to run alone first
 

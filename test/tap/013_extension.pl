@@ -40,6 +40,8 @@ is(wait_for_jobs($node, 'at_once'), 'Finished=1', 'a job enqueued by the transac
 
 # A prepared transaction wakes nobody; it is found by polling.
 $node->safe_psql('app', q{BEGIN; SELECT enqueue_sync_job('Probe', '2', job_id => 'prepared'); PREPARE TRANSACTION 'p'});
+my $later = enqueue($node, 'Probe', 4, undef, 'app');
+poll($node, "SELECT status = 'Finished' FROM sync_job WHERE id = $later", 'a later job is run', 'app');
 is($node->safe_psql('app', q{SELECT count(*) FROM sync_job WHERE job_id = 'prepared'}), '0', 'what is prepared is not seen');
 $node->safe_psql('app', q{COMMIT PREPARED 'p'});
 poll($node, q{SELECT status = 'Finished' FROM sync_job WHERE job_id = 'prepared'}, 'a prepared transaction brings its job', 'app');

@@ -1,0 +1,39 @@
+# cancel_sync_job(running => true) at random moments, by one session, while short jobs follow each other: it stops the job it names, and never the
+# one after it.
+use strict;
+use warnings;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use SyncJob;
+
+my $node = new_cluster('main', conf => "sync_job.batch_jobs = 20\nlog_statement = none");
+load_probe($node, 3000);
+$node->safe_psql('postgres', q{
+	CREATE PROCEDURE cancel_at_random() LANGUAGE plpgsql AS $$
+	BEGIN
+		WHILE EXISTS (SELECT FROM sync_job WHERE status IN ('Queued', 'Started')) LOOP
+			PERFORM pg_sleep(random() * 0.004);
+			PERFORM cancel_sync_job(ARRAY(SELECT sync_job FROM sync_job_activity WHERE sync_job IS NOT NULL), 'at random', running => true);
+			COMMIT;
+		END LOOP;
+	END $$;
+	UPDATE sync_job_type SET max_retries = 0;
+	SELECT count(enqueue_sync_job((ARRAY['Probe', 'Probe Alone', 'Probe Committing'])[1 + d.id % 3], d.id::text,
+	                              context => jsonb_build_object('sleep', random() * 0.003, 'parts', 1))) FROM doc AS d});
+# One: a second request for a job that is just being stopped is another matter.
+my @sessions = map { $node->background_psql('postgres') } 1 .. 1;
+$_->query_until(qr/start/, "\\echo start\nCALL cancel_at_random();\n") for @sessions;
+my $states = wait_for_jobs($node);
+$_->quit for @sessions;
+like($states, qr/^Canceled=\d+ Finished=\d+$/, 'each job was either canceled or is finished');
+diag($states);
+is($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT sqlstate || ' ' || message, ', ') FROM sync_job_error}), '', 'none has failed');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM sync_job WHERE status = 'Canceled' AND cancel_reason IS DISTINCT FROM 'at random'}), '0', 'the reason is kept');
+is($node->safe_psql('postgres', q{
+	SELECT count(*) FROM sync_job AS j WHERE sync_job_type <> 'Probe Committing'
+	AND (status = 'Finished') <> EXISTS (SELECT FROM effect AS e WHERE e.id = sync_job_type || ' ' || source_document_name AND changes = 1)}), '0',
+	'what is finished has had its effect, what is canceled has none');
+
+$node->stop('fast');
+unlike_accidents($node);
+done_testing();
