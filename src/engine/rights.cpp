@@ -169,14 +169,6 @@ void require_own_documents(const DocumentType& documents) {
                   " or another role that is no superuser, and enqueue the job again."));
 }
 
-namespace {
-
-bool is_his(const Job& job, Oid user) {
-    return pg::has_rights_of(user, job.oid(C::owner)) || pg::may_set_role(user, job.oid(C::run_as));
-}
-
-}  // namespace
-
 bool may_know(const Job& job) {
     Oid user = pg::current_user();
     return is_his(job, user) || has_level(user, Level::viewer) || has_level(user, Level::operator_);
