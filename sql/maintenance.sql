@@ -28,7 +28,7 @@ COMMENT ON FUNCTION sync_job_internal.waiting_elsewhere() IS 'true: the jobs cam
 -- Only superusers may read that setting by themselves.
 CREATE FUNCTION sync_job_internal.preloaded() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    AS $$ SELECT current_setting('shared_preload_libraries') LIKE '%pg_sync_job%' $$;
+    AS $$ SELECT pg_catalog.strpos(pg_catalog.current_setting('shared_preload_libraries'), 'pg_sync_job') OPERATOR(pg_catalog.>) 0 $$;
 COMMENT ON FUNCTION sync_job_internal.preloaded() IS 'true: the server has loaded the library when it started, so that there are workers';
 
 

@@ -69,16 +69,13 @@ Column read_column(const FormData_pg_attribute& attribute) {
 
 namespace {
 
-// The same columns, stored in the same way: all that reading a row depends on.
-bool same_columns(TupleDesc one, TupleDesc other) {
-    if (one->natts != other->natts) return false;
-    for (int i = 0; i < one->natts; i++) {
-        Form_pg_attribute a = TupleDescAttr(one, i), b = TupleDescAttr(other, i);
-        if (a->attisdropped != b->attisdropped || a->atttypid != b->atttypid || a->attlen != b->attlen ||
-            a->attbyval != b->attbyval || a->attalign != b->attalign ||
-            std::strcmp(NameStr(a->attname), NameStr(b->attname)) != 0) {
-            return false;
-        }
+// A row of the one can be read as one of the other: columns that were added, dropped or renamed change nothing of that.
+bool same_storage(TupleDesc now, TupleDesc then) {
+    if (now->natts < then->natts) return false;
+    for (int i = 0; i < then->natts; i++) {
+        Form_pg_attribute a = TupleDescAttr(now, i), b = TupleDescAttr(then, i);
+        bool same_type = a->atttypid == b->atttypid || a->attisdropped;
+        if (!same_type || a->attlen != b->attlen || a->attbyval != b->attbyval || a->attalign != b->attalign) return false;
     }
     return true;
 }
@@ -86,16 +83,19 @@ bool same_columns(TupleDesc one, TupleDesc other) {
 }  // namespace
 
 void require_current(const RelationInfo& relation) {
+    if (!relation_exists(relation.oid)) {
+        throw Error("42P01", "relation \"" + relation.schema + "." + relation.name + "\" does not exist");
+    }
     std::uint64_t version = guarded([&] { return assign_record_type_identifier(relation.row_type, -1); });
     if (version == relation.row_version) return;
     bool same = guarded([&] {
         TupleDesc now = lookup_rowtype_tupdesc(relation.row_type, -1);
-        bool equal = same_columns(now, relation.descriptor);
+        bool equal = same_storage(now, relation.descriptor);
         ReleaseTupleDesc(now);
         return equal;
     });
     if (!same) {
-        throw Error("40001", "the columns of \"" + relation.name + "\" were changed while a row of it was in use");
+        throw Error("40001", "a column of \"" + relation.name + "\" got another type while a row of it was in use");
     }
     relation.row_version = version;
 }

@@ -50,7 +50,7 @@ struct RelationInfo {
     RelationInfo& operator=(const RelationInfo&) = delete;
 };
 
-// Raises 40001 when the relation's columns are not those of the description any more: a row of it would be read as what
+// Raises 40001 when a column of the relation has another type than in the description: a row of it would be read as what
 // it is not. A controller may change its table in the middle of an attempt.
 void require_current(const RelationInfo& relation);
 

@@ -68,7 +68,7 @@ SELECT is_empty(
 -- ---- Functions ----
 SELECT set_eq(
     'SELECT proname::text FROM member_function WHERE prosecdef',
-    ARRAY['waiting_elsewhere'],
+    ARRAY['waiting_elsewhere', 'preloaded'],
     'the functions that run with the rights of their owner');
 SELECT is_empty(
     $$SELECT oid::regprocedure FROM member_function
@@ -104,7 +104,7 @@ SELECT set_eq(
         -- harmless
         'sync_job_target', 'sync_job_result', 'publish_sync_job_event', 'next_cron_time',
         -- what views, policies and workers call
-        'activity', 'waiting_elsewhere', 'has_level', 'may_read', 'run_committing_job'],
+        'activity', 'waiting_elsewhere', 'preloaded', 'has_level', 'may_read', 'run_committing_job'],
     'what PUBLIC may call: a new function is added here, with its reason');
 SELECT is_empty(
     $$SELECT oid::regprocedure FROM member_function WHERE proleakproof$$, 'none says that it is leakproof');
