@@ -69,6 +69,7 @@ run_listed_tests() {
     check_lists "$folder" "$extension"
     names=$(chosen "${schedule[@]}")
     [[ $names ]] || none_chosen
+    # shellcheck disable=SC2119 # no settings of its own
     start_cluster
     for name in $names; do
         run_test "$name" "$@" || failed=$((failed + 1))
