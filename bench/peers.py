@@ -18,7 +18,10 @@ REDIS = f'{WORK}/redis.socket'
 
 # In bulk, as each system's own function or a plain INSERT into its table does it.
 ENQUEUE = {
-    'graphile': "SELECT graphile_worker.add_job('bench', json_build_object('id', i)) FROM generate_series(1, %s) AS i",
+    'graphile': '''SELECT count(*) FROM graphile_worker.add_jobs((
+        SELECT array_agg(json_populate_record(NULL::graphile_worker.job_spec,
+            json_build_object('identifier', 'bench', 'payload', json_build_object('id', i))))
+        FROM generate_series(1, %s) AS i))''',
     'pg_boss': "INSERT INTO pgboss.job (name, data) SELECT 'bench', jsonb_build_object('id', i) FROM generate_series(1, %s) AS i",
 }
 WAITING = {
@@ -67,6 +70,7 @@ def drain(system, jobs, processes=1, check=None, prepare=None, **settings):
             session.run('SELECT fill_source(%s)', [jobs])
             session.run('ANALYZE source')
         session.run(ENQUEUE[system], [jobs])
+        session.run('ANALYZE')  # as autovacuum would have, for their plans
         session.run('CHECKPOINT')
         with prepare(session) if prepare else Nothing():
             seconds = run_until_done([node(system, settings) for _ in range(processes)], jobs,

@@ -57,7 +57,7 @@ def enqueue_bulk(w):
     w.contender('SELECT enqueue_sync_job(…, name) FROM table',
                 lambda: bulk("SELECT count(enqueue_sync_job('Row sync', id::text)) FROM source"))
     w.contender(plain, lambda: bulk(lambda session: plain_insert(session, 's.id::text', ', source AS s')))
-    w.contender('graphile-worker, SELECT add_job(…) FROM …', bulk_graphile)
+    w.contender('graphile-worker, add_jobs(…)', bulk_graphile)
     for ours in list(w.contenders)[:3]:
         w.ratio(ours, plain)
 
