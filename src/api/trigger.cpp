@@ -175,13 +175,21 @@ void rows_deleted(Changes& changes, pg::Arguments& args, const pg::TriggerCall& 
 void rows_updated(Changes& changes, pg::Arguments& args, const pg::TriggerCall& call) {
     DocumentType& documents = changes.documents();
     auto name_of = [&](const pg::RowValues& row) { return documents.name_of(documents.row_of(call.relation, row)); };
+    if (!pg::has_transition(args, pg::Transition::old_rows) || !pg::has_transition(args, pg::Transition::new_rows)) {
+        no_transition_table(call, "OLD TABLE AS … NEW TABLE AS …");
+    }
+    if (call.relation == documents.relation().oid && !pg::may_have_changed(args, documents.key())) {
+        pg::for_each_transition_row(args, pg::Transition::new_rows, [&](const pg::RowValues& row) {
+            changes.enqueue(Operation::update, name_of(row));
+        });
+        return;
+    }
     std::unordered_map<std::string, bool> still_there;  // the old names
-    bool found = pg::for_each_transition_row(
+    pg::for_each_transition_row(
         args, pg::Transition::old_rows, [&](const pg::RowValues& row) { still_there.emplace(name_of(row), false); });
-    if (!found) no_transition_table(call, "OLD TABLE AS … NEW TABLE AS …");
     std::size_t gone = still_there.size();
     std::vector<std::string> inserted;
-    found = pg::for_each_transition_row(args, pg::Transition::new_rows, [&](const pg::RowValues& row) {
+    pg::for_each_transition_row(args, pg::Transition::new_rows, [&](const pg::RowValues& row) {
         std::string name = name_of(row);
         auto old = still_there.find(name);
         if (old == still_there.end()) {
@@ -191,7 +199,6 @@ void rows_updated(Changes& changes, pg::Arguments& args, const pg::TriggerCall& 
         if (!std::exchange(old->second, true)) gone--;
         changes.enqueue(Operation::update, name);
     });
-    if (!found) no_transition_table(call, "OLD TABLE AS … NEW TABLE AS …");
     if (gone > 0) {
         pg::for_each_transition_row(args, pg::Transition::old_rows, [&](const pg::RowValues& old_row) {
             pg::RowValues row = documents.row_of(call.relation, old_row);

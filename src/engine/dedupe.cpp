@@ -81,4 +81,10 @@ std::optional<std::int64_t> absorb(const Job& wanted) {
     return std::nullopt;
 }
 
+bool any_live(std::string_view type_name) {
+    pg::Table table(objects().live, pg::TableLock::read);
+    pg::IndexScan scan(table, objects().live_source, {{1, Op::equal_text, pg::text_datum(type_name)}});
+    return scan.next().has_value();
+}
+
 }  // namespace sync_job

@@ -16,4 +16,8 @@ namespace sync_job {
 // into a Started one of the same job_id.
 std::optional<std::int64_t> absorb(const Job& wanted);
 
+// A job of the type waits, or runs, for some source document: without one nothing can absorb a request that names its
+// source document and no job_id.
+bool any_live(std::string_view type_name);
+
 }  // namespace sync_job

@@ -289,6 +289,13 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
 
 void Enqueuer::set_context(pg::Value context) { template_.set(C::context, context); }
 
+// Of many that come at once the first look-up is for all, where nothing waits yet.
+bool Enqueuer::may_be_absorbed() {
+    if (!request_.many || request_.job_id) return true;
+    if (!any_live_) any_live_ = any_live(type_->name);
+    return *any_live_;
+}
+
 std::int64_t Enqueuer::add(const std::optional<std::string>& name) {
     row_memory_.reset();
     pg::MemorySwitch memory(row_memory_);
@@ -300,7 +307,7 @@ std::int64_t Enqueuer::add(const std::optional<std::string>& name) {
     } else {
         job.set_title(source_label_, target_label_);
     }
-    if (request_.deduplicate) {
+    if (request_.deduplicate && may_be_absorbed()) {
         if (auto absorbed = absorb(job)) return *absorbed;
     }
     std::int64_t id = pg::next_sequence_value(objects().id_sequence);

@@ -75,12 +75,15 @@ public:
     void set_context(pg::Value context);
 
 private:
+    bool may_be_absorbed();
+
     EnqueueRequest request_;
     std::shared_ptr<const JobType> type_;
     std::shared_ptr<DocumentType> source_documents_;
     std::optional<std::string> target_name_;
     std::string source_label_, target_label_;
     Job template_;
+    std::optional<bool> any_live_;  // jobs of the type, before the first was added
     pg::Memory row_memory_;             // of one job, while it is made
     std::unique_ptr<pg::Table> table_;  // the live jobs
 };

@@ -5,6 +5,7 @@
 #include "engine/activity.hpp"
 #include "engine/claim.hpp"
 #include "engine/cursor.hpp"
+#include "engine/growth.hpp"
 #include "engine/job_store.hpp"
 #include "engine/job_type.hpp"
 #include "engine/objects.hpp"
@@ -129,6 +130,7 @@ int Runner::run_batch(int most) {
         if (!outcomes.empty()) {
             record(outcomes);
             announce_ended_at_commit();
+            if (auto type = find_job_type(std::string(outcomes.back().job.text(C::sync_job_type)))) watch_growth(*type);
         }
         transactions_.commit();
         set_claim_start(resume);

@@ -1,6 +1,10 @@
 #include "pg/server.hpp"
 
 extern "C" {
+#include "storage/bufmgr.h"
+}
+
+extern "C" {
 #include "catalog/pg_am_d.h"
 #include "utils/rls.h"
 }
@@ -165,6 +169,26 @@ std::string quoted_relation_name(Oid relation) {
 
 std::string relation_schema(Oid relation) {
     return schema_name(guarded([&] { return get_rel_namespace(relation); }));
+}
+
+std::int64_t relation_pages(Oid relation) {
+    return guarded([&] {
+        ::Relation table = try_relation_open(relation, AccessShareLock);
+        if (table == nullptr) return std::int64_t{0};
+        std::int64_t pages = 0;
+        if (table->rd_rel->relkind == RELKIND_RELATION) pages = RelationGetNumberOfBlocks(table);
+        if (table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) {
+            ListCell* cell;
+            foreach (cell, find_all_inheritors(relation, AccessShareLock, nullptr)) {
+                ::Relation part = try_relation_open(lfirst_oid(cell), NoLock);
+                if (part == nullptr) continue;
+                if (part->rd_rel->relkind == RELKIND_RELATION) pages += RelationGetNumberOfBlocks(part);
+                relation_close(part, NoLock);
+            }
+        }
+        relation_close(table, NoLock);
+        return pages;
+    });
 }
 
 Oid relation_owner(Oid relation) {

@@ -313,9 +313,33 @@ TriggerCall trigger_call(Arguments& args, const char* function) {
     return call;
 }
 
+bool may_have_changed(Arguments& args, const std::vector<int>& columns) {
+    auto* data = reinterpret_cast<TriggerData*>(args.raw()->context);
+    const TriggerDesc* triggers = data->tg_relation->trigdesc;
+    // A BEFORE trigger changes what the command does not name; a partition's may, too.
+    bool hidden = data->tg_updatedcols == nullptr || triggers == nullptr || triggers->trig_update_before_row ||
+                  data->tg_relation->rd_rel->relkind != RELKIND_RELATION;
+    if (hidden) return true;
+    for (int column : columns) {
+        if (bms_is_member(column - FirstLowInvalidHeapAttributeNumber, data->tg_updatedcols)) return true;
+    }
+    return false;
+}
+
+namespace {
+
+Tuplestorestate* transition_store(Arguments& args, Transition which) {
+    auto* data = reinterpret_cast<TriggerData*>(args.raw()->context);
+    return which == Transition::old_rows ? data->tg_oldtable : data->tg_newtable;
+}
+
+}  // namespace
+
+bool has_transition(Arguments& args, Transition which) { return transition_store(args, which) != nullptr; }
+
 bool for_each_transition_row(Arguments& args, Transition which, const std::function<void(const RowValues&)>& row) {
     auto* data = reinterpret_cast<TriggerData*>(args.raw()->context);
-    Tuplestorestate* store = which == Transition::old_rows ? data->tg_oldtable : data->tg_newtable;
+    Tuplestorestate* store = transition_store(args, which);
     if (store == nullptr) return false;
     Memory memory("sync job transition row");
     TupleTableSlot* slot = guarded([&] {

@@ -104,7 +104,10 @@ struct TriggerCall {
 // The rows of a statement-level trigger's transition tables, as values of the table's columns; they live in
 // `row_memory`, reset after each. False when the trigger does not refer to that table.
 enum class Transition { old_rows, new_rows };
+// An UPDATE trigger: one of these columns of its table may have changed in some row; false only where none can have.
+bool may_have_changed(Arguments& args, const std::vector<int>& columns);
 bool for_each_transition_row(Arguments& args, Transition which, const std::function<void(const RowValues&)>& row);
+bool has_transition(Arguments& args, Transition which);
 
 // Raises 39P01 when the function was not called as a trigger.
 TriggerCall trigger_call(Arguments& args, const char* function);

@@ -212,6 +212,10 @@ bool has_parameter(Node* node, void* nothing) {
 
 }  // namespace
 
+void forget_plans() {
+    guarded([] { ResetPlanCache(); });
+}
+
 void check_expression(const std::string& text) {
     bool parameter = false;
     bool fits = guarded([&] {
