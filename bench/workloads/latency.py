@@ -24,12 +24,20 @@ def pause():
 
 
 def commit_one(connection, enqueue, args):
-    """Enqueues in a transaction; the time (ms) at which COMMIT was sent, its flush to disk being part of what follows."""
+    """Enqueues in a transaction; the times (ms) at which COMMIT was sent, its flush to disk being part of what follows, and
+    at which it had returned."""
     with connection.cursor() as cursor:
         cursor.execute(enqueue, args)
         sent = time.time() * 1000
         connection.commit()
-    return sent
+        return sent, time.time() * 1000
+
+
+def both_spreads(began, commits):
+    """From COMMIT's return, and from its sending."""
+    spreads = spread([at - returned for at, (_, returned) in zip(began, commits)])
+    from_sending = spread([at - sent for at, (sent, _) in zip(began, commits)])
+    return {**spreads, 'p50 from sending COMMIT': from_sending['ms p50'], 'p99 from sending': from_sending['p99']}
 
 
 def ours():
@@ -46,7 +54,7 @@ def ours():
         connection.close()
         wait_until(lambda: session.value("SELECT count(*) FROM sync_job WHERE status = 'Finished'") == len(sent), 60)
         began = session.rows("SELECT (diff_summary->>'at')::float8 FROM sync_job ORDER BY id")
-        return spread([at - before for (at,), before in zip(began, sent)])
+        return both_spreads([at for (at,) in began], sent)
 
 
 def graphile():
@@ -55,13 +63,13 @@ def graphile():
         try:
             hear(process, 'ready')
             connection = psycopg2.connect(host=SOCKET, user='postgres', dbname='peer_bench')
-            waits = []
+            began, sent = [], []
             for number in range(JOBS + WARM_UP):
-                sent = commit_one(connection, "SELECT graphile_worker.add_job('bench', json_build_object('id', %s))", [number])
-                waits.append(hear(process, 'at') - sent)
+                sent.append(commit_one(connection, "SELECT graphile_worker.add_job('bench', json_build_object('id', %s))", [number]))
+                began.append(hear(process, 'at'))
                 pause()
             connection.close()
-            return spread(waits)
+            return both_spreads(began, sent)
         finally:
             stop([process])
 

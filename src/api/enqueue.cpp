@@ -213,6 +213,7 @@ SYNC_JOB_FUNCTION(sync_job_enqueue_many) {
         if (!request.deduplicate || added.insert(name).second) enqueuer.add(name);
         count++;
     }
+    enqueuer.finish();
     return pg::int64_datum(count);
 }
 

@@ -87,6 +87,8 @@ public:
 
     DocumentType& documents() { return *documents_; }
 
+    void finish() { enqueuer_.finish(); }
+
     void enqueue(Operation operation, const std::string& name) {
         pg::Value& context = contexts_[static_cast<int>(operation)];
         if (context.null) {
@@ -247,6 +249,7 @@ SYNC_JOB_FUNCTION(sync_job_change_trigger) {
         } else {
             statement_changed(changes, args, call);
         }
+        changes.finish();
     }
     return pg::trigger_suppress(args);  // the result of an AFTER trigger is not looked at
 }

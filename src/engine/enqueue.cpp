@@ -297,9 +297,11 @@ bool Enqueuer::may_be_absorbed() {
 }
 
 std::int64_t Enqueuer::add(const std::optional<std::string>& name) {
-    row_memory_.reset();
+    constexpr std::size_t at_a_time = 200;
+    if (waiting_rows_.size() >= at_a_time) finish();
+    if (waiting_rows_.empty()) row_memory_.reset();
     pg::MemorySwitch memory(row_memory_);
-    Job job = template_;  // the same row: every column that differs is set anew
+    Job job = template_.copy();
     job.clear(C::source_document_name);
     set_optional_text(job, C::source_document_name, name);
     if (request_.title) {
@@ -312,10 +314,23 @@ std::int64_t Enqueuer::add(const std::optional<std::string>& name) {
     }
     std::int64_t id = pg::next_sequence_value(objects().id_sequence);
     job.set(C::id, pg::int64_datum(id));
-    table_->insert(job.values(), job.nulls());
+    if (request_.many) {
+        waiting_rows_.push_back({job.values(), job.nulls()});
+    } else {
+        table_->insert(job.values(), job.nulls());
+    }
     if (!request_.after.empty()) wait_for_jobs(id, request_.after);
     if (job.status() == Status::queued) wake_at_commit(job);
     return id;
+}
+
+void Enqueuer::finish() {
+    if (waiting_rows_.size() == 1) {
+        table_->insert(waiting_rows_[0].values, waiting_rows_[0].nulls);
+    } else {
+        table_->insert_many(waiting_rows_);
+    }
+    waiting_rows_.clear();
 }
 
 std::int64_t enqueue(const EnqueueRequest& request) {

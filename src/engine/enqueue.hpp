@@ -69,6 +69,9 @@ public:
     // waiting one; a worker is woken at commit. Returns its id.
     std::int64_t add(const std::optional<std::string>& canonical_source_name);
 
+    // Where many follow one by one: after the last. Until then some are not in the table yet.
+    void finish();
+
     // The type of the source documents; null where the job type and the request leave it open.
     const std::shared_ptr<DocumentType>& source_documents() const { return source_documents_; }
     // Another context for the jobs to come.
@@ -84,7 +87,8 @@ private:
     std::string source_label_, target_label_;
     Job template_;
     std::optional<bool> any_live_;  // jobs of the type, before the first was added
-    pg::Memory row_memory_;             // of one job, while it is made
+    pg::Memory row_memory_;                        // of the jobs that are made and not inserted yet
+    std::vector<pg::Table::Row> waiting_rows_;     // of these
     std::unique_ptr<pg::Table> table_;  // the live jobs
 };
 

@@ -60,15 +60,20 @@ void record(const std::vector<Outcome>& outcomes) {
         pg::Table live(o.live, pg::TableLock::write);
         pg::Table failed(o.failed, pg::TableLock::write);
         pg::Table ended(o.ended, pg::TableLock::write);
+        std::vector<Job> jobs;
+        std::vector<pg::Table::Row> to_ended, to_failed;
+        jobs.reserve(outcomes.size());
         for (const Outcome& outcome : outcomes) {
             if (outcome.verdict != Verdict::ended) continue;
             forget_under_way(outcome.job.id());
-            const Job job = in_place(outcome).job;
+            const Job& job = jobs.emplace_back(in_place(outcome).job);
             live.remove(job.place);
-            pg::Table& to = partition_of(job.status()) == Partition::failed ? failed : ended;
-            to.insert(job.values(), job.nulls());
+            auto& to = partition_of(job.status()) == Partition::failed ? to_failed : to_ended;
+            to.push_back({job.values(), job.nulls()});
             if (job.status() == Status::failed && !job.is_null(C::retry_after)) wake_at(job.int64(C::retry_after));
         }
+        ended.insert_many(to_ended);
+        failed.insert_many(to_failed);
     }
     for (const Outcome& outcome : outcomes) {
         if (outcome.verdict == Verdict::ended && outcome.error != nullptr) {

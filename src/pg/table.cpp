@@ -1,5 +1,7 @@
 #include "pg/server.hpp"
 
+#include <algorithm>
+
 extern "C" {
 #include "commands/sequence.h"
 }
@@ -162,6 +164,31 @@ RowPlace Table::insert(const Datum* values, const bool* nulls) {
         RowPlace place = place_of(slot->tts_tid);
         ExecClearTuple(slot);
         return place;
+    });
+}
+
+// As COPY does it: rows first, some hundreds at a time, then their index entries.
+void Table::insert_many(const std::vector<Row>& rows) {
+    constexpr std::size_t at_a_time = 200;
+    TableWriter& writer = writer_for(relation_);
+    guarded([&] {
+        TupleTableSlot* slots[at_a_time];
+        std::size_t made = 0;
+        for (std::size_t from = 0; from < rows.size(); from += at_a_time) {
+            std::size_t count = std::min(at_a_time, rows.size() - from);
+            for (std::size_t i = 0; i < count; i++) {
+                if (i == made) slots[made++] = MakeSingleTupleTableSlot(RelationGetDescr(relation_), &TTSOpsHeapTuple);
+                HeapTuple tuple = heap_form_tuple(RelationGetDescr(relation_), const_cast<Datum*>(rows[from + i].values),
+                                                  const_cast<bool*>(rows[from + i].nulls));
+                ExecStoreHeapTuple(tuple, slots[i], true);
+            }
+            table_multi_insert(relation_, slots, static_cast<int>(count), GetCurrentCommandId(true), 0, nullptr);
+            for (std::size_t i = 0; i < count; i++) {
+                insert_index_entries(writer, relation_, slots[i]);
+                ExecClearTuple(slots[i]);
+            }
+        }
+        for (std::size_t i = 0; i < made; i++) ExecDropSingleTupleTableSlot(slots[i]);
     });
 }
 

@@ -37,6 +37,12 @@ public:
     Table& operator=(const Table&) = delete;
 
     RowPlace insert(const Datum* values, const bool* nulls);
+    // The same for many rows, a page of them a WAL record.
+    struct Row {
+        const Datum* values;
+        const bool* nulls;
+    };
+    void insert_many(const std::vector<Row>& rows);
     // Both need a row that this transaction has locked (or written before a command_counter_increment()).
     void remove(RowPlace place);
     RowPlace replace(RowPlace place, const Datum* values, const bool* nulls);

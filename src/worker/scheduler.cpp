@@ -40,7 +40,7 @@ using Milliseconds = std::chrono::milliseconds;
 // Between two rounds at least; every commit of a busy system would else cause one.
 constexpr auto shortest_pause = Milliseconds(10);
 // All workers of a group busy for so long, with more to do: it gets another one.
-constexpr auto patience = Milliseconds(120);
+constexpr auto patience = Milliseconds(50);
 constexpr auto shortage_pause = Milliseconds(200);
 
 DatabaseSlot* my_slot = nullptr;
