@@ -21,9 +21,9 @@ void show_alone(std::int64_t job);  // 0: not any more
 // How far the job is, 0 to 100; a text that is not given stays. Told to listeners by the scheduler, now and then.
 void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description);
 
-// Somebody has asked to cancel this job while it runs here.
+// Somebody has asked to cancel this job while it runs here, or ran last.
 bool cancel_requested(std::int64_t job_id);
-std::string take_cancel_reason();
+std::string requested_cancel_reason();
 
 // A session that runs jobs itself is seen, and keeps documents to itself, as a worker is, until its transaction ends.
 // Nothing in a worker, and where the library was not preloaded.

@@ -264,7 +264,8 @@ int Runner::run_alone(const Job& claimed) {
         transactions_.rollback();
         transactions_.begin();
         if (auto stored = lock_job(id); stored && stored->job.status() == Status::started) {
-            record({failed_outcome(stored->job, error, true)});
+            bool canceled = error.sqlstate() == "57014" && cancel_requested(id);
+            record({canceled ? canceled_outcome(stored->job) : failed_outcome(stored->job, error, true)});
             announce_ended_at_commit();
         }
         transactions_.commit();
