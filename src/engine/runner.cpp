@@ -199,8 +199,15 @@ bool may_have_document(const Job& job) {
     return key == 0 || keep_document(key);
 }
 
+// A worker lets go of a document a moment after its commit, which others see at once: to whoever has waited for that
+// commit the document is free.
 void require_document(const Job& job) {
-    if (may_have_document(job)) return;
+    constexpr int most_pauses = 200;
+    constexpr long pause_milliseconds = 5;
+    for (int i = 0; i < most_pauses; i++) {
+        if (may_have_document(job)) return;
+        pg::pause(pause_milliseconds);
+    }
     throw pg::Error("55006", "another job of the document of " + describe(job) + " runs right now")
         .hint("Try again, or leave it to a worker.");
 }
