@@ -33,6 +33,9 @@ void take_session_slot();
 
 // One job per document at a time: false when another process has a job of the same key under way.
 bool keep_document(std::uint64_t key);
+// This process has passed over a job because of what is under way elsewhere: it is woken when some of that has ended,
+// as it is where keep_document() or keep_limited_type() say no.
+void note_kept_out();
 // At most `limit` processes have jobs of the type under way.
 bool keep_limited_type(std::uint64_t key, int limit);
 

@@ -63,6 +63,7 @@ void record(const std::vector<Outcome>& outcomes) {
         for (const Outcome& outcome : outcomes) {
             if (outcome.verdict != Verdict::ended) continue;
             forget_under_way(outcome.job.id());
+            if (!outcome.job.is_null(C::parent_sync_job)) wake_kept_out_at_commit();
             const Job job = in_place(outcome).job;
             live.remove(job.place);
             pg::Table& to = partition_of(job.status()) == Partition::failed ? failed : ended;

@@ -224,6 +224,7 @@ int Runner::run_next_of_alone() {
     bool busy = false;
     auto stored = lock_job(id, false, &busy);
     bool ours = stored && stored->job.status() == Status::queued && may_have_document(stored->job) &&
+                !waits_for_children(stored->job) &&
                 keep_type(std::string(stored->job.text(C::sync_job_type)));
     if (!ours) {  // canceled, run by somebody else, or behind another job of its document or type: it is in the queue,
                   // if anywhere
