@@ -79,6 +79,7 @@ std::shared_ptr<Controller> find_controller(const JobType& type);
 struct ControllerKind {
     bool bypass = false;
     bool commits = false;  // execute() is a procedure
+    bool relays = false;   // its jobs may have children
 };
 ControllerKind controller_kind(const JobType& type);
 

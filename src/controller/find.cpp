@@ -54,6 +54,8 @@ ControllerKind controller_kind(const JobType& type) {
             fresh.kind.bypass = true;
             fresh.kind.commits = fresh.kind.commits || info.kind == 'p';
         }
+        fresh.kind.relays =
+            !fresh.kind.bypass && !pg::functions_named(module, "get_multiple_target_documents").empty();
     }
     cached = fresh;
     return fresh.kind;

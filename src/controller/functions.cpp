@@ -46,12 +46,21 @@ struct TargetFields {
     pg::Value context;
 };
 
+void require_target_key(const std::string& key, const std::string& function) {
+    for (const char* known : {"operation", "target_document_type", "target_document_name", "context"}) {
+        if (key == known) return;
+    }
+    throw pg::Error("22023", "invalid key " + quoted(key) + " in a target from function " + function)
+        .hint("Valid keys are: operation, target_document_type, target_document_name, context.");
+}
+
 // Nothing for a JSON null, which means what NULL means.
 TargetFields read_target_json(Datum json, const std::string& function) {
     TargetFields fields;
     if (pg::json_kind(json) == pg::JsonKind::null) return fields;
     require_object(json, function);
     for (const pg::JsonField& field : pg::json_fields(json)) {
+        require_target_key(field.key, function);
         if (field.kind == pg::JsonKind::null) continue;
         if (field.key == "operation") fields.operation = field.text;
         if (field.key == "target_document_name") fields.name = field.text;

@@ -21,9 +21,9 @@ void show_alone(std::int64_t job);  // 0: not any more
 // How far the job is, 0 to 100; a text that is not given stays. Told to listeners by the scheduler, now and then.
 void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description);
 
-// Somebody has asked to cancel this job while it runs here.
+// Somebody has asked to cancel this job while it runs here, or ran last.
 bool cancel_requested(std::int64_t job_id);
-std::string take_cancel_reason();
+std::string requested_cancel_reason();
 
 // A session that runs jobs itself is seen, and keeps documents to itself, as a worker is, until its transaction ends.
 // Nothing in a worker, and where the library was not preloaded.
@@ -33,6 +33,9 @@ void take_session_slot();
 
 // One job per document at a time: false when another process has a job of the same key under way.
 bool keep_document(std::uint64_t key);
+// This process has passed over a job because of what is under way elsewhere: it is woken when some of that has ended,
+// as it is where keep_document() or keep_limited_type() say no.
+void note_kept_out();
 // At most `limit` processes have jobs of the type under way.
 bool keep_limited_type(std::uint64_t key, int limit);
 

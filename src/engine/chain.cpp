@@ -44,9 +44,6 @@ void enqueue_callback(const Outcome& outcome, const std::string& procedure) {
                                                 {"args", json_column(job, C::context)},
                                                 {"result", json_column(job, C::result)},
                                                 {"error", error}});
-    // Whoever records the end: after a crash that is the scheduler, which is a superuser.
-    request.run_as = job.oid(C::run_as);
-    request.owner = job.oid(C::owner);
     request.parent_sync_job = job.id();
     request.queue = std::string(job.text(C::queue));
     request.max_retries = job.int32(C::max_retries);

@@ -1,7 +1,10 @@
 #include "engine/claim.hpp"
 
+#include <algorithm>
 #include <functional>
+#include <utility>
 
+#include "controller/controller.hpp"
 #include "engine/activity.hpp"
 #include "engine/running.hpp"
 #include "engine/job_type.hpp"
@@ -17,6 +20,8 @@ using Op = pg::ScanCondition::Operator;
 
 // So many jobs are passed over before a claim gives up: a long queue behind one busy document is not read to its end.
 constexpr int most_passed_over = 10000;
+// So many of the jobs whose time has come are put in the order of claiming, those whose time came first.
+constexpr std::size_t most_scheduled = 500;
 
 // The columns of the row under a scan, read one by one.
 struct ScannedColumns {
@@ -56,6 +61,38 @@ std::uint64_t key_of(Columns& columns) {
                    pg::datum_text(source.datum));
 }
 
+// The source whose targets the job has to find, where that may be several.
+template <class Columns>
+std::string source_to_relay(Columns& columns) {
+    for (C given : {C::parent_sync_job, C::operation, C::target_document_name}) {
+        if (!columns.at(given).null) return {};
+    }
+    return std::string(columns.text(C::source_document_name));
+}
+
+bool has_children(pg::Table& live, const std::string& type, Oid source_type, const std::string& source) {
+    pg::IndexScan scan(live, objects().live_source,
+                       {{1, Op::equal_text, pg::text_datum(type)}, {2, Op::equal_text, pg::text_datum(source)}});
+    ScannedColumns columns{scan};
+    while (scan.next()) {
+        if (columns.at(C::parent_sync_job).null || columns.at(C::operation).null) continue;
+        if (!columns.at(C::scheduled_at).null || columns.text(C::status) == "Pending") continue;  // no child of a relay
+        if (pg::datum_oid(columns.at(C::source_document_type).datum) == source_type) return true;
+    }
+    return false;
+}
+
+// Looks twice: whoever ends a child after the first look has seen that somebody waits.
+bool waits_for_children(pg::Table& live, const std::string& type_name, Oid source_type, const std::string& source) {
+    if (source.empty()) return false;
+    auto type = find_job_type(type_name);
+    if (type == nullptr || !controller_kind(*type).relays) return false;
+    auto look = [&] { return has_children(live, type_name, source_type, source); };
+    if (!look()) return false;
+    note_kept_out();
+    return look();
+}
+
 struct JobColumns {
     const Job& job;
     pg::Value at(C column) { return {job.datum(column), job.is_null(column)}; }
@@ -79,6 +116,13 @@ std::uint64_t document_key(const Job& job) {
     return key_of(columns);
 }
 
+bool waits_for_children(const Job& job) {
+    JobColumns columns{job};
+    pg::Table live(objects().live, pg::TableLock::read);
+    return waits_for_children(live, std::string(job.text(C::sync_job_type)), job.oid(C::source_document_type),
+                              source_to_relay(columns));
+}
+
 bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start) {
     pg::Table table(objects().live, pg::TableLock::read);
     pg::IndexScan scan(table, objects().live_claim, of_queue(queue, run_as),
@@ -94,52 +138,82 @@ bool keep_type(const std::string& name) {
 
 Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start)
     : table_(objects().live, pg::TableLock::write),
-      ready_{
-          {table_, objects().live_claim, of_queue(queue, run_as), pg::ScanStart{3, start.priority, start.id}}, {}, {}},
-      scheduled_{{table_, objects().live_scheduled, due_in(queue, run_as)}, {}, {}},
+      ready_scan_(table_, objects().live_claim, of_queue(queue, run_as),
+                  pg::ScanStart{3, start.priority, start.id}),
+      scheduled_scan_(table_, objects().live_scheduled, due_in(queue, run_as)),
       resume_(start) {}
 
-void Claim::advance(Source& source) {
-    source.started = true;
-    source.head = source.scan.next();
-    if (!source.head) return;
-    bool is_null;
-    source.position.priority = pg::datum_int32(source.scan.column(static_cast<int>(C::priority), &is_null));
-    source.position.id = pg::datum_int64(source.scan.column(static_cast<int>(C::id), &is_null));
+Claim::Candidate Claim::candidate(pg::IndexScan& scan, pg::RowPlace place, bool ready) {
+    ScannedColumns columns{scan};
+    ClaimPosition position{pg::datum_int32(columns.at(C::priority).datum), pg::datum_int64(columns.at(C::id).datum)};
+    pg::Value source_type = columns.at(C::source_document_type);
+    return {position,
+            place,
+            std::string(columns.text(C::sync_job_type)),
+            source_to_relay(columns),
+            source_type.null ? pg::no_oid : pg::datum_oid(source_type.datum),
+            key_of(columns),
+            ready};
 }
 
-Claim::Source* Claim::first() {
-    for (Source* source : {&ready_, &scheduled_}) {
-        if (!source->started) advance(*source);
+void Claim::read_ready() {
+    if (ready_ || ready_at_end_) return;
+    auto place = ready_scan_.next();
+    if (place) {
+        ready_ = candidate(ready_scan_, *place, true);
+    } else {
+        ready_at_end_ = true;
     }
-    if (!ready_.head) return scheduled_.head ? &scheduled_ : nullptr;
-    if (!scheduled_.head) return &ready_;
-    return scheduled_.position < ready_.position ? &scheduled_ : &ready_;
 }
 
-bool Claim::may_run(Source& source, std::uint64_t document) {
-    if (document != 0 && (behind_.count(document) > 0 || !keep_document(document))) return false;
-    ScannedColumns columns{source.scan};
-    return keep_type(std::string(columns.text(C::sync_job_type)));
+// Their index has them in the order of their times.
+void Claim::read_scheduled() {
+    if (!scheduled_.empty() || scheduled_at_end_) return;
+    while (!scheduled_at_end_ && scheduled_.size() < most_scheduled) {
+        auto place = scheduled_scan_.next();
+        if (place) {
+            scheduled_.push_back(candidate(scheduled_scan_, *place, false));
+        } else {
+            scheduled_at_end_ = true;
+        }
+    }
+    std::sort(scheduled_.begin(), scheduled_.end(),
+              [](const Candidate& one, const Candidate& other) { return one.position > other.position; });
+}
+
+std::optional<Claim::Candidate> Claim::take_first() {
+    read_ready();
+    read_scheduled();
+    if (scheduled_.empty() || (ready_ && ready_->position < scheduled_.back().position)) {
+        return std::exchange(ready_, std::nullopt);
+    }
+    Candidate first = std::move(scheduled_.back());
+    scheduled_.pop_back();
+    return first;
+}
+
+bool Claim::may_run(const Candidate& candidate) {
+    if (candidate.document != 0 &&
+        (behind_.count(candidate.document) > 0 || !keep_document(candidate.document))) {
+        return false;
+    }
+    // After the document: its last job has let go of it when its children could be seen.
+    return !waits_for_children(table_, candidate.type, candidate.source_type, candidate.source) &&
+           keep_type(candidate.type);
 }
 
 std::optional<Job> Claim::next() {
-    while (Source* source = first()) {
-        ScannedColumns columns{source->scan};
-        std::uint64_t document = key_of(columns);
+    while (auto candidate = take_first()) {
         pg::StoredRow row;
         pg::LockResult result = pg::LockResult::busy;
-        bool ours = is_under_way(source->position.id);  // a job within which jobs are run
-        if (!ours && may_run(*source, document)) result = table_.lock(*source->head, false, &row);
-        ClaimPosition position = source->position;
-        bool ready = source == &ready_;
-        advance(*source);
+        bool ours = is_under_way(candidate->position.id);  // a job within which jobs are run
+        if (!ours && may_run(*candidate)) result = table_.lock(candidate->place, false, &row);
         if (result == pg::LockResult::locked) {
-            if (ready) resume_ = {position.priority, position.id + 1};
+            if (candidate->ready) resume_ = {candidate->position.priority, candidate->position.id + 1};
             return Job(row);
         }
-        if (ready && !first_left_) first_left_ = position;
-        if (result == pg::LockResult::busy && document != 0) behind_.insert(document);
+        if (candidate->ready && !first_left_) first_left_ = candidate->position;
+        if (result == pg::LockResult::busy && candidate->document != 0) behind_.insert(candidate->document);
         if (++passed_over_ >= most_passed_over) break;
     }
     return std::nullopt;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <unordered_set>
+#include <vector>
 
 #include "engine/cursor.hpp"
 #include "engine/job_row.hpp"
@@ -19,6 +20,10 @@ std::uint64_t document_key(const Job& job);
 
 // A job of the role waits in the queue, due at once, not before `start`; whether or not somebody has it under way.
 bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start);
+
+// The children of another job of the same type and source wait or run: what the job would find is not there yet. It
+// is passed over; when one of them ends, this process is woken.
+bool waits_for_children(const Job& job);
 
 // Whether the concurrency_limit of the type leaves room for one more; if so, the room is kept for this transaction.
 bool keep_type(const std::string& name);
@@ -39,19 +44,26 @@ public:
     ClaimPosition resume() const;
 
 private:
-    // One of the two indexes: what may run at once, and what had to wait for its time.
-    struct Source {
-        pg::IndexScan scan;
-        std::optional<pg::RowPlace> head;
+    struct Candidate {
         ClaimPosition position;
-        bool started = false;
+        pg::RowPlace place;
+        std::string type;
+        std::string source;  // whose targets it has to find; empty: none
+        Oid source_type;
+        std::uint64_t document;
+        bool ready;  // from the index of what may run at once, not of what had to wait for its time
     };
-    void advance(Source& source);
-    bool may_run(Source& source, std::uint64_t document);
-    Source* first();
+    static Candidate candidate(pg::IndexScan& scan, pg::RowPlace place, bool ready);
+    void read_ready();
+    void read_scheduled();
+    std::optional<Candidate> take_first();
+    bool may_run(const Candidate& candidate);
 
     pg::Table table_;
-    Source ready_, scheduled_;
+    pg::IndexScan ready_scan_, scheduled_scan_;
+    std::optional<Candidate> ready_;     // the next one
+    std::vector<Candidate> scheduled_;  // the next ones, the first last
+    bool ready_at_end_ = false, scheduled_at_end_ = false;
     std::unordered_set<std::uint64_t> behind_;  // documents whose earlier job was passed over
     int passed_over_ = 0;
     ClaimPosition resume_;                     // behind the last one that was claimed

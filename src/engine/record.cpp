@@ -66,6 +66,7 @@ void record(const std::vector<Outcome>& outcomes) {
         for (const Outcome& outcome : outcomes) {
             if (outcome.verdict != Verdict::ended) continue;
             forget_under_way(outcome.job.id());
+            if (!outcome.job.is_null(C::parent_sync_job)) wake_kept_out_at_commit();
             const Job& job = jobs.emplace_back(in_place(outcome).job);
             live.remove(job.place);
             auto& to = partition_of(job.status()) == Partition::failed ? to_failed : to_ended;

@@ -199,8 +199,15 @@ bool may_have_document(const Job& job) {
     return key == 0 || keep_document(key);
 }
 
+// A worker lets go of a document a moment after its commit, which others see at once: to whoever has waited for that
+// commit the document is free.
 void require_document(const Job& job) {
-    if (may_have_document(job)) return;
+    constexpr int most_pauses = 200;
+    constexpr long pause_milliseconds = 5;
+    for (int i = 0; i < most_pauses; i++) {
+        if (may_have_document(job)) return;
+        pg::pause(pause_milliseconds);
+    }
     throw pg::Error("55006", "another job of the document of " + describe(job) + " runs right now")
         .hint("Try again, or leave it to a worker.");
 }
@@ -217,6 +224,7 @@ int Runner::run_next_of_alone() {
     bool busy = false;
     auto stored = lock_job(id, false, &busy);
     bool ours = stored && stored->job.status() == Status::queued && may_have_document(stored->job) &&
+                !waits_for_children(stored->job) &&
                 keep_type(std::string(stored->job.text(C::sync_job_type)));
     if (!ours) {  // canceled, run by somebody else, or behind another job of its document or type: it is in the queue,
                   // if anywhere
@@ -264,7 +272,8 @@ int Runner::run_alone(const Job& claimed) {
         transactions_.rollback();
         transactions_.begin();
         if (auto stored = lock_job(id); stored && stored->job.status() == Status::started) {
-            record({failed_outcome(stored->job, error, true)});
+            bool canceled = error.sqlstate() == "57014" && cancel_requested(id);
+            record({canceled ? canceled_outcome(stored->job) : failed_outcome(stored->job, error, true)});
             announce_ended_at_commit();
         }
         transactions_.commit();

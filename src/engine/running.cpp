@@ -110,7 +110,7 @@ Outcome canceled_outcome(const Job& original) {
     Outcome outcome;
     outcome.job = original.copy();
     outcome.job.set_status(Status::canceled);
-    std::string reason = take_cancel_reason();
+    std::string reason = requested_cancel_reason();
     if (!reason.empty()) outcome.job.set_text(C::cancel_reason, reason);
     stamp_end(outcome.job);
     return outcome;

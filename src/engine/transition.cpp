@@ -61,6 +61,7 @@ Job cancel_job(StoredJob stored, const std::string& reason) {
     store_job({job, stored.partition});
     publish_end(job);
     announce_ended_at_commit();
+    if (!job.is_null(C::parent_sync_job)) wake_kept_out_at_commit();
     return job;
 }
 

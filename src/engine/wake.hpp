@@ -19,5 +19,7 @@ void wake_for_dependencies_at_commit();
 void wake_launcher_at_commit();
 // Jobs have ended: whoever waits for one looks again.
 void announce_ended_at_commit();
+// A child has ended: whoever has passed over a job because of it looks again.
+void wake_kept_out_at_commit();
 
 }  // namespace sync_job

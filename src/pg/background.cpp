@@ -120,7 +120,8 @@ void show_idle() {
 
 void show_application_name(const std::string& name) {
     guarded([&] {
-        set_config_option("application_name", name.c_str(), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SET, true, 0, false);
+        // As the session's default, so that a job's SET or RESET does not take it away.
+        set_config_option("application_name", name.c_str(), PGC_USERSET, PGC_S_OVERRIDE, GUC_ACTION_SET, true, 0, false);
     });
 }
 

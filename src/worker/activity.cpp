@@ -11,6 +11,8 @@ namespace sync_job {
 namespace {
 
 bool scheduler_told = false;
+// The job whose cancellation has been asked for, as this process knows since; until the next one begins.
+std::int64_t canceled_job = 0;
 char cancel_reason[sizeof(WorkerSlot::cancel_reason)] = "";
 
 template <std::size_t N>
@@ -31,6 +33,15 @@ void write_activity(WorkerSlot& slot, F&& change) {
     slot.change.fetch_add(1, std::memory_order_release);
 }
 
+// Signals are sent under the lock: the one of this request has been, and as long as it is known no other one follows.
+void take_note_of_cancel(WorkerSlot& slot) {
+    if (slot.cancel_known) return;
+    canceled_job = slot.cancel_job;
+    std::memcpy(cancel_reason, slot.cancel_reason, sizeof(cancel_reason));
+    slot.cancel_known = true;
+    pg::forget_cancel();
+}
+
 }  // namespace
 
 bool in_worker() {
@@ -42,6 +53,8 @@ void show_job_start(const Job& job, const std::string& subject) {
     WorkerSlot* slot = my_slot_or_null();
     if (slot == nullptr) return;
     slot->idle = false;
+    canceled_job = 0;
+    cancel_reason[0] = '\0';
     write_activity(*slot, [&](Activity& activity) {
         activity.job = job.id();
         activity.started_at = job.int64(JobColumn::started_at);
@@ -54,15 +67,17 @@ void show_job_start(const Job& job, const std::string& subject) {
 
 // Whoever asks for a cancellation after this sees that the job has ended; what was asked for before it, and has come too
 // late, must not hit the next one. Each side first writes its word and then reads the other's: see request_cancel().
+// Where it is an error that ends the job, the cancellation may be its cause: cancel_requested() still says so.
 void show_job_end() {
     WorkerSlot* slot = my_slot_or_null();
     if (slot == nullptr) return;
     write_activity(*slot, [](Activity& activity) { activity.job = 0; });
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (slot->cancel_job == 0) return;
-    pg::SharedLock lock(pg::SharedLock::Mode::write);  // the signal has been sent when the lock is free
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    take_note_of_cancel(*slot);
     slot->cancel_job = 0;
-    pg::forget_cancel();
+    slot->cancel_known = false;
 }
 
 void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description) {
@@ -105,18 +120,15 @@ Activity read_activity(const WorkerSlot& slot) {
 
 bool cancel_requested(std::int64_t job_id) {
     WorkerSlot* slot = my_slot_or_null();
-    if (slot == nullptr || slot->cancel_job != job_id) return false;
-    pg::SharedLock lock(pg::SharedLock::Mode::write);
-    slot->cancel_job = 0;
-    std::memcpy(cancel_reason, slot->cancel_reason, sizeof(cancel_reason));
-    return true;
+    if (slot == nullptr) return false;
+    if (slot->cancel_job == job_id) {
+        pg::SharedLock lock(pg::SharedLock::Mode::write);
+        take_note_of_cancel(*slot);
+    }
+    return canceled_job == job_id;
 }
 
-std::string take_cancel_reason() {
-    std::string reason = cancel_reason;
-    cancel_reason[0] = '\0';
-    return reason;
-}
+std::string requested_cancel_reason() { return cancel_reason; }
 
 namespace {
 
@@ -134,6 +146,7 @@ bool request_cancel(Oid database, std::int64_t job_id, const std::string& reason
     for (WorkerSlot& slot : s->workers) {
         if (slot.state != SlotState::running || slot.database != database || read_activity(slot).job != job_id)
             continue;
+        if (slot.cancel_job == job_id && slot.cancel_known) return true;  // it is ending because of an earlier request
         copy_text(slot.cancel_reason, reason);
         slot.cancel_job = job_id;
         std::atomic_thread_fence(std::memory_order_seq_cst);

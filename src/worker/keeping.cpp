@@ -39,10 +39,7 @@ void release() {
     own->document_count = 0;
     own->limited_count = 0;
     free_session_slot();
-    if (!kept) return;
-    for (WorkerSlot& slot : shared()->workers) {
-        if (slot.kept_out && slot.kept_out.exchange(false)) pg::wake_process(slot.process_number);
-    }
+    if (kept) wake_kept_out(*shared());
 }
 
 // How many other slots have the key under way.
@@ -69,6 +66,16 @@ void at_transaction_end(bool) {
 }
 
 }  // namespace
+
+void wake_kept_out(Shared& s) {
+    for (WorkerSlot& slot : s.workers) {
+        if (slot.kept_out && slot.kept_out.exchange(false)) pg::wake_process(slot.process_number);
+    }
+}
+
+void note_kept_out() {
+    if (WorkerSlot* own = my_slot_or_null()) own->kept_out = true;
+}
 
 void watch_kept() { pg::on_transaction_end(at_transaction_end); }
 

@@ -54,6 +54,7 @@ void clear_slot(WorkerSlot& slot) {
     slot.activity.job = 0;
     slot.alone_job = 0;
     slot.cancel_job = 0;
+    slot.cancel_known = false;
     slot.document_count = slot.limited_count = 0;
     reset_claim_start(slot);
 }

@@ -61,6 +61,7 @@ struct WorkerSlot {
     std::atomic<PackedPosition> cursor, lowered;
 
     std::atomic<std::int64_t> cancel_job;
+    std::atomic<bool> cancel_known;  // to the worker: the job is ending because of it
     char cancel_reason[256];
 
     // What the transaction under way keeps for itself, as hashes: documents, and types with a concurrency_limit.

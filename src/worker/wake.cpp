@@ -24,13 +24,13 @@ constexpr int most_groups = 32;
 struct Pending {
     Group groups[most_groups];
     int group_count;
-    bool scheduler, launcher, ended, unblock, dependencies;
+    bool scheduler, launcher, ended, unblock, dependencies, kept_out;
     bool more_groups;  // than there is room for
     std::int64_t due_at;
     bool any;
 };
 
-constexpr Pending nothing_pending = {{}, 0, false, false, false, false, false, false, never, false};
+constexpr Pending nothing_pending = {{}, 0, false, false, false, false, false, false, false, never, false};
 Pending pending = nothing_pending;
 
 bool matches(const WorkerSlot& slot, const Group& group, Oid database) {
@@ -93,6 +93,7 @@ void act(Shared& s) {
         if (scheduled) pg::wake_process(slot->scheduler_process);
     }
     if (pending.ended && s.waiting_sessions > 0) pg::announce(s.ended);
+    if (pending.kept_out) wake_kept_out(s);
 }
 
 void unblock_databases(Shared& s) {
@@ -150,5 +151,6 @@ void wake_scheduler_at_commit() { pending.any = pending.scheduler = true; }
 void wake_for_dependencies_at_commit() { pending.any = pending.dependencies = true; }
 void wake_launcher_at_commit() { pending.any = pending.launcher = true; }
 void announce_ended_at_commit() { pending.any = pending.ended = true; }
+void wake_kept_out_at_commit() { pending.any = pending.kept_out = true; }
 
 }  // namespace sync_job

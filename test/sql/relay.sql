@@ -124,6 +124,7 @@ SELECT status, children, split_part(error, E'\n', 1) AS error FROM relay('[{"ope
 SELECT status, children, split_part(error, E'\n', 1) AS error FROM relay('[{"operation": "insert", "target_document_type": "shelf"}, {"target_document_type": "shelf"}]');
 SELECT status, children, split_part(error, E'\n', 1) AS error FROM relay('[{"operation": "delete", "target_document_type": "shelf", "target_document_name": "[1]"}, {"operation": "insert", "target_document_type": "shelf"}]');
 SELECT status, children, split_part(error, E'\n', 1) AS error FROM relay('[7, 8]');
+SELECT status, children, error FROM relay('[{"op": "insert", "target_document_type": "shelf"}]');
 SELECT status, count(*) FROM sync_job WHERE status IN ('Pending', 'Queued', 'Started') GROUP BY status;
 
 -- The same target twice is two children, which do not meet: one after the other.
@@ -147,3 +148,17 @@ SELECT status, children FROM relay('[{"operation": "update", "target_document_ty
 SELECT multiple_target_documents -> 0 -> 'target_document_name' AS first FROM parent;
 CALL run_sync_jobs();
 TABLE named ORDER BY name;
+
+-- Two jobs of one source: the second one, which may be the earlier one, waits for the children of the first, and finds what
+-- they have made.
+INSERT INTO item VALUES ('both', '{7,8}', 'b');
+SELECT count(enqueue_sync_job('Shelves', 'both')) FROM generate_series(1, 2);
+CALL run_sync_jobs();
+SELECT status, operation, split_part(error_message, E'\n', 1) AS error FROM sync_job WHERE source_document_name = 'both' ORDER BY id;
+SELECT shop, code FROM shelf WHERE code = 'both' ORDER BY shop;
+BEGIN;
+UPDATE item SET shops = '{7,8,9,10}' WHERE code = 'both';
+SELECT count(enqueue_sync_job('Shelves', 'both', priority => -n)) FROM generate_series(1, 2) AS n;
+CALL run_sync_jobs();
+SELECT status, operation, count(*) FROM sync_job WHERE source_document_name = 'both' AND created_at = now() GROUP BY status, operation ORDER BY status, operation;
+ROLLBACK;

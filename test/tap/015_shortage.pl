@@ -21,7 +21,8 @@ like($log, qr/HINT:  Raise sync_job\.max_workers\./, 'and what to do');
 # A role that may no longer log in: its worker does not come up, and that of another role does.
 $node->safe_psql('postgres', q{
 	CREATE ROLE clerk LOGIN;
-	ALTER TABLE sap_customer OWNER TO clerk;
+	GRANT SELECT ON customer TO clerk;
+	GRANT ALL ON sap_customer TO clerk;
 	INSERT INTO sync_job_type (name, source_document_type, target_document_type, module, run_as)
 	VALUES ('Sync of a Clerk', 'customer', 'sap_customer', 'sap_customer_sync', 'clerk');
 	ALTER ROLE clerk NOLOGIN;});

@@ -102,6 +102,59 @@ my $parent = $node->safe_psql('postgres', q{SELECT enqueue_sync_job('Branches', 
 ok($node->poll_query_until('postgres', qq{SELECT finished = 8 FROM sync_job_relay WHERE sync_job = $parent}), 'a parent has eight children, which all end');
 cmp_ok($node->safe_psql('postgres', q{SELECT max(n) FROM (SELECT count(*) AS n FROM branch AS a JOIN branch AS b ON a.began >= b.began AND a.began < b.ended GROUP BY a.id) AS s}), '>', 1, 'some of them at the same time');
 
+# A second relaying job of the source, also from another queue, finds what the children of the first have made: it waits
+# for the last of them, and is then run at once.
+$node->safe_psql('postgres', q{
+	CREATE TABLE leaf (branch int, source int, began timestamptz);
+	CREATE TABLE gate (branch int);
+	CREATE SCHEMA leaves;
+	CREATE FUNCTION leaves.get_multiple_target_documents(job jsonb, source source) RETURNS SETOF sync_job_target LANGUAGE sql AS $$
+		SELECT sync_job_target('insert', context => jsonb_build_object('branch', n)) FROM generate_series(1, 3) AS n
+		WHERE NOT EXISTS (SELECT FROM leaf AS l WHERE l.branch = n AND l.source = source.id)
+	$$;
+	CREATE FUNCTION leaves.update_target_doc(job jsonb, source source, target jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+	BEGIN
+		WHILE EXISTS (SELECT FROM gate WHERE branch = (job -> 'context' -> 'branch')::int) LOOP
+			PERFORM pg_sleep(0.02);
+		END LOOP;
+		RETURN jsonb_build_object('branch', job -> 'context' -> 'branch', 'source', source.id);
+	END $$;
+	ALTER TABLE leaf ADD id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY;
+	INSERT INTO sync_job_type (name, source_document_type, target_document_type) VALUES ('Leaves', 'source', 'leaf');
+	INSERT INTO gate VALUES (1), (2), (3)});
+my $first = $node->safe_psql('postgres', q{SELECT enqueue_sync_job('Leaves', '1')});
+ok($node->poll_query_until('postgres', "SELECT count(*) = 3 FROM sync_job WHERE parent_sync_job = $first"), 'a job relays');
+my @child = split /\n/, $node->safe_psql('postgres', "SELECT id FROM sync_job WHERE parent_sync_job = $first ORDER BY id");
+my ($here, $there) = split /\|/, $node->safe_psql('postgres', q{SELECT enqueue_sync_job('Leaves', '1'), enqueue_sync_job('Leaves', '1', queue => 'long')});
+my $other = $node->safe_psql('postgres', q{DELETE FROM gate WHERE branch = 1; SELECT enqueue_sync_job('Leaves', '2')});
+ok($node->poll_query_until('postgres', "SELECT status = 'Finished' FROM sync_job WHERE id = $child[0]"), 'one child of a relayed job has ended');
+ok($node->poll_query_until('postgres', "SELECT status = 'Relayed' FROM sync_job WHERE id = $other"), 'the job of another source is run');
+is($node->safe_psql('postgres', "SELECT string_agg(status, ' ') FROM sync_job WHERE id IN ($here, $there)"), 'Queued Queued', 'those of the same source wait for the other children');
+# One is canceled, the other one ends.
+$node->safe_psql('postgres', "SELECT cancel_sync_job($child[2], running => true)");
+$node->safe_psql('postgres', 'DELETE FROM gate');
+ok($node->poll_query_until('postgres', "SELECT bool_and(status IN ('Finished', 'No Target')) FROM sync_job WHERE id IN ($here, $there)"), 'then they are run');
+cmp_ok($node->safe_psql('postgres', "SELECT extract(epoch FROM min(p.started_at) - max(c.ended_at)) FROM sync_job AS p, sync_job AS c WHERE p.id IN ($here, $there) AND c.parent_sync_job = $first"),
+	'<', 8, 'without waiting for the next poll');
+is($node->safe_psql('postgres', 'SELECT source, string_agg(branch::text, \' \' ORDER BY branch) FROM leaf GROUP BY source ORDER BY source'), "1|1 2 3\n2|1 2 3", 'nothing is there twice');
+
+# By hand: a document that another session is about to let go of is waited for, one that it keeps is not.
+my $tries = 0;
+my ($one, $two, $answer, $error);
+do
+{
+	($one, $two) = split /\|/, $node->safe_psql('postgres', q{UPDATE sync_job_queue SET paused = true; SELECT enqueue_sync_job('Alone', '1'), enqueue_sync_job('Alone', '1')});
+	my $session = $node->background_psql('postgres');
+	$session->query_safe("BEGIN; SELECT status FROM execute_sync_job($one)");
+	$node->psql('postgres', "SELECT status FROM execute_sync_job($two)", stdout => \$answer, stderr => \$error) if $tries == 0;
+	like($error, qr/ERROR:  another job of the document of job $two .* runs right now/, 'what another session keeps is not waited for') if $tries == 0;
+	$session->query_until(qr/soon/, "\\echo soon\nSELECT pg_sleep(0.3); COMMIT;\n");
+	$node->psql('postgres', "SELECT status FROM execute_sync_job($two)", stdout => \$answer, stderr => \$error);
+	$session->quit;
+} until ($answer eq 'Finished' || $tries++ > 20);
+is($answer, 'Finished', 'what it is about to let go of is');
+$node->safe_psql('postgres', 'UPDATE sync_job_queue SET paused = false');
+
 $node->stop('fast');
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP:|was terminated by signal|reference leak/, 'the log tells of no accident');
 done_testing();
