@@ -20,10 +20,10 @@ DATA_built = $(SCRIPT_SQL)
 DATA = $(filter-out $(SCRIPT_SQL), $(wildcard sql/pg_sync_job--*--*.sql))
 
 # Exports only what the server must find, and binds no inline symbol to another extension's.
-# WERROR=-Werror is for the tests; a user's newer compiler may warn of what ours does not.
+# WERROR=-Werror is for the tests; a user's newer compiler may warn of what ours does not. So is SANITIZE=address,undefined.
 PG_CXXFLAGS = -std=gnu++20 -Wall -Wextra -Wno-register -fvisibility=hidden -fvisibility-inlines-hidden \
-	-Isrc -MMD -MP $(WERROR) -DSYNC_JOB_VERSION='"$(EXTENSION_VERSION)"'
-SHLIB_LINK += -lstdc++ -Wl,--version-script=src/exports.map
+	-Isrc -MMD -MP $(WERROR) -DSYNC_JOB_VERSION='"$(EXTENSION_VERSION)"' $(SANITIZE:%=-fsanitize=% -fno-omit-frame-pointer)
+SHLIB_LINK += -lstdc++ -Wl,--version-script=src/exports.map $(SANITIZE:%=-fsanitize=%)
 EXTRA_CLEAN = $(OBJS:.o=.d) $(SCRIPT_SQL) build output_*
 # No JIT bitcode: a worker gains nothing from inlining its own functions into queries.
 override with_llvm = no
@@ -73,15 +73,25 @@ demo-stop:
 ## make test          install what is missing, build, run every test suite; the server in use is not touched
 ## make test-SUITE    one of the suites lint, exports, unit, regress, isolation, tap, pgtap, docs, demo
 ##                    TESTS="003 enqueue": only tests with such names; ACCEPT=1: take their output as the expected one;
-##                    SANITIZE=address,undefined: build the unit tests so; KEEP=1: keep the logs; PG_CONFIG=…: that server
+##                    SANITIZE=address,undefined: build with these; KEEP=1: keep the logs; PG_CONFIG=…: that server
 ## make test-crash    kill -9 of the server's processes at random, under load, for minutes; not part of make test
 ##                    SECONDS_OF_CRASHES=120, SEED=…: how long, and with which random choices
+## make test-sanitize unit, regress, isolation and tap with the address and the undefined behaviour sanitizer
+## make test-matrix   the suites on this machine, and with the newer PostgreSQL of newer Debian releases, each in a folder
+##                    MATRIX="trixie": only these; MATRIX_SUITES="regress tap"; needs root; the first time takes long
+## make test-fresh    make demo, make demo-stop and make test as on a new Debian that has make and nothing more; needs root
 SUITES = lint exports unit regress isolation tap pgtap docs demo crash
-.PHONY: test $(SUITES:%=test-%) lint fuzz tidy
+.PHONY: test $(SUITES:%=test-%) test-sanitize test-matrix test-fresh lint fuzz tidy
 test:
 	scripts/test
 $(SUITES:%=test-%): test-%:
 	scripts/test $*
+test-sanitize:
+	SANITIZE=address,undefined scripts/test unit regress isolation tap
+test-matrix:
+	scripts/matrix
+test-fresh:
+	scripts/fresh
 
 ## make bench         install what is missing, measure the extension beside others in a throw-away server: minutes
 ##                    BENCH="noop latency": only these workloads (bench/README.md lists them); PEERS=no: without other systems
