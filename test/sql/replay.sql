@@ -269,7 +269,7 @@ END $$;
 -- Keys that change, and keys of several columns.
 CREATE TABLE seat (line text, no int, guest text, PRIMARY KEY (line, no));
 CREATE SCHEMA seats;
-CREATE FUNCTION seats.get_target_document(job jsonb, source jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT job -> 'context' $$;
+CREATE FUNCTION seats.get_target_document(job jsonb, source jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT (job -> 'context') - 'set' $$;
 CREATE FUNCTION seats.update_target_doc(job jsonb, source jsonb, target jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT target || (job -> 'context' -> 'set') $$;
 INSERT INTO sync_job_type (name, target_document_type, module) VALUES ('Seats', 'seat', 'seats');
 INSERT INTO seat VALUES ('a', 1, 'Ann');
