@@ -13,6 +13,7 @@ std::string lower(std::string_view ascii);
 std::string quoted(std::string_view name);
 // Else a newer compiler's headers bring std::quoted(), which would fit a std::string better.
 inline std::string quoted(const std::string& name) { return quoted(std::string_view(name)); }
+inline std::string quoted(const char* name) { return quoted(std::string_view(name)); }
 inline std::string quoted(std::string& name) { return quoted(std::string_view(name)); }
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator);

@@ -44,6 +44,8 @@ class KeepAcrossTransactions {
 public:
     KeepAcrossTransactions();
     ~KeepAcrossTransactions();
+    // Lets go of all but the document and the type of the job that is next; keys as for the two functions above.
+    void keep_only(std::uint64_t document, std::uint64_t type);
     KeepAcrossTransactions(const KeepAcrossTransactions&) = delete;
     KeepAcrossTransactions& operator=(const KeepAcrossTransactions&) = delete;
 };

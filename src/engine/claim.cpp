@@ -130,10 +130,12 @@ bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start) {
     return scan.next().has_value();
 }
 
+std::uint64_t type_key(const std::string& name) { return std::hash<std::string>()(name); }
+
 bool keep_type(const std::string& name) {
     auto type = find_job_type(name);
     if (type == nullptr || !type->concurrency_limit) return true;
-    return keep_limited_type(std::hash<std::string>()(type->name), *type->concurrency_limit);
+    return keep_limited_type(type_key(type->name), *type->concurrency_limit);
 }
 
 Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start)

@@ -27,6 +27,7 @@ bool waits_for_children(const Job& job);
 
 // Whether the concurrency_limit of the type leaves room for one more; if so, the room is kept for this transaction.
 bool keep_type(const std::string& name);
+std::uint64_t type_key(const std::string& name);  // under which that is kept
 
 class Claim {
 public:

@@ -126,7 +126,10 @@ int Runner::run_batch(int most) {
             }
             resume = claim.resume();
         }
-        if (single) return run_alone(*single);
+        if (single) {
+            resume_ = resume;
+            return run_alone(*single, batch_jobs);
+        }
         if (!outcomes.empty()) {
             record(outcomes);
             announce_ended_at_commit();
@@ -232,7 +235,7 @@ int Runner::run_next_of_alone() {
         transactions_.commit();
         return 1;
     }
-    return run_alone(stored->job);
+    return run_alone(stored->job, 1);
 }
 
 void Runner::mark_started(const Job& claimed) {
@@ -242,26 +245,65 @@ void Runner::mark_started(const Job& claimed) {
     store_job({started, Partition::live});
 }
 
-int Runner::run_alone(const Job& claimed) {
+namespace {
+
+class NumberLock {
+public:
+    explicit NumberLock(std::int64_t id) : id_(id) {}
+    ~NumberLock() {
+        show_alone(0);
+        unlock_job_number(id_);
+    }
+    NumberLock(const NumberLock&) = delete;
+    NumberLock& operator=(const NumberLock&) = delete;
+
+private:
+    std::int64_t id_;
+};
+
+}  // namespace
+
+// Marks it as Started, for the commit that is next.
+Runner::Alone Runner::begin_alone(const Job& claimed) {
     std::int64_t id = claimed.id();
     if (distrusted_ > 0) distrusted_--;
     if (!lock_job_number(id)) {
         throw pg::Error("55006", "the number of " + describe(claimed) + " is locked by another session");
     }
-    KeepAcrossTransactions keep;
-    struct Unlock {
-        std::int64_t id;
-        ~Unlock() {
-            show_alone(0);
-            unlock_job_number(id);
-        }
-    } unlock{id};
-    show_alone(id);
-    bool committing = needs_own_transactions(claimed);
+    Alone alone{id, needs_own_transactions(claimed), document_key(claimed),
+                type_key(std::string(claimed.text(C::sync_job_type)))};
     mark_started(claimed);
-    transactions_.commit();
+    return alone;
+}
+
+// Where the one after it has to run alone, too, the commit that ends a job starts the next.
+int Runner::run_alone(const Job& claimed, int most) {
+    auto until = Clock::now() + std::chrono::milliseconds(limits_.batch_milliseconds);
+    KeepAcrossTransactions keep;
+    Alone first = begin_alone(claimed);
+    int ended = 0;
+    for (std::optional<Alone> current = first; current; current = next_) {
+        NumberLock lock(current->id);
+        show_alone(current->id);
+        if (ended == 0) {
+            transactions_.commit();
+        } else {
+            keep.keep_only(current->document, current->type);
+        }
+        if (resume_) set_claim_start(*std::exchange(resume_, std::nullopt));
+        ended++;
+        next_.reset();
+        may_start_next_ = ended < most && Clock::now() < until;
+        run_one_alone(*current);
+    }
+    return ended;
+}
+
+// In a transaction of its own, or several.
+void Runner::run_one_alone(const Alone& job) {
+    std::int64_t id = job.id;
     try {
-        if (committing) {
+        if (job.committing) {
             transactions_.run_committing_job(id);
         } else {
             transactions_.begin();
@@ -270,6 +312,9 @@ int Runner::run_alone(const Job& claimed) {
     } catch (const pg::Error& error) {
         // The commit failed (a deferred constraint), or something around the job: either way the attempt has.
         transactions_.rollback();
+        if (next_) unlock_job_number(next_->id);
+        next_.reset();
+        resume_.reset();
         transactions_.begin();
         if (auto stored = lock_job(id); stored && stored->job.status() == Status::started) {
             bool canceled = error.sqlstate() == "57014" && cancel_requested(id);
@@ -278,7 +323,21 @@ int Runner::run_alone(const Job& claimed) {
         }
         transactions_.commit();
     }
-    return 1;
+}
+
+// The next job in the queue, if it runs alone as well: Started with the commit that ends the one before.
+void Runner::start_next() {
+    if (!may_start_next_ || !alone_.empty() || distrusted_ > 0) return;
+    auto queue = find_queue(queue_);
+    if (queue == nullptr || queue->paused) return;
+    std::optional<Job> job;
+    {
+        Claim claim(queue_, run_as_, claim_start());
+        job = claim.next();
+        if (!job || suits_batch(*job)) return;
+        resume_ = claim.resume();
+    }
+    next_ = begin_alone(*job);
 }
 
 // The job is Started, and nothing else runs in this transaction.
@@ -303,6 +362,7 @@ void Runner::run_started(std::int64_t id) {
     repeats_.erase(id);
     record({outcome});
     announce_ended_at_commit();
+    start_next();
     transactions_.commit();
 }
 
@@ -324,7 +384,7 @@ void Runner::run_one(const StoredJob& stored) {
     pg::MemorySwitch memory(memory_);
     try {
         require_document(stored.job);
-        run_alone(queued_by_hand(stored));
+        run_alone(queued_by_hand(stored), 1);
     } catch (...) {
         transactions_.rollback();
         throw;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "engine/attempt.hpp"
+#include "engine/cursor.hpp"
 #include "engine/job_store.hpp"
 #include "pg/memory.hpp"
 
@@ -57,7 +58,16 @@ public:
 
 private:
     int run_batch(int most);
-    int run_alone(const Job& claimed);
+    // A job that runs in a transaction of its own, Started.
+    struct Alone {
+        std::int64_t id;
+        bool committing;
+        std::uint64_t document, type;  // what is kept for it
+    };
+    Alone begin_alone(const Job& claimed);
+    int run_alone(const Job& claimed, int most);
+    void run_one_alone(const Alone& job);
+    void start_next();
     int run_next_of_alone();
     void run_set(std::vector<Job> jobs, std::vector<Outcome>& outcomes);
     void run_by_itself(const Job& job, std::vector<Outcome>& outcomes);
@@ -77,6 +87,9 @@ private:
     int distrusted_ = 0;
     bool left_work_ = false;
     std::chrono::steady_clock::time_point batch_end_;
+    bool may_start_next_ = false;
+    std::optional<Alone> next_;  // Started by the commit that ended the one before
+    std::optional<ClaimPosition> resume_;  // where claims begin once the job is Started and committed
     std::vector<Job> unrun_;  // claimed by the batch, and left in the queue
     std::size_t set_size_;    // documents a statement: fewer where they took too long
     // Jobs that left a batch and run alone next, and how often each met an error that was nobody's fault.

@@ -32,6 +32,13 @@ void free_session_slot() {
     set_my_slot(nullptr);
 }
 
+// Empties the array but for this key; returns how many are left.
+int keep_if_there(std::uint64_t* keys, int count, std::uint64_t key) {
+    if (!contains(keys, count, key)) return 0;
+    keys[0] = key;
+    return 1;
+}
+
 void release() {
     WorkerSlot* own = my_slot_or_null();
     if (own == nullptr) return;
@@ -80,6 +87,17 @@ void note_kept_out() {
 void watch_kept() { pg::on_transaction_end(at_transaction_end); }
 
 KeepAcrossTransactions::KeepAcrossTransactions() { across_transactions = true; }
+
+void KeepAcrossTransactions::keep_only(std::uint64_t document, std::uint64_t type) {
+    WorkerSlot* own = my_slot_or_null();
+    if (own == nullptr) return;
+    {
+        pg::SharedLock lock(pg::SharedLock::Mode::write);
+        own->document_count = keep_if_there(own->documents, own->document_count, document);
+        own->limited_count = keep_if_there(own->limited, own->limited_count, type);
+    }
+    wake_kept_out(*shared());
+}
 
 KeepAcrossTransactions::~KeepAcrossTransactions() {
     across_transactions = false;
