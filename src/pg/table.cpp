@@ -76,8 +76,17 @@ void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSl
         Datum values[INDEX_MAX_KEYS];
         bool nulls[INDEX_MAX_KEYS];
         FormIndexDatum(entry.info, slot, writer.state, values, nulls);
+#if PG_VERSION_NUM >= 170000
+        // What an access method keeps from row to row is for this row alone: BRIN's has pins on buffers, and would outlast
+        // the transaction that these end with.
+        entry.info->ii_AmCache = nullptr;
+        entry.info->ii_Context = CurrentMemoryContext;
+#endif
         index_insert(index, values, nulls, &slot->tts_tid, relation,
                      index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, entry.info);
+#if PG_VERSION_NUM >= 170000
+        index_insert_cleanup(index, entry.info);
+#endif
         index_close(index, NoLock);
     }
     MemoryContextSwitchTo(previous);

@@ -126,7 +126,6 @@ GRANT USAGE ON SCHEMA checked TO boilerplate_runner;
 TABLE found;
 GRANT EXECUTE ON FUNCTION checked.execute TO boilerplate_runner;
 UPDATE sync_job_type SET queue = 'nowhere', target_key = '{a,zz}' WHERE name = 'Checked';
-ALTER ROLE boilerplate_runner NOLOGIN;
 ALTER TABLE two DROP CONSTRAINT two_pkey;
 TABLE found;
 DROP TABLE two CASCADE;
@@ -134,7 +133,6 @@ SELECT severity, object, regexp_replace(message, '\d+', 'N') AS message FROM fou
 SELECT * FROM validate_sync_job_type('nothing');
 SELECT * FROM validate_sync_job_type(NULL);
 \x off
-ALTER ROLE boilerplate_runner LOGIN;
 DELETE FROM sync_job_type WHERE name = 'Checked';
 DROP OWNED BY boilerplate_runner, boilerplate_stranger;
 DROP ROLE boilerplate_runner, boilerplate_stranger;

@@ -225,7 +225,7 @@ SELECT * FROM try('source.nope');
 SELECT * FROM try('generate_series(1, 2)');
 SELECT * FROM try('$1');
 SELECT * FROM try('1, 2');
-SELECT * FROM try('1) FROM (SELECT 2');
+SELECT * FROM try('1) FROM (SELECT 2) AS x WHERE (true');
 SELECT * FROM try('1); DELETE FROM target_; SELECT (1');
 SELECT * FROM try('');
 SELECT * FROM try('source.v +');

@@ -47,7 +47,7 @@ INSERT INTO sync_job_type (name, source_document_type, target_document_type) VAL
 SELECT ask('{"sync_job_type": "Money", "source_document_name": "1.0"}'), ask('{"sync_job_type": "Money", "source_document_name": "1.00"}'), ask('{"sync_job_type": "Money", "source_document_name": " 1.0"}');
 
 -- Due no later: one that waits for its time absorbs only what may wait as long.
-TRUNCATE sync_job;
+DELETE FROM sync_job;
 ALTER SEQUENCE sync_job_internal.sync_job_id_seq RESTART;
 SELECT ask('{"scheduled_at": "2100-01-02"}');
 SELECT ask('{"scheduled_at": "2100-01-01"}');
@@ -62,7 +62,7 @@ SELECT ask('{"scheduled_at": "2000-01-01"}');
 SELECT ask('{}');
 
 -- Only Queued ones absorb: not one that is Pending, has failed, been canceled, has ended.
-TRUNCATE sync_job;
+DELETE FROM sync_job;
 ALTER SEQUENCE sync_job_internal.sync_job_id_seq RESTART;
 SELECT ask('{"queue_on_insert": false}'), ask('{"queue_on_insert": false}');
 SELECT ask('{}');
@@ -75,7 +75,7 @@ SELECT ask('{}');
 SELECT status FROM retry_sync_job(1);
 SELECT ask('{}');
 -- Without deduplicate nothing is absorbed; but what it enqueues may absorb.
-TRUNCATE sync_job;
+DELETE FROM sync_job;
 ALTER SEQUENCE sync_job_internal.sync_job_id_seq RESTART;
 SELECT ask('{"deduplicate": false}');
 SELECT ask('{"deduplicate": false}');
@@ -94,7 +94,7 @@ CREATE TABLE shared (id int PRIMARY KEY);
 ALTER TABLE shared OWNER TO dedupe_one;
 INSERT INTO sync_job_type (name, source_document_type, target_document_type) VALUES ('Shared', 'shared', 'shared');
 SELECT grant_sync_job_type('Shared', 'dedupe_two');
-TRUNCATE sync_job;
+DELETE FROM sync_job;
 ALTER SEQUENCE sync_job_internal.sync_job_id_seq RESTART;
 SET ROLE dedupe_one;
 SELECT enqueue_sync_job('Shared', '1', deduplicate => true);
@@ -107,13 +107,13 @@ RESET ROLE;
 SELECT id, owner, run_as FROM sync_job ORDER BY id;
 
 -- A long list of what does not fit, and huge contexts, are read through.
-TRUNCATE sync_job;
+DELETE FROM sync_job;
 SELECT enqueue_sync_job('S', '1', jsonb_build_object('n', n)) > 0 AS done FROM generate_series(1, 2000) AS n OFFSET 1999;
 SELECT enqueue_sync_job('S', '1', jsonb_build_object('n', 1999), deduplicate => true) = (SELECT id FROM sync_job WHERE context ->> 'n' = '1999') AS absorbed;
 SELECT enqueue_sync_job('S', '1', jsonb_build_object('big', repeat('x', 10000000))) AS id \gset
 SELECT enqueue_sync_job('S', '1', jsonb_build_object('big', repeat('x', 10000000)), deduplicate => true) = :id AS absorbed;
 SELECT enqueue_sync_job('S', '1', jsonb_build_object('big', repeat('x', 9999999) || 'y'), deduplicate => true) > :id AS another;
-TRUNCATE sync_job;
+DELETE FROM sync_job;
 DELETE FROM sync_job_type WHERE name = 'Shared';
 DROP OWNED BY dedupe_one, dedupe_two CASCADE;
 DROP ROLE dedupe_one, dedupe_two;

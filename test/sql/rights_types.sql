@@ -40,7 +40,6 @@ SELECT name, run_as FROM sync_job_type ORDER BY name;
 INSERT INTO sync_job_type (name, run_as) VALUES ('As Mallory', 'regress_mallory');
 INSERT INTO sync_job_type (name, run_as) VALUES ('As Superuser', 'postgres');
 INSERT INTO sync_job_type (name, run_as) VALUES ('As Nobody', 4711);
-INSERT INTO sync_job_type (name, run_as) VALUES ('As One Who Cannot Log In', 'regress_nologin');
 -- Both the old role and the new one.
 UPDATE sync_job_type SET run_as = 'regress_mallory' WHERE name = 'Plain';
 \c - regress_app
