@@ -229,6 +229,7 @@ std::string name_of_role(Oid role) {
 }
 
 void note_failure(const DueGroup& group, GroupState& state) {
+    if (pg::shutdown_requested()) return;  // they go first
     state.failures++;
     auto wait = std::chrono::seconds(std::min(5 << std::min(state.failures - 1, 4), 60));
     state.next_try = Clock::now() + wait;
