@@ -3,7 +3,7 @@ import statistics
 
 import sync_job
 from measure import size, workload
-from server import pgbench
+from server import pgbench, run_sql
 from sync_job import ENQUEUE_NOOP, ENQUEUE_SOURCES, SyncJobDatabase
 
 JOBS = size('BAD_JOBS', 20_000, 100_000)
@@ -44,6 +44,17 @@ def bad_documents(w):
 SINGLE_UPDATES = '\\set id random(1, 10000)\nUPDATE neighbour SET n = n + 1 WHERE id = :id'
 
 
+def flat_out(workers):
+    """The same with workers that leave no room."""
+    run_sql('ALTER SYSTEM SET sync_job.neighbour_share = 0')
+    run_sql('SELECT pg_reload_conf()')
+    try:
+        return neighbours(workers)
+    finally:
+        run_sql('ALTER SYSTEM RESET sync_job.neighbour_share')
+        run_sql('SELECT pg_reload_conf()')
+
+
 def neighbours(workers):
     """Four clients' durable single-row updates, while so many workers drain no-op jobs."""
     with SyncJobDatabase() as session:
@@ -70,6 +81,7 @@ def neighbours_workload(w):
     w.contender('alone', lambda: neighbours(0))
     w.contender('beside one worker', lambda: neighbours(1))
     w.contender('beside the queue’s default of two workers', lambda: neighbours(2))
+    w.contender('beside two workers, flat out', lambda: flat_out(2))
     w.contender('beside four workers', lambda: neighbours(4))
     for case in list(w.contenders)[1:]:
         w.ratio(case, 'alone')

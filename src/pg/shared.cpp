@@ -74,6 +74,25 @@ void wake_process(int number) noexcept {
 }
 
 int my_pid() { return MyProcPid; }
+
+bool sessions_at_work() noexcept {
+    for (uint32 i = 0; i < ProcGlobal->allProcCount; i++) {
+        const PGPROC& process = ProcGlobal->allProcs[i];
+#if PG_VERSION_NUM >= 180000
+        bool session = process.isRegularBackend;
+#else
+        bool session = !process.isBackgroundWorker;
+#endif
+        if (process.pid == 0 || !session || process.databaseId == InvalidOid) continue;
+        if ((process.statusFlags & PROC_IS_AUTOVACUUM) != 0) continue;
+        bool in_statement = TransactionIdIsValid(process.xid) || TransactionIdIsValid(process.xmin);
+        // Not one that waits for its client, a lock, or the time to pass.
+        uint32 waits_for = process.wait_event_info & 0xFF000000U;
+        bool at_work = process.wait_event_info == 0 || waits_for == PG_WAIT_LWLOCK || waits_for == PG_WAIT_IO;
+        if (in_statement && at_work) return true;
+    }
+    return false;
+}
 void signal_cancel(int pid) noexcept {
     if (pid > 0) kill(pid, SIGINT);
 }

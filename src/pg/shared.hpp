@@ -34,6 +34,8 @@ void forget_cancel() noexcept;
 void signal_terminate(int pid) noexcept;  // as pg_terminate_backend
 bool process_exists(int pid) noexcept;
 int max_background_processes();
+// A session of the server, no background process, runs something right now. A look without locks: as of a moment ago.
+bool sessions_at_work() noexcept;
 
 // A condition that sessions wait for and workers announce, kept in shared memory.
 constexpr std::size_t condition_bytes = 32;

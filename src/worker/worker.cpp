@@ -106,6 +106,15 @@ struct Rounds {
     }
 };
 
+// After a round that took so long: a pause in proportion, while other sessions have something to do.
+void leave_room(Clock::duration round) {
+    constexpr long longest = 200;
+    if (settings.neighbour_share == 0) return;
+    auto took = std::chrono::duration_cast<std::chrono::milliseconds>(round).count();
+    long pause = std::min<long>(took * settings.neighbour_share / (100 - settings.neighbour_share), longest);
+    if (pause > 0 && pg::sessions_at_work()) pg::pause(pause);
+}
+
 // Nothing to do: wait to be woken. False when it has been long enough.
 bool wait_for_work(WorkerSlot& slot, Clock::time_point idle_since) {
     auto idle_for = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - idle_since).count();
@@ -138,6 +147,7 @@ void run() {
         // Idle from before it looks: whoever commits while it does sets the latch.
         slot.idle = true;
         forget_scheduler_told();
+        auto round_began = Clock::now();
         while (rounds.next() > 0) {
             slot.idle = false;
             if (runner.left_work()) tell_scheduler_busy();
@@ -145,6 +155,8 @@ void run() {
             idle_since = Clock::now();
             if (slot.stop || pg::shutdown_requested()) break;
             pg::reload_settings_if_asked();
+            leave_room(Clock::now() - round_began);
+            round_began = Clock::now();
         }
         if (!slot.idle) continue;  // it has worked, or was woken: look once more before it rests
         if (!wait_for_work(slot, idle_since)) break;
