@@ -7,7 +7,7 @@
 
 namespace sync_job {
 
-// Looks at the tables of the type. Once a batch, while the transaction is open.
+// Looks at the tables of the type. Within the transaction of a batch, now and then.
 void watch_growth(const JobType& type);
 
 }  // namespace sync_job

@@ -29,6 +29,7 @@ using Clock = std::chrono::steady_clock;
 constexpr int most_subtransactions = 56;
 // So many documents a statement; an error costs the time of a part of them.
 constexpr std::size_t most_in_set = 256;
+constexpr int jobs_between_looks = 50;  // at the growth of the tables
 constexpr int most_repeats = 3;
 constexpr long repeat_pause_milliseconds = 10;  // before the first repeat; four times as long before each next one
 constexpr auto long_type_memory = std::chrono::minutes(10);
@@ -78,6 +79,11 @@ void Runner::set_aside(std::int64_t id, bool repeatable_error) {
 bool Runner::batch_is_full() const {
     return Clock::now() >= batch_end_ || pg::cached_subtransactions() >= most_subtransactions ||
            pg::touched_temporary_objects();
+}
+
+void Runner::look_at_growth(const Job& job) {
+    since_growth_ = 0;
+    if (auto type = find_job_type(std::string(job.text(C::sync_job_type)))) watch_growth(*type);
 }
 
 // Nothing more runs in a batch once a job has left it: it could be a later one of the same document.
@@ -133,7 +139,7 @@ int Runner::run_batch(int most) {
         if (!outcomes.empty()) {
             record(outcomes);
             announce_ended_at_commit();
-            if (auto type = find_job_type(std::string(outcomes.back().job.text(C::sync_job_type)))) watch_growth(*type);
+            look_at_growth(outcomes.back().job);
         }
         transactions_.commit();
         set_claim_start(resume);
@@ -161,6 +167,7 @@ void Runner::run_by_itself(const Job& job, std::vector<Outcome>& outcomes) {
     }
     outcomes.push_back(attempt(job, {limits_.batch_milliseconds * 1000LL, true}));
     pg::command_counter_increment();
+    if (++since_growth_ >= jobs_between_looks) look_at_growth(job);
 }
 
 // Where one of them does not work out the set is rolled back, and runs again in parts: what is wrong is soon alone.

@@ -71,6 +71,7 @@ private:
     int run_next_of_alone();
     void run_set(std::vector<Job> jobs, std::vector<Outcome>& outcomes);
     void run_by_itself(const Job& job, std::vector<Outcome>& outcomes);
+    void look_at_growth(const Job& job);
     void mark_started(const Job& claimed);
     void run_started(std::int64_t id);
     void set_aside(std::int64_t id, bool repeatable_error);
@@ -87,6 +88,7 @@ private:
     int distrusted_ = 0;
     bool left_work_ = false;
     std::chrono::steady_clock::time_point batch_end_;
+    int since_growth_ = 0;  // jobs, since the tables were looked at
     bool may_start_next_ = false;
     std::optional<Alone> next_;  // Started by the commit that ended the one before
     std::optional<ClaimPosition> resume_;  // where claims begin once the job is Started and committed

@@ -121,6 +121,7 @@ bool wait_for_work(WorkerSlot& slot, Clock::time_point idle_since) {
     long left = settings.worker_idle_timeout - static_cast<long>(idle_for);
     long poll = std::min<long>(left, settings.poll_interval);
     pg::show_idle();
+    pg::flush_statistics(true);  // autovacuum must not learn of the last jobs only at the next ones
     if (left > 0) {
         pg::wait_for_latch(poll);
         return true;
