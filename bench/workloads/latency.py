@@ -34,10 +34,10 @@ def commit_one(connection, enqueue, args):
 
 
 def both_spreads(began, commits):
-    """From COMMIT's return, and from its sending."""
-    spreads = spread([at - returned for at, (_, returned) in zip(began, commits)])
-    from_sending = spread([at - sent for at, (sent, _) in zip(began, commits)])
-    return {**spreads, 'p50 from sending COMMIT': from_sending['ms p50'], 'p99 from sending': from_sending['p99']}
+    """From the sending of COMMIT, and from its return."""
+    spreads = spread([at - sent for at, (sent, _) in zip(began, commits)])
+    after = spread([at - returned for at, (_, returned) in zip(began, commits)])
+    return {**spreads, 'p50 from its return': after['ms p50'], 'p99 from its return': after['p99']}
 
 
 def ours():
