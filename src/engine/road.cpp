@@ -53,7 +53,7 @@ void load_source(Journey& journey, const JobType& type) {
         journey.documents.source = find_deleted_document(documents, name);
         if (journey.documents.source.null) {
             missing_document("source", name, documents,
-                             "No record of its deletion was kept; or the role the job runs as may not see it.");
+                             "Its name may be wrong; or no record of its deletion was kept; or the role the job runs as may not see it.");
         }
     }
     journey.documents.source_is_deleted = deleted;
