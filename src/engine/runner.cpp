@@ -277,10 +277,15 @@ Runner::Alone Runner::begin_alone(const Job& claimed) {
     if (!lock_job_number(id)) {
         throw pg::Error("55006", "the number of " + describe(claimed) + " is locked by another session");
     }
-    Alone alone{id, needs_own_transactions(claimed), document_key(claimed),
-                type_key(std::string(claimed.text(C::sync_job_type)))};
-    mark_started(claimed);
-    return alone;
+    try {
+        Alone alone{id, needs_own_transactions(claimed), document_key(claimed),
+                    type_key(std::string(claimed.text(C::sync_job_type)))};
+        mark_started(claimed);
+        return alone;
+    } catch (...) {
+        unlock_job_number(id);
+        throw;
+    }
 }
 
 // Where the one after it has to run alone, too, the commit that ends a job starts the next.
@@ -337,14 +342,21 @@ void Runner::start_next() {
     if (!may_start_next_ || !alone_.empty() || distrusted_ > 0) return;
     auto queue = find_queue(queue_);
     if (queue == nullptr || queue->paused) return;
-    std::optional<Job> job;
-    {
-        Claim claim(queue_, run_as_, claim_start());
-        job = claim.next();
-        if (!job || suits_batch(*job)) return;
-        resume_ = claim.resume();
+    try {  // its trouble is not that of the job that has ended
+        pg::Subtransaction subtransaction;
+        std::optional<Job> job;
+        {
+            Claim claim(queue_, run_as_, claim_start());
+            job = claim.next();
+            if (job && !suits_batch(*job)) resume_ = claim.resume();
+        }
+        if (resume_) next_ = begin_alone(*job);
+        subtransaction.commit();
+    } catch (const pg::Error&) {
+        if (next_) unlock_job_number(next_->id);
+        next_.reset();
+        resume_.reset();
     }
-    next_ = begin_alone(*job);
 }
 
 // The job is Started, and nothing else runs in this transaction.

@@ -318,7 +318,7 @@ bool may_have_changed(Arguments& args, const std::vector<int>& columns) {
     const TriggerDesc* triggers = data->tg_relation->trigdesc;
     // A BEFORE trigger changes what the command does not name; a partition's may, too.
     bool hidden = data->tg_updatedcols == nullptr || triggers == nullptr || triggers->trig_update_before_row ||
-                  data->tg_relation->rd_rel->relkind != RELKIND_RELATION;
+                  data->tg_relation->rd_rel->relkind != RELKIND_RELATION || data->tg_relation->rd_rel->relhassubclass;
     if (hidden) return true;
     for (int column : columns) {
         if (bms_is_member(column - FirstLowInvalidHeapAttributeNumber, data->tg_updatedcols)) return true;
