@@ -1,12 +1,12 @@
 // The launcher: one process a cluster, connected to no database. It sees to it that each database with the extension
 // has a scheduler. It compares what should run with what runs whenever it wakes, so that no lost message matters.
 //
-//   server start, restart after a crash   every database is looked at once (a scheduler that finds no extension ends
-//   again) CREATE EXTENSION, first enqueue       the session asks at commit: ask_launcher() CREATE DATABASE asked by
-//   the utility hook; templates may carry the extension a scheduler dies                      started again, with
-//   back-off: 1 s doubling to 60 s, one log line DROP DATABASE and the like            the session blocks the database:
-//   no scheduler is started until it has ended the launcher dies                     restarted by the postmaster after
-//   5 s; the schedulers go on
+// - Server start, restart after a crash: every database is looked at once (a scheduler that finds no extension ends).
+// - CREATE EXTENSION, first enqueue: the session asks at commit, by ask_launcher().
+// - CREATE DATABASE: asked by the utility hook; templates may carry the extension.
+// - A scheduler dies: started again, with a back-off of 1 s doubling to 60 s, and one line in the log.
+// - DROP DATABASE and the like: the session blocks the database; no scheduler is started until it has ended.
+// - The launcher dies: restarted by the postmaster after 5 s; the schedulers go on.
 #include <algorithm>
 #include <map>
 #include <set>

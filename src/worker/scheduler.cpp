@@ -1,12 +1,12 @@
 // A scheduler: one process for each database with the extension. Each round it reads from the tables what is due and
 // brings the workers to what that needs. It runs no job.
 //
-//   nobody serves a (queue, role) with due jobs   a worker is started
-//   all its workers have been busy for a while    one more, up to sync_job_queue.max_workers
-//   no worker process is to be had                an idle one of another group has to go, else the longest-served busy
-//   one a job falls due, or its retry                 a timer, to the millisecond a job is Started and nobody runs it
-//   queued again, or failed, by what is known of its runner's end the extension goes, or is updated             the
-//   scheduler ends, or waits
+// - Nobody serves a (queue, role) with due jobs: a worker is started.
+// - All its workers have been busy for a while: one more, up to sync_job_queue.max_workers.
+// - No worker is to be had: an idle one of another group has to go, and for a group that has none a busy one.
+// - A job falls due, or its retry: a timer, to the millisecond.
+// - A job is Started and nobody runs it: queued again, or failed, by what is known of its runner's end.
+// - The extension goes, or is updated: the scheduler ends, or waits.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -205,14 +205,16 @@ WorkerSlot* reserve_slot(const DueGroup& group, int distrust) {
 }
 
 enum class Room { anywhere, in_queue };
+enum class Victim { idle, any };
 
-// A worker of another group that makes room: an idle one, else the one that has served longest.
-void make_room(const DueGroup& group, Room where) {
+// A worker of another group that makes room: an idle one, else, where that may be, the one that has served longest.
+void make_room(const DueGroup& group, Room where, Victim who) {
     WorkerSlot* victim = nullptr;
     for (WorkerSlot& slot : shared()->workers) {
         if (slot.state != SlotState::running || in_group(slot, group)) continue;
         if (where == Room::in_queue && !in_queue(slot, group.queue)) continue;
         if (slot.stop) return;  // one is on its way out
+        if (who == Victim::idle && !slot.idle) continue;
         bool better = victim == nullptr || (slot.idle && !victim->idle) ||
                       (slot.idle == victim->idle && slot.since < victim->since);
         if (better) victim = &slot;
@@ -320,14 +322,18 @@ bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
         bool waited = view.all_alone || Clock::now() - *state.busy_since >= patience;
         if (!waited || view.any_distrusting) return false;
     }
+    // One more than it has would be nice: an idle worker goes for that, no busy one.
+    Victim victim = view.workers > 0 ? Victim::idle : Victim::any;
     if (count_workers(&queue.name) >= queue.max_workers) {
-        if (view.workers == 0) make_room(group, Room::in_queue);  // roles share the workers of a queue
+        make_room(group, Room::in_queue, victim);  // roles share the workers of a queue
         return false;
     }
-    state.busy_since.reset();
-    if (start_worker(scheduler, group, state) != Started::shortage) return false;
-    if (view.workers > 0) return false;  // one more would be nice; it is not needed
-    make_room(group, Room::anywhere);
+    if (start_worker(scheduler, group, state) != Started::shortage) {
+        state.busy_since.reset();
+        return false;
+    }
+    make_room(group, Room::anywhere, victim);
+    if (view.workers > 0) return false;
     if (!scheduler.shortage_logged) {
         bool own_limit = count_workers(nullptr) >= settings.max_workers;
         pg::log("all background workers for sync jobs are taken: queue \"" + group.queue + "\" and role \"" +

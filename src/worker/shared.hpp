@@ -1,11 +1,11 @@
 // What launcher, schedulers, workers and sessions share.
 //
 // Who may write what:
-//   launcher, databases[].state/scheduler_*   the launcher and the scheduler of that database, under the lock
-//   workers[], all that says who it is        the scheduler that reserves the slot and the worker that is in it, under
-//   the lock workers[].idle, .stop, .distrust          atomics: anybody workers[].activity                        its
-//   worker only, under `change` (odd while it writes); anybody reads workers[].cancel_*                        a
-//   session that cancels, under the lock
+// - launcher, databases[].state/scheduler_*: the launcher and the scheduler of that database, under the lock
+// - workers[], all that says who it is: the scheduler that reserves the slot and the worker that is in it, under the lock
+// - workers[].idle, .stop, .distrust: atomics, anybody
+// - workers[].activity: its worker only, under `change` (odd while it writes); anybody reads
+// - workers[].cancel_*: a session that cancels, under the lock
 // Commit callbacks read without the lock what is atomic: a stale value wakes the wrong process, which does no harm.
 // Nothing here is a pointer.
 #pragma once

@@ -8,6 +8,7 @@
 //   an unexpected error logged, a pause, another round; the pauses grow
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 
 #include "engine/objects.hpp"
 #include "engine/runner.hpp"
@@ -106,11 +107,12 @@ struct Rounds {
     }
 };
 
-// After a round that took so long: a pause in proportion, while other sessions have something to do.
-void leave_room(Clock::duration round) {
+// After a round that took so much of a processor: a pause in proportion, while other sessions have something to do. Jobs
+// that wait take nothing from anybody.
+void leave_room(std::clock_t round) {
     constexpr long longest = 200;
     if (settings.neighbour_share == 0) return;
-    auto took = std::chrono::duration_cast<std::chrono::milliseconds>(round).count();
+    long took = round / (CLOCKS_PER_SEC / 1000);
     long pause = std::min<long>(took * settings.neighbour_share / (100 - settings.neighbour_share), longest);
     if (pause > 0 && pg::sessions_at_work()) pg::pause(pause);
 }
@@ -148,7 +150,7 @@ void run() {
         // Idle from before it looks: whoever commits while it does sets the latch.
         slot.idle = true;
         forget_scheduler_told();
-        auto round_began = Clock::now();
+        std::clock_t round_began = std::clock();
         while (rounds.next() > 0) {
             slot.idle = false;
             if (runner.left_work()) tell_scheduler_busy();
@@ -156,8 +158,8 @@ void run() {
             idle_since = Clock::now();
             if (slot.stop || pg::shutdown_requested()) break;
             pg::reload_settings_if_asked();
-            leave_room(Clock::now() - round_began);
-            round_began = Clock::now();
+            leave_room(std::clock() - round_began);
+            round_began = std::clock();
         }
         if (!slot.idle) continue;  // it has worked, or was woken: look once more before it rests
         if (!wait_for_work(slot, idle_since)) break;

@@ -33,6 +33,30 @@ my $other = $node->safe_psql('postgres', q{SELECT enqueue_sync_job('SAP Customer
 $node->safe_psql('postgres', qq{CALL wait_for_sync_job($other, '60 s')});
 is($node->safe_psql('postgres', "SELECT status FROM sync_job WHERE id = $job"), 'Queued', 'its jobs wait, and are not failed');
 
+# An idle worker of another role goes when a group whose workers are busy could use one more: of the queue's two, and of
+# all there may be.
+$node->append_conf('postgresql.conf', "sync_job.worker_idle_timeout = '10 min'");
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION nap(seconds float8) RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(seconds); END'});
+for my $limit ([2, 8], [8, 2]) {
+	my ($of_queue, $of_all) = @$limit;
+	$node->append_conf('postgresql.conf', "sync_job.max_workers = $of_all");
+	$node->restart;
+	$node->safe_psql('postgres', qq{
+		UPDATE sync_job_queue SET max_workers = $of_queue WHERE name = 'default';
+		ALTER ROLE clerk LOGIN;
+		SET SESSION AUTHORIZATION clerk;
+		SELECT enqueue_background_job('version');});
+	my $idle = q{SELECT count(*) = 1 FROM sync_job_activity WHERE run_as = 'clerk'::regrole AND state = 'idle'};
+	ok($node->poll_query_until('postgres', $idle), 'a worker waits for jobs of its role');
+	$job = $node->safe_psql('postgres', q{SELECT enqueue_background_job('nap', '{"seconds": 600}')});
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM sync_job_activity WHERE sync_job = $job");
+	$other = $node->safe_psql('postgres', q{SELECT enqueue_background_job('version')});
+	$node->safe_psql('postgres', qq{CALL wait_for_sync_job($other, '60 s')});
+	is($node->safe_psql('postgres', "SELECT status FROM sync_job WHERE id = $job"), 'Started', "another role's job does not wait behind a long one");
+	$node->safe_psql('postgres', "SELECT cancel_sync_job($job, running => true)");
+}
+
 $node->stop('fast');
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP:|was terminated by signal|reference leak/, 'the log tells of no accident');
 

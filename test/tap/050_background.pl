@@ -132,6 +132,7 @@ $job = value(q{SELECT enqueue_background_job('rolls_back')});
 until_true(q{SELECT count(*) = 1 FROM log WHERE what = 'run'});
 value(qq{SELECT enqueue_background_job('note', '{"what": "round"}')}) for 1 .. 3;    # the scheduler looks
 is(wait_for($job), 'Finished', 'a procedure that rolls back');
+until_true(q{SELECT count(*) = 3 FROM log WHERE what = 'round'});
 is(value(q{SELECT count(*) FROM log WHERE what IN ('run', 'rolled back')}), '1', 'runs once');
 
 # ---- Chains ----
