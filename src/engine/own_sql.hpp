@@ -12,7 +12,7 @@ namespace sync_job {
 class OwnStatement {
 public:
     // `{}` in the text stands for the extension's schema. Made as a static; holds nothing until it is used.
-    OwnStatement(const char* sql, std::vector<Oid> types) : sql_(sql), types_(std::move(types)) {}
+    OwnStatement(std::string sql, std::vector<Oid> types) : sql_(std::move(sql)), types_(std::move(types)) {}
 
     // As the owner, search_path pinned. Opens its own SPI connection; the values of the rows are copied into the
     // current memory context.
@@ -20,7 +20,7 @@ public:
     std::vector<Row> run(const std::vector<pg::Value>& arguments);
 
 private:
-    const char* sql_;
+    std::string sql_;
     std::vector<Oid> types_;
     std::unique_ptr<pg::Statement> statement_;
     Oid prepared_for_ = pg::no_oid;

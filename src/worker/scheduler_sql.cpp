@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 
 #include "engine/claim.hpp"
 #include "engine/own_sql.hpp"
@@ -26,27 +27,37 @@ namespace {
 
 DueGroup group_of(const Row& row) { return {text_of(row[0]), pg::datum_oid(row[1].datum)}; }
 
-// The first group with jobs that are due at once, after one group and before another (none: to the end). One probe of the
-// index, however many jobs wait in the groups.
-std::optional<DueGroup> next_ready_group(const DueGroup& after, const DueGroup* before) {
-    static auto& between = *new OwnStatement(
-        "SELECT queue, run_as::oid FROM sync_job_internal.sync_job_live"
-        " WHERE status = 'Queued' AND scheduled_at IS NULL AND (queue, run_as::oid) > ($1, $2)"
-        " AND (queue, run_as::oid) < ($3, $4) ORDER BY queue, run_as LIMIT 1",
-        {pg::type::text, pg::type::oid, pg::type::text, pg::type::oid});
-    static auto& to_the_end = *new OwnStatement(
-        "SELECT queue, run_as::oid FROM sync_job_internal.sync_job_live"
-        " WHERE status = 'Queued' AND scheduled_at IS NULL AND (queue, run_as::oid) > ($1, $2)"
-        " ORDER BY queue, run_as LIMIT 1",
-        {pg::type::text, pg::type::oid});
-    std::vector<pg::Value> bounds = {{pg::text_datum(after.queue), false}, {pg::oid_datum(after.role), false}};
-    if (before != nullptr) {
-        bounds.push_back({pg::text_datum(before->queue), false});
-        bounds.push_back({pg::oid_datum(before->role), false});
-    }
-    auto rows = (before != nullptr ? between : to_the_end).run(bounds);
+std::optional<DueGroup> first_group(OwnStatement& select, const std::vector<pg::Value>& arguments) {
+    auto rows = select.run(arguments);
     if (rows.empty()) return std::nullopt;
     return group_of(rows[0]);
+}
+
+// The first group with jobs that are due at once, after one group and before another (none: to the end). A few probes
+// of the index, however many jobs wait in the groups: a scan between two rows, (queue, run_as) < ($3, $4), would not
+// stop before the end of the last queue (_bt_check_rowcompare() goes on where the second column decides).
+std::optional<DueGroup> next_ready_group(const DueGroup& after, const DueGroup* before) {
+    static const std::string ready =
+        "SELECT queue, run_as::oid FROM sync_job_internal.sync_job_live WHERE status = 'Queued' AND scheduled_at IS "
+        "NULL";
+    static const std::string first = " ORDER BY queue, run_as LIMIT 1";
+    static auto& of_queue =
+        *new OwnStatement(ready + " AND queue = $1 AND run_as::oid > $2 AND run_as::oid < $3" + first,
+                          {pg::type::text, pg::type::oid, pg::type::oid});
+    static auto& of_queues_between =
+        *new OwnStatement(ready + " AND queue > $1 AND queue < $2" + first, {pg::type::text, pg::type::text});
+    static auto& of_queues_after = *new OwnStatement(ready + " AND queue > $1" + first, {pg::type::text});
+    constexpr Oid past_all_roles = std::numeric_limits<Oid>::max();
+    auto text = [](const std::string& queue) { return pg::Value{pg::text_datum(queue), false}; };
+    auto role = [](Oid oid) { return pg::Value{pg::oid_datum(oid), false}; };
+    bool same_queue = before != nullptr && before->queue == after.queue;
+    auto found =
+        first_group(of_queue, {text(after.queue), role(after.role), role(same_queue ? before->role : past_all_roles)});
+    if (found || same_queue) return found;
+    if (before == nullptr) return first_group(of_queues_after, {text(after.queue)});
+    found = first_group(of_queues_between, {text(after.queue), text(before->queue)});
+    if (found) return found;
+    return first_group(of_queue, {text(before->queue), role(pg::no_oid), role(before->role)});
 }
 
 void add_ready_groups(const std::map<DueGroup, ClaimPosition>& served, std::vector<DueGroup>& groups) {
