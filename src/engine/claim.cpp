@@ -22,6 +22,8 @@ using Op = pg::ScanCondition::Operator;
 constexpr int most_passed_over = 10000;
 // So many of the jobs whose time has come are put in the order of claiming, those whose time came first.
 constexpr std::size_t most_scheduled = 500;
+// All that is read of a job that may not be taken comes before this one.
+constexpr int columns_read = static_cast<int>(C::scheduled_at);
 
 // The columns of the row under a scan, read one by one.
 struct ScannedColumns {
@@ -72,7 +74,8 @@ std::string source_to_relay(Columns& columns) {
 
 bool has_children(pg::Table& live, const std::string& type, Oid source_type, const std::string& source) {
     pg::IndexScan scan(live, objects().live_source,
-                       {{1, Op::equal_text, pg::text_datum(type)}, {2, Op::equal_text, pg::text_datum(source)}});
+                       {{1, Op::equal_text, pg::text_datum(type)}, {2, Op::equal_text, pg::text_datum(source)}},
+                       std::nullopt, columns_read);
     ScannedColumns columns{scan};
     while (scan.next()) {
         if (columns.at(C::parent_sync_job).null || columns.at(C::operation).null) continue;
@@ -140,9 +143,9 @@ bool keep_type(const std::string& name) {
 
 Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start)
     : table_(objects().live, pg::TableLock::write),
-      ready_scan_(table_, objects().live_claim, of_queue(queue, run_as),
-                  pg::ScanStart{3, start.priority, start.id}),
-      scheduled_scan_(table_, objects().live_scheduled, due_in(queue, run_as)),
+      ready_scan_(table_, objects().live_claim, of_queue(queue, run_as), pg::ScanStart{3, start.priority, start.id},
+                  columns_read),
+      scheduled_scan_(table_, objects().live_scheduled, due_in(queue, run_as), std::nullopt, columns_read),
       resume_(start) {}
 
 Claim::Candidate Claim::candidate(pg::IndexScan& scan, pg::RowPlace place, bool ready) {
@@ -195,8 +198,7 @@ std::optional<Claim::Candidate> Claim::take_first() {
 }
 
 bool Claim::may_run(const Candidate& candidate) {
-    if (candidate.document != 0 &&
-        (behind_.count(candidate.document) > 0 || !keep_document(candidate.document))) {
+    if (candidate.document != 0 && (behind_.count(candidate.document) > 0 || !keep_document(candidate.document))) {
         return false;
     }
     // After the document: its last job has let go of it when its children could be seen.

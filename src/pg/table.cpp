@@ -65,32 +65,35 @@ TableWriter& writer_for(::Relation relation) {
     return writer;
 }
 
-// Raises as the server does.
-void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSlot* slot) {
+// Index by index, so that each is opened once and its pages stay in the processor's cache. Raises as the server does.
+void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSlot** slots, std::size_t count) {
     ExprContext* context = GetPerTupleExprContext(writer.state);
-    context->ecxt_scantuple = slot;
     MemoryContext previous = MemoryContextSwitchTo(GetPerTupleMemoryContext(writer.state));
     for (const IndexInsertion& entry : writer.indexes) {
-        if (entry.predicate != nullptr && !ExecQual(entry.predicate, context)) continue;
-        ::Relation index = index_open(entry.index, RowExclusiveLock);
-        Datum values[INDEX_MAX_KEYS];
-        bool nulls[INDEX_MAX_KEYS];
-        FormIndexDatum(entry.info, slot, writer.state, values, nulls);
+        ::Relation index = nullptr;
+        for (std::size_t i = 0; i < count; i++) {
+            context->ecxt_scantuple = slots[i];
+            if (entry.predicate != nullptr && !ExecQual(entry.predicate, context)) continue;
+            if (index == nullptr) index = index_open(entry.index, RowExclusiveLock);
+            Datum values[INDEX_MAX_KEYS];
+            bool nulls[INDEX_MAX_KEYS];
+            FormIndexDatum(entry.info, slots[i], writer.state, values, nulls);
 #if PG_VERSION_NUM >= 170000
-        // What an access method keeps from row to row is for this row alone: BRIN's has pins on buffers, and would outlast
-        // the transaction that these end with.
-        entry.info->ii_AmCache = nullptr;
-        entry.info->ii_Context = CurrentMemoryContext;
+            // What an access method keeps from row to row is for this row alone: BRIN's has pins on buffers, and would
+            // outlast the transaction that these end with.
+            entry.info->ii_AmCache = nullptr;
+            entry.info->ii_Context = CurrentMemoryContext;
 #endif
-        index_insert(index, values, nulls, &slot->tts_tid, relation,
-                     index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, entry.info);
+            index_insert(index, values, nulls, &slots[i]->tts_tid, relation,
+                         index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, entry.info);
 #if PG_VERSION_NUM >= 170000
-        index_insert_cleanup(index, entry.info);
+            index_insert_cleanup(index, entry.info);
 #endif
-        index_close(index, NoLock);
+            ResetPerTupleExprContext(writer.state);
+        }
+        if (index != nullptr) index_close(index, NoLock);
     }
     MemoryContextSwitchTo(previous);
-    ResetPerTupleExprContext(writer.state);
     context->ecxt_scantuple = nullptr;
 }
 
@@ -169,7 +172,7 @@ RowPlace Table::insert(const Datum* values, const bool* nulls) {
         TupleTableSlot* slot = slot_of(write_slot_);
         fill(slot, values, nulls);
         table_tuple_insert(relation_, slot, GetCurrentCommandId(true), 0, nullptr);
-        insert_index_entries(writer, relation_, slot);
+        insert_index_entries(writer, relation_, &slot, 1);
         RowPlace place = place_of(slot->tts_tid);
         ExecClearTuple(slot);
         return place;
@@ -187,15 +190,14 @@ void Table::insert_many(const std::vector<Row>& rows) {
             std::size_t count = std::min(at_a_time, rows.size() - from);
             for (std::size_t i = 0; i < count; i++) {
                 if (i == made) slots[made++] = MakeSingleTupleTableSlot(RelationGetDescr(relation_), &TTSOpsHeapTuple);
-                HeapTuple tuple = heap_form_tuple(RelationGetDescr(relation_), const_cast<Datum*>(rows[from + i].values),
-                                                  const_cast<bool*>(rows[from + i].nulls));
+                HeapTuple tuple =
+                    heap_form_tuple(RelationGetDescr(relation_), const_cast<Datum*>(rows[from + i].values),
+                                    const_cast<bool*>(rows[from + i].nulls));
                 ExecStoreHeapTuple(tuple, slots[i], true);
             }
             table_multi_insert(relation_, slots, static_cast<int>(count), GetCurrentCommandId(true), 0, nullptr);
-            for (std::size_t i = 0; i < count; i++) {
-                insert_index_entries(writer, relation_, slots[i]);
-                ExecClearTuple(slots[i]);
-            }
+            insert_index_entries(writer, relation_, slots, count);
+            for (std::size_t i = 0; i < count; i++) ExecClearTuple(slots[i]);
         }
         for (std::size_t i = 0; i < made; i++) ExecDropSingleTupleTableSlot(slots[i]);
     });
@@ -222,7 +224,7 @@ RowPlace Table::replace(RowPlace place, const Datum* values, const bool* nulls) 
         bool new_entries;
         simple_table_tuple_update(relation_, &tid, slot, SnapshotAny, &new_entries);
 #endif
-        if (new_entries) insert_index_entries(writer, relation_, slot);
+        if (new_entries) insert_index_entries(writer, relation_, &slot, 1);
         RowPlace written = place_of(slot->tts_tid);
         ExecClearTuple(slot);
         return written;
@@ -305,8 +307,10 @@ void fill_start_key(const ScanStart& start, ScanKey header, ScanKey members) {
 }  // namespace
 
 IndexScan::IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& conditions,
-                     const std::optional<ScanStart>& start)
-    : table_(table), exceptions_(std::uncaught_exceptions()) {
+                     const std::optional<ScanStart>& start, int columns)
+    : table_(table),
+      columns_(columns == all_columns ? table.column_count() : columns),
+      exceptions_(std::uncaught_exceptions()) {
     guarded([&] {
         ScanKeyData keys[INDEX_MAX_KEYS];
         int count = static_cast<int>(conditions.size());
@@ -346,7 +350,10 @@ IndexScan::~IndexScan() {
 std::optional<RowPlace> IndexScan::next() {
     bool found = guarded([&] {
         CHECK_FOR_INTERRUPTS();
-        return index_getnext_slot(static_cast<IndexScanDesc>(scan_), ForwardScanDirection, slot_of(slot_));
+        TupleTableSlot* slot = slot_of(slot_);
+        if (!index_getnext_slot(static_cast<IndexScanDesc>(scan_), ForwardScanDirection, slot)) return false;
+        slot_getsomeattrs(slot, columns_);
+        return true;
     });
     if (!found) return std::nullopt;
     return place_of(slot_of(slot_)->tts_tid);
@@ -356,8 +363,10 @@ StoredRow IndexScan::row() {
     return guarded([&] { return copy_slot(slot_of(slot_)); });
 }
 
-Datum IndexScan::column(int number, bool* is_null) {
-    return guarded([&] { return slot_getattr(slot_of(slot_), number, is_null); });
+Datum IndexScan::column(int number, bool* is_null) const {
+    const TupleTableSlot* slot = static_cast<const TupleTableSlot*>(slot_);
+    *is_null = slot->tts_isnull[number - 1];
+    return slot->tts_values[number - 1];
 }
 
 std::int64_t next_sequence_value(Oid sequence) {

@@ -82,8 +82,11 @@ struct ScanStart {
 // A forward scan of an index with the newest snapshot. Opened and read outside subtransactions, or wholly inside one.
 class IndexScan {
 public:
+    static constexpr int all_columns = 0;
+
+    // Of the first so many columns column() may be asked.
     IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& conditions,
-              const std::optional<ScanStart>& start = std::nullopt);
+              const std::optional<ScanStart>& start = std::nullopt, int columns = all_columns);
     ~IndexScan();
     IndexScan(const IndexScan&) = delete;
     IndexScan& operator=(const IndexScan&) = delete;
@@ -93,7 +96,7 @@ public:
     // The row under the scan, copied.
     StoredRow row();
     // One of its columns, valid until next().
-    Datum column(int number, bool* is_null);
+    Datum column(int number, bool* is_null) const;
 
 private:
     Table& table_;
@@ -101,6 +104,7 @@ private:
     void* scan_;
     void* snapshot_;
     void* slot_;
+    int columns_;
     int exceptions_;
 };
 
