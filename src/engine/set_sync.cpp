@@ -26,7 +26,7 @@ using C = JobColumn;
 
 // One job on its way through the set.
 struct Member {
-    std::size_t number;     // of its job
+    std::size_t number;      // of its job
     bool by_itself = false;  // runs after the set; others of its target, too, if they come after it
     pg::RowValues wanted, before;
     ColumnSet changed;
@@ -88,10 +88,31 @@ Job& Set::end(const Member& member, Status status, Operation operation, const pg
 }
 
 pg::Value context_for(const Job& job, bool deleted) {
+    if (!deleted && job.is_null(C::context)) return {};
     Job seen = job.copy();
-    if (deleted || !seen.is_null(C::context)) correct_operation_hint(seen, deleted);
+    correct_operation_hint(seen, deleted);
     return {seen.datum(C::context), seen.is_null(C::context)};
 }
+
+// Those that a statement has enqueued have all the same.
+class Contexts {
+public:
+    pg::Value of(const Job& job) {
+        if (last_ == nullptr || !same(job)) corrected_ = context_for(job, false);
+        last_ = &job;
+        return corrected_;
+    }
+
+private:
+    bool same(const Job& job) const {
+        if (job.is_null(C::context) || last_->is_null(C::context))
+            return job.is_null(C::context) == last_->is_null(C::context);
+        return pg::same_image(job.datum(C::context), last_->datum(C::context), false, -1);
+    }
+
+    const Job* last_ = nullptr;
+    pg::Value corrected_;
+};
 
 // A document that comes a second time has to wait for what the first time makes of it. One that is gone is none of the
 // set; but what else goes to its target has to wait for it.
@@ -99,12 +120,13 @@ void Set::load_sources() {
     std::unordered_set<std::uint64_t> documents;
     std::vector<std::string> names;
     std::vector<pg::Value> contexts;
+    Contexts corrected;
     for (std::size_t i = 0; i < jobs_.size(); i++) {
         const Job& job = jobs_[i];
         std::uint64_t document = document_key(job);
         members_.push_back({i, document != 0 && !documents.insert(document).second, {}, {}, {}});
         names.emplace_back(job.text(C::source_document_name));
-        contexts.push_back(context_for(job, false));
+        contexts.push_back(corrected.of(job));
     }
     for (NumberedRow& found : mapping_.evaluate_many(names, contexts)) members_[found.number].wanted = found.row;
     for (Member& member : members_) {

@@ -1,5 +1,9 @@
 #include "pg/server.hpp"
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include "pg/error.hpp"
 #include "pg/memory.hpp"
 
@@ -20,6 +24,21 @@ void Memory::reset() {
 MemorySwitch::MemorySwitch(MemoryContextData* context) noexcept : previous_(MemoryContextSwitchTo(context)) {}
 
 MemorySwitch::~MemorySwitch() { MemoryContextSwitchTo(previous_); }
+
+// mallopt(3), malloc_trim(3). Set by hand, the thresholds no longer follow what is freed; both have to be.
+void keep_freed_memory() {
+#if defined(__GLIBC__)
+    constexpr int most = 16 * 1024 * 1024;
+    mallopt(M_MMAP_THRESHOLD, most);
+    mallopt(M_TRIM_THRESHOLD, most);
+#endif
+}
+
+void return_freed_memory() {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
+}
 
 MemoryContextData* current_memory() { return CurrentMemoryContext; }
 

@@ -37,6 +37,11 @@ private:
     MemoryContextData* previous_;
 };
 
+// What is freed stays with the process, for its next use, up to some MB, until return_freed_memory(). A batch would else get
+// its memory anew from the kernel, page by page.
+void keep_freed_memory();
+void return_freed_memory();
+
 MemoryContextData* current_memory();
 
 // Zeroed memory in the current context.

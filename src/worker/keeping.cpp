@@ -1,5 +1,7 @@
-// Which process has which documents, and jobs of limited types, under way: short arrays of hashes in the slots,
-// searched under the lock. Without shared memory nobody is kept out.
+// Which process has which documents, and jobs of limited types, under way: hashes in the slots, searched under the
+// lock. Without shared memory nobody is kept out.
+#include <cstring>
+
 #include "engine/activity.hpp"
 #include "pg/background.hpp"
 #include "pg/error.hpp"
@@ -18,6 +20,28 @@ bool contains(const std::uint64_t* keys, int count, std::uint64_t key) {
         if (keys[i] == key) return true;
     }
     return false;
+}
+
+// Where it is, or could be put.
+std::uint64_t* place_of_document(WorkerSlot& slot, std::uint64_t key) {
+    auto at = static_cast<std::size_t>(key);
+    for (;; at++) {
+        std::uint64_t& place = slot.documents[at % document_places];
+        if (place == key || place == 0) return &place;
+    }
+}
+
+bool has_document(WorkerSlot& slot, std::uint64_t key) {
+    return slot.document_count > 0 && *place_of_document(slot, key) == key;
+}
+
+void add_document(WorkerSlot& slot, std::uint64_t key) {
+    *place_of_document(slot, key) = key;
+    slot.document_count++;
+}
+
+void forget_documents(WorkerSlot& slot) {
+    if (slot.document_count.exchange(0) > 0) std::memset(slot.documents, 0, sizeof(slot.documents));
 }
 
 bool in_use(const WorkerSlot& slot) { return slot.state == SlotState::running || slot.state == SlotState::session; }
@@ -43,7 +67,7 @@ void release() {
     WorkerSlot* own = my_slot_or_null();
     if (own == nullptr) return;
     bool kept = own->document_count > 0 || own->limited_count > 0;
-    own->document_count = 0;
+    forget_documents(*own);
     own->limited_count = 0;
     free_session_slot();
     if (kept) wake_kept_out(*shared());
@@ -53,7 +77,7 @@ void release() {
 template <class Contains>
 int others_with(const WorkerSlot& own, Contains&& has_key) {
     int count = 0;
-    for (const WorkerSlot& slot : shared()->workers) {
+    for (WorkerSlot& slot : shared()->workers) {
         if (&slot != &own && in_use(slot) && slot.database == own.database && has_key(slot)) count++;
     }
     return count;
@@ -93,7 +117,9 @@ void KeepAcrossTransactions::keep_only(std::uint64_t document, std::uint64_t typ
     if (own == nullptr) return;
     {
         pg::SharedLock lock(pg::SharedLock::Mode::write);
-        own->document_count = keep_if_there(own->documents, own->document_count, document);
+        bool keeps_document = has_document(*own, document);
+        forget_documents(*own);
+        if (keeps_document) add_document(*own, document);
         own->limited_count = keep_if_there(own->limited, own->limited_count, type);
     }
     wake_kept_out(*shared());
@@ -128,13 +154,12 @@ void take_session_slot() {
 bool keep_document(std::uint64_t key) {
     WorkerSlot* own = my_slot_or_null();
     if (own == nullptr) return true;
-    if (contains(own->documents, own->document_count, key)) return true;
+    if (has_document(*own, key)) return true;
     if (own->document_count >= most_documents) return false;
     pg::SharedLock lock(pg::SharedLock::Mode::write);
-    auto has_key = [&](const WorkerSlot& slot) { return contains(slot.documents, slot.document_count, key); };
+    auto has_key = [&](WorkerSlot& slot) { return has_document(slot, key); };
     if (!allowed_now(*own, [&] { return others_with(*own, has_key) == 0; })) return false;
-    own->documents[own->document_count] = key;
-    own->document_count++;
+    add_document(*own, key);
     return true;
 }
 

@@ -23,7 +23,8 @@ constexpr int most_databases = 64;
 constexpr int most_workers = 64;
 constexpr int most_requests = 16;
 constexpr int queue_name_bytes = 64;
-constexpr int most_documents = 512;  // that one transaction holds
+constexpr int most_documents = 512;    // that one transaction holds
+constexpr int document_places = 1024;  // a power of two, so many that look-ups are short
 constexpr int most_limited_types = 8;
 constexpr std::int64_t never = INT64_MAX;
 
@@ -64,11 +65,12 @@ struct WorkerSlot {
     std::atomic<bool> cancel_known;  // to the worker: the job is ending because of it
     char cancel_reason[256];
 
-    // What the transaction under way keeps for itself, as hashes: documents, and types with a concurrency_limit.
-    // Appended to under the lock by the slot's process; emptied by it without.
+    // What the transaction under way keeps for itself, as hashes: documents (a hash table, open addressing, 0 for an empty
+    // place), and types with a concurrency_limit (a list). Added to under the lock by the slot's process; emptied by it
+    // without.
     std::atomic<bool> kept_out;  // it has passed over a job because of another slot's: to be woken when that lets go
     std::atomic<int> document_count, limited_count;
-    std::uint64_t documents[most_documents];
+    std::uint64_t documents[document_places];
     std::uint64_t limited[most_limited_types];
 };
 

@@ -16,6 +16,7 @@
 #include "pg/background.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
+#include "pg/memory.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared.hpp"
 #include "pg/spi.hpp"
@@ -125,7 +126,7 @@ bool wait_for_work(WorkerSlot& slot, Clock::time_point idle_since) {
     pg::show_idle();
     pg::flush_statistics(true);  // autovacuum must not learn of the last jobs only at the next ones
     if (left > 0) {
-        pg::wait_for_latch(poll);
+        if (!pg::wait_for_latch(poll)) pg::return_freed_memory();
         return true;
     }
     // From here nobody counts on this worker; whoever did so just before has set the latch.
@@ -183,6 +184,7 @@ extern "C" void sync_job_worker_main(Datum index) {
         slot.pid = pg::my_pid();
         pg::connect_to_database(slot.database, slot.role);
         fix_settings();
+        pg::keep_freed_memory();
         remember_session_search_path();
         pg::show_application_name("sync job worker " + std::string(slot.queue));
         slot.since = pg::now();
