@@ -170,22 +170,23 @@ void Runner::run_by_itself(const Job& job, std::vector<Outcome>& outcomes) {
     if (++since_growth_ >= jobs_between_looks) look_at_growth(job);
 }
 
-// Where one of them does not work out the set is rolled back, and runs again in parts: what is wrong is soon alone.
+// Where one of them does not work out the set is rolled back, and runs again in parts: what is wrong is soon alone. The next
+// sets are smaller, as where one document is wrong others may be, and grow again while all goes well.
 void Runner::run_set(std::vector<Job> jobs, std::vector<Outcome>& outcomes) {
-    constexpr std::size_t one_by_one = 8, parts = 4;
+    constexpr std::size_t one_by_one = 8, parts = 4, growth = 16;
     std::vector<std::optional<Outcome>> results(jobs.size());
     if (jobs.size() >= one_by_one && !takes_no_more(outcomes)) {
         try {
             results = sync_set(jobs, limits_.batch_milliseconds * 1000LL);
             pg::command_counter_increment();
-            if (jobs.size() >= set_size_) set_size_ = std::min(most_in_set, set_size_ * 2);
+            if (jobs.size() >= set_size_) set_size_ = std::min(most_in_set, set_size_ + growth);
         } catch (const pg::Error& error) {
             if (error.sqlstate() == "57014" && cancel_requested(jobs[0].id())) {
                 outcomes.push_back(canceled_outcome(jobs[0]));
                 return run_set({jobs.begin() + 1, jobs.end()}, outcomes);
             }
             std::size_t size = (jobs.size() + parts - 1) / parts;
-            if (error.sqlstate() == "57014") set_size_ = std::max(size, one_by_one);
+            set_size_ = std::max(jobs.size() / 8, one_by_one);
             for (std::size_t from = 0; from < jobs.size(); from += size) {
                 auto first = jobs.begin() + static_cast<std::ptrdiff_t>(from);
                 auto last = jobs.begin() + static_cast<std::ptrdiff_t>(std::min(from + size, jobs.size()));

@@ -93,7 +93,7 @@ private:
     std::optional<Alone> next_;  // Started by the commit that ended the one before
     std::optional<ClaimPosition> resume_;  // where claims begin once the job is Started and committed
     std::vector<Job> unrun_;  // claimed by the batch, and left in the queue
-    std::size_t set_size_;    // documents a statement: fewer where they took too long
+    std::size_t set_size_;    // documents a statement: fewer after trouble
     // Jobs that left a batch and run alone next, and how often each met an error that was nobody's fault.
     std::deque<std::int64_t> alone_;
     std::unordered_map<std::int64_t, int> repeats_;
