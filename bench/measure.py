@@ -30,15 +30,15 @@ class Workload:
         self.name, self.title, self.unit = name, title, unit
         self.about = ''        # the sizes, in a sentence
         self.contenders = {}   # name -> function
-        self.ratios = []       # (what, contender, divided by which, what is asked of it)
+        self.ratios = []       # (what, contender, divided by which, what it is to be: at least, better)
         self.results = {}      # contender -> {measure: [a value for each pass]}
         self.skipped = {}      # contender -> why
 
     def contender(self, name, function):
         self.contenders[name] = function
 
-    def ratio(self, above, below, asked='', what=''):
-        self.ratios.append((what, above, below, asked))
+    def ratio(self, above, below, aim='', what=''):
+        self.ratios.append((what, above, below, aim))
 
     def measure(self):
         for turn in range(PASSES):

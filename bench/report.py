@@ -25,8 +25,8 @@ def write(workloads):
 
 def as_data(w):
     return {'name': w.name, 'title': w.title, 'about': w.about, 'unit': w.unit, 'results': w.results, 'skipped': w.skipped,
-            'ratios': [{'what': what, 'above': above, 'below': below, 'asked': asked, 'ratio': w.ratio_of(above, below)}
-                       for what, above, below, asked in w.ratios]}
+            'ratios': [{'what': what, 'above': above, 'below': below, 'aim': aim, 'ratio': w.ratio_of(above, below)}
+                       for what, above, below, aim in w.ratios]}
 
 
 def machine():
@@ -60,19 +60,19 @@ def table(w):
         lines += ['', f'{name}: skipped. {why}']
     ratios = [(r, w.ratio_of(r[1], r[2])) for r in w.ratios]
     if any(value for _, value in ratios):
-        lines += ['', '| ratio | | asked |', '|---|---|---|']
-        lines += [f'| {what or f"{above} : {below}"} | {number(value)} | {asked} |'
-                  for (what, above, below, asked), value in ratios if value]
+        lines += ['', '| ratio | | aim |', '|---|---|---|']
+        lines += [f'| {what or f"{above} : {below}"} | {number(value)} | {aim} |'
+                  for (what, above, below, aim), value in ratios if value]
     return '\n'.join(lines) + '\n'
 
 
 def ratios(workloads):
-    lines = ['| work | unit | contender | | beside | | ratio |', '|---|---|---|---|---|---|---|']
+    lines = ['| work | unit | contender | | beside | | ratio | aim |', '|---|---|---|---|---|---|---|---|']
     for w in workloads:
-        for _, above, below, _ in w.ratios:
+        for _, above, below, aim in w.ratios:
             if w.ratio_of(above, below):
                 lines.append(f'| {w.title} | {w.unit} | {above} | {number(w.median(above))} | {below} '
-                             f'| {number(w.median(below))} | {number(w.ratio_of(above, below))} |')
+                             f'| {number(w.median(below))} | {number(w.ratio_of(above, below))} | {aim} |')
     return '\n'.join(lines) + '\n'
 
 

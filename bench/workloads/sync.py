@@ -35,9 +35,10 @@ def sync(w):
                 lambda: peers.drain_bullmq(PEER_JOBS, 'row', concurrency=24))
     w.contender('RQ, forking worker × 2', lambda: peers.drain_rq(RQ_JOBS, 'sync_row', 2, 'Worker'))
     w.contender('RQ, SimpleWorker × 2', lambda: peers.drain_rq(RQ_JOBS * 2, 'sync_row', 2, 'SimpleWorker'))
+    aims = {'graphile-worker, tuned, one statement': '≥ 3; 6', 'graphile-worker, tuned, row handler': '≥ 5; 10'}
     for other in w.contenders:
         if other != ours:
-            w.ratio(ours, other)
+            w.ratio(ours, other, aims.get(other, ''))
 
 
 @workload('declared', 'Real sync without code, set-based: new targets', 'jobs/s')
@@ -46,4 +47,4 @@ def declared(w):
     ours, theirs = 'pg_sync_job, match and field_map, diff recorded', 'pg-boss, set-based handler, batch 1,000'
     w.contender(ours, lambda: drain_sync('Declared sync', JOBS))
     w.contender(theirs, lambda: peers.drain('pg_boss', JOBS, task='set', batch=1000))
-    w.ratio(ours, theirs)
+    w.ratio(ours, theirs, '≥ 1.2; 2')
