@@ -57,6 +57,28 @@ for my $limit ([2, 8], [8, 2]) {
 	$node->safe_psql('postgres', "SELECT cancel_sync_job($job, running => true)");
 }
 
+# While workers of some queues and roles are busy, work of every other one is seen: of queues before, between and after
+# theirs, and of other roles in theirs.
+$node->append_conf('postgresql.conf', "sync_job.max_workers = 30\nmax_worker_processes = 60");
+$node->restart;
+$node->safe_psql('postgres', q{
+	INSERT INTO sync_job_queue (name, max_workers) SELECT unnest('{a,g,m,s,z}'::text[]), 10;
+	CREATE ROLE first LOGIN; CREATE ROLE second LOGIN; CREATE ROLE third LOGIN;});
+sub enqueue_as
+{
+	my ($role, $queue, $call) = @_;
+	return $node->safe_psql('postgres', "SET SESSION AUTHORIZATION $role; SELECT enqueue_background_job($call, queue => '$queue')");
+}
+my @busy = map { enqueue_as('second', $_, q{'nap', '{"seconds": 600}'}) } qw(g s);
+my $busy = join ',', @busy;
+ok($node->poll_query_until('postgres', "SELECT count(*) = 2 FROM sync_job WHERE id IN ($busy) AND status = 'Started'"), 'two workers are busy');
+my @others = map { my $queue = $_; map { [$_, $queue] } qw(first second third) } qw(a g m s z);
+my @jobs = map { enqueue_as(@$_, q{'version'}) } @others;
+my $jobs = join ',', @jobs;
+ok($node->poll_query_until('postgres', "SELECT count(*) = 15 FROM sync_job WHERE id IN ($jobs) AND status = 'Finished'"), 'all others are served');
+is($node->safe_psql('postgres', "SELECT count(*) FROM sync_job WHERE id IN ($busy) AND status = 'Started'"), '2', 'beside them');
+$node->safe_psql('postgres', "SELECT cancel_sync_job(id, running => true) FROM sync_job WHERE id IN ($busy)");
+
 $node->stop('fast');
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP:|was terminated by signal|reference leak/, 'the log tells of no accident');
 
