@@ -42,6 +42,7 @@ constexpr auto shortest_pause = Milliseconds(10);
 // All workers of a group busy for so long, with more to do: it gets another one.
 constexpr auto patience = Milliseconds(50);
 constexpr auto shortage_pause = Milliseconds(200);
+constexpr std::int64_t least_service = 1000000;  // microseconds
 
 DatabaseSlot* my_slot = nullptr;
 
@@ -207,14 +208,15 @@ WorkerSlot* reserve_slot(const DueGroup& group, int distrust) {
 enum class Room { anywhere, in_queue };
 enum class Victim { idle, any };
 
-// A worker of another group that makes room: an idle one, else, where that may be, the one that has served longest.
+// A worker of another group that makes room: an idle one, else, where that may be, the one that has served longest. For a
+// group that has workers, no idle one that has just come up: two groups would take turns in ending each other's.
 void make_room(const DueGroup& group, Room where, Victim who) {
     WorkerSlot* victim = nullptr;
     for (WorkerSlot& slot : shared()->workers) {
         if (slot.state != SlotState::running || in_group(slot, group)) continue;
         if (where == Room::in_queue && !in_queue(slot, group.queue)) continue;
         if (slot.stop) return;  // one is on its way out
-        if (who == Victim::idle && !slot.idle) continue;
+        if (who == Victim::idle && (!slot.idle || pg::now() - slot.since < least_service)) continue;
         bool better = victim == nullptr || (slot.idle && !victim->idle) ||
                       (slot.idle == victim->idle && slot.since < victim->since);
         if (better) victim = &slot;
