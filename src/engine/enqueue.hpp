@@ -86,7 +86,8 @@ private:
     std::optional<std::string> target_name_;
     std::string source_label_, target_label_;
     Job template_;
-    std::optional<bool> any_live_;  // jobs of the type, before the first was added
+    int looked_up_ = 0;
+    std::optional<bool> any_live_;  // jobs of the type
     pg::Memory row_memory_;                        // of the jobs that are made and not inserted yet
     std::vector<pg::Table::Row> waiting_rows_;     // of these
     std::unique_ptr<pg::Table> table_;  // the live jobs
