@@ -22,6 +22,7 @@
 #include "pg/error.hpp"
 #include "pg/role.hpp"
 #include "pg/shared.hpp"
+#include "pg/table.hpp"
 #include "pg/xact.hpp"
 #include "worker/activity.hpp"
 #include "worker/cursor.hpp"
@@ -87,6 +88,7 @@ void log_once(Scheduler& scheduler, const std::string& problem, const std::strin
 struct Plan {
     bool end = false;    // the extension is gone, or this process must start anew
     bool serve = false;  // jobs may run
+    bool again = false;  // it could not be read this time
     bool more_retries = false;
     std::vector<DueGroup> due;
     std::vector<Queue> queues;
@@ -106,6 +108,8 @@ std::map<DueGroup, ClaimPosition> served_groups() {
 }
 
 void read_work(Plan& plan) {
+    // First, as TRUNCATE and LOCK do: who has the partitions and then wants the whole would wait for them, and they for him.
+    pg::Table(objects().job_table, pg::TableLock::read);
     recover_orphans(shared()->crashed && !my_slot->settled);
     pg::Timestamp now = pg::now();
     plan.more_retries = requeue_due_retries() > 0;
@@ -149,6 +153,23 @@ Plan make_plan(Scheduler& scheduler) {
     if (!settings.enabled) return plan;
     plan.serve = true;
     read_work(plan);
+    return plan;
+}
+
+// A deadlock is nobody's fault: this side steps back.
+Plan read_plan(Scheduler& scheduler) {
+    pg::start_transaction();
+    try {
+        Plan plan = make_plan(scheduler);
+        pg::commit_transaction();
+        return plan;
+    } catch (const pg::Error& error) {
+        if (error.sqlstate() != "40P01") throw;
+        pg::abort_transaction();
+        pg::log("the sync job scheduler looks again after a deadlock", error.report().detail);
+    }
+    Plan plan;
+    plan.again = true;
     return plan;
 }
 
@@ -418,7 +439,7 @@ void rest(Clock::time_point earliest, Milliseconds at_most) {
 
 Milliseconds pause_for_work(const Scheduler& scheduler, const Plan& plan, bool shortage) {
     if (plan.more_retries) return Milliseconds(0);
-    if (shortage) return shortage_pause;
+    if (shortage || plan.again) return shortage_pause;
     for (const auto& [group, state] : scheduler.groups) {
         if (state.busy_since) return patience;
     }
@@ -443,9 +464,7 @@ void run() {
     while (!pg::shutdown_requested() && my_slot->blocked_by == 0) {
         pg::reset_latch();
         auto began = Clock::now();
-        pg::start_transaction();
-        Plan plan = make_plan(scheduler);
-        pg::commit_transaction();
+        Plan plan = read_plan(scheduler);
         pg::flush_statistics(false);
         if (plan.end) {
             stop_all_workers();
@@ -457,7 +476,7 @@ void run() {
             check_starting(scheduler);
             shortage = serve_all(scheduler, plan);
             my_slot->settled = true;
-        } else {
+        } else if (!plan.again) {
             stop_all_workers();
         }
         tell_progress(scheduler);
