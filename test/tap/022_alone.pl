@@ -281,6 +281,28 @@ wait_for_jobs($node);
 is(value(q{SELECT string_agg(job_id, ' ' ORDER BY n) FROM run JOIN sync_job ON id = job WHERE job_id ~ '^meet' AND source_document_name = '1'}),
 	'meet-2 meet-4 meet-6 meet-8', 'and run in order');
 
+# Of what a worker has ended it lets go when the next one begins, of its document and its type; what it runs it keeps.
+gate('keep-1');
+gate('keep-2');
+value(q{UPDATE sync_job_queue SET max_workers = 1; UPDATE sync_job_type SET concurrency_limit = 1 WHERE name = 'Limited Link'});
+poll($node, q{SELECT count(*) <= 1 FROM sync_job_activity}, 'one worker');
+$first = job('keep-1', 'Limited Link', 1, '{"gate": "keep-1"}');
+wait_until_running($node, $first);
+$second = job('keep-2', 'Link', 2, '{"gate": "keep-2"}');
+open_one('keep-1');
+wait_until_running($node, $second);
+linked($second, $first, 'a job is started by the end of another');
+value(q{UPDATE sync_job_queue SET max_workers = 4});
+my $behind = job('keep-3', 'Link', 2);
+my $same = job('keep-4', 'Limited Link', 1);
+poll($node, "SELECT status = 'Finished' FROM sync_job WHERE id = $same", 'another worker runs the next job of the document and type of the first');
+is(status_of($node, $behind), 'Queued', 'and none of the document of the second');
+is(status_of($node, $second), 'Started', 'which runs');
+open_one('keep-2');
+wait_for_jobs($node);
+is(ran('keep'), 'keep-1 keep-2 keep-4 keep-3', 'until it has ended');
+value(q{UPDATE sync_job_type SET concurrency_limit = 2 WHERE name = 'Limited Link'});
+
 value(q{SELECT count(enqueue_sync_job((ARRAY['Limited Link', 'Link'])[1 + i % 2], i::text, job_id => 'limited', context => '{"sleep": 0.02}')) FROM generate_series(1, 60) AS i});
 wait_for_jobs($node);
 is(value(q{SELECT count(*), count(DISTINCT job) FROM run JOIN sync_job ON id = job WHERE job_id = 'limited'}), '60|60', 'a type with a concurrency_limit among others: each job runs once');
