@@ -80,10 +80,21 @@ std::int64_t required_id(pg::Arguments& args) {
 constexpr int most_cancel_waits = 1000;
 constexpr long cancel_wait_milliseconds = 10;
 
+// Said to be Started, and no worker can be asked to stop it: it is about to begin, or its end about to be recorded.
+bool begins_or_ends(std::int64_t id) {
+    auto seen = find_job(id);
+    return seen && seen->job.status() == Status::started && !session_runs(pg::my_database(), id);
+}
+
 // Asks the worker that runs the job to stop it, and waits until it has. True when the job was running.
 bool stop_running(std::int64_t id, const std::string& reason) {
-    if (!request_cancel(pg::my_database(), id, reason)) return false;
-    for (int i = 0; i < most_cancel_waits && runs_now(pg::my_database(), id); i++) pg::pause(cancel_wait_milliseconds);
+    if (!has_workers()) return false;
+    bool asked = false;
+    for (int i = 0; i < most_cancel_waits; i++) {
+        asked = asked || request_cancel(pg::my_database(), id, reason);
+        if (!(asked ? runs_now(pg::my_database(), id) : begins_or_ends(id))) return asked || i > 0;
+        pg::pause(cancel_wait_milliseconds);
+    }
     return true;
 }
 

@@ -133,8 +133,7 @@ std::string requested_cancel_reason() { return cancel_reason; }
 namespace {
 
 bool runs(const WorkerSlot& slot, Oid database, std::int64_t job_id) {
-    bool taken = slot.state == SlotState::running || slot.state == SlotState::session;
-    return taken && slot.database == database && (slot.alone_job == job_id || read_activity(slot).job == job_id);
+    return slot.database == database && (slot.alone_job == job_id || read_activity(slot).job == job_id);
 }
 
 }  // namespace
@@ -157,11 +156,23 @@ bool request_cancel(Oid database, std::int64_t job_id, const std::string& reason
     return false;
 }
 
+bool has_workers() { return shared() != nullptr; }
+
 bool runs_now(Oid database, std::int64_t job_id) {
     Shared* s = shared();
     if (s == nullptr) return false;
     for (WorkerSlot& slot : s->workers) {
-        if (runs(slot, database, job_id)) return true;
+        bool taken = slot.state == SlotState::running || slot.state == SlotState::session;
+        if (taken && runs(slot, database, job_id)) return true;
+    }
+    return false;
+}
+
+bool session_runs(Oid database, std::int64_t job_id) {
+    Shared* s = shared();
+    if (s == nullptr) return false;
+    for (WorkerSlot& slot : s->workers) {
+        if (slot.state == SlotState::session && runs(slot, database, job_id)) return true;
     }
     return false;
 }

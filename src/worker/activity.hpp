@@ -16,6 +16,8 @@ bool request_cancel(Oid database, std::int64_t job_id, const std::string& reason
 void tell_scheduler_busy();
 void forget_scheduler_told();
 
+bool has_workers();  // the library was preloaded
 bool runs_now(Oid database, std::int64_t job_id);
+bool session_runs(Oid database, std::int64_t job_id);  // and no worker
 
 }  // namespace sync_job

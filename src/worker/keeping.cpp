@@ -135,6 +135,15 @@ void take_session_slot() {
     if (s == nullptr || my_slot_or_null() != nullptr) return;
     pg::at_session_exit(free_session_slot);
     pg::SharedLock lock(pg::SharedLock::Mode::write);
+    int sessions = 0;
+    for (const WorkerSlot& slot : s->workers) {
+        if (slot.state == SlotState::session) sessions++;
+    }
+    if (sessions == most_sessions) {
+        throw pg::Error("53300", "too many sessions run sync jobs")
+            .detail("There is room for " + std::to_string(most_sessions) + " at a time.")
+            .hint("Leave the jobs to workers, or end transactions in which jobs have run.");
+    }
     for (WorkerSlot& slot : s->workers) {
         if (slot.state != SlotState::free) continue;
         clear_slot(slot);
@@ -147,8 +156,6 @@ void take_session_slot() {
         set_my_slot(&slot);
         return;
     }
-    throw pg::Error("53400", "too many processes run sync jobs")
-        .detail("There is room for " + std::to_string(most_workers) + " workers and sessions.");
 }
 
 bool keep_document(std::uint64_t key) {

@@ -4,6 +4,7 @@
 // - Nobody serves a (queue, role) with due jobs: a worker is started.
 // - All its workers have been busy for a while: one more, up to sync_job_queue.max_workers.
 // - No worker is to be had: an idle one of another group has to go, and for a group that has none a busy one.
+// - There are more than the settings allow, as they have been lowered: those too many end.
 // - A job falls due, or its retry: a timer, to the millisecond.
 // - A job is Started and nobody runs it: queued again, or failed, by what is known of its runner's end.
 // - The extension goes, or is updated: the scheduler ends, or waits.
@@ -21,7 +22,9 @@
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
 #include "pg/role.hpp"
+#include "pg/settings.hpp"
 #include "pg/shared.hpp"
+#include "pg/table.hpp"
 #include "pg/xact.hpp"
 #include "worker/activity.hpp"
 #include "worker/cursor.hpp"
@@ -87,6 +90,7 @@ void log_once(Scheduler& scheduler, const std::string& problem, const std::strin
 struct Plan {
     bool end = false;    // the extension is gone, or this process must start anew
     bool serve = false;  // jobs may run
+    bool again = false;  // it could not be read this time
     bool more_retries = false;
     std::vector<DueGroup> due;
     std::vector<Queue> queues;
@@ -106,6 +110,8 @@ std::map<DueGroup, ClaimPosition> served_groups() {
 }
 
 void read_work(Plan& plan) {
+    // First, as TRUNCATE and LOCK do: who has the partitions and then wants the whole would wait for them, and they for him.
+    pg::Table(objects().job_table, pg::TableLock::read);
     recover_orphans(shared()->crashed && !my_slot->settled);
     pg::Timestamp now = pg::now();
     plan.more_retries = requeue_due_retries() > 0;
@@ -149,6 +155,23 @@ Plan make_plan(Scheduler& scheduler) {
     if (!settings.enabled) return plan;
     plan.serve = true;
     read_work(plan);
+    return plan;
+}
+
+// A deadlock is nobody's fault: this side steps back.
+Plan read_plan(Scheduler& scheduler) {
+    pg::start_transaction();
+    try {
+        Plan plan = make_plan(scheduler);
+        pg::commit_transaction();
+        return plan;
+    } catch (const pg::Error& error) {
+        if (error.sqlstate() != "40P01") throw;
+        pg::abort_transaction();
+        pg::log("the sync job scheduler looks again after a deadlock", error.report().detail);
+    }
+    Plan plan;
+    plan.again = true;
     return plan;
 }
 
@@ -208,8 +231,13 @@ WorkerSlot* reserve_slot(const DueGroup& group, int distrust) {
 enum class Room { anywhere, in_queue };
 enum class Victim { idle, any };
 
-// A worker of another group that makes room: an idle one, else, where that may be, the one that has served longest. For a
-// group that has workers, no idle one that has just come up: two groups would take turns in ending each other's.
+// The one to stop of two workers: an idle one, else the one that has served longest.
+bool better_victim(const WorkerSlot& slot, const WorkerSlot* other) {
+    return other == nullptr || (slot.idle && !other->idle) || (slot.idle == other->idle && slot.since < other->since);
+}
+
+// A worker of another group that makes room: an idle one, or where that may be a busy one, after its batch. For a group that
+// has workers, no idle one that has just come up: two groups would take turns in ending each other's.
 void make_room(const DueGroup& group, Room where, Victim who) {
     WorkerSlot* victim = nullptr;
     for (WorkerSlot& slot : shared()->workers) {
@@ -217,11 +245,31 @@ void make_room(const DueGroup& group, Room where, Victim who) {
         if (where == Room::in_queue && !in_queue(slot, group.queue)) continue;
         if (slot.stop) return;  // one is on its way out
         if (who == Victim::idle && (!slot.idle || pg::now() - slot.since < least_service)) continue;
-        bool better = victim == nullptr || (slot.idle && !victim->idle) ||
-                      (slot.idle == victim->idle && slot.since < victim->since);
-        if (better) victim = &slot;
+        if (better_victim(slot, victim)) victim = &slot;
     }
     if (victim != nullptr) stop_worker(*victim);
+}
+
+// Stops what is there beyond so many workers, of the queue or of all databases. Under the lock, as the schedulers of other
+// databases count the same ones.
+void stop_surplus(const std::string* queue, int most) {
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    for (;;) {
+        int count = 0;
+        WorkerSlot* victim = nullptr;
+        for (WorkerSlot& slot : shared()->workers) {
+            if (!is_worker(slot) || slot.stop || (queue != nullptr && !in_queue(slot, *queue))) continue;
+            count++;
+            if (better_victim(slot, victim)) victim = &slot;
+        }
+        if (count <= most) return;
+        stop_worker(*victim);
+    }
+}
+
+void stop_surplus(const Plan& plan) {
+    for (const Queue& queue : plan.queues) stop_surplus(&queue.name, queue.max_workers);
+    stop_surplus(nullptr, settings.max_workers);
 }
 
 // For the log. The round's transaction is over.
@@ -418,7 +466,7 @@ void rest(Clock::time_point earliest, Milliseconds at_most) {
 
 Milliseconds pause_for_work(const Scheduler& scheduler, const Plan& plan, bool shortage) {
     if (plan.more_retries) return Milliseconds(0);
-    if (shortage) return shortage_pause;
+    if (shortage || plan.again) return shortage_pause;
     for (const auto& [group, state] : scheduler.groups) {
         if (state.busy_since) return patience;
     }
@@ -442,10 +490,9 @@ void run() {
     pg::commit_transaction();
     while (!pg::shutdown_requested() && my_slot->blocked_by == 0) {
         pg::reset_latch();
+        pg::reload_settings_if_asked();
         auto began = Clock::now();
-        pg::start_transaction();
-        Plan plan = make_plan(scheduler);
-        pg::commit_transaction();
+        Plan plan = read_plan(scheduler);
         pg::flush_statistics(false);
         if (plan.end) {
             stop_all_workers();
@@ -455,9 +502,10 @@ void run() {
         if (plan.serve) {
             my_slot->state = DatabaseState::serving;
             check_starting(scheduler);
+            stop_surplus(plan);
             shortage = serve_all(scheduler, plan);
             my_slot->settled = true;
-        } else {
+        } else if (!plan.again) {
             stop_all_workers();
         }
         tell_progress(scheduler);

@@ -21,6 +21,7 @@ namespace sync_job {
 
 constexpr int most_databases = 64;
 constexpr int most_workers = 64;
+constexpr int most_sessions = 64;  // that run jobs themselves: they take no place from workers
 constexpr int most_requests = 16;
 constexpr int queue_name_bytes = 64;
 constexpr int most_documents = 512;    // that one transaction holds
@@ -96,7 +97,7 @@ struct Shared {
     std::atomic<int> waiting_sessions;
     pg::Condition ended;  // announced after a commit that ended jobs
     DatabaseSlot databases[most_databases];
-    WorkerSlot workers[most_workers];
+    WorkerSlot workers[most_workers + most_sessions];
 };
 
 // Null where the library was not preloaded.

@@ -33,6 +33,33 @@ is($node->safe_psql('postgres', q{
 	AND (status = 'Finished') <> EXISTS (SELECT FROM effect AS e WHERE e.id = sync_job_type || ' ' || source_document_name AND changes = 1)}), '0',
 	'what is finished has had its effect, what is canceled has none');
 
+# A second cancellation while the first is on its way: the job has been stopped, and its end cannot be recorded yet. Both
+# answer when it is.
+for my $type ('Probe', 'Probe Alone')
+{
+	close_gate($node);
+	my $job = enqueue($node, $type, 5, q{context => '{"gate": "closed"}'});
+	$node->poll_query_until('postgres', "SELECT status = 'Started' FROM sync_job WHERE id = $job");    # a batch lets go of it
+	my $pid = wait_until_running($node, $job);
+	my $locker = $node->background_psql('postgres');
+	$locker->query_safe('BEGIN; LOCK TABLE sync_job_internal.sync_job_ended IN SHARE MODE');
+	my ($first, $second) = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 2;
+	$first->query_until(qr/sent/, "\\echo sent\nSELECT status, cancel_reason FROM cancel_sync_job($job, 'first', running => true);\n");
+	poll($node, "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $pid", "$type: a job is stopped");
+	$second->query_until(qr/sent/, "\\echo sent\nSELECT status, cancel_reason FROM cancel_sync_job($job, 'second', running => true);\n");
+	poll($node, q{SELECT count(*) = 2 FROM pg_stat_activity WHERE query ~ '^SELECT status, cancel_reason' AND wait_event_type = 'Extension'}, 'a second session cancels it, and both wait');
+	$locker->query_safe('COMMIT');
+	like($first->query('SELECT 1'), qr/^(sent\n)?Canceled\|first\n1$/, 'the first has canceled it');
+	like($second->query('SELECT 1'), qr/^(sent\n)?Canceled\|first\n1$/, 'the second hears that it is canceled');
+	is($second->{stderr}, '', 'and of no error');
+	is($node->safe_psql('postgres', "SELECT status, cancel_reason FROM sync_job WHERE id = $job"), 'Canceled|first', 'as it says itself');
+	$_->quit for $first, $second, $locker;
+	open_gate($node);
+}
+my $canceled = $node->safe_psql('postgres', q{SELECT max(id) FROM sync_job WHERE status = 'Canceled'});
+my ($code, $out, $err) = $node->psql('postgres', "SELECT cancel_sync_job($canceled, running => true)");
+like($err, qr/cannot cancel sync job $canceled with status Canceled/, 'who comes later hears that there is nothing left to cancel');
+
 $node->stop('fast');
 unlike_accidents($node);
 done_testing();
