@@ -80,7 +80,7 @@ void at_session_exit(void (*callback)()) {
     if (registered_in == MyProcPid) return;
     registered_in = MyProcPid;
     exit_callback = callback;
-    guarded([] { before_shmem_exit(at_process_exit, 0); });
+    guarded([] { on_shmem_exit(at_process_exit, 0); });
 }
 
 void connect_to_no_database() {

@@ -56,6 +56,13 @@ void free_session_slot() {
     set_my_slot(nullptr);
 }
 
+// The session ends, perhaps in the middle of a job that it has committed as Started.
+void leave() {
+    bool ran = my_slot_or_null() != nullptr;
+    free_session_slot();
+    if (ran) tell_of_orphans(pg::my_database());
+}
+
 // Empties the array but for this key; returns how many are left.
 int keep_if_there(std::uint64_t* keys, int count, std::uint64_t key) {
     if (!contains(keys, count, key)) return 0;
@@ -77,7 +84,7 @@ void release() {
 template <class Contains>
 int others_with(const WorkerSlot& own, Contains&& has_key) {
     int count = 0;
-    for (WorkerSlot& slot : shared()->workers) {
+    for (WorkerSlot& slot : used_slots(*shared())) {
         if (&slot != &own && in_use(slot) && slot.database == own.database && has_key(slot)) count++;
     }
     return count;
@@ -99,7 +106,7 @@ void at_transaction_end(bool) {
 }  // namespace
 
 void wake_kept_out(Shared& s) {
-    for (WorkerSlot& slot : s.workers) {
+    for (WorkerSlot& slot : used_slots(s)) {
         if (slot.kept_out && slot.kept_out.exchange(false)) pg::wake_process(slot.process_number);
     }
 }
@@ -133,7 +140,7 @@ KeepAcrossTransactions::~KeepAcrossTransactions() {
 void take_session_slot() {
     Shared* s = shared();
     if (s == nullptr || my_slot_or_null() != nullptr) return;
-    pg::at_session_exit(free_session_slot);
+    pg::at_session_exit(leave);
     pg::SharedLock lock(pg::SharedLock::Mode::write);
     int sessions = 0;
     for (const WorkerSlot& slot : s->workers) {
@@ -144,18 +151,14 @@ void take_session_slot() {
             .detail("There is room for " + std::to_string(most_sessions) + " at a time.")
             .hint("Leave the jobs to workers, or end transactions in which jobs have run.");
     }
-    for (WorkerSlot& slot : s->workers) {
-        if (slot.state != SlotState::free) continue;
-        clear_slot(slot);
-        slot.process_number = pg::my_process_number();
-        slot.pid = pg::my_pid();
-        slot.database = pg::my_database();
-        slot.role = pg::current_user();
-        slot.since = pg::now();
-        slot.state = SlotState::session;
-        set_my_slot(&slot);
-        return;
-    }
+    WorkerSlot* slot = find_free_slot();  // there is one: workers and sessions have their limits
+    slot->process_number = pg::my_process_number();
+    slot->pid = pg::my_pid();
+    slot->database = pg::my_database();
+    slot->role = pg::current_user();
+    slot->since = pg::now();
+    slot->state = SlotState::session;
+    set_my_slot(slot);
 }
 
 bool keep_document(std::uint64_t key) {

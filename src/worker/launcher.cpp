@@ -82,6 +82,7 @@ DatabaseSlot* slot_for(Oid database) {
     slot->blocked_by = 0;
     slot->settled = false;
     slot->has_dependencies = true;
+    slot->orphans_possible = true;
     slot->progress_pending = false;
     slot->database = database;
     return slot;

@@ -109,10 +109,19 @@ std::map<DueGroup, ClaimPosition> served_groups() {
     return groups;
 }
 
+// Not in each round: under a snapshot that somebody holds, that look goes through all jobs that have been Started since.
+bool time_for_orphans() {
+    static Clock::time_point looked{};
+    bool told = my_slot->orphans_possible.exchange(false);
+    if (!told && Clock::now() - looked < Milliseconds(settings.poll_interval)) return false;
+    looked = Clock::now();
+    return true;
+}
+
 void read_work(Plan& plan) {
     // First, as TRUNCATE and LOCK do: who has the partitions and then wants the whole would wait for them, and they for him.
     pg::Table(objects().job_table, pg::TableLock::read);
-    recover_orphans(shared()->crashed && !my_slot->settled);
+    if (time_for_orphans()) recover_orphans(shared()->crashed && !my_slot->settled);
     pg::Timestamp now = pg::now();
     plan.more_retries = requeue_due_retries() > 0;
     pg::command_counter_increment();
@@ -211,21 +220,18 @@ int count_workers(const std::string* queue) {
 WorkerSlot* reserve_slot(const DueGroup& group, int distrust) {
     pg::SharedLock lock(pg::SharedLock::Mode::write);
     if (count_workers(nullptr) >= settings.max_workers) return nullptr;
-    for (WorkerSlot& slot : shared()->workers) {
-        if (slot.state != SlotState::free) continue;
-        clear_slot(slot);
-        slot.database = my_slot->database.load();
-        slot.role = group.role;
-        slot.queue_hash = queue_hash(group.queue.c_str());
-        std::size_t length = std::min<std::size_t>(group.queue.size(), queue_name_bytes - 1);
-        group.queue.copy(slot.queue, length);
-        slot.queue[length] = '\0';
-        slot.since = pg::now();
-        slot.distrust = distrust;
-        slot.state = SlotState::starting;
-        return &slot;
-    }
-    return nullptr;
+    WorkerSlot* slot = find_free_slot();
+    if (slot == nullptr) return nullptr;
+    slot->database = my_slot->database.load();
+    slot->role = group.role;
+    slot->queue_hash = queue_hash(group.queue.c_str());
+    std::size_t length = std::min<std::size_t>(group.queue.size(), queue_name_bytes - 1);
+    group.queue.copy(slot->queue, length);
+    slot->queue[length] = '\0';
+    slot->since = pg::now();
+    slot->distrust = distrust;
+    slot->state = SlotState::starting;
+    return slot;
 }
 
 enum class Room { anywhere, in_queue };

@@ -1,5 +1,6 @@
 #include "worker/shared.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -21,7 +22,7 @@ void initialize_shared(void* memory) {
     s->launcher_process = -1;
     s->launcher_pid = 0;
     s->request_all = false;
-    s->waiting_sessions = 0;
+    s->waiting_sessions = s->slots_used = 0;
     s->crashed = pg::server_crashed();
     for (auto& request : s->requests) request = pg::no_oid;
     for (DatabaseSlot& database : s->databases) {
@@ -33,6 +34,7 @@ void initialize_shared(void* memory) {
         database.due_at = never;
         database.settled = false;
         database.has_dependencies = true;  // until the scheduler has looked
+        database.orphans_possible = true;
         database.progress_pending = false;
     }
     for (WorkerSlot& worker : s->workers) {
@@ -58,6 +60,24 @@ void clear_slot(WorkerSlot& slot) {
     slot.document_count = slot.limited_count = 0;
     std::memset(slot.documents, 0, sizeof(slot.documents));
     reset_claim_start(slot);
+}
+
+WorkerSlot* find_free_slot() {
+    Shared* s = shared();
+    for (WorkerSlot& slot : s->workers) {
+        if (slot.state != SlotState::free) continue;
+        clear_slot(slot);
+        s->slots_used = std::max(s->slots_used.load(), slot_index(&slot) + 1);
+        return &slot;
+    }
+    return nullptr;
+}
+
+void tell_of_orphans(Oid database) noexcept {
+    DatabaseSlot* slot = find_database_slot(database);
+    if (slot == nullptr) return;
+    slot->orphans_possible = true;
+    pg::wake_process(slot->scheduler_process);
 }
 
 // FNV-1a.

@@ -4,6 +4,7 @@
 // - launcher, databases[].state/scheduler_*: the launcher and the scheduler of that database, under the lock
 // - workers[], all that says who it is: the scheduler that reserves the slot and the worker that is in it, under the lock
 // - workers[].idle, .stop, .distrust: atomics, anybody
+// - databases[].orphans_possible, .progress_pending: atomics, anybody
 // - workers[].activity: its worker only, under `change` (odd while it writes); anybody reads
 // - workers[].cancel_*: a session that cancels, under the lock
 // Commit callbacks read without the lock what is atomic: a stale value wakes the wrong process, which does no harm.
@@ -12,6 +13,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <span>
 
 #include "core/claim_position.hpp"
 #include "pg/shared.hpp"
@@ -85,6 +87,7 @@ struct DatabaseSlot {
     std::atomic<int> blocked_by;         // pid of a session that needs the database free of processes
     std::atomic<std::int64_t> due_at;    // when the scheduler must look again
     std::atomic<bool> has_dependencies;  // jobs wait for others: the end of any job is of interest
+    std::atomic<bool> orphans_possible;  // a process that ran jobs has gone, or met trouble: some may be left Started
     std::atomic<bool> progress_pending;  // a worker has reported progress that no notification has told
     bool settled;                        // jobs left over by a crash have been seen to
 };
@@ -95,6 +98,7 @@ struct Shared {
     std::atomic<bool> request_all;
     bool crashed;  // the server was not shut down cleanly before this start
     std::atomic<int> waiting_sessions;
+    std::atomic<int> slots_used;  // of workers[]: from this one on none has ever been taken; changed under the lock
     pg::Condition ended;  // announced after a commit that ended jobs
     DatabaseSlot databases[most_databases];
     WorkerSlot workers[most_workers + most_sessions];
@@ -111,6 +115,12 @@ DatabaseSlot* find_database_slot(Oid database);
 WorkerSlot* my_slot_or_null();
 void set_my_slot(WorkerSlot* slot);
 void clear_slot(WorkerSlot& slot);
+// A free slot, cleared, or null. The caller has the lock, and gives it a state.
+WorkerSlot* find_free_slot();
+// Those that may not be free.
+inline std::span<WorkerSlot> used_slots(Shared& s) { return {s.workers, static_cast<std::size_t>(s.slots_used.load())}; }
+// Has the scheduler look for jobs that are Started and that nobody runs.
+void tell_of_orphans(Oid database) noexcept;
 int slot_index(const WorkerSlot* slot);
 void ask_launcher(Oid database) noexcept;
 

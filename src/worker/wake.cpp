@@ -40,13 +40,13 @@ bool matches(const WorkerSlot& slot, const Group& group, Oid database) {
 
 // Before anybody is woken: whoever is looks from there.
 void lower_claim_starts(Shared& s, const Group& group, Oid database) {
-    for (WorkerSlot& slot : s.workers) {
+    for (WorkerSlot& slot : used_slots(s)) {
         if (matches(slot, group, database)) lower_claim_start(slot, group.first);
     }
 }
 
 void lower_all_claim_starts(Shared& s, Oid database) {
-    for (WorkerSlot& slot : s.workers) {
+    for (WorkerSlot& slot : used_slots(s)) {
         if (slot.state == SlotState::running && slot.database == database) lower_claim_start(slot, {});
     }
 }
@@ -54,7 +54,7 @@ void lower_all_claim_starts(Shared& s, Oid database) {
 // An idle worker of the group, or else a busy one (it looks again before it rests). False when none was idle.
 bool wake_worker(Shared& s, const Group& group, Oid database) {
     int busy = -1;
-    for (WorkerSlot& slot : s.workers) {
+    for (WorkerSlot& slot : used_slots(s)) {
         if (!matches(slot, group, database)) continue;
         if (slot.idle.exchange(false)) {
             pg::wake_process(slot.process_number);

@@ -38,9 +38,9 @@ void at_exit() {
     slot.pid = 0;
     slot.process_number = -1;
     slot.idle = false;
+    Oid database = slot.database;
     slot.state = SlotState::free;
-    DatabaseSlot* database = find_database_slot(slot.database);
-    if (database != nullptr) pg::wake_process(database->scheduler_process);
+    tell_of_orphans(database);
 }
 
 // Sessions are READ COMMITTED and read write, whatever the role's settings; the settings of a job end with it.
@@ -101,6 +101,7 @@ struct Rounds {
         } catch (const pg::Error& error) {
             failures++;
             if (failures == 1) pg::log_error("sync job worker: a round failed", error);
+            tell_of_orphans(slot.database);
             pg::reset_latch();
             pg::wait_for_latch(std::min(100 << std::min(failures, 7), 10000));
             return 0;
