@@ -109,6 +109,25 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM effect WHERE id LIKE 'Pro
 $node->append_conf('postgresql.conf', "sync_job.batch_time = '100ms'\nsync_job.batch_jobs = 500");
 $node->reload;
 
+# A session that is terminated in a job it runs by itself: the job is queued again at once, not at the next poll.
+$node->append_conf('postgresql.conf', "sync_job.poll_interval = '1h'");
+$node->restart;
+close_gate($node);
+$node->safe_psql('postgres', q{INSERT INTO sync_job_queue (name, max_workers) VALUES ('by hand', 0)});
+my $by_hand = enqueue($node, 'Probe Alone', 1, q{context => '{"gate": "closed"}', queue => 'by hand'});
+my $session = $node->background_psql('postgres', on_error_stop => 0);
+$session->query_until(qr/called/, "\\echo called\nCALL run_sync_jobs('by hand');\n");
+my $pid = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE query ~ '^CALL run_sync_jobs'});
+$node->poll_query_until('postgres', "SELECT status = 'Started' FROM sync_job WHERE id = $by_hand");
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
+ok($node->poll_query_until('postgres', "SELECT status = 'Queued' FROM sync_job WHERE id = $by_hand"), "a session's job is queued again when the session has been terminated");
+eval { $session->quit };
+open_gate($node);
+$node->safe_psql('postgres', q{CALL run_sync_jobs('by hand')});
+is($node->safe_psql('postgres', "SELECT status, retry_count FROM sync_job WHERE id = $by_hand"), 'Finished|0', 'and can be run');
+$node->append_conf('postgresql.conf', 'sync_job.poll_interval = 10s');
+$node->reload;
+
 # A job that kills its worker each time ends as Failed, wherever it runs; its neighbours are finished.
 for my $type ('Probe', 'Probe Alone', 'Probe Committing')
 {
