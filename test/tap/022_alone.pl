@@ -165,6 +165,8 @@ is(value(q{SELECT string_agg(job_id || ':' || sqlstate || ':' || attempt || ':' 
 is(ran('fail'), 'fail-1 fail-3 fail-5 fail-9', 'the others have had their effect once');
 is(value(q{SELECT last_value FROM probe_run}) - $runs, '9', 'each was begun once');
 is(value(q{SELECT max(retry_count) FROM sync_job}), '0', 'none was tried again');
+at_rest('the worker rests');
+is(value(q{SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND classid = 9999}), '0', 'and says of no job any more that it runs it');
 value(q{DELETE FROM sync_job_error});
 
 # ---- Nobody's fault ----
