@@ -33,8 +33,7 @@ Datum percent_value(double percent) {
 // jobs.
 void add_worker(pg::Arguments& args, const WorkerSlot& slot, bool sees_all) {
     Activity activity = read_activity(slot);
-    bool running = activity.job != 0 && slot.state == SlotState::running;
-    bool visible = running && (sees_all || pg::has_rights_of(pg::current_user(), slot.role));
+    bool visible = activity.job != 0 && (sees_all || pg::has_rights_of(pg::current_user(), slot.role));
     pg::Value row[10];
     row[0] = {pg::int32_datum(slot.pid), slot.pid == 0};
     row[1] = {pg::text_datum(slot.queue), false};

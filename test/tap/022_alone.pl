@@ -165,6 +165,8 @@ is(value(q{SELECT string_agg(job_id || ':' || sqlstate || ':' || attempt || ':' 
 is(ran('fail'), 'fail-1 fail-3 fail-5 fail-9', 'the others have had their effect once');
 is(value(q{SELECT last_value FROM probe_run}) - $runs, '9', 'each was begun once');
 is(value(q{SELECT max(retry_count) FROM sync_job}), '0', 'none was tried again');
+at_rest('the worker rests');
+is(value(q{SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND classid = 9999}), '0', 'and says of no job any more that it runs it');
 value(q{DELETE FROM sync_job_error});
 
 # ---- Nobody's fault ----
@@ -319,6 +321,36 @@ open_one('limited');
 wait_for_jobs($node);
 is(value(q{SELECT count(*) FROM sync_job WHERE job_id ~ '^gate' AND status = 'Finished'}), '5', 'in the end all have');
 value(q{UPDATE sync_job_queue SET max_workers = 1});
+
+# ---- A session ----
+
+# run_sync_jobs() runs them the same way; no more than it was asked to, and none is left as Started.
+value(q{UPDATE sync_job_queue SET max_workers = 0});
+poll($node, q{SELECT count(*) = 0 FROM sync_job_activity}, 'no worker');
+job("session-$_", 'Link', $_, $_ == 4 ? '{"parent": 9}' : '{}') for 1 .. 8;
+value(q{CALL run_sync_jobs('default', 3)});
+is(states('session'), join(' ', map { "session-$_=" . ($_ <= 3 ? 'Finished' : 'Queued') } 1 .. 8), 'a session runs three jobs alone, as it was told to');
+value(q{CALL run_sync_jobs('default')});
+is(states('session'), join(' ', map { "session-$_=" . ($_ == 4 ? 'Failed' : 'Finished') } 1 .. 8), 'then all the others');
+is(ran('session'), join(' ', map { "session-$_" } grep { $_ != 4 } 1 .. 8), 'each once, in order');
+value(q{DELETE FROM sync_job_error});
+# It is ended while it runs one that was started by the end of another.
+gate('ended');
+$first = job('ended-1', 'Link', 1);
+$second = job('ended-2', 'Link', 2, '{"gate": "ended"}');
+my $runner = $node->background_psql('postgres', on_error_stop => 0);
+$runner->query_until(qr/sent/, "\\echo sent\nCALL run_sync_jobs();\n");
+my $session = wait_until_running($node, $second);
+linked($second, $first, 'a job is started by the end of another, in a session');
+value("SELECT pg_terminate_backend($session, 10000)");
+eval { $runner->quit };
+poll($node, "SELECT status = 'Queued' FROM sync_job WHERE id = $second", 'when the session is ended, the job is queued again');
+open_one('ended');
+value(q{UPDATE sync_job_queue SET max_workers = 1});
+wait_for_jobs($node);
+is(states('ended'), 'ended-1=Finished ended-2=Finished', 'and run by a worker');
+is(ran('ended'), 'ended-1 ended-2', 'each has had its effect once');
+is(errors(), '0', 'none is charged');
 
 # ---- The worker ends ----
 
