@@ -7,8 +7,10 @@
 #include "core/text.hpp"
 #include "engine/document.hpp"
 #include "engine/running.hpp"
+#include "pg/catalog.hpp"
 #include "pg/role.hpp"
 #include "pg/settings.hpp"
+#include "pg/spi.hpp"
 #include "pg/xact.hpp"
 
 namespace sync_job {
@@ -26,6 +28,44 @@ void check_run_as(const JobType& type) {
         throw pg::Error("42501", "role " + name + " may not connect to this database")
             .hint("GRANT CONNECT ON DATABASE … to it.");
     }
+}
+
+// To read: the whole relation, or each of its columns, as a document is a whole row. To write: any column.
+bool has_right(Oid role, Oid relation, const char* right) {
+    pg::SpiScope spi;
+    pg::Statement select(
+        "SELECT pg_catalog.has_schema_privilege($1, c.relnamespace, 'USAGE') AND"
+        " (pg_catalog.has_table_privilege($1, c.oid, $3) OR $3 OPERATOR(pg_catalog.<>) 'SELECT' AND"
+        " pg_catalog.has_any_column_privilege($1, c.oid, $3) OR $3 OPERATOR(pg_catalog.=) 'SELECT' AND (SELECT pg_catalog.bool_and("
+        "pg_catalog.has_column_privilege($1, c.oid, a.attnum, 'SELECT')) FROM pg_catalog.pg_attribute AS a"
+        " WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped))"
+        " FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) $2",
+        {pg::type::oid, pg::type::oid, pg::type::text});
+    pg::Rows rows = select.execute({{pg::oid_datum(role), false}, {pg::oid_datum(relation), false}, {pg::text_datum(right), false}});
+    pg::Value has = rows.empty() ? pg::Value{} : rows.at(0, 0);
+    return !has.null && pg::datum_bool(has.datum);
+}
+
+pg::Error missing_right(const JobType& type, Oid relation, const char* right) {
+    std::string role = quoted(pg::role_name(type.run_as));
+    return pg::Error("42501", "role " + role + " has no right to " + right + " on " + quoted(pg::relation_name(relation)))
+        .detail("The jobs run as this role.")
+        .hint("GRANT " + std::string(right) + " ON " + pg::quoted_relation_name(relation) + " TO " +
+              pg::quoted_identifier(pg::role_name(type.run_as)) + "; the role needs USAGE on the schema, too.");
+}
+
+// Without the first no job works; the others only those jobs need that insert or update, and columns may do.
+void look_at_rights(const JobType& type, std::vector<Finding>& findings) {
+    auto check = [&](const char* object, Oid relation, const char* right, bool is_error) {
+        if (!has_right(type.run_as, relation, right)) {
+            findings.push_back({is_error, object, missing_right(type, relation, right).share()});
+        }
+    };
+    if (type.source != pg::no_oid) check("source_document_type", type.source, "SELECT", true);
+    if (type.target == pg::no_oid || controller_kind(type).bypass) return;
+    check("target_document_type", type.target, "SELECT", true);
+    check("target_document_type", type.target, "INSERT", false);
+    check("target_document_type", type.target, "UPDATE", false);
 }
 
 pg::Error match_warning(const JobType& type, const Mapping& mapping) {
@@ -66,6 +106,7 @@ std::vector<Finding> examine(const JobType& type) {
         look("source_document_type", [&] { DocumentType::find(type.source, type.source_key); });
     if (type.target != pg::no_oid)
         look("target_document_type", [&] { DocumentType::find(type.target, type.target_key); });
+    if (findings.empty()) look("run_as", [&] { look_at_rights(type, findings); });
     if (type.declarative()) {
         look("field_map", [&] {
             pg::SettingsScope settings;

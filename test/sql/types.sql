@@ -157,3 +157,23 @@ SELECT error_of(statement) AS "error" FROM (VALUES
     ($$SELECT * FROM attach_sync_job_triggers('Good', NULL)$$),
     ($$SELECT * FROM attach_sync_job_triggers('Good', 'source', deduplicate => NULL)$$)
 ) AS v (statement);
+
+-- ---- Rights that are missing ----
+
+\pset format aligned
+CREATE ROLE regress_types LOGIN;
+CREATE SCHEMA shut CREATE TABLE inside (id int PRIMARY KEY, note text);
+CREATE TABLE open_target (id int PRIMARY KEY, note text);
+GRANT SELECT ON shut.inside TO regress_types;
+GRANT SELECT (id) ON open_target TO regress_types;
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, run_as)
+VALUES ('Rights', 'shut.inside', 'open_target', '{"id": "id"}', '{"note": "note"}', 'regress_types');
+SELECT severity, object, message, hint FROM validate_sync_job_type('Rights');
+GRANT USAGE ON SCHEMA shut TO regress_types;
+GRANT SELECT (note), INSERT (note) ON open_target TO regress_types;
+SELECT severity, object, message FROM validate_sync_job_type('Rights');
+GRANT UPDATE ON open_target TO regress_types;
+SELECT severity, object, message FROM validate_sync_job_type('Rights');
+DELETE FROM sync_job_type WHERE name = 'Rights';
+DROP OWNED BY regress_types;
+DROP ROLE regress_types;
