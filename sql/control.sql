@@ -70,7 +70,7 @@ COMMENT ON FUNCTION @extschema@.revert_sync_job(bigint) IS 'undoes a finished jo
 
 CREATE FUNCTION @extschema@.validate_sync_job_type(name text, OUT severity text, OUT object text, OUT message text,
         OUT detail text, OUT hint text) RETURNS SETOF record
-    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_validate_type';
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_validate_type';
 COMMENT ON FUNCTION @extschema@.validate_sync_job_type(text) IS 'what is missing or wrong with a job type, one row a finding: severity is error (its jobs would fail) or warning; no row: it is ready';
 
 CREATE FUNCTION @extschema@.get_sync_job_status(id bigint, OUT status text, OUT created_at timestamptz,

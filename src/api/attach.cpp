@@ -63,6 +63,10 @@ void add_names(pg::Arguments& args, const std::vector<std::string>& names) {
 using namespace sync_job;
 
 SYNC_JOB_FUNCTION(sync_job_attach_triggers) {
+    // No row would look as if there were nothing to do, and changes would be lost.
+    for (int i = 0; i < args.count(); i++) {
+        if (args.is_null(i)) throw pg::Error("22004", "no argument of attach_sync_job_triggers() may be null");
+    }
     auto type = require_job_type(*args.text(0));
     Oid source = *args.oid(1);
     check_source(*type, source);

@@ -3,6 +3,7 @@
 #include "controller/examine.hpp"
 #include "core/retry.hpp"
 #include "core/text.hpp"
+#include "engine/document.hpp"
 #include "engine/own_sql.hpp"
 #include "engine/rights.hpp"
 #include "engine/wake.hpp"
@@ -151,11 +152,22 @@ void check_object(const TableRow& row, const char* column) {
     }
 }
 
+std::vector<pg::JsonField> elements_of(pg::Value text_array) {
+    return pg::json_elements(pg::value_to_json(text_array.datum, pg::type::text_array, false));
+}
+
+std::vector<std::string> names_in(const TableRow& row, const char* column) {
+    std::vector<std::string> names;
+    if (row.is_null(column)) return names;
+    for (const pg::JsonField& name : elements_of(row.at(column))) names.push_back(name.text);
+    return names;
+}
+
 void check_key(const TableRow& row, const char* column, const char* type_column) {
     pg::Value value = row.at(column);
     if (value.null) return;
     if (row.is_null(type_column)) throw bad_column(column, std::string("without ") + type_column);
-    auto names = pg::json_elements(pg::value_to_json(value.datum, pg::type::text_array, false));
+    auto names = elements_of(value);
     if (names.empty()) throw bad_column(column, "must name at least one column");
     for (const pg::JsonField& name : names) {
         if (name.kind == pg::JsonKind::null) throw bad_column(column, "must not contain null values");
@@ -256,6 +268,32 @@ void move_grants(const std::string& from, const std::string& to) {
     }
 }
 
+bool same_documents(const TableRow& row, const TableRow& old_row, const char* type_column, const char* key_column) {
+    auto key = [&](const TableRow& of) {
+        pg::Value value = of.at(key_column);
+        return value.null ? std::string() : pg::value_to_text(value.datum, pg::type::text_array);
+    };
+    return row.oid(type_column) == old_row.oid(type_column) && key(row) == key(old_row);
+}
+
+// A relation that cannot hold documents yet is no error: a restore makes the keys after the rows. But people should not
+// have to wait for the first job to hear of it. A restore does not: pg_dump sets client_min_messages to warning.
+void tell_of_document_types(const TableRow& row, const TableRow* old_row) {
+    constexpr const char* sides[][2] = {{"source_document_type", "source_key"}, {"target_document_type", "target_key"}};
+    for (const auto& [type_column, key_column] : sides) {
+        if (row.is_null(type_column)) continue;
+        if (old_row != nullptr && same_documents(row, *old_row, type_column, key_column)) continue;
+        try {
+            pg::Subtransaction subtransaction;
+            DocumentType::find(row.oid(type_column), names_in(row, key_column));
+            subtransaction.commit();
+        } catch (const pg::Error& error) {
+            pg::notice("sync jobs of type " + quoted(row.text("name")) + " will fail: " + error.report().message,
+                       error.report().hint);
+        }
+    }
+}
+
 Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
     require_level(Level::manager, "table sync_job_type");
     if (call.event != Event::insert) {
@@ -276,6 +314,12 @@ Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
     check_type_form(row);
     check_run_as(row);
     check_superuser_owns(row);
+    if (call.event == Event::insert) {
+        tell_of_document_types(row, nullptr);
+    } else {
+        TableRow old_row(call.relation, call.old_row.datum);
+        tell_of_document_types(row, &old_row);
+    }
     return pg::trigger_replace(args, row.row());
 }
 

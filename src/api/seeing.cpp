@@ -73,6 +73,7 @@ SYNC_JOB_FUNCTION(sync_job_activity) {
 }
 
 SYNC_JOB_FUNCTION(sync_job_validate_type) {
+    if (args.is_null(0)) throw pg::Error("22004", "name must not be null");  // no row would mean: ready
     auto type = require_job_type(*args.text(0));
     require_may_see(*type);
     args.begin_rows();

@@ -21,6 +21,7 @@ struct Target {
     Oid document_type = 0;  // no_oid: the job type's
     std::optional<std::string> document_name;
     pg::Value context;  // jsonb; replaces the job's when not null
+    pg::RowValues wanted;  // declarative: what the search has computed already, for update()
 };
 
 // What a bypass controller says it did.
@@ -35,6 +36,7 @@ struct BypassResult {
 struct Documents {
     std::shared_ptr<DocumentType> source_type, target_type;
     pg::Value source, target;    // composite values
+    pg::RowValues wanted;        // of the Target, where it has any
     bool target_is_new = false;  // an insert that has not been written: as jsonb it shows only what is set
     bool source_is_deleted = false;  // `source` is the row as it was
 };

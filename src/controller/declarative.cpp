@@ -30,6 +30,7 @@ public:
             found = mapping_.find(wanted, Mapping::Lock::none);
         }
         Target target;
+        target.wanted = wanted;
         if (!found.null) target.document_name = mapping_.target().name_of(found.datum);
         if (documents.source_is_deleted) {
             if (found.null) return {};
@@ -42,7 +43,8 @@ public:
 
     pg::RowValues update(const Job& job, const Documents& documents, const pg::RowValues& target,
                          ColumnSet* explicit_columns) override {
-        pg::RowValues wanted = evaluate(job, documents);
+        // Not a second time: an expression may be volatile, and cost something.
+        pg::RowValues wanted = documents.wanted.values != nullptr ? documents.wanted : evaluate(job, documents);
         pg::RowValues row = pg::copy_of(target);
         *explicit_columns = documents.target_is_new ? mapping_.all_columns() : mapping_.set_columns();
         for (int column : *explicit_columns) row.set(column, wanted.at(column));

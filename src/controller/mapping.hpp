@@ -32,6 +32,8 @@ public:
     // Indexes carry the look-ups: that of the match, and one that makes it unique.
     bool match_is_indexed() const { return match_indexed_; }
     bool match_is_unique() const;
+    // A column of the match that is GENERATED ALWAYS AS IDENTITY: no insert can set it.
+    const pg::Column* match_given_by_database() const;
 
     // Rows of the target type in which the columns of all_columns() are filled in.
     pg::RowValues evaluate(pg::Value source_row, pg::Value context);
@@ -64,7 +66,10 @@ private:
     Item item(const pg::JsonField& field, const char* what) const;
     std::string expression(const pg::JsonField& field, const pg::Column& column, const char* what) const;
     void prepare_statements();
-    std::string values_sql(const std::string& context) const;
+    // The items from `first` to before `end`.
+    std::string values_sql(const std::string& context, std::size_t first, std::size_t end) const;
+    std::unique_ptr<pg::Statement> one_document(std::size_t first, std::size_t end) const;
+    void raise_of_column() const;
     std::string match_condition(const std::string& value_prefix) const;
     pg::RowValues to_row(const pg::RowValues& result, int first) const;
 

@@ -94,6 +94,7 @@ void settle_target(Journey& journey, const JobType& type, const Target& target) 
                              .hint("Set target_document_type of the sync job type, or of the job."));
     }
     journey.documents.target_type = document_type(relation, type.target, type.target_key);
+    journey.documents.wanted = target.wanted;
     job.set_oid(C::target_document_type, relation);
     if (target.document_name) {
         job.set_text(C::target_document_name, journey.documents.target_type->canonical_name(*target.document_name));

@@ -8,7 +8,7 @@ CREATE TEMPORARY TABLE expected (name name, arguments text, result text, volatil
 INSERT INTO expected VALUES
     ('adopt_sync_jobs', '', 'void', 'v', 'u', false),
     ('apply_sync_job', 'id bigint', 'bigint', 'v', 'u', false),
-    ('attach_sync_job_triggers', 'sync_job_type text, source regclass, level text DEFAULT ''row''::text, deduplicate boolean DEFAULT true, keep_deleted boolean DEFAULT true, OUT trigger_name text', 'SETOF text', 'v', 'u', true),
+    ('attach_sync_job_triggers', 'sync_job_type text, source regclass, level text DEFAULT ''row''::text, deduplicate boolean DEFAULT true, keep_deleted boolean DEFAULT true, OUT trigger_name text', 'SETOF text', 'v', 'u', false),
     ('auto_retry_failed_sync_jobs', '', 'bigint', 'v', 'u', false),
     ('cancel_sync_job', 'id bigint, reason text DEFAULT NULL::text, running boolean DEFAULT false', 'sync_job', 'v', 'u', false),
     ('cancel_sync_job', 'ids bigint[], reason text DEFAULT NULL::text, running boolean DEFAULT false', 'SETOF sync_job', 'v', 'u', false),
@@ -52,7 +52,7 @@ INSERT INTO expected VALUES
     ('sync_job_target', 'operation text, target_document_type regclass DEFAULT NULL::regclass, target_document_name text DEFAULT NULL::text, context jsonb DEFAULT NULL::jsonb', 'sync_job_target', 'i', 's', false),
     ('sync_job_trigger', '', 'trigger', 'v', 'u', false),
     ('unschedule_sync_job', 'name text', 'void', 'v', 'u', true),
-    ('validate_sync_job_type', 'name text, OUT severity text, OUT object text, OUT message text, OUT detail text, OUT hint text', 'SETOF record', 'v', 'u', true),
+    ('validate_sync_job_type', 'name text, OUT severity text, OUT object text, OUT message text, OUT detail text, OUT hint text', 'SETOF record', 'v', 'u', false),
     ('wait_for_sync_job', 'IN id bigint, IN timeout interval DEFAULT NULL::interval', NULL, 'v', 'u', false);
 -- The long forms of enqueueing take the same from the third argument on.
 INSERT INTO expected

@@ -416,3 +416,38 @@ SELECT revoke_sync_job_access('regress_declarative', 'operator');
 DELETE FROM sync_job WHERE sync_job_type = 'Policies';
 DELETE FROM sync_job_type WHERE name = 'Policies';
 DROP ROLE regress_declarative;
+
+-- Each value is computed once a job, by itself as in a set: a sequence counts along.
+CREATE TABLE counted (id int PRIMARY KEY, v text);
+CREATE TABLE counted_copy (id int PRIMARY KEY, v text, n bigint);
+CREATE SEQUENCE computed;
+INSERT INTO counted SELECT i, 'v' || i FROM generate_series(1, 20) AS i;
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map)
+    VALUES ('Counted', 'counted', 'counted_copy', '{"id": "id"}', '{"v": "v", "n": {"expr": "nextval(''computed'')"}}');
+SELECT status, operation FROM execute_sync_job(enqueue_sync_job('Counted', '1'));
+SELECT status, operation, diff_summary FROM execute_sync_job(enqueue_sync_job('Counted', '1'));
+SELECT status, operation, diff_summary FROM execute_sync_job(enqueue_sync_job('Counted', '1', dry_run => true));
+SELECT status, operation, diff_summary FROM execute_sync_job(enqueue_sync_job('Counted', '1', operation => 'update', target_document_name => '1'));
+SELECT enqueue_all('Counted');
+CALL run_sync_jobs();
+SELECT count(*), min(n), max(n), count(DISTINCT n) FROM counted_copy;
+
+-- What is wrong is said with the column it is wrong for; an identity column is the database's.
+CREATE TABLE owned (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, k int UNIQUE, v text, n int, p point);
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map) VALUES ('Owned', 'counted', 'owned', '{"k": "id"}', '{}');
+CREATE FUNCTION findings(map jsonb, declared_match jsonb DEFAULT '{"k": "id"}') RETURNS TABLE (finding text) LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE sync_job_type SET field_map = map, match = declared_match WHERE name = 'Owned';
+    RETURN QUERY SELECT concat_ws(' | ', severity, object, message, detail, hint) FROM validate_sync_job_type('Owned');
+END $$;
+SELECT findings('{"n": "id", "v": {"expr": "upper(source.w)"}}');
+SELECT findings('{"n": "id", "v": {"expr": "upper(s.v)"}}');
+SELECT findings('{"v": "v", "p": "v"}');
+SELECT findings('{"v": "v", "p": "id"}');
+SELECT findings('{"v": "v", "n": {"value": "many"}}');
+SELECT findings('{"v": "v"}', '{"k": {"expr": "source.nothing"}}');
+SELECT findings('{"id": "id"}');
+SELECT findings('{"v": "v"}', '{"id": "id"}');
+SELECT status, split_part(error_message, E'\n', 1) AS error FROM execute_sync_job(enqueue_sync_job('Owned', '1'));
+INSERT INTO owned DEFAULT VALUES;
+SELECT status, operation, diff_summary FROM execute_sync_job(enqueue_sync_job('Owned', '1'));

@@ -128,3 +128,52 @@ SELECT enqueue_sync_job('Copied') AS after \gset
 UPDATE sync_job_queue SET timeout = '22 s' WHERE name = 'default';
 SELECT sync_job_type, status, queue, priority, timeout, retry_delay, retry_backoff, max_retries, verbose_logging FROM jobs
 WHERE id IN (:before, :after) ORDER BY id;
+
+-- ---- Tables that cannot hold documents are told of when the row is written, and not again ----
+
+CREATE TABLE keyless (id int, note text);
+CREATE MATERIALIZED VIEW frozen AS SELECT * FROM keyless;
+INSERT INTO sync_job_type (name, source_document_type, target_document_type) VALUES ('Keyless', 'keyless', 'bare'), ('Good', 'source', 'source');
+INSERT INTO sync_job_type (name, source_document_type, source_key, target_document_type) VALUES ('Misspelt', 'keyless', '{ident}', 'frozen');
+UPDATE sync_job_type SET description = 'nothing new' WHERE name = 'Misspelt';
+UPDATE sync_job_type SET source_key = '{id}' WHERE name = 'Misspelt';
+UPDATE sync_job_type SET source_key = '{note,other}' WHERE name = 'Misspelt';
+UPDATE sync_job_type SET target_document_type = 'bare' WHERE name = 'Keyless';
+-- As pg_dump has it, which writes rows before it makes keys.
+SET client_min_messages = warning;
+INSERT INTO sync_job_type (name, source_document_type) VALUES ('Restored', 'keyless');
+RESET client_min_messages;
+ALTER TABLE keyless ADD PRIMARY KEY (id);
+UPDATE sync_job_type SET target_document_type = 'keyless', target_key = NULL WHERE name = 'Keyless';
+SELECT name, severity, object, message FROM sync_job_type, validate_sync_job_type(name)
+WHERE name IN ('Keyless', 'Misspelt') AND object <> 'module' ORDER BY name, object;
+
+-- ---- No answer to nothing: it would look like success ----
+
+\pset format unaligned
+SELECT error_of(statement) AS "error" FROM (VALUES
+    ($$SELECT * FROM validate_sync_job_type(NULL)$$),
+    ($$SELECT * FROM attach_sync_job_triggers(NULL, 'source')$$),
+    ($$SELECT * FROM attach_sync_job_triggers('Good', NULL)$$),
+    ($$SELECT * FROM attach_sync_job_triggers('Good', 'source', deduplicate => NULL)$$)
+) AS v (statement);
+
+-- ---- Rights that are missing ----
+
+\pset format aligned
+CREATE ROLE regress_types LOGIN;
+CREATE SCHEMA shut CREATE TABLE inside (id int PRIMARY KEY, note text);
+CREATE TABLE open_target (id int PRIMARY KEY, note text);
+GRANT SELECT ON shut.inside TO regress_types;
+GRANT SELECT (id) ON open_target TO regress_types;
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, run_as)
+VALUES ('Rights', 'shut.inside', 'open_target', '{"id": "id"}', '{"note": "note"}', 'regress_types');
+SELECT severity, object, message, hint FROM validate_sync_job_type('Rights');
+GRANT USAGE ON SCHEMA shut TO regress_types;
+GRANT SELECT (note), INSERT (note) ON open_target TO regress_types;
+SELECT severity, object, message FROM validate_sync_job_type('Rights');
+GRANT UPDATE ON open_target TO regress_types;
+SELECT severity, object, message FROM validate_sync_job_type('Rights');
+DELETE FROM sync_job_type WHERE name = 'Rights';
+DROP OWNED BY regress_types;
+DROP ROLE regress_types;
