@@ -8,6 +8,10 @@
 . "$WORK/server/env"
 export PATH=$BINDIR:$PATH
 
+# With sanitizers everything takes longer: so much longer may it take.
+limit_factor=1
+[[ ! ${SANITIZE:-} ]] || limit_factor=4
+
 # start_cluster [SETTING…]
 start_cluster() {
     initdb -D data -U postgres -A trust --no-locale -E UTF8 --no-sync >initdb.log
@@ -28,8 +32,8 @@ END
 # That the tests passed is not all: the server must stop when told to, and its log must tell of nothing that never happens.
 stop_cluster() {
     local healthy=yes
-    if ! pg_ctl -D data -m fast -w -t 30 -s stop; then
-        echo "FAILED: the server did not shut down within 30 s."
+    if ! pg_ctl -D data -m fast -w -t $((30 * limit_factor)) -s stop; then
+        echo "FAILED: the server did not shut down within $((30 * limit_factor)) s."
         healthy=
     fi
     if grep -E 'PANIC|TRAP:|terminated by signal|terminating any other active|reference leak|was not closed|non-empty SPI stack|not properly|stuck' server.log; then

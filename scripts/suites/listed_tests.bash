@@ -5,7 +5,7 @@
 # shellcheck source=scripts/suites/cluster.bash
 . "$CHECKOUT/scripts/suites/cluster.bash"
 
-readonly time_limit=${TEST_TIMEOUT:-120} # seconds, for one test
+readonly time_limit=${TEST_TIMEOUT:-$((120 * limit_factor))} # seconds, for one test
 schedule=() driver='' input=''
 
 # Every test is in the schedule, and has its expected output; and there is no output without a test.

@@ -43,11 +43,11 @@ END $$;
 SELECT status, retry_count, retry_after, error_message FROM execute_sync_job(:job);
 SELECT attempt, message FROM sync_job_error WHERE sync_job = :job ORDER BY attempt;
 -- Errors of other origin: of SQL, of the database, of a hook (undone, too), and of hooks that come too late to matter.
-CREATE FUNCTION failing.after_sync(sync_job sync_job, source_doc source, target_doc target) RETURNS void LANGUAGE sql AS $$ SELECT 1 / 0 $$;
+CREATE FUNCTION failing.after_sync(sync_job sync_job, source_doc source, target_doc target) RETURNS void LANGUAGE sql AS $$ SELECT sync_job.id / 0 $$;
 SELECT status, error_message FROM execute_sync_job(enqueue_sync_job('Failing', 2));
 SELECT * FROM target;
 DROP FUNCTION failing.after_sync;
-CREATE FUNCTION failing.finished(sync_job sync_job, source_doc source, target_doc target) RETURNS void LANGUAGE sql AS $$ SELECT 1 / 0 $$;
+CREATE FUNCTION failing.finished(sync_job sync_job, source_doc source, target_doc target) RETURNS void LANGUAGE sql AS $$ SELECT sync_job.id / 0 $$;
 SELECT status, messages FROM execute_sync_job(enqueue_sync_job('Failing', 2, verbose_logging => true));
 CREATE OR REPLACE FUNCTION failing.failed(sync_job sync_job, source_doc source, error jsonb) RETURNS void LANGUAGE plpgsql
     AS $$ BEGIN INSERT INTO told VALUES ('"undone"'); RAISE EXCEPTION 'failed in failed'; END $$;

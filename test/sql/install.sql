@@ -1,6 +1,7 @@
 -- The extension installs, documents itself, and goes without a trace.
 CREATE EXTENSION pg_sync_job;
-\dx pg_sync_job
+SELECT e.extname, e.extversion, e.extnamespace::regnamespace, obj_description(e.oid, 'pg_extension')
+FROM pg_extension AS e WHERE e.extname = 'pg_sync_job';
 
 -- Everything a user meets has a comment: schemas, tables, views, types, functions, procedures, columns.
 CREATE VIEW members AS

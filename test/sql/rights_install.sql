@@ -42,6 +42,7 @@ SELECT * FROM caught;
 DELETE FROM caught;
 
 -- An object of the extension's own that is there already stops it.
+\set SHOW_CONTEXT never
 \c - regress_mallory
 CREATE SCHEMA sync_job_internal;
 \c - postgres
@@ -62,6 +63,7 @@ CREATE VIEW public.sync_job_queue AS SELECT 1 AS name;
 \c - postgres
 CREATE EXTENSION pg_sync_job;
 DROP VIEW public.sync_job_queue;
+\set SHOW_CONTEXT errors
 
 CREATE EXTENSION pg_sync_job;
 SELECT * FROM caught;

@@ -18,14 +18,14 @@ my $log = slurp_file($node->logfile);
 like($log, qr/all background workers for sync jobs are taken: queue "\w+" and role "postgres" wait/, 'the log says who waits');
 like($log, qr/HINT:  Raise sync_job\.max_workers\./, 'and what to do');
 
-# A role that may no longer log in: its worker does not come up, and that of another role does.
+# A role that may no longer connect: its worker does not come up, and that of another role does.
 $node->safe_psql('postgres', q{
 	CREATE ROLE clerk LOGIN;
 	GRANT SELECT ON customer TO clerk;
 	GRANT ALL ON sap_customer TO clerk;
 	INSERT INTO sync_job_type (name, source_document_type, target_document_type, module, run_as)
 	VALUES ('Sync of a Clerk', 'customer', 'sap_customer', 'sap_customer_sync', 'clerk');
-	ALTER ROLE clerk NOLOGIN;});
+	REVOKE CONNECT ON DATABASE postgres FROM PUBLIC;});
 my $from = -s $node->logfile;
 my $job = $node->safe_psql('postgres', q{SELECT enqueue_sync_job('Sync of a Clerk', 'CUST-1')});
 $node->wait_for_log(qr/a sync job worker for queue "default" and role "clerk" did not come up/, $from);
@@ -44,7 +44,7 @@ for my $limit ([2, 8], [8, 2]) {
 	$node->restart;
 	$node->safe_psql('postgres', qq{
 		UPDATE sync_job_queue SET max_workers = $of_queue WHERE name = 'default';
-		ALTER ROLE clerk LOGIN;
+		GRANT CONNECT ON DATABASE postgres TO PUBLIC;
 		SET SESSION AUTHORIZATION clerk;
 		SELECT enqueue_background_job('version');});
 	my $idle = q{SELECT count(*) = 1 FROM sync_job_activity WHERE run_as = 'clerk'::regrole AND state = 'idle'};

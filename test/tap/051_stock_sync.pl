@@ -55,8 +55,8 @@ sub check_result
 	  or diag(value('SELECT id, title, status, error_message FROM sync_job ORDER BY id'));
 	is(value("SELECT result->>'total', result->>'success', result->>'errors' FROM sync_job WHERE id = $job"), '500|493|7',
 		"$how: 493 outlets are right");
-	is(value(qq{SELECT string_agg(e->>'outlet', ' '), min(e->>'error'), count(DISTINCT e->>'error')
-		FROM sync_job, jsonb_array_elements(result->'error_details') AS e WHERE id = $job}),
+	is(value(qq{SELECT string_agg(e->>'outlet', ' ' ORDER BY place), min(e->>'error'), count(DISTINCT e->>'error')
+		FROM sync_job, jsonb_array_elements(result->'error_details') WITH ORDINALITY AS d (e, place) WHERE id = $job}),
 		join(' ', map { "Outlet $_" } 70, 140, 210, 280, 350, 420, 490) . '|no warehouse configured for Outlet 140|7',
 		"$how: the summary names the seven that are not, and says why");
 	is(value('SELECT count(*), count(DISTINCT warehouse) FROM audit'), '493|493', "$how: each outlet was synced exactly once");

@@ -14,8 +14,8 @@ my $node = new_cluster('recipes', conf => "shared_preload_libraries = 'pg_sync_j
 my %outcome = (
 	stock_sync => [
 		[ q{SELECT result->>'success', result->>'errors' FROM sync_job WHERE title = 'Stock sync'}, '493|7', '493 outlets are right, 7 are not' ],
-		[ q{SELECT string_agg(e->>'outlet', ' ') FROM sync_job, jsonb_array_elements(result->'error_details') AS e
-		    WHERE title = 'Stock sync'},
+		[ q{SELECT string_agg(e->>'outlet', ' ' ORDER BY place)
+		    FROM sync_job, jsonb_array_elements(result->'error_details') WITH ORDINALITY AS d (e, place) WHERE title = 'Stock sync'},
 			join(' ', map { "Outlet $_" } 70, 140, 210, 280, 350, 420, 490), 'the summary names the bad ones' ],
 		[ q{SELECT count(*), sum(quantity) FROM stock_sync.stock WHERE quantity = 997}, '493|491521', 'each sale was taken off the stock once' ],
 		[ q{SELECT summary->>'success' FROM stock_sync.report}, '493', 'the report was written' ],
