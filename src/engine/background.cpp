@@ -92,13 +92,23 @@ void check_trusted(const pg::FunctionInfo& function) {
         .hint("Enqueue it as that role, or give it to a superuser.");
 }
 
+pg::Error no_procedure(const std::string& procedure) {
+    pg::Error error("42883", "procedure " + quoted(procedure) + " does not exist");
+    if (procedure.find('(') != std::string::npos) {
+        error.hint("Give its name alone; arguments come by name in args, as in enqueue_background_job('f', '{\"x\": 1}').");
+    }
+    return error;
+}
+
 pg::FunctionInfo resolve(const std::string& procedure, const std::vector<Argument>& args) {
+    bool looks_like_call = procedure.ends_with(')') && procedure.find('"') == std::string::npos;
+    if (looks_like_call) throw no_procedure(procedure);
     auto [schema, name] = pg::find_function_name(procedure);
     std::vector<pg::FunctionInfo> candidates;
     for (const pg::FunctionInfo& info : pg::functions_named(schema, name)) {
         if (info.kind == 'f' || info.kind == 'p') candidates.push_back(info);
     }
-    if (candidates.empty()) throw pg::Error("42883", "procedure " + quoted(procedure) + " does not exist");
+    if (candidates.empty()) throw no_procedure(procedure);
     std::vector<pg::FunctionInfo> fitting;
     for (const pg::FunctionInfo& info : candidates) {
         if (fits(info, args)) fitting.push_back(info);
@@ -198,7 +208,7 @@ bool calls_procedure(const Job& job) {
 pg::Value callback_args(const std::string& procedure, const std::vector<std::pair<std::string, pg::Value>>& available) {
     auto [schema, name] = pg::find_function_name(procedure);
     auto candidates = pg::functions_named(schema, name);
-    if (candidates.empty()) throw pg::Error("42883", "procedure " + quoted(procedure) + " does not exist");
+    if (candidates.empty()) throw no_procedure(procedure);
     const pg::FunctionInfo& function = candidates[0];
     pg::JsonBuilder json;
     json.begin_object();

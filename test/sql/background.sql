@@ -18,6 +18,7 @@ SELECT status, result FROM execute_sync_job(:job);
 SELECT enqueue_background_job(NULL);
 SELECT enqueue_background_job('');
 SELECT enqueue_background_job('no_such_thing');
+SELECT enqueue_background_job('nothing(1, 2)');
 SELECT enqueue_background_job('no_such_schema.add');
 SELECT enqueue_background_job('add; DROP TABLE x');
 SELECT enqueue_background_job('add', '{"b": 2}');
