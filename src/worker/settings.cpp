@@ -42,7 +42,7 @@ void define_settings() {
     pg::define_setting({"sync_job.neighbour_share",
                         "Percent of its time that a busy worker leaves to sessions, while any is at work.",
                         "0: workers never wait for others. It pauses between batches, with no transaction open.",
-                        &settings.neighbour_share, 40, 0, 90},
+                        &settings.neighbour_share, 60, 0, 90},
                        Unit::none, Change::on_reload);
     pg::reserve_setting_prefix("sync_job");
 }

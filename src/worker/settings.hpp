@@ -12,7 +12,7 @@ struct Settings {
     int log_retention_days = 30;
     int batch_time = 100;
     int batch_jobs = 500;
-    int neighbour_share = 40;  // percent
+    int neighbour_share = 60;  // percent
 };
 extern Settings settings;
 
