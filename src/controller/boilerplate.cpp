@@ -1,6 +1,7 @@
 #include "controller/boilerplate.hpp"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
 
@@ -64,11 +65,12 @@ const pg::Column* column_at(const DocumentType& type, int number) { return &type
 const pg::Column* guess_link(const DocumentType& source, const DocumentType& target) {
     const std::string& table = source.relation().name;
     const std::string& key = column_at(source, source.key()[0])->name;
+    const std::array<std::string, 4> names{table, table + "_" + key, "erp_" + table, "source_" + key};
     for (const pg::Column& column : target.relation().columns) {
         if (column.dropped || column.generated) continue;
-        bool names_it = column.name == table || column.name == table + "_" + key || column.name == "erp_" + table ||
-                        column.name == "source_" + key;
-        if (names_it) return &column;
+        for (const std::string& name : names) {
+            if (column.name == name) return &column;
+        }
     }
     if (const pg::Column* same = target.relation().column(key); same != nullptr && !same->filled_by_default)
         return same;

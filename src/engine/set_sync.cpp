@@ -228,6 +228,7 @@ std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::
     auto type = require_job_type(std::string(jobs[0].text(C::sync_job_type)));
     for (const Job& job : jobs) require_trusted_type(*type, job);
     std::vector<Job> started;
+    started.reserve(jobs.size());
     for (const Job& job : jobs) started.push_back(begun(job));
     std::string subject = describe(jobs[0]);
     pg::ErrorContext context("sync of " + std::to_string(jobs.size()) + " documents, " + subject + " first");

@@ -120,7 +120,8 @@ bool time_for_orphans() {
 
 void read_work(Plan& plan) {
     // First, as TRUNCATE and LOCK do: who has the partitions and then wants the whole would wait for them, and they for him.
-    pg::Table(objects().job_table, pg::TableLock::read);
+    // Closed at once, the table stays locked; open, it would keep its snapshot, too.
+    { pg::Table whole(objects().job_table, pg::TableLock::read); }
     if (time_for_orphans()) recover_orphans(shared()->crashed && !my_slot->settled);
     pg::Timestamp now = pg::now();
     plan.more_retries = requeue_due_retries() > 0;
