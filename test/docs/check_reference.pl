@@ -82,7 +82,7 @@ for (@{ query("SELECT name, boot_val, unit, min_val, max_val FROM pg_settings WH
 	my ($name, $default, $unit, $least, $most) = @$_;
 	my $row = delete $told{$name};
 	check(defined $row, "setting $name is not in it") or next;
-	check($row->[2] =~ /^`?\Q$default\E`?\z/, "the default of $name is $default, not $row->[2]");
+	check(scalar($row->[2] =~ /^`?\Q$default\E`?\z/), "the default of $name is $default, not $row->[2]");
 	check($unit eq '' || $row->[1] eq $unit, "the unit of $name is $unit, not $row->[1]");
 	check($least eq '' || $row->[3] eq "$least–$most", "the range of $name is $least–$most, not $row->[3]");
 }
