@@ -12,6 +12,23 @@ use Time::HiRes qw(usleep);
 our @EXPORT = qw(new_cluster load_example load_probe open_gate close_gate enqueue wait_for_jobs wait_until_running status_of poll like_log
   start_after_kill unlike_accidents);
 
+# While a server comes up, or goes down, psql may end before it has read the statement: the next try then, as after an error.
+{
+	no warnings 'redefine';
+	my $poll_query_until = \&PostgreSQL::Test::Cluster::poll_query_until;
+	*PostgreSQL::Test::Cluster::poll_query_until = sub {
+		my @arguments = @_;
+		for my $try (1 .. 100)
+		{
+			my $held = eval { $poll_query_until->(@arguments) };
+			return $held if $@ eq '';
+			die $@ if $@ !~ /Broken pipe/;
+			usleep(100_000);
+		}
+		return 0;
+	};
+}
+
 # A running cluster with the settings of test/regression.conf (and, after them, those of `conf`) and the extension in the
 # database postgres. Its superuser is always "postgres", whoever runs the test.
 sub new_cluster
