@@ -327,11 +327,7 @@ std::int64_t Enqueuer::add(const std::optional<std::string>& name) {
 }
 
 void Enqueuer::finish() {
-    if (waiting_rows_.size() == 1) {
-        table_->insert(waiting_rows_[0].values, waiting_rows_[0].nulls);
-    } else {
-        table_->insert_many(waiting_rows_);
-    }
+    table_->insert_many(waiting_rows_);
     waiting_rows_.clear();
 }
 

@@ -88,9 +88,9 @@ private:
     Job template_;
     int looked_up_ = 0;
     std::optional<bool> any_live_;  // jobs of the type
-    pg::Memory row_memory_;                        // of the jobs that are made and not inserted yet
-    std::vector<pg::Table::Row> waiting_rows_;     // of these
-    std::unique_ptr<pg::Table> table_;  // the live jobs
+    pg::Memory row_memory_;                     // of the jobs that are made and not inserted yet
+    std::vector<pg::Table::Row> waiting_rows_;  // of these
+    std::unique_ptr<pg::Table> table_;          // the live jobs
 };
 
 // One job: checks everything, the names of its documents too. Returns its id.

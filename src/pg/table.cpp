@@ -182,6 +182,10 @@ RowPlace Table::insert(const Datum* values, const bool* nulls) {
 // As COPY does it: rows first, some hundreds at a time, then their index entries.
 void Table::insert_many(const std::vector<Row>& rows) {
     constexpr std::size_t at_a_time = 200;
+    if (rows.size() == 1) {
+        insert(rows[0].values, rows[0].nulls);
+        return;
+    }
     TableWriter& writer = writer_for(relation_);
     guarded([&] {
         TupleTableSlot* slots[at_a_time];
