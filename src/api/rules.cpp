@@ -4,6 +4,7 @@
 #include "core/retry.hpp"
 #include "core/text.hpp"
 #include "engine/document.hpp"
+#include "engine/job_type.hpp"
 #include "engine/own_sql.hpp"
 #include "engine/rights.hpp"
 #include "engine/wake.hpp"
@@ -152,22 +153,11 @@ void check_object(const TableRow& row, const char* column) {
     }
 }
 
-std::vector<pg::JsonField> elements_of(pg::Value text_array) {
-    return pg::json_elements(pg::value_to_json(text_array.datum, pg::type::text_array, false));
-}
-
-std::vector<std::string> names_in(const TableRow& row, const char* column) {
-    std::vector<std::string> names;
-    if (row.is_null(column)) return names;
-    for (const pg::JsonField& name : elements_of(row.at(column))) names.push_back(name.text);
-    return names;
-}
-
 void check_key(const TableRow& row, const char* column, const char* type_column) {
     pg::Value value = row.at(column);
     if (value.null) return;
     if (row.is_null(type_column)) throw bad_column(column, std::string("without ") + type_column);
-    auto names = elements_of(value);
+    auto names = pg::json_elements(pg::value_to_json(value.datum, pg::type::text_array, false));
     if (names.empty()) throw bad_column(column, "must name at least one column");
     for (const pg::JsonField& name : names) {
         if (name.kind == pg::JsonKind::null) throw bad_column(column, "must not contain null values");
@@ -285,7 +275,7 @@ void tell_of_document_types(const TableRow& row, const TableRow* old_row) {
         if (old_row != nullptr && same_documents(row, *old_row, type_column, key_column)) continue;
         try {
             pg::Subtransaction subtransaction;
-            DocumentType::find(row.oid(type_column), names_in(row, key_column));
+            DocumentType::find(row.oid(type_column), key_columns(row.at(key_column)));
             subtransaction.commit();
         } catch (const pg::Error& error) {
             pg::notice("sync jobs of type " + quoted(row.text("name")) + " will fail: " + error.report().message,

@@ -30,15 +30,6 @@ Cache<Queue>& queues() {
     return cache;
 }
 
-std::vector<std::string> names(const pg::Value& array) {
-    std::vector<std::string> out;
-    if (array.null) return out;
-    for (const pg::JsonField& item : pg::json_elements(pg::value_to_json(array.datum, pg::type::text_array, false))) {
-        out.push_back(item.text);
-    }
-    return out;
-}
-
 std::optional<std::int64_t> microseconds(const pg::Value& interval) {
     if (interval.null) return std::nullopt;
     return pg::interval_microseconds(interval.datum);
@@ -70,8 +61,8 @@ std::shared_ptr<const JobType> read_type(const std::string& name) {
     type->name = name;
     type->source = oid_at(0);
     type->target = oid_at(1);
-    type->source_key = names(row[2]);
-    type->target_key = names(row[3]);
+    type->source_key = key_columns(row[2]);
+    type->target_key = key_columns(row[3]);
     type->module = pg::datum_text(row[4].datum);
     if (!row[5].null) type->field_map = pg::json_to_text(row[5].datum);
     if (!row[18].null) type->match = pg::json_to_text(row[18].datum);
@@ -112,6 +103,15 @@ void read_queues() {
 }
 
 }  // namespace
+
+std::vector<std::string> key_columns(const pg::Value& text_array) {
+    std::vector<std::string> names;
+    if (text_array.null) return names;
+    for (const pg::JsonField& name : pg::json_elements(pg::value_to_json(text_array.datum, pg::type::text_array, false))) {
+        names.push_back(name.text);
+    }
+    return names;
+}
 
 namespace {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/retry.hpp"
-#include "pg/types.hpp"
+#include "pg/value.hpp"
 
 namespace sync_job {
 
@@ -46,6 +46,9 @@ struct Queue {
     bool paused = false;
     bool publish_events = false;
 };
+
+// What source_key and target_key name; none for null. Elements are not null: the rules of the table see to that.
+std::vector<std::string> key_columns(const pg::Value& text_array);
 
 // Null when there is none of that name.
 std::shared_ptr<const JobType> find_job_type(const std::string& name);

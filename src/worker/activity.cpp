@@ -1,7 +1,9 @@
 // The part of engine/activity.hpp that lives in shared memory: a worker writes its own slot, everybody may read it.
 #include "engine/activity.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <initializer_list>
 
 #include "pg/background.hpp"
 #include "worker/activity.hpp"
@@ -132,8 +134,15 @@ std::string requested_cancel_reason() { return cancel_reason; }
 
 namespace {
 
-bool runs(const WorkerSlot& slot, Oid database, std::int64_t job_id) {
-    return slot.database == database && (slot.alone_job == job_id || read_activity(slot).job == job_id);
+// In a slot of one of these states.
+bool runs_in(std::initializer_list<SlotState> states, Oid database, std::int64_t job_id) {
+    Shared* s = shared();
+    if (s == nullptr) return false;
+    for (WorkerSlot& slot : used_slots(*s)) {
+        if (std::find(states.begin(), states.end(), slot.state.load()) == states.end() || slot.database != database) continue;
+        if (slot.alone_job == job_id || read_activity(slot).job == job_id) return true;
+    }
+    return false;
 }
 
 }  // namespace
@@ -159,22 +168,9 @@ bool request_cancel(Oid database, std::int64_t job_id, const std::string& reason
 bool has_workers() { return shared() != nullptr; }
 
 bool runs_now(Oid database, std::int64_t job_id) {
-    Shared* s = shared();
-    if (s == nullptr) return false;
-    for (WorkerSlot& slot : s->workers) {
-        bool taken = slot.state == SlotState::running || slot.state == SlotState::session;
-        if (taken && runs(slot, database, job_id)) return true;
-    }
-    return false;
+    return runs_in({SlotState::running, SlotState::session}, database, job_id);
 }
 
-bool session_runs(Oid database, std::int64_t job_id) {
-    Shared* s = shared();
-    if (s == nullptr) return false;
-    for (WorkerSlot& slot : s->workers) {
-        if (slot.state == SlotState::session && runs(slot, database, job_id)) return true;
-    }
-    return false;
-}
+bool session_runs(Oid database, std::int64_t job_id) { return runs_in({SlotState::session}, database, job_id); }
 
 }  // namespace sync_job
