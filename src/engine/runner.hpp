@@ -1,8 +1,8 @@
 // Runs the due jobs of one role in one queue: in batches that share a transaction, or alone.
 //
-// A round is one batch, or a few jobs alone, one after the other. In a batch a job goes from Queued to its end in one commit. Alone, Started is
-// committed first, so that everybody sees it and a crash can be laid at its door; a session-level lock on its number
-// says that its runner lives. The commit that ends one job alone starts the next.
+// A round is one batch, or a few jobs alone, one after the other. In a batch a job goes from Queued to its end in one
+// commit. Alone, Started is committed first, so that everybody sees it and a crash can be laid at its door; a
+// session-level lock on its number says that its runner lives. The commit that ends one job alone starts the next.
 #pragma once
 
 #include <chrono>

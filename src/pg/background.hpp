@@ -28,7 +28,7 @@ StartedWorker start_worker(const std::string& name, const char* type, const char
 void begin_worker(void (*at_exit)());
 // For processes that run nobody's statements: pg_cancel_backend() shall not end them.
 void ignore_cancel();
-// For a session: called once when its process ends, while shared memory is still there.
+// For a session: called once when its process ends, after its transaction and its locks, while shared memory is still there.
 void at_session_exit(void (*callback)());
 void connect_to_no_database();
 void connect_to_database(Oid database, Oid role);  // no_oid: the bootstrap superuser
