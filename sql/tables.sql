@@ -71,7 +71,7 @@ COMMENT ON COLUMN @extschema@.sync_job_type.modified_at IS 'when the row was cha
 CREATE SEQUENCE sync_job_internal.sync_job_id_seq;
 
 -- One table for the reader, partitioned by state: what waits or runs stays small, whatever lies in the history.
--- src/engine/job_row.hpp lists the same columns in the same order; the library checks that they agree.
+-- src/job/job_row.hpp lists the same columns in the same order; the library checks that they agree.
 CREATE TABLE @extschema@.sync_job (
     id                             bigint NOT NULL,
     sync_job_type                  text COLLATE "C" NOT NULL,

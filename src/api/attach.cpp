@@ -1,8 +1,8 @@
 // Making and dropping the triggers of a source table, as its owner would by hand.
 #include "core/text.hpp"
-#include "engine/document.hpp"
-#include "engine/job_type.hpp"
-#include "engine/objects.hpp"
+#include "document/document.hpp"
+#include "job/job_type.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/spi.hpp"
@@ -81,7 +81,7 @@ SYNC_JOB_FUNCTION(sync_job_attach_triggers) {
         pg::execute_sql("CREATE TRIGGER " + pg::quoted_identifier(trigger.name) + " AFTER " + trigger.event + " ON " +
                         pg::quoted_relation_name(source) + " " + trigger.referencing +
                         (statement_level ? " FOR EACH STATEMENT" : " FOR EACH ROW") + " EXECUTE FUNCTION " +
-                        objects().in_schema("sync_job_trigger") + "(" + arguments + ")");
+                        schema_objects().in_schema("sync_job_trigger") + "(" + arguments + ")");
         names.push_back(trigger.name);
     }
     add_names(args, names);
@@ -104,7 +104,7 @@ SYNC_JOB_FUNCTION(sync_job_detach_triggers) {
             {pg::type::oid, pg::type::text, pg::type::text});
         pg::Rows rows = select.execute({{pg::oid_datum(source), false},
                                         {pg::text_datum(type), false},
-                                        {pg::text_datum(objects().in_schema("sync_job_trigger()")), false}});
+                                        {pg::text_datum(schema_objects().in_schema("sync_job_trigger()")), false}});
         for (std::uint64_t i = 0; i < rows.size(); i++) names.push_back(rows.text(i, 0));
     }
     for (const std::string& name : names) {

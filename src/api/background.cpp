@@ -1,18 +1,19 @@
 // enqueue_background_job(), progress, events and checkpoints: what background work is made of.
-#include "engine/background.hpp"
-
+#include "controller/background_call.hpp"
 #include "core/text.hpp"
-#include "engine/activity.hpp"
-#include "engine/running.hpp"
-#include "engine/enqueue.hpp"
-#include "engine/job_store.hpp"
-#include "engine/own_sql.hpp"
 #include "engine/runner.hpp"
+#include "job/internal_sql.hpp"
+#include "job/job_store.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/json.hpp"
 #include "pg/role.hpp"
 #include "pg/xact.hpp"
+#include "queue/enqueue.hpp"
+#include "queue/in_progress.hpp"
+#include "shared/activity.hpp"
+#include "shared/document_locks.hpp"
+
 
 namespace sync_job {
 
@@ -128,7 +129,7 @@ SYNC_JOB_FUNCTION(sync_job_report_progress) {
 
 SYNC_JOB_FUNCTION(sync_job_publish_event) {
     static auto& insert =
-        *new OwnStatement("INSERT INTO {}.sync_job_event (event, message, created_by) VALUES ($1, $2, $3) RETURNING id",
+        *new InternalStatement("INSERT INTO {}.sync_job_event (event, message, created_by) VALUES ($1, $2, $3) RETURNING id",
                           {pg::type::text, pg::type::jsonb, pg::type::regrole});
     constexpr std::size_t longest_payload = 7900;
     if (args.is_null(0)) throw pg::Error("22004", "event must not be null");
@@ -175,6 +176,6 @@ SYNC_JOB_FUNCTION(sync_job_set_checkpoint) {
         stored.job.set(C::checkpoint, args.datum(0));
     }
     store_job(stored);
-    note_job_row_moved();
+    mark_job_row_moved();
     return args.null_result();
 }

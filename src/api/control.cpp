@@ -2,19 +2,13 @@
 #include <deque>
 #include <vector>
 
-#include "controller/function.hpp"
+#include "controller/callable.hpp"
 #include "core/text.hpp"
-#include "engine/activity.hpp"
-#include "engine/chain.hpp"
 #include "engine/claim.hpp"
-#include "engine/job_store.hpp"
-#include "engine/job_type.hpp"
 #include "engine/replay.hpp"
-#include "engine/rights.hpp"
-#include "engine/running.hpp"
 #include "engine/runner.hpp"
-#include "engine/transition.hpp"
-#include "engine/wake.hpp"
+#include "job/job_store.hpp"
+#include "job/job_type.hpp"
 #include "pg/background.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
@@ -23,9 +17,15 @@
 #include "pg/shared.hpp"
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
-#include "worker/activity.hpp"
+#include "queue/dependencies.hpp"
+#include "queue/in_progress.hpp"
+#include "queue/rights.hpp"
+#include "queue/transition.hpp"
+#include "shared/activity.hpp"
+#include "shared/document_locks.hpp"
+#include "shared/settings.hpp"
+#include "shared/wake.hpp"
 #include "worker/scheduler.hpp"
-#include "worker/settings.hpp"
 
 namespace sync_job {
 
@@ -49,7 +49,7 @@ StoredJob require_job(std::int64_t id) {
 StoredJob locked_job(std::int64_t id, Action action, void (*check_right)(const Job&)) {
     StoredJob seen = require_job(id);
     check_right(seen.job);
-    if (is_under_way(id)) {  // by this transaction: its row does not say so
+    if (is_in_progress(id)) {  // by this transaction: its row does not say so
         Job started = seen.job.copy();
         started.set_status(Status::started);
         require_allowed(started, action);

@@ -1,9 +1,9 @@
 // Documents by name, for controllers that want them by hand and for people: with the caller's rights.
 #include "core/text.hpp"
-#include "engine/deleted.hpp"
-#include "engine/document.hpp"
-#include "engine/job_row.hpp"
-#include "engine/job_type.hpp"
+#include "document/deleted_document.hpp"
+#include "document/document.hpp"
+#include "job/job_row.hpp"
+#include "job/job_type.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"

@@ -1,5 +1,5 @@
 // enqueue_sync_job() in its three forms.
-#include "engine/enqueue.hpp"
+#include "queue/enqueue.hpp"
 
 #include <unordered_set>
 

@@ -1,13 +1,13 @@
 // Queues paused and resumed, retries by hand, history cleared.
 #include "core/text.hpp"
-#include "engine/job_store.hpp"
-#include "engine/job_type.hpp"
-#include "engine/own_sql.hpp"
-#include "engine/rights.hpp"
-#include "engine/transition.hpp"
+#include "job/internal_sql.hpp"
+#include "job/job_store.hpp"
+#include "job/job_type.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/xact.hpp"
+#include "queue/rights.hpp"
+#include "queue/transition.hpp"
 #include "worker/scheduler.hpp"
 
 namespace sync_job {
@@ -18,7 +18,7 @@ constexpr int most_retries = 10000;
 constexpr int most_cleared = 100000;
 
 Datum set_paused(pg::Arguments& args, bool paused) {
-    static auto& update = *new OwnStatement("UPDATE {}.sync_job_queue SET paused = $2 WHERE name = $1",
+    static auto& update = *new InternalStatement("UPDATE {}.sync_job_queue SET paused = $2 WHERE name = $1",
                                             {pg::type::text, pg::type::boolean});
     require_level(Level::operator_, std::string("function ") + (paused ? "pause" : "resume") + "_sync_job_queue()");
     auto queue = require_queue(*args.text(0));
@@ -28,13 +28,13 @@ Datum set_paused(pg::Arguments& args, bool paused) {
 
 // Jobs that have ended before $1, with what belongs to them; at most $2.
 std::int64_t clear_before(pg::Timestamp before, int most) {
-    static auto& ended = *new OwnStatement(
+    static auto& ended = *new InternalStatement(
         "WITH old AS (SELECT ctid, id FROM sync_job_internal.sync_job_ended WHERE ended_at < $1 LIMIT $2),"
         " gone AS (DELETE FROM sync_job_internal.sync_job_ended AS j USING old WHERE j.ctid = old.ctid RETURNING j.id),"
         " errors AS (DELETE FROM {}.sync_job_error AS e USING gone WHERE e.sync_job = gone.id)"
         " SELECT count(*) FROM gone",
         {pg::type::timestamptz, pg::type::int4});
-    static auto& failed = *new OwnStatement(
+    static auto& failed = *new InternalStatement(
         "WITH old AS (SELECT ctid, id FROM sync_job_internal.sync_job_failed"
         "  WHERE ended_at < $1 AND retry_after IS NULL LIMIT $2 FOR UPDATE SKIP LOCKED),"
         " gone AS (DELETE FROM sync_job_internal.sync_job_failed AS j USING old WHERE j.ctid = old.ctid RETURNING "
@@ -42,7 +42,7 @@ std::int64_t clear_before(pg::Timestamp before, int most) {
         " errors AS (DELETE FROM {}.sync_job_error AS e USING gone WHERE e.sync_job = gone.id)"
         " SELECT count(*) FROM gone",
         {pg::type::timestamptz, pg::type::int4});
-    static auto& documents = *new OwnStatement(
+    static auto& documents = *new InternalStatement(
         "DELETE FROM {}.sync_job_deleted_document WHERE id IN ("
         " SELECT d.id FROM {}.sync_job_deleted_document AS d WHERE d.deleted_at < $1"
         " AND NOT EXISTS (SELECT FROM {}.sync_job AS j WHERE j.source_document_name = d.document_name"
@@ -50,7 +50,7 @@ std::int64_t clear_before(pg::Timestamp before, int most) {
         " LIMIT $2)",
         {pg::type::timestamptz, pg::type::int4});
     std::int64_t count = 0;
-    for (OwnStatement* statement : {&ended, &failed}) {
+    for (InternalStatement* statement : {&ended, &failed}) {
         int left = most - static_cast<int>(count);
         if (left <= 0) break;
         auto rows = statement->run({{pg::int64_datum(before), false}, {pg::int32_datum(left), false}});

@@ -1,7 +1,7 @@
 // enqueue_sync_job(params jsonb): the object as a request.
 #pragma once
 
-#include "engine/enqueue.hpp"
+#include "queue/enqueue.hpp"
 
 namespace sync_job {
 

@@ -1,9 +1,9 @@
 // Grants of levels and types.
-#include "engine/rights.hpp"
+#include "queue/rights.hpp"
 
 #include "core/text.hpp"
-#include "engine/objects.hpp"
-#include "engine/own_sql.hpp"
+#include "job/internal_sql.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/role.hpp"
@@ -34,21 +34,21 @@ Oid checked_role(Oid role) {
 // Types are changed with UPDATE and DELETE, whose right is a manager's alone: with it comes that to lock the table, which
 // would stop all jobs. INSERT, which everybody may try, comes without.
 void give_table(Oid role, bool give) {
-    const Objects& o = objects();
+    const SchemaObjects& o = schema_objects();
     pg::OwnerScope owner(o.owner);
     pg::SpiScope spi;
     pg::execute_sql((give ? "GRANT UPDATE, DELETE ON " : "REVOKE UPDATE, DELETE ON ") + o.in_schema("sync_job_type") +
                     (give ? " TO " : " FROM ") + pg::quoted_identifier(pg::role_name(role)));
 }
 
-void change_access(pg::Arguments& args, OwnStatement& statement, bool give) {
+void change_access(pg::Arguments& args, InternalStatement& statement, bool give) {
     Oid role = checked_role(*args.oid(0));
     std::string level = checked_level(*args.text(1));
     statement.run({{pg::oid_datum(role), false}, {pg::text_datum(level), false}});
     if (level == "manager") give_table(role, give);
 }
 
-void change_type_grant(pg::Arguments& args, OwnStatement& statement) {
+void change_type_grant(pg::Arguments& args, InternalStatement& statement) {
     auto type = require_job_type(*args.text(0));
     Oid user = pg::current_user();
     bool may_change = may_do_all(*type, user) && has_level(user, Level::manager);
@@ -69,7 +69,7 @@ using namespace sync_job;
 
 SYNC_JOB_FUNCTION(sync_job_grant_access) {
     static auto& insert =
-        *new OwnStatement("INSERT INTO sync_job_internal.access (role, level) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        *new InternalStatement("INSERT INTO sync_job_internal.access (role, level) VALUES ($1, $2) ON CONFLICT DO NOTHING",
                           {pg::type::regrole, pg::type::text});
     require_superuser("grant_sync_job_access");
     change_access(args, insert, true);
@@ -77,7 +77,7 @@ SYNC_JOB_FUNCTION(sync_job_grant_access) {
 }
 
 SYNC_JOB_FUNCTION(sync_job_revoke_access) {
-    static auto& remove = *new OwnStatement("DELETE FROM sync_job_internal.access WHERE role = $1 AND level = $2",
+    static auto& remove = *new InternalStatement("DELETE FROM sync_job_internal.access WHERE role = $1 AND level = $2",
                                             {pg::type::regrole, pg::type::text});
     require_superuser("revoke_sync_job_access");
     change_access(args, remove, false);
@@ -85,7 +85,7 @@ SYNC_JOB_FUNCTION(sync_job_revoke_access) {
 }
 
 SYNC_JOB_FUNCTION(sync_job_grant_type) {
-    static auto& insert = *new OwnStatement(
+    static auto& insert = *new InternalStatement(
         "INSERT INTO sync_job_internal.type_grant (sync_job_type, role) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         {pg::type::text, pg::type::regrole});
     change_type_grant(args, insert);
@@ -94,7 +94,7 @@ SYNC_JOB_FUNCTION(sync_job_grant_type) {
 
 SYNC_JOB_FUNCTION(sync_job_revoke_type) {
     static auto& remove =
-        *new OwnStatement("DELETE FROM sync_job_internal.type_grant WHERE sync_job_type = $1 AND role = $2",
+        *new InternalStatement("DELETE FROM sync_job_internal.type_grant WHERE sync_job_type = $1 AND role = $2",
                           {pg::type::text, pg::type::regrole});
     change_type_grant(args, remove);
     return args.null_result();
@@ -117,6 +117,6 @@ SYNC_JOB_FUNCTION(sync_job_may_read) {
 
 SYNC_JOB_FUNCTION(sync_job_types_changed) {
     pg::trigger_call(args, "types_changed");
-    pg::invalidate_relation(objects().type_table);
+    pg::invalidate_relation(schema_objects().type_table);
     return pg::trigger_suppress(args);
 }

@@ -1,11 +1,10 @@
 // Schedules: what pg_cron is told, and what it calls.
+#include "api/params.hpp"
+#include "controller/background_call.hpp"
 #include "core/cron.hpp"
 #include "core/text.hpp"
-#include "engine/background.hpp"
-#include "engine/enqueue.hpp"
-#include "engine/objects.hpp"
-#include "engine/own_sql.hpp"
-#include "api/params.hpp"
+#include "job/internal_sql.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/background.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
@@ -15,6 +14,7 @@
 #include "pg/settings.hpp"
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
+#include "queue/enqueue.hpp"
 
 namespace sync_job {
 
@@ -132,7 +132,7 @@ EnqueueRequest request_of(const Schedule& schedule) {
 }
 
 std::optional<Schedule> find_schedule(const std::string& name) {
-    static auto& select = *new OwnStatement(
+    static auto& select = *new InternalStatement(
         "SELECT cron, sync_job_type, procedure, params, overlap, owner, queue FROM {}.sync_job_schedule WHERE name = "
         "$1",
         {pg::type::text});
@@ -171,7 +171,7 @@ void require_owner(const Schedule& schedule) {
 }
 
 void save(const Schedule& schedule, const std::string& as_given) {
-    static auto& insert = *new OwnStatement(
+    static auto& insert = *new InternalStatement(
         "INSERT INTO {}.sync_job_schedule (name, schedule, cron, sync_job_type, procedure, params, overlap, owner, "
         "queue)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -232,12 +232,12 @@ SYNC_JOB_FUNCTION(sync_job_schedule_job) {
     save(schedule, *args.text(1));
     cron_schedule(
         schedule.name, schedule.cron,
-        "SELECT " + objects().in_schema("run_sync_job_schedule") + "(" + pg::quoted_literal(schedule.name) + ")");
+        "SELECT " + schema_objects().in_schema("run_sync_job_schedule") + "(" + pg::quoted_literal(schedule.name) + ")");
     return args.null_result();
 }
 
 SYNC_JOB_FUNCTION(sync_job_unschedule_job) {
-    static auto& remove = *new OwnStatement("DELETE FROM {}.sync_job_schedule WHERE name = $1", {pg::type::text});
+    static auto& remove = *new InternalStatement("DELETE FROM {}.sync_job_schedule WHERE name = $1", {pg::type::text});
     Schedule schedule = require_schedule(*args.text(0));
     require_may_end(schedule);
     remove.run({{pg::text_datum(schedule.name), false}});
@@ -253,7 +253,7 @@ SYNC_JOB_FUNCTION(sync_job_run_schedule) {
 
 SYNC_JOB_FUNCTION(sync_job_enable_schedules) {
     pg::require_writable("enable_sync_job_schedules()");
-    const Objects& o = objects();
+    const SchemaObjects& o = schema_objects();
     cron_schedule("auto retry", "* * * * *", "SELECT " + o.in_schema("auto_retry_failed_sync_jobs()"));
     cron_schedule("clear logs", "0 3 * * *", "CALL " + o.in_schema("clear_sync_job_logs()"));
     args.begin_rows();

@@ -3,12 +3,12 @@
 
 #include "core/state.hpp"
 #include "core/text.hpp"
-#include "engine/deleted.hpp"
-#include "engine/enqueue.hpp"
+#include "document/deleted_document.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/json.hpp"
 #include "pg/memory.hpp"
+#include "queue/enqueue.hpp"
 
 namespace sync_job {
 

@@ -2,16 +2,16 @@
 #include <chrono>
 #include <memory>
 
-#include "engine/chain.hpp"
-#include "engine/job_store.hpp"
-#include "engine/rights.hpp"
-#include "engine/running.hpp"
+#include "job/job_store.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/shared.hpp"
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
-#include "worker/shared.hpp"
+#include "queue/dependencies.hpp"
+#include "queue/in_progress.hpp"
+#include "queue/rights.hpp"
+#include "shared/slots.hpp"
 
 namespace sync_job {
 
@@ -41,7 +41,7 @@ std::string state_of(const Job& job) {
 }
 
 void check_waitable(std::int64_t id, const Job& job) {
-    if (is_under_way(id)) {
+    if (is_in_progress(id)) {
         throw pg::Error("55000", "sync job " + std::to_string(id) + " runs in this session, and cannot end while it waits");
     }
     std::int64_t here = current_job_id();

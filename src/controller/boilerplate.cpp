@@ -6,8 +6,8 @@
 #include <map>
 
 #include "core/text.hpp"
-#include "engine/document.hpp"
-#include "engine/objects.hpp"
+#include "document/document.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
 
@@ -259,7 +259,7 @@ std::string python_text(const std::string& text) {
 std::string boilerplate(const JobType& type, const std::string& wanted) {
     std::string language = lower(wanted);
     Sides sides = sides_of(type);
-    const Objects& o = objects();
+    const SchemaObjects& o = schema_objects();
     const pg::RelationInfo& target = sides.target->relation();
     std::string name = target_name(*sides.target);
     std::vector<std::string> key_types, key_values;

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "engine/job_type.hpp"
+#include "job/job_type.hpp"
 
 namespace sync_job {
 

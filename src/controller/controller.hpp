@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "core/state.hpp"
-#include "engine/document.hpp"
-#include "engine/job_row.hpp"
-#include "engine/job_type.hpp"
+#include "document/document.hpp"
+#include "job/job_row.hpp"
+#include "job/job_type.hpp"
 #include "pg/error.hpp"
 #include "pg/value.hpp"
 
@@ -93,6 +93,6 @@ public:
 };
 
 // For the callback of function changes.
-void forget_controllers();
+void invalidate_controllers();
 
 }  // namespace sync_job

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/document.hpp"
-#include "engine/job_type.hpp"
+#include "document/document.hpp"
+#include "job/job_type.hpp"
 #include "pg/json.hpp"
 #include "pg/row.hpp"
 #include "pg/spi.hpp"

@@ -2,20 +2,21 @@
 
 #include <random>
 
+#include "controller/background_call.hpp"
+#include "controller/search_path.hpp"
 #include "core/retry.hpp"
 #include "core/text.hpp"
-#include "engine/activity.hpp"
-#include "engine/background.hpp"
-#include "engine/objects.hpp"
 #include "engine/relay.hpp"
-#include "engine/road.hpp"
-#include "engine/running.hpp"
+#include "engine/sync.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/deadline.hpp"
 #include "pg/hooks.hpp"
 #include "pg/json.hpp"
 #include "pg/settings.hpp"
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
+#include "queue/in_progress.hpp"
+#include "shared/activity.hpp"
 
 namespace sync_job {
 
@@ -25,28 +26,15 @@ using C = JobColumn;
 
 std::string title_label(Oid relation) { return relation == pg::no_oid ? std::string() : pg::relation_name(relation); }
 
-std::string full_message(const pg::ErrorReport& report) {
-    std::string text = report.message;
-    if (!report.detail.empty()) text += "\nDETAIL:  " + report.detail;
-    if (!report.hint.empty()) text += "\nHINT:  " + report.hint;
-    if (!report.context.empty()) text += "\nCONTEXT:  " + report.context;
-    return text + "\nSQLSTATE:  " + report.sqlstate;
-}
-
-double random_fraction() {
-    static std::minstd_rand generator(std::random_device{}());
-    return std::uniform_real_distribution<double>(0, 1)(generator);
-}
-
 // Snapshots of the target are kept with verbose_logging, and of a failed attempt. A value whose type cannot print
 // it costs the snapshot, not the job.
-void keep_snapshots(Job& job, const Journey& journey) {
-    const auto& type = journey.documents.target_type;
-    if (type == nullptr || (journey.before.null && journey.wanted.null)) return;
+void record_snapshots(Job& job, const SyncContext& sync) {
+    const auto& type = sync.documents.target_type;
+    if (type == nullptr || (sync.before.null && sync.wanted.null)) return;
     try {
         pg::Subtransaction subtransaction;
-        if (!journey.before.null) job.set(C::current_data, type->to_json(journey.before.datum));
-        if (!journey.wanted.null) job.set(C::updated_data, type->to_json(journey.wanted.datum));
+        if (!sync.before.null) job.set(C::current_data, type->to_json(sync.before.datum));
+        if (!sync.wanted.null) job.set(C::updated_data, type->to_json(sync.wanted.datum));
         subtransaction.commit();
     } catch (const pg::Error& error) {
         pg::warning("could not keep the snapshot of " + describe(job) + ": " + error.report().message);
@@ -54,22 +42,22 @@ void keep_snapshots(Job& job, const Journey& journey) {
 }
 
 // What a good attempt has found out becomes part of the job.
-Job finished_job(const Job& original, const Journey& journey) {
+Job finished_job(const Job& original, const SyncContext& sync) {
     Job job = original.copy();
-    const Job& found = journey.job;
+    const Job& found = sync.job;
     for (C column : {C::target_document_type, C::target_document_name, C::operation, C::multiple_target_documents}) {
         job.set(column, pg::Value{found.datum(column), found.is_null(column)});
     }
-    if (!journey.context.null) job.set(C::context, journey.context);
+    if (!sync.context.null) job.set(C::context, sync.context);
     if (job.is_null(C::procedure)) {
         job.set_title(title_label(job.oid(C::source_document_type)), title_label(job.oid(C::target_document_type)));
     }
-    job.set(C::diff_summary, journey.diff);
-    job.set(C::result, journey.result);
+    job.set(C::diff_summary, sync.diff);
+    job.set(C::result, sync.result);
     for (C column : {C::error_message, C::retry_after, C::messages, C::current_data, C::updated_data})
         job.clear(column);
-    if (job.flag(C::verbose_logging)) keep_snapshots(job, journey);
-    job.set_status(journey.status);
+    if (job.flag(C::verbose_logging)) record_snapshots(job, sync);
+    job.set_status(sync.status);
     return job;
 }
 
@@ -126,19 +114,19 @@ bool deferred_constraints_hold() {
 }
 
 // Runs the job in a subtransaction; leaves it committed, or rolled back for a dry run.
-void run_in_subtransaction(Journey& journey, const JobType& type, pg::Deadline& deadline, const Limit& limit,
+void run_in_subtransaction(SyncContext& sync, const JobType& type, pg::Deadline& deadline, const Limit& limit,
                            bool check_deferred) {
     pg::Subtransaction subtransaction;
     {
         pg::SpiScope spi;
         pg::SnapshotScope snapshot;
-        travel(journey, type);
+        run_sync(sync, type);
         if (check_deferred) pg::fire_deferred_triggers();
     }
     deadline.stop();
     // It has caught its cancellation and gone on: that does not make it in time.
-    if (deadline.passed() && !limit.of_batch) throw timeout_error(journey.job);
-    if (journey.job.flag(C::dry_run)) {
+    if (deadline.passed() && !limit.of_batch) throw timeout_error(sync.job);
+    if (sync.job.flag(C::dry_run)) {
         subtransaction.rollback();
     } else {
         subtransaction.commit();
@@ -147,7 +135,7 @@ void run_in_subtransaction(Journey& journey, const JobType& type, pg::Deadline& 
 
 bool repeatable(const std::string& sqlstate) { return sqlstate == "40001" || sqlstate == "40P01"; }
 
-Outcome judge_failure(const Job& original, Journey& journey, const pg::Error& error, const AttemptLimits& limits,
+Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& error, const AttemptLimits& limits,
                       const Limit& limit, const pg::Deadline& deadline) {
     bool deadline_passed = deadline.passed();
     Outcome outcome;
@@ -163,7 +151,7 @@ Outcome judge_failure(const Job& original, Journey& journey, const pg::Error& er
             auto report = std::make_shared<pg::ErrorReport>(timeout_error(original).report());
             report->context = error.report().context;
             outcome = failed_outcome(original, pg::Error(report), true);
-            keep_snapshots(outcome.job, journey);
+            record_snapshots(outcome.job, sync);
             return outcome;
         }
     }
@@ -174,21 +162,21 @@ Outcome judge_failure(const Job& original, Journey& journey, const pg::Error& er
     }
     bool counted = dynamic_cast<const SetupError*>(&error) == nullptr;
     outcome = failed_outcome(original, error, counted);
-    keep_snapshots(outcome.job, journey);
+    record_snapshots(outcome.job, sync);
     return outcome;
 }
 
-void call_failed_hook(Journey& journey, const Outcome& outcome) {
+void call_failed_hook(SyncContext& sync, const Outcome& outcome) {
     if (outcome.verdict != Verdict::ended || outcome.error == nullptr) return;
-    journey.job = outcome.job;  // as it is about to be stored
-    call_quietly(Hook::failed, journey, {error_as_json(outcome), false});
+    sync.job = outcome.job;  // as it is about to be stored
+    call_quietly(Hook::failed, sync, {error_as_json(outcome), false});
 }
 
 // One pass: discover, sync, and what came of it. `lost_insert_race` is null in the second one.
 Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limits, bool* lost_insert_race) {
-    Journey journey;
-    journey.job = original.copy();
-    journey.second_look = lost_insert_race == nullptr;
+    SyncContext sync;
+    sync.job = original.copy();
+    sync.second_look = lost_insert_race == nullptr;
     Limit limit = limit_for(original, limits);
     bool check_deferred = original.flag(C::dry_run) && deferred_constraints_hold();
     if (original.flag(C::dry_run) && !check_deferred && limits.batch_microseconds > 0) {
@@ -199,23 +187,23 @@ Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limi
     }
     pg::Deadline deadline(limit.microseconds);
     try {
-        run_in_subtransaction(journey, type, deadline, limit, check_deferred);
+        run_in_subtransaction(sync, type, deadline, limit, check_deferred);
     } catch (const pg::Error& error) {
         deadline.stop();
-        Outcome outcome = judge_failure(original, journey, error, limits, limit, deadline);
-        if (lost_insert_race != nullptr && error.sqlstate() == "23505" && journey.inserting) {
+        Outcome outcome = judge_failure(original, sync, error, limits, limit, deadline);
+        if (lost_insert_race != nullptr && error.sqlstate() == "23505" && sync.inserting) {
             *lost_insert_race = true;
         } else {
-            call_failed_hook(journey, outcome);
+            call_failed_hook(sync, outcome);
         }
         return outcome;
     }
-    insert_children(journey);
+    insert_children(sync);
     Outcome outcome;
-    outcome.job = finished_job(original, journey);
+    outcome.job = finished_job(original, sync);
     stamp_end(outcome.job);
-    journey.job = outcome.job;  // as it is about to be stored
-    if (journey.status != Status::no_target) call_quietly(Hook::finished, journey, {});
+    sync.job = outcome.job;  // as it is about to be stored
+    if (sync.status != Status::no_target) call_quietly(Hook::finished, sync, {});
     return outcome;
 }
 
@@ -225,31 +213,12 @@ std::shared_ptr<const JobType> type_of(const Job& job) {
 
 }  // namespace
 
-Outcome failed_outcome(const Job& job, const pg::Error& error, bool counted) {
-    Outcome outcome;
-    outcome.job = job.copy();
-    outcome.error = error.share();
-    outcome.counted = counted;
-    Job& failed = outcome.job;
-    failed.set_status(Status::failed);
-    failed.set_text(C::error_message, full_message(error.report()));
-    stamp_end(failed);
-    int retries = failed.int32(C::retry_count);
-    if (retries < failed.int32(C::max_retries)) {
-        Backoff backoff = parse_backoff(failed.text(C::retry_backoff)).value_or(Backoff::linear);
-        std::int64_t wait = retry_wait(failed.microseconds(C::retry_delay), backoff, retries, random_fraction());
-        failed.set(C::retry_after, pg::int64_datum(pg::now() + wait));
-    } else {
-        failed.clear(C::retry_after);
-    }
-    return outcome;
-}
 
 Outcome attempt(const Job& job, const AttemptLimits& limits) {
-    Job started = begun(job);
+    Job started = as_started(job);
     std::string subject = describe(job);
     pg::ErrorContext context("sync " + subject);
-    Running running(started, subject);
+    CurrentJobScope current(started, subject);
     auto type = type_of(job);
     if (type == nullptr) {
         return failed_outcome(
@@ -278,37 +247,37 @@ Outcome attempt(const Job& job, const AttemptLimits& limits) {
 Outcome attempt_committing(const Job& started) {
     std::string subject = describe(started);
     pg::ErrorContext context("sync " + subject);
-    Running running(started, subject);
+    CurrentJobScope current(started, subject);
     auto type = require_job_type(std::string(started.text(C::sync_job_type)));
     std::string path_before = pg::get_setting("search_path");
     const std::string& path = search_path_of(*type);
     if (!path.empty()) pg::set_session("search_path", path);
     pg::spi_commit();  // so that a rollback of the job's does not take the path away
     pg::ensure_portal_snapshot();
-    Journey journey;
-    journey.job = started.copy();
-    journey.own_transactions = true;
+    SyncContext sync;
+    sync.job = started.copy();
+    sync.own_transactions = true;
     Limit limit = limit_for(started, {});
     Outcome outcome;
     {
         pg::Deadline deadline(limit.microseconds);
         try {
-            travel(journey, *type);
+            run_sync(sync, *type);
             deadline.stop();
-            outcome.job = finished_job(started, journey);
+            outcome.job = finished_job(started, sync);
         } catch (const pg::Error& error) {
             deadline.stop();
             pg::spi_rollback();
             pg::ensure_portal_snapshot();
-            outcome = judge_failure(started, journey, error, {0, false}, limit, deadline);
+            outcome = judge_failure(started, sync, error, {0, false}, limit, deadline);
         }
     }
     pg::set_session("search_path", path_before);
-    if (outcome.error != nullptr) call_failed_hook(journey, outcome);
+    if (outcome.error != nullptr) call_failed_hook(sync, outcome);
     stamp_end(outcome.job);
     if (outcome.error == nullptr && outcome.job.status() == Status::finished) {
-        journey.job = outcome.job;
-        call_quietly(Hook::finished, journey, {});
+        sync.job = outcome.job;
+        call_quietly(Hook::finished, sync, {});
     }
     return outcome;
 }

@@ -3,27 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <string>
 
-#include "engine/job_row.hpp"
-#include "pg/error.hpp"
+#include "job/job_row.hpp"
+#include "queue/outcome.hpp"
 
 namespace sync_job {
-
-enum class Verdict {
-    ended,      // `job` is as it is to be stored: a final state, or Failed
-    run_alone,  // not its fault, or too long for a batch: again, in a transaction of its own, not counted
-};
-
-struct Outcome {
-    Verdict verdict = Verdict::ended;
-    Job job;
-    std::shared_ptr<const pg::ErrorReport> error;  // of a Failed one
-    bool counted = true;                           // the failed attempt uses up a retry
-    bool repeatable_error = false;                 // run_alone because of a deadlock or serialization failure
-    bool too_long = false;                         // run_alone because it took longer than its batch may, and not for a lock
-};
 
 struct AttemptLimits {
     // A batch gives a job so long; it then runs alone. 0: no limit but the job's own.
@@ -43,8 +27,5 @@ Outcome attempt_committing(const Job& started);
 bool is_batchable(const Job& job);
 // Its controller is a procedure that commits.
 bool needs_own_transactions(const Job& job);
-
-// The job as it is after an attempt that ended with this error: Failed, with the time of the next try.
-Outcome failed_outcome(const Job& job, const pg::Error& error, bool counted);
 
 }  // namespace sync_job

@@ -5,11 +5,11 @@
 #include <utility>
 
 #include "controller/controller.hpp"
-#include "engine/activity.hpp"
-#include "engine/running.hpp"
-#include "engine/job_type.hpp"
-#include "engine/objects.hpp"
+#include "job/job_type.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/xact.hpp"
+#include "queue/in_progress.hpp"
+#include "shared/document_locks.hpp"
 
 namespace sync_job {
 
@@ -73,7 +73,7 @@ std::string source_to_relay(Columns& columns) {
 }
 
 bool has_children(pg::Table& live, const std::string& type, Oid source_type, const std::string& source) {
-    pg::IndexScan scan(live, objects().live_source,
+    pg::IndexScan scan(live, schema_objects().live_source,
                        {{1, Op::equal_text, pg::text_datum(type)}, {2, Op::equal_text, pg::text_datum(source)}},
                        std::nullopt, columns_read);
     ScannedColumns columns{scan};
@@ -92,7 +92,7 @@ bool waits_for_children(pg::Table& live, const std::string& type_name, Oid sourc
     if (type == nullptr || !controller_kind(*type).relays) return false;
     auto look = [&] { return has_children(live, type_name, source_type, source); };
     if (!look()) return false;
-    note_kept_out();
+    mark_blocked();
     return look();
 }
 
@@ -121,31 +121,31 @@ std::uint64_t document_key(const Job& job) {
 
 bool waits_for_children(const Job& job) {
     JobColumns columns{job};
-    pg::Table live(objects().live, pg::TableLock::read);
+    pg::Table live(schema_objects().live, pg::TableLock::read);
     return waits_for_children(live, std::string(job.text(C::sync_job_type)), job.oid(C::source_document_type),
                               source_to_relay(columns));
 }
 
 bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start) {
-    pg::Table table(objects().live, pg::TableLock::read);
-    pg::IndexScan scan(table, objects().live_claim, of_queue(queue, run_as),
+    pg::Table table(schema_objects().live, pg::TableLock::read);
+    pg::IndexScan scan(table, schema_objects().live_claim, of_queue(queue, run_as),
                        pg::ScanStart{3, start.priority, start.id});
     return scan.next().has_value();
 }
 
 std::uint64_t type_key(const std::string& name) { return std::hash<std::string>()(name); }
 
-bool keep_type(const std::string& name) {
+bool take_type_slot_for(const std::string& name) {
     auto type = find_job_type(name);
     if (type == nullptr || !type->concurrency_limit) return true;
-    return keep_limited_type(type_key(type->name), *type->concurrency_limit);
+    return take_type_slot(type_key(type->name), *type->concurrency_limit);
 }
 
 Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start)
-    : table_(objects().live, pg::TableLock::write),
-      ready_scan_(table_, objects().live_claim, of_queue(queue, run_as), pg::ScanStart{3, start.priority, start.id},
+    : table_(schema_objects().live, pg::TableLock::write),
+      ready_scan_(table_, schema_objects().live_claim, of_queue(queue, run_as), pg::ScanStart{3, start.priority, start.id},
                   columns_read),
-      scheduled_scan_(table_, objects().live_scheduled, due_in(queue, run_as), std::nullopt, columns_read),
+      scheduled_scan_(table_, schema_objects().live_scheduled, due_in(queue, run_as), std::nullopt, columns_read),
       resume_(start) {}
 
 Claim::Candidate Claim::candidate(pg::IndexScan& scan, pg::RowPlace place, bool ready) {
@@ -198,19 +198,19 @@ std::optional<Claim::Candidate> Claim::take_first() {
 }
 
 bool Claim::may_run(const Candidate& candidate) {
-    if (candidate.document != 0 && (behind_.count(candidate.document) > 0 || !keep_document(candidate.document))) {
+    if (candidate.document != 0 && (behind_.count(candidate.document) > 0 || !lock_document(candidate.document))) {
         return false;
     }
     // After the document: its last job has let go of it when its children could be seen.
     return !waits_for_children(table_, candidate.type, candidate.source_type, candidate.source) &&
-           keep_type(candidate.type);
+           take_type_slot_for(candidate.type);
 }
 
 std::optional<Job> Claim::next() {
     while (auto candidate = take_first()) {
         pg::StoredRow row;
         pg::LockResult result = pg::LockResult::busy;
-        bool ours = is_under_way(candidate->position.id);  // a job within which jobs are run
+        bool ours = is_in_progress(candidate->position.id);  // a job within which jobs are run
         if (!ours && may_run(*candidate)) result = table_.lock(candidate->place, false, &row);
         if (result == pg::LockResult::locked) {
             if (candidate->ready) resume_ = {candidate->position.priority, candidate->position.id + 1};

@@ -8,8 +8,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "engine/cursor.hpp"
-#include "engine/job_row.hpp"
+#include "core/claim_position.hpp"
+#include "job/job_row.hpp"
 #include "pg/table.hpp"
 
 namespace sync_job {
@@ -26,7 +26,7 @@ bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start);
 bool waits_for_children(const Job& job);
 
 // Whether the concurrency_limit of the type leaves room for one more; if so, the room is kept for this transaction.
-bool keep_type(const std::string& name);
+bool take_type_slot_for(const std::string& name);
 std::uint64_t type_key(const std::string& name);  // under which that is kept
 
 class Claim {

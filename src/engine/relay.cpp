@@ -1,11 +1,11 @@
 #include "engine/relay.hpp"
 
 #include "core/text.hpp"
-#include "engine/job_store.hpp"
-#include "engine/wake.hpp"
-#include "engine/objects.hpp"
+#include "job/job_store.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/json.hpp"
 #include "pg/xact.hpp"
+#include "shared/wake.hpp"
 
 namespace sync_job {
 
@@ -41,7 +41,7 @@ Job child_of(const Job& parent, const JobType& type, const Target& target) {
     Oid relation = target.document_type != pg::no_oid ? target.document_type : parent.oid(C::target_document_type);
     auto documents =
         DocumentType::find(relation, relation == type.target ? type.target_key : std::vector<std::string>());
-    child.set(C::id, pg::int64_datum(pg::next_sequence_value(objects().id_sequence)));
+    child.set(C::id, pg::int64_datum(pg::next_sequence_value(schema_objects().id_sequence)));
     child.set_status(Status::queued);
     child.set(C::parent_sync_job, pg::int64_datum(parent.id()));
     child.set_oid(C::target_document_type, relation);
@@ -68,30 +68,30 @@ Datum ids_of(const std::vector<Job>& jobs) {
 
 }  // namespace
 
-std::vector<Target> filtered_by_hook(Journey& journey, const std::vector<Target>& targets) {
-    const Controller& controller = *journey.controller;
+std::vector<Target> filtered_by_hook(SyncContext& sync, const std::vector<Target>& targets) {
+    const Controller& controller = *sync.controller;
     if (!controller.has(Hook::before_relay)) return targets;
-    pg::Value list{as_json(targets, journey.job), false};
-    pg::Value result = journey.controller->call_hook(Hook::before_relay, journey.job, journey.documents, list);
+    pg::Value list{as_json(targets, sync.job), false};
+    pg::Value result = sync.controller->call_hook(Hook::before_relay, sync.job, sync.documents, list);
     if (result.null || controller.result_of(Hook::before_relay) != HookResult::json) return targets;
-    return controller.targets_from_json(result.datum, journey.job);
+    return controller.targets_from_json(result.datum, sync.job);
 }
 
-void relay(Journey& journey, const JobType& type, const std::vector<Target>& targets) {
-    journey.status = Status::relayed;
-    journey.job.set(C::multiple_target_documents, as_json(targets, journey.job));
-    for (const Target& target : targets) journey.children.push_back(child_of(journey.job, type, target));
-    pg::Value ids{ids_of(journey.children), false};
-    insert_children(journey);  // in a dry run again after its rollback: after_relay is to find them, too
-    if (!journey.job.flag(C::dry_run)) journey.children.clear();
+void relay(SyncContext& sync, const JobType& type, const std::vector<Target>& targets) {
+    sync.status = Status::relayed;
+    sync.job.set(C::multiple_target_documents, as_json(targets, sync.job));
+    for (const Target& target : targets) sync.children.push_back(child_of(sync.job, type, target));
+    pg::Value ids{ids_of(sync.children), false};
+    insert_children(sync);  // in a dry run again after its rollback: after_relay is to find them, too
+    if (!sync.job.flag(C::dry_run)) sync.children.clear();
     pg::command_counter_increment();
-    if (journey.controller->has(Hook::after_relay)) {
-        journey.controller->call_hook(Hook::after_relay, journey.job, journey.documents, ids);
+    if (sync.controller->has(Hook::after_relay)) {
+        sync.controller->call_hook(Hook::after_relay, sync.job, sync.documents, ids);
     }
 }
 
-void insert_children(Journey& journey) {
-    for (const Job& child : journey.children) {
+void insert_children(SyncContext& sync) {
+    for (const Job& child : sync.children) {
         insert_job(child);
         wake_at_commit(child);
     }

@@ -3,17 +3,17 @@
 
 #include <vector>
 
-#include "engine/road.hpp"
+#include "engine/sync.hpp"
 
 namespace sync_job {
 
 // What the before_relay hook leaves of the list.
-std::vector<Target> filtered_by_hook(Journey& journey, const std::vector<Target>& targets);
+std::vector<Target> filtered_by_hook(SyncContext& sync, const std::vector<Target>& targets);
 
 // Makes the children and ends the job as Relayed.
-void relay(Journey& journey, const JobType& type, const std::vector<Target>& targets);
+void relay(SyncContext& sync, const JobType& type, const std::vector<Target>& targets);
 
 // Inserts the children that are still to be inserted (a dry run's, after its rollback).
-void insert_children(Journey& journey);
+void insert_children(SyncContext& sync);
 
 }  // namespace sync_job

@@ -4,15 +4,15 @@
 
 #include "controller/controller.hpp"
 #include "core/text.hpp"
-#include "engine/document.hpp"
-#include "engine/job_store.hpp"
-#include "engine/objects.hpp"
-#include "engine/rights.hpp"
+#include "document/document.hpp"
+#include "job/job_store.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
 #include "pg/role.hpp"
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
+#include "queue/rights.hpp"
 
 namespace sync_job {
 
@@ -202,7 +202,7 @@ Effect remove(const Replay& replay, const std::string& name) {
 
 std::int64_t record_replay(const Replay& replay, const Effect& effect, pg::Timestamp started) {
     Job done = replay.job.copy();
-    std::int64_t id = pg::next_sequence_value(objects().id_sequence);
+    std::int64_t id = pg::next_sequence_value(schema_objects().id_sequence);
     done.set(C::id, pg::int64_datum(id));
     done.set(C::parent_sync_job, pg::int64_datum(replay.job.id()));
     done.set_status(Status::finished);

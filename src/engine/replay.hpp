@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "engine/job_row.hpp"
+#include "job/job_row.hpp"
 
 namespace sync_job {
 

@@ -2,21 +2,23 @@
 
 #include <algorithm>
 
-#include "engine/activity.hpp"
+#include "controller/search_path.hpp"
 #include "engine/claim.hpp"
-#include "engine/cursor.hpp"
-#include "engine/growth.hpp"
-#include "engine/job_store.hpp"
-#include "engine/job_type.hpp"
-#include "engine/objects.hpp"
-#include "engine/record.hpp"
-#include "engine/running.hpp"
+#include "engine/plan_invalidation.hpp"
 #include "engine/set_sync.hpp"
-#include "engine/wake.hpp"
+#include "job/job_store.hpp"
+#include "job/job_type.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/catalog.hpp"
 #include "pg/shared.hpp"
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
+#include "queue/in_progress.hpp"
+#include "queue/record.hpp"
+#include "shared/activity.hpp"
+#include "shared/claim_cursor.hpp"
+#include "shared/document_locks.hpp"
+#include "shared/wake.hpp"
 
 namespace sync_job {
 
@@ -32,7 +34,7 @@ constexpr std::size_t most_in_set = 256;
 constexpr int jobs_between_looks = 50;  // at the growth of the tables
 constexpr int most_repeats = 3;
 constexpr long repeat_pause_milliseconds = 10;  // before the first repeat; four times as long before each next one
-constexpr auto long_type_memory = std::chrono::minutes(10);
+constexpr auto slow_type_memory = std::chrono::minutes(10);
 
 }  // namespace
 
@@ -62,16 +64,16 @@ int Runner::run_round(int most) {
 }
 
 bool Runner::suits_batch(const Job& job) const {
-    if (distrusted_ > 0 || !is_batchable(job)) return false;
-    auto found = long_types_.find(std::string(job.text(C::sync_job_type)));
-    return found == long_types_.end() || found->second < Clock::now();
+    if (isolated_jobs_ > 0 || !is_batchable(job)) return false;
+    auto found = slow_types_.find(std::string(job.text(C::sync_job_type)));
+    return found == slow_types_.end() || found->second < Clock::now();
 }
 
-void Runner::remember_too_long(const Job& job) {
-    long_types_[std::string(job.text(C::sync_job_type))] = Clock::now() + long_type_memory;
+void Runner::remember_slow_type(const Job& job) {
+    slow_types_[std::string(job.text(C::sync_job_type))] = Clock::now() + slow_type_memory;
 }
 
-void Runner::set_aside(std::int64_t id, bool repeatable_error) {
+void Runner::run_alone_next(std::int64_t id, bool repeatable_error) {
     alone_.push_back(id);
     if (repeatable_error) repeats_[id]++;
 }
@@ -81,9 +83,9 @@ bool Runner::batch_is_full() const {
            pg::touched_temporary_objects();
 }
 
-void Runner::look_at_growth(const Job& job) {
-    since_growth_ = 0;
-    if (auto type = find_job_type(std::string(job.text(C::sync_job_type)))) watch_growth(*type);
+void Runner::check_growth(const Job& job) {
+    since_growth_check_ = 0;
+    if (auto type = find_job_type(std::string(job.text(C::sync_job_type)))) invalidate_outgrown_plans(*type);
 }
 
 // Nothing more runs in a batch once a job has left it: it could be a later one of the same document.
@@ -91,83 +93,89 @@ bool Runner::takes_no_more(const std::vector<Outcome>& outcomes) const {
     return !outcomes.empty() && (outcomes.back().verdict == Verdict::run_alone || batch_is_full());
 }
 
+// Claims jobs and runs them, one by one or as sets of one type, until the batch is full or nothing more is due.
+void Runner::claim_and_run(Batch& batch, int batch_jobs) {
+    std::vector<Outcome>& outcomes = batch.outcomes;
+    Claim claim(queue_, run_as_, claim_start());
+    std::vector<Job> set;  // claimed, of one type, to be run as one
+    auto claimed_jobs = [&] { return static_cast<int>(outcomes.size() + set.size()); };
+    auto run_collected = [&] {
+        if (!set.empty()) run_set(std::exchange(set, {}), outcomes);
+    };
+    while (auto job = claim.next()) {
+        if (!suits_batch(*job)) {
+            claim.leave(*job);
+            if (claimed_jobs() == 0) batch.single = job;
+            break;
+        }
+        if (!suits_set(*job)) {
+            run_collected();
+            run_by_itself(*job, outcomes);
+        } else {
+            if (!set.empty() && set[0].text(C::sync_job_type) != job->text(C::sync_job_type)) run_collected();
+            set.push_back(*job);
+            if (set.size() >= set_size_ || claimed_jobs() >= batch_jobs) run_collected();
+        }
+        left_work_ = claimed_jobs() >= batch_jobs || batch_is_full() || takes_no_more(outcomes);
+        if (left_work_) break;
+    }
+    run_collected();
+    left_work_ = left_work_ || !returned_.empty();
+    for (const Job& job : returned_) claim.leave(job);
+    for (const Outcome& outcome : outcomes) {
+        if (outcome.verdict == Verdict::run_alone) claim.leave(outcome.job);
+    }
+    batch.resume = claim.resume();
+}
+
+void Runner::commit_batch(const Batch& batch) {
+    if (!batch.outcomes.empty()) {
+        record(batch.outcomes);
+        announce_ended_at_commit();
+        check_growth(batch.outcomes.back().job);
+    }
+    transactions_.commit();
+    set_claim_start(batch.resume);
+    transactions_.keep_search_path(last_search_path());
+}
+
 int Runner::run_batch(int most) {
     batch_end_ = Clock::now() + std::chrono::milliseconds(limits_.batch_milliseconds);
     int batch_jobs = most > 0 ? std::min(most, limits_.batch_jobs) : limits_.batch_jobs;
-    std::vector<Outcome> outcomes;
-    std::optional<Job> single;
-    ClaimPosition resume;
+    Batch batch;
     left_work_ = false;
-    unrun_.clear();
+    returned_.clear();
     try {
-        {
-            Claim claim(queue_, run_as_, claim_start());
-            std::vector<Job> set;  // claimed, of one type, to be run as one
-            auto claimed_jobs = [&] { return static_cast<int>(outcomes.size() + set.size()); };
-            auto run_collected = [&] {
-                if (!set.empty()) run_set(std::exchange(set, {}), outcomes);
-            };
-            while (auto job = claim.next()) {
-                if (!suits_batch(*job)) {
-                    claim.leave(*job);
-                    if (claimed_jobs() == 0) single = job;
-                    break;
-                }
-                if (!suits_set(*job)) {
-                    run_collected();
-                    run_by_itself(*job, outcomes);
-                } else {
-                    if (!set.empty() && set[0].text(C::sync_job_type) != job->text(C::sync_job_type)) run_collected();
-                    set.push_back(*job);
-                    if (set.size() >= set_size_ || claimed_jobs() >= batch_jobs) run_collected();
-                }
-                left_work_ = claimed_jobs() >= batch_jobs || batch_is_full() || takes_no_more(outcomes);
-                if (left_work_) break;
-            }
-            run_collected();
-            left_work_ = left_work_ || !unrun_.empty();
-            for (const Job& job : unrun_) claim.leave(job);
-            for (const Outcome& outcome : outcomes) {
-                if (outcome.verdict == Verdict::run_alone) claim.leave(outcome.job);
-            }
-            resume = claim.resume();
+        claim_and_run(batch, batch_jobs);
+        if (batch.single) {
+            resume_ = batch.resume;
+            return run_alone(*batch.single, batch_jobs);
         }
-        if (single) {
-            resume_ = resume;
-            return run_alone(*single, batch_jobs);
-        }
-        if (!outcomes.empty()) {
-            record(outcomes);
-            announce_ended_at_commit();
-            look_at_growth(outcomes.back().job);
-        }
-        transactions_.commit();
-        set_claim_start(resume);
-        transactions_.keep_search_path(last_search_path());
+        commit_batch(batch);
     } catch (const pg::Error& error) {
-        if (outcomes.empty()) throw;
+        if (batch.outcomes.empty()) throw;
         // A deferred constraint, most likely: which job it was shows when each runs in a transaction of its own.
         transactions_.rollback();
         pg::log("a batch of sync jobs was rolled back; each of its jobs runs again by itself", error.report().message);
-        for (const Outcome& outcome : outcomes) set_aside(outcome.job.id(), false);
-        return static_cast<int>(outcomes.size());
+        for (const Outcome& outcome : batch.outcomes) run_alone_next(outcome.job.id(), false);
+        return static_cast<int>(batch.outcomes.size());
     }
-    for (const Outcome& outcome : outcomes) {
+    for (const Outcome& outcome : batch.outcomes) {
         if (outcome.verdict != Verdict::run_alone) continue;
-        set_aside(outcome.job.id(), outcome.repeatable_error);
-        if (outcome.too_long) remember_too_long(outcome.job);
+        run_alone_next(outcome.job.id(), outcome.repeatable_error);
+        if (outcome.too_long) remember_slow_type(outcome.job);
     }
-    return static_cast<int>(outcomes.size());
+    return static_cast<int>(batch.outcomes.size());
 }
 
 void Runner::run_by_itself(const Job& job, std::vector<Outcome>& outcomes) {
     if (takes_no_more(outcomes)) {
-        unrun_.push_back(job);
+        returned_.push_back(job);
         return;
     }
     outcomes.push_back(attempt(job, {limits_.batch_milliseconds * 1000LL, true}));
     pg::command_counter_increment();
-    if (++since_growth_ >= jobs_between_looks) look_at_growth(job);
+    if (++since_growth_check_ >= jobs_between_looks) check_growth(job);
 }
 
 // Where one of them does not work out the set is rolled back, and runs again in parts: what is wrong is soon alone. The next
@@ -207,7 +215,7 @@ namespace {
 
 bool may_have_document(const Job& job) {
     std::uint64_t key = document_key(job);
-    return key == 0 || keep_document(key);
+    return key == 0 || lock_document(key);
 }
 
 // A worker lets go of a document a moment after its commit, which others see at once: to whoever has waited for that
@@ -236,7 +244,7 @@ int Runner::run_next_of_alone() {
     auto stored = lock_job(id, false, &busy);
     bool ours = stored && stored->job.status() == Status::queued && may_have_document(stored->job) &&
                 !waits_for_children(stored->job) &&
-                keep_type(std::string(stored->job.text(C::sync_job_type)));
+                take_type_slot_for(std::string(stored->job.text(C::sync_job_type)));
     if (!ours) {  // canceled, run by somebody else, or behind another job of its document or type: it is in the queue,
                   // if anywhere
         repeats_.erase(id);
@@ -274,7 +282,7 @@ private:
 // Marks it as Started, for the commit that is next.
 Runner::Alone Runner::begin_alone(const Job& claimed) {
     std::int64_t id = claimed.id();
-    if (distrusted_ > 0) distrusted_--;
+    if (isolated_jobs_ > 0) isolated_jobs_--;
     if (!lock_job_number(id)) {
         throw pg::Error("55006", "the number of " + describe(claimed) + " is locked by another session");
     }
@@ -292,7 +300,7 @@ Runner::Alone Runner::begin_alone(const Job& claimed) {
 // Where the one after it has to run alone, too, the commit that ends a job starts the next.
 int Runner::run_alone(const Job& claimed, int most) {
     auto until = Clock::now() + std::chrono::milliseconds(limits_.batch_milliseconds);
-    KeepAcrossTransactions keep;
+    HoldLocksAcrossTransactions keep;
     Alone first = begin_alone(claimed);
     int ended = 0;
     for (std::optional<Alone> current = first; current; current = next_) {
@@ -301,7 +309,7 @@ int Runner::run_alone(const Job& claimed, int most) {
         if (ended == 0) {
             transactions_.commit();
         } else {
-            keep.keep_only(current->document, current->type);
+            keep.release_all_but(current->document, current->type);
         }
         if (resume_) set_claim_start(*std::exchange(resume_, std::nullopt));
         ended++;
@@ -340,7 +348,7 @@ void Runner::run_one_alone(const Alone& job) {
 
 // The next job in the queue, if it runs alone as well: Started with the commit that ends the one before.
 void Runner::start_next() {
-    if (!may_start_next_ || !alone_.empty() || distrusted_ > 0) return;
+    if (!may_start_next_ || !alone_.empty() || isolated_jobs_ > 0) return;
     auto queue = find_queue(queue_);
     if (queue == nullptr || queue->paused) return;
     try {  // its trouble is not that of the job that has ended
@@ -376,7 +384,7 @@ void Runner::run_started(std::int64_t id) {
         store_job({queued, Partition::live});
         wake_at_commit(queued);
         transactions_.commit();
-        set_aside(id, outcome.repeatable_error);
+        run_alone_next(id, outcome.repeatable_error);
         return;
     }
     repeats_.erase(id);
@@ -415,7 +423,7 @@ Job run_here(const StoredJob& stored, bool raise) {
     require_document(stored.job);
     struct Forget {
         std::int64_t id;
-        ~Forget() { forget_under_way(id); }
+        ~Forget() { clear_in_progress(id); }
     } forget{stored.job.id()};  // also where the caller catches the error and goes on
     Outcome outcome = attempt(queued_by_hand(stored), {0, false});
     if (raise && outcome.error != nullptr) throw pg::Error(std::make_shared<pg::ErrorReport>(*outcome.error));

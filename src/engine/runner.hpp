@@ -14,10 +14,11 @@
 #include <unordered_set>
 #include <vector>
 
+#include "core/claim_position.hpp"
 #include "engine/attempt.hpp"
-#include "engine/cursor.hpp"
-#include "engine/job_store.hpp"
+#include "job/job_store.hpp"
 #include "pg/memory.hpp"
+#include "queue/outcome.hpp"
 
 namespace sync_job {
 
@@ -51,13 +52,21 @@ public:
     void run_one(const StoredJob& stored);
 
     // The next so many jobs run alone: after a crash, whichever caused it must stand out.
-    void distrust(int jobs) { distrusted_ = jobs; }
-    bool distrusts() const { return distrusted_ > 0; }
+    void isolate(int jobs) { isolated_jobs_ = jobs; }
+    bool isolates() const { return isolated_jobs_ > 0; }
     // The last batch ended because it was full, not because nothing was left.
     bool left_work() const { return left_work_; }
 
 private:
+    // One transaction, and what has become of the jobs in it.
+    struct Batch {
+        std::vector<Outcome> outcomes;
+        std::optional<Job> single;  // claimed first, and to be run alone: nothing else ran
+        ClaimPosition resume;       // where the next claim may begin
+    };
     int run_batch(int most);
+    void claim_and_run(Batch& batch, int batch_jobs);
+    void commit_batch(const Batch& batch);
     // A job that runs in a transaction of its own, Started.
     struct Alone {
         std::int64_t id;
@@ -71,34 +80,34 @@ private:
     int run_next_of_alone();
     void run_set(std::vector<Job> jobs, std::vector<Outcome>& outcomes);
     void run_by_itself(const Job& job, std::vector<Outcome>& outcomes);
-    void look_at_growth(const Job& job);
+    void check_growth(const Job& job);
     void mark_started(const Job& claimed);
     void run_started(std::int64_t id);
-    void set_aside(std::int64_t id, bool repeatable_error);
+    void run_alone_next(std::int64_t id, bool repeatable_error);
     bool suits_batch(const Job& job) const;
     bool batch_is_full() const;
     bool takes_no_more(const std::vector<Outcome>& outcomes) const;
-    void remember_too_long(const Job& job);
+    void remember_slow_type(const Job& job);
 
     std::string queue_;
     Oid run_as_;
     Transactions& transactions_;
     const RunnerLimits& limits_;
     pg::Memory memory_;
-    int distrusted_ = 0;
+    int isolated_jobs_ = 0;
     bool left_work_ = false;
     std::chrono::steady_clock::time_point batch_end_;
-    int since_growth_ = 0;  // jobs, since the tables were looked at
+    int since_growth_check_ = 0;  // jobs, since the tables were looked at
     bool may_start_next_ = false;
     std::optional<Alone> next_;  // Started by the commit that ended the one before
     std::optional<ClaimPosition> resume_;  // where claims begin once the job is Started and committed
-    std::vector<Job> unrun_;  // claimed by the batch, and left in the queue
+    std::vector<Job> returned_;  // claimed by the batch, and left in the queue
     std::size_t set_size_;    // documents a statement: fewer after trouble
     // Jobs that left a batch and run alone next, and how often each met an error that was nobody's fault.
     std::deque<std::int64_t> alone_;
     std::unordered_map<std::int64_t, int> repeats_;
     // Types that took too long for a batch, and until when they run alone.
-    std::unordered_map<std::string, std::chrono::steady_clock::time_point> long_types_;
+    std::unordered_map<std::string, std::chrono::steady_clock::time_point> slow_types_;
 };
 
 // Runs one job in the caller's transaction and records it: execute_sync_job(). The job is locked. `raise`: an error of

@@ -6,17 +6,19 @@
 
 #include "controller/controller.hpp"
 #include "controller/mapping.hpp"
+#include "controller/search_path.hpp"
+#include "document/deleted_document.hpp"
 #include "engine/claim.hpp"
-#include "engine/deleted.hpp"
-#include "engine/rights.hpp"
-#include "engine/road.hpp"
-#include "engine/running.hpp"
+#include "engine/sync.hpp"
 #include "pg/deadline.hpp"
 #include "pg/error.hpp"
 #include "pg/hooks.hpp"
 #include "pg/settings.hpp"
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
+#include "queue/in_progress.hpp"
+#include "queue/outcome.hpp"
+#include "queue/rights.hpp"
 
 namespace sync_job {
 
@@ -229,11 +231,11 @@ std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::
     for (const Job& job : jobs) require_trusted_type(*type, job);
     std::vector<Job> started;
     started.reserve(jobs.size());
-    for (const Job& job : jobs) started.push_back(begun(job));
+    for (const Job& job : jobs) started.push_back(as_started(job));
     std::string subject = describe(jobs[0]);
     pg::ErrorContext context("sync of " + std::to_string(jobs.size()) + " documents, " + subject + " first");
-    Running running(started[0], subject);
-    for (const Job& job : started) note_under_way(job.id());
+    CurrentJobScope current(started[0], subject);
+    for (const Job& job : started) mark_in_progress(job.id());
     pg::SettingsScope settings;
     set_search_path(*type);
     std::int64_t limit = time_limit(jobs);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/attempt.hpp"
+#include "queue/outcome.hpp"
 
 namespace sync_job {
 

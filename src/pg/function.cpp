@@ -171,19 +171,67 @@ Callable::Callable(const FunctionInfo& info) : info_(info) {
 
 Callable::~Callable() { MemoryContextDelete(memory_); }
 
+namespace {
+
+// Fills in the arguments. False where the function is strict and one of them is null: it is not called.
+bool set_arguments(FunctionCallInfo call, FmgrInfo* manager, const Value* arguments, int count, ReturnSetInfo* result_info) {
+    InitFunctionCallInfoData(*call, manager, static_cast<short>(count), InvalidOid, nullptr,
+                             reinterpret_cast<Node*>(result_info));
+    bool any_null = false;
+    for (int i = 0; i < count; i++) {
+        call->args[i].value = arguments[i].datum;
+        call->args[i].isnull = arguments[i].null;
+        any_null = any_null || arguments[i].null;
+    }
+    return !manager->fn_strict || !any_null;
+}
+
+// What a function that returns a set is told about it. In a context that is reset afterwards.
+ReturnSetInfo set_result_info(Oid result_type, ExprContext* context) {
+    ReturnSetInfo info = {};
+    info.type = T_ReturnSetInfo;
+    info.econtext = context;
+    info.allowedModes = SFRM_ValuePerCall | SFRM_Materialize;
+    info.returnMode = SFRM_ValuePerCall;
+    info.isDone = ExprSingleResult;
+    if (is_composite(result_type)) {
+        info.expectedDesc = lookup_rowtype_tupdesc_copy(result_type, -1);
+    } else {
+        info.expectedDesc = CreateTemplateTupleDesc(1);
+        TupleDescInitEntry(info.expectedDesc, 1, "value", result_type, -1, 0);
+    }
+    return info;
+}
+
+// Copies of the rows of a materialized result, in the context of the caller. It is then gone.
+void take_stored_rows(const ReturnSetInfo& info, bool composite, MemoryContextData* caller, std::vector<Value>& rows) {
+    TupleDesc descriptor = info.setDesc != nullptr ? info.setDesc : info.expectedDesc;
+    TupleTableSlot* slot = MakeSingleTupleTableSlot(descriptor, &TTSOpsMinimalTuple);
+    tuplestore_rescan(info.setResult);
+    while (tuplestore_gettupleslot(info.setResult, true, false, slot)) {
+        MemoryContext previous = MemoryContextSwitchTo(caller);
+        if (composite) {
+            HeapTuple tuple = ExecCopySlotHeapTuple(slot);
+            rows.push_back({heap_copy_tuple_as_datum(tuple, info.expectedDesc), false});
+        } else {
+            bool is_null;
+            Datum datum = slot_getattr(slot, 1, &is_null);
+            Form_pg_attribute attribute = TupleDescAttr(descriptor, 0);
+            if (!is_null) rows.push_back({datumCopy(datum, attribute->attbyval, attribute->attlen), false});
+        }
+        MemoryContextSwitchTo(previous);
+    }
+    ExecDropSingleTupleTableSlot(slot);
+    tuplestore_end(info.setResult);
+}
+
+}  // namespace
+
 Value Callable::call(const Value* arguments, int count) {
     Value result;
     guarded([&] {
         LOCAL_FCINFO(call, FUNC_MAX_ARGS);
-        InitFunctionCallInfoData(*call, static_cast<FmgrInfo*>(manager_), static_cast<short>(count), InvalidOid,
-                                 nullptr, nullptr);
-        bool any_null = false;
-        for (int i = 0; i < count; i++) {
-            call->args[i].value = arguments[i].datum;
-            call->args[i].isnull = arguments[i].null;
-            any_null = any_null || arguments[i].null;
-        }
-        if (call->flinfo->fn_strict && any_null) return;
+        if (!set_arguments(call, static_cast<FmgrInfo*>(manager_), arguments, count, nullptr)) return;
         PgStat_FunctionCallUsage usage;
         pgstat_init_function_usage(call, &usage);
         result.datum = FunctionCallInvoke(call);
@@ -193,76 +241,32 @@ Value Callable::call(const Value* arguments, int count) {
     return result;
 }
 
+// One row for each call, or all at once in a tuplestore, as the function likes.
 std::vector<Value> Callable::call_set(const Value* arguments, int count) {
     std::vector<Value> rows;
     MemoryContextData* caller = CurrentMemoryContext;
-    Tuplestorestate* store = nullptr;
-    TupleDesc descriptor = nullptr;
-    bool materialized = false;
-    bool composite = is_composite(info_.result_type);
+    Oid type = info_.result_type;
     guarded([&] {
-        auto* manager = static_cast<FmgrInfo*>(manager_);
+        int16 length;
+        bool by_value;
+        get_typlenbyval(type, &length, &by_value);
         EState* estate = CreateExecutorState();
         ExprContext* context = CreateExprContext(estate);
-        ReturnSetInfo info = {};
-        info.type = T_ReturnSetInfo;
-        info.econtext = context;
-        info.allowedModes = SFRM_ValuePerCall | SFRM_Materialize;
-        info.returnMode = SFRM_ValuePerCall;
-        info.expectedDesc = composite ? lookup_rowtype_tupdesc_copy(info_.result_type, -1) : nullptr;
-        if (info.expectedDesc == nullptr) {
-            info.expectedDesc = CreateTemplateTupleDesc(1);
-            TupleDescInitEntry(info.expectedDesc, 1, "value", info_.result_type, -1, 0);
-        }
-        for (;;) {
-            LOCAL_FCINFO(call, FUNC_MAX_ARGS);
-            InitFunctionCallInfoData(*call, manager, static_cast<short>(count), InvalidOid, nullptr,
-                                     reinterpret_cast<Node*>(&info));
-            bool any_null = false;
-            for (int i = 0; i < count; i++) {
-                call->args[i].value = arguments[i].datum;
-                call->args[i].isnull = arguments[i].null;
-                any_null = any_null || arguments[i].null;
-            }
-            if (manager->fn_strict && any_null) break;
+        ReturnSetInfo info = set_result_info(type, context);
+        LOCAL_FCINFO(call, FUNC_MAX_ARGS);
+        do {
+            if (!set_arguments(call, static_cast<FmgrInfo*>(manager_), arguments, count, &info)) break;
             info.isDone = ExprSingleResult;
             Datum datum = FunctionCallInvoke(call);
             if (info.returnMode == SFRM_Materialize) {
-                store = info.setResult;
-                descriptor = info.setDesc != nullptr ? info.setDesc : info.expectedDesc;
-                materialized = true;
+                if (info.setResult != nullptr) take_stored_rows(info, is_composite(type), caller, rows);
                 break;
             }
-            if (info.isDone == ExprEndResult) break;
-            if (!call->isnull) {
-                int16 length;
-                bool by_value;
-                get_typlenbyval(info_.result_type, &length, &by_value);
-                MemoryContext previous = MemoryContextSwitchTo(caller);
-                rows.push_back({datumCopy(datum, by_value, length), false});
-                MemoryContextSwitchTo(previous);
-            }
-            if (info.isDone == ExprSingleResult) break;
-        }
-        if (materialized && store != nullptr) {
-            TupleTableSlot* slot = MakeSingleTupleTableSlot(descriptor, &TTSOpsMinimalTuple);
-            tuplestore_rescan(store);
-            while (tuplestore_gettupleslot(store, true, false, slot)) {
-                MemoryContext previous = MemoryContextSwitchTo(caller);
-                if (composite) {
-                    HeapTuple tuple = ExecCopySlotHeapTuple(slot);
-                    rows.push_back({heap_copy_tuple_as_datum(tuple, info.expectedDesc), false});
-                } else {
-                    bool is_null;
-                    Datum datum = slot_getattr(slot, 1, &is_null);
-                    Form_pg_attribute attribute = TupleDescAttr(descriptor, 0);
-                    if (!is_null) rows.push_back({datumCopy(datum, attribute->attbyval, attribute->attlen), false});
-                }
-                MemoryContextSwitchTo(previous);
-            }
-            ExecDropSingleTupleTableSlot(slot);
-            tuplestore_end(store);
-        }
+            if (info.isDone == ExprEndResult || call->isnull) continue;
+            MemoryContext previous = MemoryContextSwitchTo(caller);
+            rows.push_back({datumCopy(datum, by_value, length), false});
+            MemoryContextSwitchTo(previous);
+        } while (info.isDone == ExprMultipleResult);
         FreeExprContext(context, true);
         FreeExecutorState(estate);
     });

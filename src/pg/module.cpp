@@ -1,8 +1,6 @@
-// The library's entry: what PostgreSQL looks for when it loads it.
+// The library's magic block, by which PostgreSQL knows that the library fits. Its entry is _PG_init() in load.cpp.
 #include "pg/server.hpp"
 
-#include "load.hpp"
-#include "pg/error.hpp"
 #include "pg/types.hpp"
 
 extern "C" {
@@ -15,14 +13,5 @@ PG_MODULE_MAGIC_EXT(.name = "pg_sync_job", .version = SYNC_JOB_VERSION);
 #else
 PG_MODULE_MAGIC;
 #endif
-
-SYNC_JOB_EXPORT void _PG_init(void);
-
-void _PG_init(void) {
-    sync_job::pg::boundary([] {
-        // pg_upgrade starts the server to read and write catalogs: no worker may run then.
-        sync_job::load(process_shared_preload_libraries_in_progress && !IsBinaryUpgrade);
-    });
-}
 
 }  // extern "C"

@@ -42,6 +42,8 @@ ConditionVariable* variable(Condition& condition) { return reinterpret_cast<Cond
 
 }  // namespace
 
+bool is_preloading() { return process_shared_preload_libraries_in_progress && !IsBinaryUpgrade; }
+
 void request_shared_memory(std::size_t bytes, void (*initialize)(void*)) {
     requested_bytes = bytes;
     initializer = initialize;

@@ -8,6 +8,9 @@
 
 namespace sync_job::pg {
 
+// The library is being loaded by the postmaster, by shared_preload_libraries; not for pg_upgrade, which starts the server
+// to read and write catalogs: no worker may run then.
+bool is_preloading();
 // Asks for `bytes` of shared memory and one lock, before the server starts; `initialize` fills the memory when it is
 // new (at start, and again after a crash).
 void request_shared_memory(std::size_t bytes, void (*initialize)(void* memory));

@@ -212,7 +212,7 @@ bool has_parameter(Node* node, void* nothing) {
 
 }  // namespace
 
-void forget_plans() {
+void invalidate_plans() {
     guarded([] { ResetPlanCache(); });
 }
 

@@ -96,7 +96,7 @@ private:
 };
 
 // All cached plans of this process are made anew when they are next used, those of PL/pgSQL too.
-void forget_plans();
+void invalidate_plans();
 
 // Raises 42601 when the text is no single SQL expression, 42P02 when it has a parameter ($1).
 void check_expression(const std::string& text);

@@ -132,7 +132,7 @@ TupleTableSlot* slot_of(void* slot) { return static_cast<TupleTableSlot*>(slot);
 }  // namespace
 
 // A change of the table's definition: its indexes are looked up again at the next write.
-void forget_table_writer(Oid relation) {
+void invalidate_table_writer(Oid relation) {
     if (relation == no_oid) {
         for (auto& [oid, writer] : writers()) writer.valid = false;
     } else if (auto found = writers().find(relation); found != writers().end()) {

@@ -111,6 +111,6 @@ private:
 std::int64_t next_sequence_value(Oid sequence);
 
 // The indexes of the relation (of all, for no_oid) are looked up again at the next write: for the relcache callback.
-void forget_table_writer(Oid relation);
+void invalidate_table_writer(Oid relation);
 
 }  // namespace sync_job::pg

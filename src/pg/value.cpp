@@ -239,64 +239,90 @@ void push_array(JsonbParseState** state, JsonbValue** root, ArrayType* array, Oi
 // Element types whose values survive as elements of a JSON array: a JSON null in a jsonb[] would come back as SQL NULL.
 bool exact_element(Oid element) { return element != JSONBOID && element != JSONOID && !type_is_rowtype(element); }
 
-}  // namespace
-
-void push_value(JsonbParseState** state, JsonbValue** root, Datum datum, bool is_null, Oid type, bool exact) {
-    check_stack_depth();
-    JsonbValue value;
-    if (is_null) {
-        value.type = jbvNull;
-        push_json(state, root, &value);
-        return;
-    }
-    type = getBaseType(type);
+// Numbers, texts and times; false for other types.
+bool push_scalar(JsonbParseState** state, JsonbValue** root, Datum datum, Oid type) {
     switch (type) {
-        case BOOLOID:
+        case BOOLOID: {
+            JsonbValue value;
             value.type = jbvBool;
             value.val.boolean = DatumGetBool(datum);
             push_json(state, root, &value);
-            return;
+            return true;
+        }
         case INT2OID:
-            return push_numeric(state, root, int64_to_numeric(DatumGetInt16(datum)));
+            push_numeric(state, root, int64_to_numeric(DatumGetInt16(datum)));
+            return true;
         case INT4OID:
-            return push_numeric(state, root, int64_to_numeric(DatumGetInt32(datum)));
+            push_numeric(state, root, int64_to_numeric(DatumGetInt32(datum)));
+            return true;
         case INT8OID:
-            return push_numeric(state, root, int64_to_numeric(DatumGetInt64(datum)));
+            push_numeric(state, root, int64_to_numeric(DatumGetInt64(datum)));
+            return true;
         case FLOAT4OID:
         case FLOAT8OID:
-            return push_float(state, root, datum, type);
+            push_float(state, root, datum, type);
+            return true;
         case NUMERICOID: {
             Numeric numeric = DatumGetNumericCopy(datum);
-            if (numeric_is_nan(numeric) || numeric_is_inf(numeric))
-                return push_text(state, root, output_text(datum, type));
-            return push_numeric(state, root, numeric);
+            if (numeric_is_nan(numeric) || numeric_is_inf(numeric)) return false;
+            push_numeric(state, root, numeric);
+            return true;
         }
         case DATEOID:
         case TIMESTAMPOID:
         case TIMESTAMPTZOID: {
             auto* text = static_cast<char*>(palloc(MAXDATELEN + 1));
             JsonEncodeDateTime(text, datum, type, nullptr);
-            return push_text(state, root, text);
+            push_text(state, root, text);
+            return true;
         }
         case TEXTOID:
         case VARCHAROID:
-            return push_text(state, root, TextDatumGetCString(datum));
+            push_text(state, root, TextDatumGetCString(datum));
+            return true;
+        default:
+            return false;
+    }
+}
+
+// jsonb, json and xml; false for other types, and for an xml that is not to be exact.
+bool push_document(JsonbParseState** state, JsonbValue** root, Datum datum, Oid type, bool exact) {
+    switch (type) {
         case JSONBOID:
             // Exact: a JSON null and a JSON string as their JSON text, to stand apart from a NULL and from each other.
-            if (exact && is_null_or_string(DatumGetJsonbP(datum)))
-                return push_text(state, root, output_text(datum, type));
-            return push_jsonb(state, root, DatumGetJsonbP(datum));
-        case JSONOID:
-            if (exact) return push_text(state, root, TextDatumGetCString(datum));
-            return push_jsonb(
-                state, root,
-                DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(datum)))));
+            if (exact && is_null_or_string(DatumGetJsonbP(datum))) return false;
+            push_jsonb(state, root, DatumGetJsonbP(datum));
+            return true;
+        case JSONOID: {
+            char* json = TextDatumGetCString(datum);
+            if (exact) {
+                push_text(state, root, json);
+            } else {
+                push_jsonb(state, root, DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json))));
+            }
+            return true;
+        }
         case XMLOID:  // stored as text; its output leaves out what its declaration says
-            if (exact) return push_text(state, root, TextDatumGetCString(datum));
-            break;
+            if (!exact) return false;
+            push_text(state, root, TextDatumGetCString(datum));
+            return true;
         default:
-            break;
+            return false;
     }
+}
+
+}  // namespace
+
+void push_value(JsonbParseState** state, JsonbValue** root, Datum datum, bool is_null, Oid type, bool exact) {
+    check_stack_depth();
+    if (is_null) {
+        JsonbValue value;
+        value.type = jbvNull;
+        push_json(state, root, &value);
+        return;
+    }
+    type = getBaseType(type);
+    if (push_scalar(state, root, datum, type) || push_document(state, root, datum, type, exact)) return;
     Oid element = get_element_type(type);
     if (OidIsValid(element)) {
         ArrayType* array = DatumGetArrayTypeP(datum);

@@ -17,8 +17,8 @@
 #include "pg/error.hpp"
 #include "pg/shared.hpp"
 #include "pg/xact.hpp"
+#include "shared/slots.hpp"
 #include "worker/mains.hpp"
-#include "worker/shared.hpp"
 
 namespace sync_job {
 

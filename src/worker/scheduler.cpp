@@ -15,9 +15,8 @@
 #include <optional>
 #include <set>
 
-#include "engine/chain.hpp"
-#include "engine/job_type.hpp"
-#include "engine/objects.hpp"
+#include "job/job_type.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/background.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
@@ -26,12 +25,13 @@
 #include "pg/shared.hpp"
 #include "pg/table.hpp"
 #include "pg/xact.hpp"
-#include "worker/activity.hpp"
-#include "worker/cursor.hpp"
+#include "queue/dependencies.hpp"
+#include "shared/activity.hpp"
+#include "shared/claim_cursor.hpp"
+#include "shared/settings.hpp"
+#include "shared/slots.hpp"
 #include "worker/mains.hpp"
 #include "worker/scheduler.hpp"
-#include "worker/settings.hpp"
-#include "worker/shared.hpp"
 
 namespace sync_job {
 
@@ -121,7 +121,7 @@ bool time_for_orphans() {
 void read_work(Plan& plan) {
     // First, as TRUNCATE and LOCK do: who has the partitions and then wants the whole would wait for them, and they for him.
     // Closed at once, the table stays locked; open, it would keep its snapshot, too.
-    { pg::Table whole(objects().job_table, pg::TableLock::read); }
+    { pg::Table whole(schema_objects().job_table, pg::TableLock::read); }
     if (time_for_orphans()) recover_orphans(shared()->crashed && !my_slot->settled);
     pg::Timestamp now = pg::now();
     plan.more_retries = requeue_due_retries() > 0;
@@ -218,7 +218,7 @@ int count_workers(const std::string* queue) {
     return count;
 }
 
-WorkerSlot* reserve_slot(const DueGroup& group, int distrust) {
+WorkerSlot* reserve_slot(const DueGroup& group, int isolate) {
     pg::SharedLock lock(pg::SharedLock::Mode::write);
     if (count_workers(nullptr) >= settings.max_workers) return nullptr;
     WorkerSlot* slot = find_free_slot();
@@ -230,7 +230,7 @@ WorkerSlot* reserve_slot(const DueGroup& group, int distrust) {
     group.queue.copy(slot->queue, length);
     slot->queue[length] = '\0';
     slot->since = pg::now();
-    slot->distrust = distrust;
+    slot->isolate = isolate;
     slot->state = SlotState::starting;
     return slot;
 }
@@ -287,7 +287,7 @@ std::string name_of_role(Oid role) {
     return name;
 }
 
-void note_failure(const DueGroup& group, GroupState& state) {
+void record_failure(const DueGroup& group, GroupState& state) {
     if (pg::shutdown_requested()) return;  // they go first
     state.failures++;
     auto wait = std::chrono::seconds(std::min(5 << std::min(state.failures - 1, 4), 60));
@@ -321,7 +321,7 @@ Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& st
     }
     // It may have come up and ended already; its slot is then free or somebody else's.
     if (slot->state == SlotState::starting) slot->state = SlotState::free;
-    note_failure(group, state);
+    record_failure(group, state);
     return Started::failed;
 }
 
@@ -340,7 +340,7 @@ void check_starting(Scheduler& scheduler) {
             state.failures = 0;
         } else {
             if (pending) slot.state = SlotState::free;
-            note_failure(it->second, state);
+            record_failure(it->second, state);
         }
         it = scheduler.starting.erase(it);
     }
@@ -348,7 +348,7 @@ void check_starting(Scheduler& scheduler) {
 
 struct GroupView {
     int workers = 0;
-    bool any_idle = false, any_distrusting = false, all_alone = true;
+    bool any_idle = false, any_isolating = false, all_alone = true;
     WorkerSlot* idle = nullptr;
 };
 
@@ -359,7 +359,7 @@ GroupView view_of(const DueGroup& group) {
         view.workers++;
         if (slot.state == SlotState::starting) view.any_idle = true;
         if (slot.idle) view.any_idle = true, view.idle = &slot;
-        if (slot.distrust > 0) view.any_distrusting = true;
+        if (slot.isolate > 0) view.any_isolating = true;
         if (slot.alone_job == 0) view.all_alone = false;
     }
     return view;
@@ -377,7 +377,7 @@ bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
     if (view.workers > 0) {
         if (!state.busy_since) state.busy_since = Clock::now();
         bool waited = view.all_alone || Clock::now() - *state.busy_since >= patience;
-        if (!waited || view.any_distrusting) return false;
+        if (!waited || view.any_isolating) return false;
     }
     // One more than it has would be nice: an idle worker goes for that, no busy one.
     Victim victim = view.workers > 0 ? Victim::idle : Victim::any;
@@ -426,7 +426,7 @@ std::optional<Milliseconds> progress_due(const Scheduler& scheduler) {
 }
 
 // A running transaction's own NOTIFY would come at its end: the scheduler sends it. Ids and numbers only, no data.
-void tell_progress(Scheduler& scheduler) {
+void notify_progress(Scheduler& scheduler) {
     if (progress_due(scheduler) != Milliseconds(0)) return;
     scheduler.progress_told = Clock::now();
     my_slot->progress_pending = false;
@@ -515,7 +515,7 @@ void run() {
         } else if (!plan.again) {
             stop_all_workers();
         }
-        tell_progress(scheduler);
+        notify_progress(scheduler);
         pg::show_idle();
         rest(began + shortest_pause, pause_after(scheduler, plan, shortage));
     }

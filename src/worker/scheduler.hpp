@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/cursor.hpp"
+#include "core/claim_position.hpp"
 #include "pg/types.hpp"
 
 namespace sync_job {

@@ -10,9 +10,9 @@
 #include <chrono>
 #include <ctime>
 
-#include "engine/objects.hpp"
+#include "controller/search_path.hpp"
 #include "engine/runner.hpp"
-#include "engine/running.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/background.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
@@ -21,10 +21,10 @@
 #include "pg/shared.hpp"
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
+#include "shared/activity.hpp"
+#include "shared/settings.hpp"
+#include "shared/slots.hpp"
 #include "worker/mains.hpp"
-#include "worker/activity.hpp"
-#include "worker/settings.hpp"
-#include "worker/shared.hpp"
 
 namespace sync_job {
 
@@ -40,7 +40,7 @@ void at_exit() {
     slot.idle = false;
     Oid database = slot.database;
     slot.state = SlotState::free;
-    tell_of_orphans(database);
+    report_orphans(database);
 }
 
 // Sessions are READ COMMITTED and read write, whatever the role's settings; the settings of a job end with it.
@@ -96,12 +96,12 @@ struct Rounds {
         try {
             int ended = runner.run_round(0);
             failures = 0;
-            if (ended == 0) slot.distrust = 0;
+            if (ended == 0) slot.isolate = 0;
             return ended;
         } catch (const pg::Error& error) {
             failures++;
             if (failures == 1) pg::log_error("sync job worker: a round failed", error);
-            tell_of_orphans(slot.database);
+            report_orphans(slot.database);
             pg::reset_latch();
             pg::wait_for_latch(std::min(100 << std::min(failures, 7), 10000));
             return 0;
@@ -141,7 +141,7 @@ void run() {
     RunnerLimits limits;
     std::string queue = slot.queue;
     Runner runner(queue, slot.role, transactions, limits);
-    runner.distrust(slot.distrust);
+    runner.isolate(slot.isolate);
     Rounds rounds{runner, slot};
     auto idle_since = Clock::now();
     while (!pg::shutdown_requested() && !slot.stop) {
@@ -151,12 +151,12 @@ void run() {
         limits.batch_jobs = settings.batch_jobs;
         // Idle from before it looks: whoever commits while it does sets the latch.
         slot.idle = true;
-        forget_scheduler_told();
+        reset_busy_report();
         std::clock_t round_began = std::clock();
         while (rounds.next() > 0) {
             slot.idle = false;
-            if (runner.left_work()) tell_scheduler_busy();
-            if (!runner.distrusts()) slot.distrust = 0;
+            if (runner.left_work()) report_busy();
+            if (!runner.isolates()) slot.isolate = 0;
             idle_since = Clock::now();
             if (slot.stop || pg::shutdown_requested()) break;
             pg::reload_settings_if_asked();

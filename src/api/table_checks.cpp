@@ -1,0 +1,343 @@
+// The triggers of sync_job_type and sync_job_queue: defaults, form and rights of what is written, and telling
+// everybody.
+#include "controller/validation.hpp"
+#include "core/retry.hpp"
+#include "core/text.hpp"
+#include "document/document.hpp"
+#include "job/internal_sql.hpp"
+#include "job/job_type.hpp"
+#include "pg/error.hpp"
+#include "pg/function.hpp"
+#include "pg/json.hpp"
+#include "pg/role.hpp"
+#include "pg/row.hpp"
+#include "pg/xact.hpp"
+#include "queue/rights.hpp"
+#include "shared/slots.hpp"
+#include "shared/wake.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using Event = pg::TriggerCall::Event;
+
+// A row of one of the two tables, its columns by name.
+class TableRow {
+public:
+    TableRow(Oid relation, Datum row)
+        : relation_(pg::read_relation(relation)), values_(pg::take_apart(row, *relation_)) {}
+
+    pg::Value at(const char* column) const { return values_.at(number(column)); }
+    bool is_null(const char* column) const { return at(column).null; }
+    std::string text(const char* column) const {
+        pg::Value value = at(column);
+        return value.null ? std::string() : std::string(pg::datum_text(value.datum));
+    }
+    Oid oid(const char* column) const {
+        pg::Value value = at(column);
+        return value.null ? pg::no_oid : pg::datum_oid(value.datum);
+    }
+    void set(const char* column, Datum datum) { values_.set(number(column), {datum, false}); }
+    Datum row() const { return pg::put_together(values_, *relation_); }
+
+private:
+    int number(const char* name) const { return relation_->column(name)->number; }
+    std::unique_ptr<pg::RelationInfo> relation_;
+    pg::RowValues values_;
+};
+
+pg::Error bad_column(const char* column, const std::string& what) {
+    return pg::Error("23514", std::string(column) + " " + what);
+}
+
+void check_interval(const TableRow& row, const char* column) {
+    pg::Value value = row.at(column);
+    if (value.null || pg::interval_microseconds(value.datum) >= 0) return;
+    throw bad_column(column, "must not be negative: " + pg::value_to_text(value.datum, pg::type::interval));
+}
+
+void check_number(const TableRow& row, const char* column, int least) {
+    pg::Value value = row.at(column);
+    if (value.null || pg::datum_int32(value.datum) >= least) return;
+    throw bad_column(
+        column, "must not be less than " + std::to_string(least) + ": " + std::to_string(pg::datum_int32(value.datum)));
+}
+
+bool live_jobs_of(const char* column, const std::string& name) {
+    static auto& of_type = *new InternalStatement(
+        "SELECT FROM {}.sync_job WHERE sync_job_type = $1 AND status IN ('Pending', 'Queued', 'Started') LIMIT 1",
+        {pg::type::text});
+    static auto& of_queue = *new InternalStatement(
+        "SELECT FROM {}.sync_job WHERE queue = $1 AND status IN ('Pending', 'Queued', 'Started') LIMIT 1",
+        {pg::type::text});
+    InternalStatement& select = std::string(column) == "queue" ? of_queue : of_type;
+    return !select.run({{pg::text_datum(name), false}}).empty();
+}
+
+void require_no_live_jobs(const char* what, const char* column, const std::string& name) {
+    if (!live_jobs_of(column, name)) return;
+    throw pg::Error("55006", std::string(what) + " " + quoted(name) + " has live jobs")
+        .hint("Cancel them, or wait until they have ended.");
+}
+
+// A trigger that names a type which is gone would fail every write to its table.
+void require_no_triggers(const std::string& name) {
+    static auto& select = *new InternalStatement(
+        "SELECT tgname::text, tgrelid FROM pg_trigger WHERE tgfoid = '{}.sync_job_trigger()'::regprocedure"
+        " AND substring(tgargs FROM 1 FOR position('\\x00'::bytea IN tgargs) - 1)"
+        " = convert_to($1, getdatabaseencoding())",
+        {pg::type::text});
+    auto type = find_job_type(name);
+    for (const auto& row : select.run({{pg::text_datum(name), false}})) {
+        Oid relation = pg::datum_oid(row[1].datum);
+        // Writes to the table of somebody who may not enqueue fail already: he cannot hold the type fast.
+        if (type == nullptr || !may_enqueue(*type, pg::relation_owner(relation))) continue;
+        throw pg::Error("55006", "sync job type " + quoted(name) + " is named by trigger " +
+                                     quoted(pg::datum_text(row[0].datum)) + " on " +
+                                     quoted(pg::relation_name(relation)))
+            .detail("Without the type every write to the table would fail.")
+            .hint("Drop the trigger first; or set disabled, and it enqueues nothing.");
+    }
+}
+
+// --- sync_job_queue ---
+
+void check_queue_form(const TableRow& row) {
+    std::string name = row.text("name");
+    if (name.empty()) throw bad_column("name", "of a queue must not be empty");
+    if (name.size() >= queue_name_bytes) {
+        throw bad_column(
+            "name", "of a queue must be shorter than " + std::to_string(queue_name_bytes) + " bytes: " + quoted(name));
+    }
+    check_number(row, "max_workers", 0);
+    check_interval(row, "timeout");
+}
+
+// A dump brings the standard queues along, which CREATE EXTENSION has made already: the dumped row wins.
+bool replaces_standard_queue(const TableRow& row) {
+    std::string name = row.text("name");
+    if (name != "short" && name != "default" && name != "long") return false;
+    static auto& update = *new InternalStatement(
+        "UPDATE {}.sync_job_queue SET max_workers = $2, timeout = $3, paused = $4, publish_events = $5"
+        " WHERE name = $1 RETURNING name",
+        {pg::type::text, pg::type::int4, pg::type::interval, pg::type::boolean, pg::type::boolean});
+    return !update
+                .run({row.at("name"), row.at("max_workers"), row.at("timeout"), row.at("paused"),
+                      row.at("publish_events")})
+                .empty();
+}
+
+// --- sync_job_type ---
+
+Oid default_run_as(const TableRow& row) {
+    for (const char* column : {"target_document_type", "source_document_type"}) {
+        if (Oid relation = row.oid(column); relation != pg::no_oid && pg::relation_exists(relation)) {
+            return pg::relation_owner(relation);
+        }
+    }
+    return pg::current_user();
+}
+
+void fill_defaults(TableRow& row, Event event) {
+    row.set("retry_backoff", pg::text_datum(lower(row.text("retry_backoff"))));
+    if (row.is_null("module")) row.set("module", pg::text_datum(scrubbed(row.text("name"))));
+    if (row.is_null("run_as")) row.set("run_as", pg::oid_datum(default_run_as(row)));
+    if (event == Event::update) row.set("modified_at", pg::int64_datum(pg::transaction_start()));
+}
+
+void check_object(const TableRow& row, const char* column) {
+    pg::Value value = row.at(column);
+    if (!value.null && pg::json_kind(value.datum) != pg::JsonKind::object) {
+        throw bad_column(column, "must be a JSON object: " + shortened(pg::json_to_text(value.datum), 60));
+    }
+}
+
+void check_key(const TableRow& row, const char* column, const char* type_column) {
+    pg::Value value = row.at(column);
+    if (value.null) return;
+    if (row.is_null(type_column)) throw bad_column(column, std::string("without ") + type_column);
+    auto names = pg::json_elements(pg::value_to_json(value.datum, pg::type::text_array, false));
+    if (names.empty()) throw bad_column(column, "must name at least one column");
+    for (const pg::JsonField& name : names) {
+        if (name.kind == pg::JsonKind::null) throw bad_column(column, "must not contain null values");
+    }
+}
+
+void check_declaration(const TableRow& row) {
+    if (row.is_null("match") && row.is_null("field_map")) return;
+    if (row.is_null("match")) throw bad_column("field_map", "needs match, which says which target belongs to a source");
+    if (row.is_null("field_map")) throw bad_column("match", "needs field_map, which says what to set in the target");
+    for (const char* column : {"source_document_type", "target_document_type"}) {
+        if (row.is_null(column)) throw bad_column("field_map", std::string("needs ") + column);
+    }
+    if (pg::json_fields(row.at("match").datum).empty()) throw bad_column("match", "must name at least one column");
+}
+
+void check_type_form(const TableRow& row) {
+    if (row.text("name").empty()) throw bad_column("name", "of a sync job type must not be empty");
+    if (row.text("name") == background_type_name) {
+        throw bad_column("name", quoted(background_type_name) + " is that of the built-in type of background work");
+    }
+    if (!parse_backoff(row.text("retry_backoff"))) {
+        throw bad_column("retry_backoff", "must be one of " + std::string(backoff_list()) + ", not " +
+                                              quoted(row.text("retry_backoff")));
+    }
+    for (const char* column : {"timeout", "retry_delay"}) check_interval(row, column);
+    check_number(row, "max_retries", 0);
+    check_number(row, "concurrency_limit", 1);
+    check_object(row, "field_map");
+    check_object(row, "match");
+    check_declaration(row);
+    check_key(row, "source_key", "source_document_type");
+    check_key(row, "target_key", "target_document_type");
+}
+
+void check_run_as(const TableRow& row) {
+    Oid run_as = row.oid("run_as"), user = pg::current_user();
+    std::string name = quoted(pg::role_name(run_as));
+    if (!pg::role_exists(run_as))
+        throw pg::Error("42704", "run_as: role with OID " + std::to_string(run_as) + " does not exist");
+    if (!pg::may_set_role(user, run_as)) {
+        throw pg::Error("42501", "permission denied to have sync jobs run as role " + name)
+            .detail("Role " + quoted(pg::role_name(user)) + " may not SET ROLE to it.")
+            .hint("Name a role of yours in run_as.");
+    }
+    require_role_can_run(run_as);
+}
+
+pg::Error not_as_superuser(const std::string& what, Oid owner) {
+    std::string name = quoted(pg::role_name(owner));
+    return pg::Error("42501", what + " must not run as a superuser")
+        .detail("It belongs to role " + name + ", which is none.")
+        .hint("Set run_as to " + name + " or another role that is no superuser.");
+}
+
+// A superuser's rights are not for other people's tables, whose triggers and functions would get them, nor for their
+// controllers. What is there later is checked when jobs run.
+void check_superuser_owns(const TableRow& row) {
+    if (!pg::is_superuser(row.oid("run_as"))) return;
+    if (Oid module = pg::schema_oid(row.text("module")); module != pg::no_oid) {
+        if (Oid owner = pg::schema_owner(module); !pg::is_superuser(owner)) {
+            throw not_as_superuser("module " + quoted(row.text("module")), owner);
+        }
+        for (const std::string& name : controller_function_names()) {
+            for (const pg::FunctionInfo& info : pg::functions_named(module, name)) {
+                if (!pg::is_superuser(info.owner)) throw not_as_superuser("function " + info.signature, info.owner);
+            }
+        }
+    }
+    for (const char* column : {"source_document_type", "target_document_type"}) {
+        Oid relation = row.oid(column);
+        if (relation == pg::no_oid || !pg::relation_exists(relation)) continue;
+        Oid owner = pg::relation_owner(relation);
+        if (pg::is_superuser(owner)) continue;
+        throw not_as_superuser("sync jobs on " + quoted(pg::relation_name(relation)), owner);
+    }
+}
+
+void check_may_change(const TableRow& row) {
+    Oid run_as = row.oid("run_as");
+    if (!pg::role_exists(run_as) || pg::may_set_role(pg::current_user(), run_as)) return;
+    throw pg::Error("42501", "permission denied for sync job type " + quoted(row.text("name")))
+        .detail("Its jobs run as role " + quoted(pg::role_name(run_as)) + ", which role " +
+                quoted(pg::role_name(pg::current_user())) + " may not become.");
+}
+
+// The grants of a type go with its name, or with the type.
+void move_grants(const std::string& from, const std::string& to) {
+    static auto& rename =
+        *new InternalStatement("UPDATE sync_job_internal.type_grant SET sync_job_type = $2 WHERE sync_job_type = $1",
+                          {pg::type::text, pg::type::text});
+    static auto& remove =
+        *new InternalStatement("DELETE FROM sync_job_internal.type_grant WHERE sync_job_type = $1", {pg::type::text});
+    if (to.empty()) {
+        remove.run({{pg::text_datum(from), false}});
+    } else {
+        rename.run({{pg::text_datum(from), false}, {pg::text_datum(to), false}});
+    }
+}
+
+bool same_documents(const TableRow& row, const TableRow& old_row, const char* type_column, const char* key_column) {
+    auto key = [&](const TableRow& of) {
+        pg::Value value = of.at(key_column);
+        return value.null ? std::string() : pg::value_to_text(value.datum, pg::type::text_array);
+    };
+    return row.oid(type_column) == old_row.oid(type_column) && key(row) == key(old_row);
+}
+
+// A relation that cannot hold documents yet is no error: a restore makes the keys after the rows. But people should not
+// have to wait for the first job to hear of it. A restore does not: pg_dump sets client_min_messages to warning.
+void report_document_types(const TableRow& row, const TableRow* old_row) {
+    constexpr const char* sides[][2] = {{"source_document_type", "source_key"}, {"target_document_type", "target_key"}};
+    for (const auto& [type_column, key_column] : sides) {
+        if (row.is_null(type_column)) continue;
+        if (old_row != nullptr && same_documents(row, *old_row, type_column, key_column)) continue;
+        try {
+            pg::Subtransaction subtransaction;
+            DocumentType::find(row.oid(type_column), key_columns(row.at(key_column)));
+            subtransaction.commit();
+        } catch (const pg::Error& error) {
+            pg::notice("sync jobs of type " + quoted(row.text("name")) + " will fail: " + error.report().message,
+                       error.report().hint);
+        }
+    }
+}
+
+Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
+    require_level(Level::manager, "table sync_job_type");
+    if (call.event != Event::insert) {
+        TableRow old_row(call.relation, call.old_row.datum);
+        check_may_change(old_row);
+        bool renamed = call.event == Event::update &&
+                       TableRow(call.relation, call.new_row.datum).text("name") != old_row.text("name");
+        if (call.event == Event::remove || renamed) {
+            require_no_live_jobs("sync job type", "sync_job_type", old_row.text("name"));
+            require_no_triggers(old_row.text("name"));
+            move_grants(old_row.text("name"),
+                        call.event == Event::update ? TableRow(call.relation, call.new_row.datum).text("name") : "");
+        }
+    }
+    if (call.event == Event::remove) return pg::trigger_proceed(args);
+    TableRow row(call.relation, call.new_row.datum);
+    fill_defaults(row, call.event);
+    check_type_form(row);
+    check_run_as(row);
+    check_superuser_owns(row);
+    if (call.event == Event::insert) {
+        report_document_types(row, nullptr);
+    } else {
+        TableRow old_row(call.relation, call.old_row.datum);
+        report_document_types(row, &old_row);
+    }
+    return pg::trigger_replace(args, row.row());
+}
+
+}  // namespace
+
+}  // namespace sync_job
+
+using namespace sync_job;
+
+SYNC_JOB_FUNCTION(sync_job_check_queue) {
+    pg::TriggerCall call = pg::trigger_call(args, "check_queue");
+    pg::invalidate_relation(call.relation);
+    wake_scheduler_at_commit();
+    std::string old_name;
+    if (call.event != Event::insert) old_name = TableRow(call.relation, call.old_row.datum).text("name");
+    if (call.event == Event::remove) {
+        require_no_live_jobs("queue", "queue", old_name);
+        return pg::trigger_proceed(args);
+    }
+    TableRow row(call.relation, call.new_row.datum);
+    check_queue_form(row);
+    if (call.event == Event::update && row.text("name") != old_name) require_no_live_jobs("queue", "queue", old_name);
+    if (call.event == Event::insert && replaces_standard_queue(row)) return pg::trigger_suppress(args);
+    return pg::trigger_proceed(args);
+}
+
+SYNC_JOB_FUNCTION(sync_job_check_type) {
+    pg::TriggerCall call = pg::trigger_call(args, "check_type");
+    pg::invalidate_relation(call.relation);
+    return check_type(args, call);
+}

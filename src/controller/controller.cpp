@@ -1,0 +1,81 @@
+// Which kind of controller a job type has, and the cache of them.
+#include <unordered_map>
+
+#include "controller/controller.hpp"
+#include "controller/kinds.hpp"
+#include "core/text.hpp"
+#include "pg/catalog.hpp"
+#include "pg/error.hpp"
+
+namespace sync_job {
+
+namespace {
+
+struct Cached {
+    std::shared_ptr<Controller> controller;
+    std::uint64_t types, documents, functions;
+};
+
+std::unordered_map<std::string, Cached>& cache() {
+    static auto& controllers =
+        *new std::unordered_map<std::string, Cached>;  // never destroyed: the server may be gone by then
+    return controllers;
+}
+
+std::uint64_t function_generation = 1;
+
+std::shared_ptr<Controller> make(const JobType& type) {
+    try {
+        return type.declarative() ? make_declarative_controller(type) : make_function_controller(type);
+    } catch (const SetupError&) {
+        throw;
+    } catch (const pg::Error& error) {
+        // Not the fault of the set-up: a deadlock, a cancellation, lack of memory.
+        std::string error_class = error.sqlstate().substr(0, 2);
+        if (error_class == "40" || error_class == "53" || error_class == "57") throw;
+        throw SetupError(error);
+    }
+}
+
+}  // namespace
+
+ControllerKind controller_kind(const JobType& type) {
+    struct CachedKind {
+        ControllerKind kind;
+        std::uint64_t types = 0, functions = 0;
+    };
+    static auto& kinds = *new std::unordered_map<std::string, CachedKind>;
+    CachedKind& cached = kinds[type.name];
+    if (cached.types == job_type_generation() && cached.functions == function_generation) return cached.kind;
+    CachedKind fresh{{}, job_type_generation(), function_generation};
+    Oid module = type.declarative() ? pg::no_oid : pg::schema_oid(type.module);
+    if (module != pg::no_oid) {
+        for (const pg::FunctionInfo& info : pg::functions_named(module, "execute")) {
+            fresh.kind.bypass = true;
+            fresh.kind.commits = fresh.kind.commits || info.kind == 'p';
+        }
+        fresh.kind.relays =
+            !fresh.kind.bypass && !pg::functions_named(module, "get_multiple_target_documents").empty();
+    }
+    cached = fresh;
+    return fresh.kind;
+}
+
+std::shared_ptr<Controller> find_controller(const JobType& type) {
+    auto found = cache().find(type.name);
+    if (found != cache().end()) {
+        const Cached& entry = found->second;
+        if (entry.types == job_type_generation() && entry.documents == document_generation() &&
+            entry.functions == function_generation) {
+            return entry.controller;
+        }
+        cache().erase(found);
+    }
+    Cached entry{nullptr, job_type_generation(), document_generation(), function_generation};
+    entry.controller = make(type);
+    return cache().emplace(type.name, entry).first->second.controller;
+}
+
+void invalidate_controllers() { function_generation++; }
+
+}  // namespace sync_job

@@ -1,0 +1,27 @@
+// What is wrong with a job type, all of it at once: for validate_sync_job_type().
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "job/job_type.hpp"
+#include "pg/error.hpp"
+
+namespace sync_job {
+
+struct Finding {
+    bool is_error;       // its jobs would fail; else a warning
+    std::string object;  // what it is about
+    std::shared_ptr<const pg::ErrorReport> report;
+};
+
+// The names a function of a controller may have, hooks included.
+std::vector<std::string> controller_function_names();
+
+std::vector<Finding> validate(const JobType& type);
+
+// Each function that a controller made of functions may have, looked at by itself; `look` runs one check.
+void validate_functions(const JobType& type,
+                       const std::function<void(const std::string& object, const std::function<void()>& check)>& look);
+
+}  // namespace sync_job

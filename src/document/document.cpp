@@ -1,0 +1,466 @@
+#include "document/document.hpp"
+
+#include <algorithm>
+
+#include "core/text.hpp"
+#include "pg/error.hpp"
+#include "pg/json.hpp"
+#include "pg/xact.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using Key = std::pair<Oid, std::vector<std::string>>;
+
+std::map<Key, std::shared_ptr<DocumentType>>& cache() {
+    static auto& types =
+        *new std::map<Key, std::shared_ptr<DocumentType>>;  // never destroyed: the server may be gone by then
+    return types;
+}
+
+std::uint64_t generation = 1, cached_at = 0;
+
+// More statements than this are a sign of ever new column sets: start over.
+constexpr std::size_t most_statements = 256;
+
+ColumnSet resolve_key(const pg::RelationInfo& relation, const std::vector<std::string>& declared) {
+    if (declared.empty()) {
+        if (relation.primary_key.empty()) {
+            throw pg::Error("42P16", "document type " + quoted(pg::relation_name(relation.oid)) + " has no primary key")
+                .detail("The name of a document is its key.")
+                .hint("Add a primary key, or name the key columns in source_key or target_key of the sync job type.");
+        }
+        return relation.primary_key;
+    }
+    ColumnSet key;
+    for (const std::string& name : declared) {
+        const pg::Column* column = relation.column(name);
+        if (column == nullptr) {
+            throw pg::Error("42703", "key column " + quoted(name) + " of document type " +
+                                         quoted(pg::relation_name(relation.oid)) + " does not exist");
+        }
+        key.push_back(column->number);
+    }
+    return key;
+}
+
+void check_kind(const pg::RelationInfo& relation) {
+    bool fits = relation.kind == 'r' || relation.kind == 'p' || relation.kind == 'f' || relation.kind == 'v';
+    if (!fits) {
+        throw pg::Error("42809", quoted(pg::relation_name(relation.oid)) + " cannot be a document type")
+            .detail("A document type is a table, partitioned table, foreign table or view.");
+    }
+    if (relation.temporary) {
+        throw pg::Error("42809", "temporary table " + quoted(relation.name) + " cannot be a document type")
+            .detail("Other sessions, and so the workers, do not see its rows.");
+    }
+}
+
+std::string parameter(int number) { return "$" + std::to_string(number); }
+
+}  // namespace
+
+std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std::string>& declared_key) {
+    if (cached_at != generation) {
+        cache().clear();
+        cached_at = generation;
+    }
+    Key cache_key{oid, declared_key};
+    if (auto found = cache().find(cache_key); found != cache().end()) return found->second;
+
+    std::shared_ptr<pg::RelationInfo> relation = pg::read_relation(oid);
+    if (relation == nullptr) {
+        throw pg::Error("42P01", "document type with OID " + std::to_string(oid) + " does not exist")
+            .hint("The table was dropped after the sync job type or the job was made.");
+    }
+    check_kind(*relation);
+    std::shared_ptr<DocumentType> type(new DocumentType);
+    type->relation_ = relation;
+    type->label_ = pg::relation_name(oid);
+    type->key_ = resolve_key(*relation, declared_key);
+    for (int column : type->key_) {
+        if (relation->columns[column - 1].equality.empty()) {
+            throw pg::Error("42883", "key column " + quoted(relation->columns[column - 1].name) + " of document type " +
+                                         quoted(type->label_) + " has no equality operator")
+                .detail("Its type has none, or implicit casts of the type stand in the way of it.");
+        }
+    }
+    if (type->key_.size() == 1) {
+        Oid base = pg::base_type(relation->columns[type->key_[0] - 1].type);
+        constexpr Oid varchar = 1043;
+        type->name_is_text_ = base == pg::type::text || base == varchar;
+    }
+    type->named_ = relation->quoted + " AS " + relation->alias;
+    type->returning_ = " RETURNING " + relation->alias;
+    std::string where = " WHERE " + type->key_condition(1);
+    type->load_sql_ = "SELECT " + relation->alias + " FROM " + type->named_ + where;
+    type->lock_sql_ = type->load_sql_ + " FOR NO KEY UPDATE";
+    type->remove_sql_ = "DELETE FROM " + type->named_ + where + type->returning_;
+    if (cached_at == generation) cache().emplace(cache_key, type);
+    return type;
+}
+
+// --- Names ---
+
+std::string DocumentType::name_of(const pg::RowValues& row) const {
+    pg::CanonicalOutput canonical;
+    auto text_of = [&](int number) {
+        pg::Value value = row.at(number);
+        const pg::Column& column = relation_->columns[number - 1];
+        if (value.null) {
+            throw pg::Error(
+                "22004", "key column " + quoted(column.name) + " of a document of type " + quoted(label_) + " is null");
+        }
+        return name_is_text_ ? std::string(pg::datum_text(value.datum)) : pg::value_to_text(value.datum, column.type);
+    };
+    if (key_.size() == 1) return text_of(key_[0]);
+    pg::JsonBuilder names;
+    names.begin_array();
+    for (int number : key_) names.string(text_of(number));
+    names.end_array();
+    return pg::json_to_text(names.finish());
+}
+
+std::string DocumentType::name_of(Datum row) const { return name_of(pg::take_apart(row, *relation_)); }
+
+pg::RowValues DocumentType::row_of(Oid relation, Datum row) const {
+    if (relation == relation_->oid) return pg::take_apart(row, *relation_);
+    auto other = pg::read_relation(relation);
+    return row_of(relation, pg::take_apart(row, *other));
+}
+
+// Columns are matched by name.
+pg::RowValues DocumentType::row_of(Oid relation, const pg::RowValues& from) const {
+    if (relation == relation_->oid) return from;
+    auto other = pg::read_relation(relation);
+    pg::RowValues to = pg::empty_row(*relation_);
+    for (const pg::Column& column : relation_->columns) {
+        const pg::Column* same_name = column.dropped ? nullptr : other->column(column.name);
+        if (same_name != nullptr) to.set(column.number, from.at(same_name->number));
+    }
+    return to;
+}
+
+std::vector<pg::Value> DocumentType::key_values(const std::string& name) const {
+    std::vector<std::string> texts;
+    if (key_.size() == 1) {
+        texts.push_back(name);
+    } else {
+        for (const pg::JsonField& item : pg::json_elements(pg::json_from_text(name))) {
+            if (item.kind != pg::JsonKind::string && item.kind != pg::JsonKind::number &&
+                item.kind != pg::JsonKind::boolean) {
+                throw pg::Error("22023", "a key value must be a text, not null, an array or an object");
+            }
+            texts.push_back(item.text);
+        }
+        if (texts.size() != key_.size()) {
+            throw pg::Error("22023", "expected " + std::to_string(key_.size()) + " key values, not " +
+                                         std::to_string(texts.size()));
+        }
+    }
+    std::vector<pg::Value> values;
+    for (std::size_t i = 0; i < texts.size(); i++) {
+        const pg::Column& column = relation_->columns[key_[i] - 1];
+        values.push_back(
+            {name_is_text_ ? pg::text_datum(texts[i]) : pg::text_to_value(texts[i], column.type, column.typmod),
+             false});
+    }
+    return values;
+}
+
+std::string DocumentType::canonical_name(const std::string& name) const {
+    if (name_is_text_) return name;
+    try {
+        pg::CanonicalOutput canonical;
+        pg::RowValues row = pg::empty_row(*relation_);
+        set_key(row, name);
+        return name_of(row);
+    } catch (const pg::Error& error) {
+        pg::Error wrong("22023", "invalid name " + quoted(name) + " for a document of type " + quoted(label_));
+        wrong.detail(error.report().message + ".");
+        if (key_.size() > 1) {
+            std::vector<std::string> columns;
+            for (int column : key_) columns.push_back(relation_->columns[column - 1].name);
+            wrong.hint("The name is a JSON array of texts, one for each key column: " + join(columns, ", ") + ".");
+        }
+        throw wrong;
+    }
+}
+
+void DocumentType::set_key(pg::RowValues& row, const std::string& name) const {
+    std::vector<pg::Value> values = key_values(name);
+    for (std::size_t i = 0; i < key_.size(); i++) row.set(key_[i], values[i]);
+}
+
+// --- Rows ---
+
+std::string DocumentType::key_condition(int first) const {
+    std::string out;
+    for (int number : key_) {
+        const pg::Column& column = relation_->columns[number - 1];
+        if (!out.empty()) out += " AND ";
+        out += relation_->alias + "." + pg::quoted_identifier(column.name) + column.base_cast + " " + column.equality +
+               " " + parameter(first++);
+    }
+    return out;
+}
+
+std::vector<Oid> DocumentType::key_types() const {
+    std::vector<Oid> types;
+    for (int number : key_) types.push_back(pg::base_type(relation_->columns[number - 1].type));
+    return types;
+}
+
+pg::Statement& DocumentType::statement(const std::string& sql, const std::vector<Oid>& types) {
+    if (statements_.size() >= most_statements) statements_.clear();
+    auto& found = statements_[sql];
+    if (found == nullptr) found = std::make_unique<pg::Statement>(sql, types, pg::Statement::Access::by_index);
+    return *found;
+}
+
+namespace {
+
+pg::Value only_row(const pg::Rows& rows, const std::string& label) {
+    if (rows.empty()) return {};
+    if (rows.size() > 1) {
+        throw pg::Error("21000", "the key of document type " + quoted(label) + " is not unique")
+            .detail(std::to_string(rows.size()) + " rows have the same key.");
+    }
+    return {pg::copy_row(rows.at(0, 0).datum), false};
+}
+
+}  // namespace
+
+// PostgreSQL locks no rows through a view that joins outwards, groups, or the like; what the INSTEAD OF triggers of
+// such a view write is for them to lock. Asked once, with keys that find nothing.
+bool DocumentType::lockable() {
+    if (!lockable_) {
+        try {
+            pg::Subtransaction subtransaction;
+            statement(lock_sql_, key_types()).execute(std::vector<pg::Value>(key_.size()), false);
+            subtransaction.commit();
+            lockable_ = true;
+        } catch (const pg::Error& error) {
+            if (error.sqlstate() != "0A000") throw;
+            lockable_ = false;
+        }
+    }
+    return *lockable_;
+}
+
+pg::Value DocumentType::load(const std::string& name, Lock lock) {
+    bool lock_row = lock == Lock::for_update && locks_rows();
+    const std::string& sql = lock_row ? lock_sql_ : load_sql_;
+    return only_row(statement(sql, key_types()).execute(key_values(name), false), label_);
+}
+
+pg::Value DocumentType::remove(const std::string& name) {
+    return only_row(statement(remove_sql_, key_types()).execute(key_values(name)), label_);
+}
+
+Datum DocumentType::written(const pg::Rows& rows, const char* command) const {
+    pg::Value row = only_row(rows, label_);
+    if (row.null) {
+        throw pg::Error("27000", std::string(command) + " of a document of type " + quoted(label_) + " stored no row")
+            .detail("A trigger, rule or policy of the table suppressed it.");
+    }
+    return row.datum;
+}
+
+Datum DocumentType::insert(const pg::RowValues& row, const ColumnSet& columns, Identity identity) {
+    std::string names, values;
+    std::vector<Oid> types;
+    std::vector<pg::Value> arguments;
+    for (int number : columns) {
+        const pg::Column& column = relation_->columns[number - 1];
+        if (!names.empty()) names += ", ", values += ", ";
+        names += pg::quoted_identifier(column.name);
+        types.push_back(pg::base_type(column.type));  // so that storing it checks the domain
+        arguments.push_back(row.at(number));
+        values += parameter(static_cast<int>(types.size()));
+    }
+    std::string overriding = identity == Identity::given ? " OVERRIDING SYSTEM VALUE" : "";
+    std::string sql =
+        "INSERT INTO " + named_ + " " +
+        (columns.empty() ? "DEFAULT VALUES" : "(" + names + ")" + overriding + " VALUES (" + values + ")") + returning_;
+    return written(statement(sql, types).execute(arguments), "insert");
+}
+
+Datum DocumentType::update(const std::string& name, const pg::RowValues& row, const ColumnSet& columns) {
+    std::string assignments;
+    std::vector<Oid> types = key_types();
+    std::vector<pg::Value> arguments = key_values(name);
+    for (int number : columns) {
+        const pg::Column& column = relation_->columns[number - 1];
+        types.push_back(pg::base_type(column.type));
+        arguments.push_back(row.at(number));
+        if (!assignments.empty()) assignments += ", ";
+        assignments += pg::quoted_identifier(column.name) + " = " + parameter(static_cast<int>(types.size()));
+    }
+    if (columns.empty()) {  // an update without changes still fires the table's triggers
+        auto settable = std::find_if(
+            relation_->columns.begin(), relation_->columns.end(),
+            [](const pg::Column& column) { return !column.dropped && !column.generated && !column.always_identity; });
+        const pg::Column& any = settable != relation_->columns.end() ? *settable : relation_->columns[key_[0] - 1];
+        std::string column = pg::quoted_identifier(any.name);
+        assignments = column + " = " + relation_->alias + "." + column;
+    }
+    std::string sql = "UPDATE " + named_ + " SET " + assignments + " WHERE " + key_condition(1) + returning_;
+    return written(statement(sql, types).execute(arguments), "update");
+}
+
+// --- Conversions ---
+
+namespace {
+
+Datum row_to_json(const pg::RowValues& row, const pg::RelationInfo& relation, bool exact, bool sparse) {
+    pg::JsonBuilder json;
+    json.begin_object();
+    for (const pg::Column& column : relation.columns) {
+        if (column.dropped || (sparse && row.nulls[column.number - 1])) continue;
+        json.key(column.name);
+        pg::Value value = row.at(column.number);
+        json.value(value.datum, value.null, column.type, exact);
+    }
+    json.end_object();
+    return json.finish();
+}
+
+}  // namespace
+
+Datum DocumentType::to_json(Datum row, bool sparse) const {
+    return row_to_json(pg::take_apart(row, *relation_), *relation_, false, sparse);
+}
+
+Datum DocumentType::to_exact_json(const pg::RowValues& row) const {
+    pg::CanonicalOutput canonical;
+    return row_to_json(row, *relation_, true, false);
+}
+
+namespace {
+
+pg::Value field_value(const pg::Column& column, const pg::JsonField& field) {
+    try {
+        return pg::json_to_value(field.value, column.type, column.typmod, false);
+    } catch (const pg::Error& error) {
+        throw pg::Error(error.sqlstate(),
+                        "field " + quoted(field.key) + " of the target document: " + error.report().message)
+            .detail(error.report().detail)
+            .hint(error.report().hint);
+    }
+}
+
+}  // namespace
+
+pg::RowValues DocumentType::from_json(Datum jsonb, const pg::RowValues& base, ColumnSet* named) const {
+    pg::RowValues row = pg::copy_of(base);
+    for (const pg::JsonField& field : pg::json_fields(jsonb)) {
+        const pg::Column* column = relation_->column(field.key);
+        if (column == nullptr) {
+            throw pg::Error("42703", "the target document has a field " + quoted(field.key) + " that document type " +
+                                         quoted(label_) + " does not have");
+        }
+        if (column->generated) continue;
+        named->push_back(column->number);
+        pg::Value old = base.at(column->number);
+        // By their text: 1.5 and 1.50 are equal as jsonb, and stored differently.
+        bool same = !old.null && pg::json_to_text(pg::value_to_json(old.datum, column->type, false)) ==
+                                     pg::json_to_text(field.value);
+        if (!same) row.set(column->number, field_value(*column, field));
+    }
+    return row;
+}
+
+pg::RowValues DocumentType::from_exact_json(Datum jsonb) const {
+    pg::CanonicalOutput canonical;
+    pg::RowValues row = pg::empty_row(*relation_);
+    for (const pg::JsonField& field : pg::json_fields(jsonb)) {
+        const pg::Column* column = relation_->column(field.key);
+        if (column == nullptr) continue;  // dropped since
+        row.set(column->number, pg::json_to_value(field.value, column->type, column->typmod, true));
+    }
+    return row;
+}
+
+namespace {
+
+bool same(const pg::Column& column, pg::Value one, pg::Value other) {
+    if (one.null || other.null) return one.null == other.null;
+    return pg::same_image(one.datum, other.datum, column.by_value, column.length);
+}
+
+}  // namespace
+
+ColumnSet DocumentType::changed_columns(const pg::RowValues& before, const pg::RowValues& after) const {
+    ColumnSet changed;
+    for (const pg::Column& column : relation_->columns) {
+        if (column.dropped || column.generated) continue;
+        if (!same(column, before.at(column.number), after.at(column.number))) changed.push_back(column.number);
+    }
+    return changed;
+}
+
+ColumnSet DocumentType::changed_columns(const pg::RowValues& before, const pg::RowValues& after,
+                                        const ColumnSet& among) const {
+    ColumnSet changed;
+    for (int number : among) {
+        if (!same(relation_->columns[number - 1], before.at(number), after.at(number))) changed.push_back(number);
+    }
+    return changed;
+}
+
+ColumnSet DocumentType::inserted_columns(const pg::RowValues& row, const ColumnSet& explicit_columns) const {
+    ColumnSet set;
+    for (const pg::Column& column : relation_->columns) {
+        if (column.dropped || column.generated) continue;
+        bool on_purpose =
+            std::find(explicit_columns.begin(), explicit_columns.end(), column.number) != explicit_columns.end();
+        if (on_purpose || !row.nulls[column.number - 1]) set.push_back(column.number);
+    }
+    return set;
+}
+
+Datum DocumentType::diff(pg::Value before, pg::Value after) const {
+    auto row_of = [&](const pg::Value& value) {
+        return value.null ? pg::empty_row(*relation_) : pg::take_apart(value.datum, *relation_);
+    };
+    return diff(row_of(before), row_of(after));
+}
+
+Datum DocumentType::diff(const pg::RowValues& old_row, const pg::RowValues& new_row) const {
+    pg::CanonicalOutput canonical;
+    pg::JsonBuilder json;
+    json.begin_object();
+    for (const pg::Column& column : relation_->columns) {
+        if (column.dropped) continue;
+        pg::Value old_value = old_row.at(column.number), new_value = new_row.at(column.number);
+        if (same(column, old_value, new_value)) continue;
+        json.key(column.name);
+        json.begin_object();
+        json.key("old");
+        json.value(old_value.datum, old_value.null, column.type, true);
+        json.key("new");
+        json.value(new_value.datum, new_value.null, column.type, true);
+        json.end_object();
+    }
+    json.end_object();
+    return json.finish();
+}
+
+void invalidate_document_types(Oid relation) {
+    if (relation == pg::no_oid) {
+        generation++;
+        return;
+    }
+    for (const auto& [key, type] : cache()) {
+        if (key.first == relation) {
+            generation++;
+            return;
+        }
+    }
+}
+
+std::uint64_t document_generation() { return generation; }
+
+}  // namespace sync_job

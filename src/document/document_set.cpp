@@ -1,0 +1,120 @@
+// The part of document.hpp that reads and writes many rows a statement.
+#include <algorithm>
+
+#include "core/text.hpp"
+#include "document/document.hpp"
+#include "pg/error.hpp"
+
+namespace sync_job {
+
+namespace {
+
+std::string array_column(std::size_t number) { return "j.sync_job_" + std::to_string(number); }
+
+}  // namespace
+
+std::string rows_from_arrays(int first_parameter, std::size_t count) {
+    std::vector<std::string> functions, names;
+    for (std::size_t i = 0; i < count; i++) {
+        functions.push_back("pg_catalog.unnest($" + std::to_string(first_parameter + static_cast<int>(i)) + ")");
+        names.push_back("sync_job_" + std::to_string(i + 1));
+    }
+    names.push_back("sync_job_n");
+    return "ROWS FROM (" + join(functions, ", ") + ") WITH ORDINALITY AS j (" + join(names, ", ") + ")";
+}
+
+pg::Value column_array(const std::vector<pg::RowValues>& rows, const pg::Column& column) {
+    std::vector<pg::Value> values;
+    values.reserve(rows.size());
+    for (const pg::RowValues& row : rows) values.push_back(row.at(column.number));
+    return {pg::array_datum(values, pg::base_type(column.type)), false};
+}
+
+// unnest() makes several columns of a composite value.
+bool fits_array(Oid base_type) { return pg::array_type_of(base_type) != pg::no_oid && !pg::is_composite(base_type); }
+
+bool DocumentType::supports_many() const {
+    std::vector<Oid> types = key_types();
+    return std::all_of(types.begin(), types.end(), fits_array);
+}
+
+std::vector<pg::Value> DocumentType::key_arrays(const std::vector<std::string>& names) const {
+    std::vector<std::vector<pg::Value>> columns(key_.size());
+    for (const std::string& name : names) {
+        std::vector<pg::Value> values = key_values(name);
+        for (std::size_t i = 0; i < values.size(); i++) columns[i].push_back(values[i]);
+    }
+    std::vector<Oid> types = key_types();
+    std::vector<pg::Value> arrays;
+    for (std::size_t i = 0; i < columns.size(); i++) arrays.push_back({pg::array_datum(columns[i], types[i]), false});
+    return arrays;
+}
+
+void DocumentType::require_all_written(std::size_t written, std::size_t wanted, const char* command) const {
+    if (written == wanted) return;
+    throw pg::Error("27000", std::string(command) + " of documents of type " + quoted(label_) + " stored " +
+                                 std::to_string(written) + " rows of " + std::to_string(wanted));
+}
+
+std::vector<pg::RowValues> DocumentType::update_many(const std::vector<pg::RowValues>& before,
+                                                     const std::vector<pg::RowValues>& wanted,
+                                                     const ColumnSet& columns) {
+    std::vector<Oid> types;
+    std::vector<pg::Value> arguments;
+    std::vector<std::string> assignments, conditions;
+    auto add = [&](const std::vector<pg::RowValues>& rows, const pg::Column& column) {
+        types.push_back(pg::array_type_of(pg::base_type(column.type)));
+        arguments.push_back(column_array(rows, column));
+        return array_column(arguments.size());
+    };
+    for (int number : key_) {
+        const pg::Column& column = relation_->columns[number - 1];
+        conditions.push_back(relation_->alias + "." + pg::quoted_identifier(column.name) + column.base_cast + " " +
+                             column.equality + " " +
+                             add(before, column));
+    }
+    for (int number : columns) {
+        const pg::Column& column = relation_->columns[number - 1];
+        assignments.push_back(pg::quoted_identifier(column.name) + " = " + add(wanted, column));
+    }
+    std::string sql = "UPDATE " + named_ + " SET " + join(assignments, ", ") + " FROM " +
+                      rows_from_arrays(1, arguments.size()) + " WHERE " + join(conditions, " AND ") +
+                      " RETURNING j.sync_job_n, " + relation_->alias;
+    pg::Rows rows = statement(sql, types).execute(arguments);
+    rows.keep();
+    require_all_written(rows.size(), wanted.size(), "update");
+    std::vector<pg::RowValues> after(wanted.size());
+    for (std::uint64_t i = 0; i < rows.size(); i++) {
+        auto number = static_cast<std::size_t>(rows.int64(i, 0) - 1);
+        if (after[number].values != nullptr) require_all_written(rows.size() + 1, wanted.size(), "update");
+        after[number] = pg::take_apart(rows.at(i, 1).datum, *relation_);
+    }
+    return after;
+}
+
+// Rows come back in the order in which they were inserted, which is that of the list.
+std::vector<pg::RowValues> DocumentType::insert_many(const std::vector<pg::RowValues>& wanted,
+                                                     const ColumnSet& columns) {
+    std::vector<Oid> types;
+    std::vector<pg::Value> arguments;
+    std::vector<std::string> names, values;
+    for (int number : columns) {
+        const pg::Column& column = relation_->columns[number - 1];
+        names.push_back(pg::quoted_identifier(column.name));
+        types.push_back(pg::array_type_of(pg::base_type(column.type)));
+        arguments.push_back(column_array(wanted, column));
+        values.push_back(array_column(arguments.size()));
+    }
+    std::string sql = "INSERT INTO " + named_ + " (" + join(names, ", ") + ") SELECT " + join(values, ", ") + " FROM " +
+                      rows_from_arrays(1, arguments.size()) + " ORDER BY j.sync_job_n" + returning_;
+    pg::Rows rows = statement(sql, types).execute(arguments);
+    rows.keep();
+    require_all_written(rows.size(), wanted.size(), "insert");
+    std::vector<pg::RowValues> after;
+    for (std::uint64_t i = 0; i < rows.size(); i++) {
+        after.push_back(pg::take_apart(rows.at(i, 0).datum, *relation_));
+    }
+    return after;
+}
+
+}  // namespace sync_job

@@ -1,0 +1,333 @@
+#include "engine/sync.hpp"
+
+#include "controller/background_call.hpp"
+#include "core/text.hpp"
+#include "document/deleted_document.hpp"
+#include "engine/relay.hpp"
+#include "pg/deadline.hpp"
+#include "pg/error.hpp"
+#include "pg/json.hpp"
+#include "pg/xact.hpp"
+#include "queue/rights.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+
+constexpr const char* operation_hint = "trigger_operation";
+
+[[noreturn]] void missing_document(const char* side, const std::string& name, const DocumentType& type,
+                                   const char* hint) {
+    throw pg::Error("P0002", std::string(side) + " document " + quoted(name) + " of type " + quoted(type.label()) +
+                                 " does not exist")
+        .hint(hint);
+}
+
+std::shared_ptr<DocumentType> document_type(Oid relation, Oid of_type, const std::vector<std::string>& key) {
+    try {
+        auto documents = DocumentType::find(relation, relation == of_type ? key : std::vector<std::string>());
+        require_own_documents(*documents);
+        return documents;
+    } catch (const SetupError&) {
+        throw;
+    } catch (const pg::Error& error) {
+        throw SetupError(error);
+    }
+}
+
+void load_source(SyncContext& sync, const JobType& type) {
+    Job& job = sync.job;
+    Oid relation = job.oid(C::source_document_type);
+    if (relation != pg::no_oid) {
+        bool needed = !job.is_null(C::source_document_name);
+        if (needed) sync.documents.source_type = document_type(relation, type.source, type.source_key);
+    }
+    if (job.is_null(C::source_document_name)) return;
+    DocumentType& documents = *sync.documents.source_type;
+    std::string name(job.text(C::source_document_name));
+    sync.documents.source = documents.load(name, DocumentType::Lock::none);
+    bool deleted = sync.documents.source.null;
+    if (deleted) {
+        sync.documents.source = find_deleted_document(documents, name);
+        if (sync.documents.source.null) {
+            missing_document("source", name, documents,
+                             "Its name may be wrong; or no record of its deletion was kept; or the role the job runs as may not see it.");
+        }
+    }
+    sync.documents.source_is_deleted = deleted;
+    correct_operation_hint(job, deleted);
+}
+
+// Where to: as the job says, or as the controller finds.
+std::vector<Target> discover(SyncContext& sync) {
+    const Job& job = sync.job;
+    auto operation = job.operation();
+    bool named = !job.is_null(C::target_document_name);
+    if (operation && (named || *operation == Operation::insert)) {
+        Target target;
+        target.operation = *operation;
+        if (named) target.document_name = std::string(job.text(C::target_document_name));
+        return {target};
+    }
+    return sync.controller->targets(job, sync.documents);
+}
+
+bool operation_enabled(const Job& job, Operation operation) {
+    switch (operation) {
+        case Operation::insert:
+            return job.flag(C::insert_enabled);
+        case Operation::update:
+            return job.flag(C::update_enabled);
+        case Operation::remove:
+            return job.flag(C::delete_enabled);
+    }
+    return true;
+}
+
+void settle_target(SyncContext& sync, const JobType& type, const Target& target) {
+    Job& job = sync.job;
+    Oid relation = target.document_type != pg::no_oid ? target.document_type : job.oid(C::target_document_type);
+    if (relation == pg::no_oid) {
+        throw SetupError(pg::Error("22004", "sync job type " + quoted(type.name) + " has no target document type")
+                             .hint("Set target_document_type of the sync job type, or of the job."));
+    }
+    sync.documents.target_type = document_type(relation, type.target, type.target_key);
+    sync.documents.wanted = target.wanted;
+    job.set_oid(C::target_document_type, relation);
+    if (target.document_name) {
+        job.set_text(C::target_document_name, sync.documents.target_type->canonical_name(*target.document_name));
+    } else {
+        job.clear(C::target_document_name);
+    }
+    if (!target.context.null) {
+        job.set(C::context, target.context);
+        sync.context = target.context;
+    }
+}
+
+bool records_diff(const Job& job) { return job.flag(C::dry_run) || job.flag(C::verbose_logging); }
+
+// The target that before_sync wants, where it returns one.
+void call_before_sync(SyncContext& sync, pg::RowValues& row, ColumnSet* explicit_columns) {
+    if (sync.job.flag(C::dry_run) || !sync.controller->has(Hook::before_sync)) return;
+    const DocumentType& type = *sync.documents.target_type;
+    pg::Value result = sync.controller->call_hook(Hook::before_sync, sync.job, sync.documents, {});
+    if (result.null) return;
+    switch (sync.controller->result_of(Hook::before_sync)) {
+        case HookResult::json:
+            if (pg::json_kind(result.datum) != pg::JsonKind::object) {
+                throw pg::Error("22023", "hook before_sync returned no JSON object")
+                    .detail("It returned: " + shortened(pg::json_to_text(result.datum), 60) + ".");
+            }
+            row = type.from_json(result.datum, row, explicit_columns);
+            break;
+        case HookResult::target_row:
+            row = pg::take_apart(result.datum, type.relation());
+            break;
+        case HookResult::nothing:
+            return;
+    }
+    sync.wanted = {pg::put_together(row, type.relation()), false};
+}
+
+void call_after_sync(SyncContext& sync) {
+    if (sync.job.flag(C::dry_run) || !sync.controller->has(Hook::after_sync)) return;
+    sync.controller->call_hook(Hook::after_sync, sync.job, sync.documents, {});
+}
+
+pg::RowValues wanted_target(SyncContext& sync, const pg::RowValues& base, ColumnSet* explicit_columns) {
+    const DocumentType& type = *sync.documents.target_type;
+    pg::RowValues row = sync.controller->update(sync.job, sync.documents, base, explicit_columns);
+    sync.wanted = {pg::put_together(row, type.relation()), false};
+    sync.documents.target = sync.wanted;
+    return row;
+}
+
+void finish_write(SyncContext& sync, pg::Value after) {
+    const DocumentType& type = *sync.documents.target_type;
+    sync.documents.target = after;
+    sync.documents.target_is_new = false;
+    sync.wanted = after;
+    sync.job.set_text(C::target_document_name, type.name_of(after.datum));
+    call_after_sync(sync);
+}
+
+void sync_insert(SyncContext& sync) {
+    DocumentType& type = *sync.documents.target_type;
+    ColumnSet explicit_columns;
+    sync.documents.target_is_new = true;
+    pg::RowValues base = pg::empty_row(type.relation());
+    if (!sync.job.is_null(C::target_document_name)) {
+        type.set_key(base, std::string(sync.job.text(C::target_document_name)));
+    }
+    pg::RowValues row = wanted_target(sync, base, &explicit_columns);
+    call_before_sync(sync, row, &explicit_columns);
+    sync.inserting = true;
+    pg::Value after{type.insert(row, type.inserted_columns(row, explicit_columns)), false};
+    finish_write(sync, after);
+    if (records_diff(sync.job)) sync.diff = {type.diff({}, after), false};
+}
+
+void sync_update(SyncContext& sync) {
+    DocumentType& type = *sync.documents.target_type;
+    std::string name(sync.job.text(C::target_document_name));
+    sync.before = type.load(name, DocumentType::Lock::for_update);
+    if (sync.before.null) {
+        missing_document("target", name, type, "It was deleted, or the role the job runs as may not see it.");
+    }
+    sync.documents.target = sync.before;
+    pg::RowValues base = pg::take_apart(sync.before.datum, type.relation());
+    ColumnSet explicit_columns;
+    pg::RowValues row = wanted_target(sync, base, &explicit_columns);
+    ColumnSet changed = type.changed_columns(base, row);
+    if (changed.empty() && !sync.job.flag(C::update_without_changes_enabled)) {
+        sync.status = Status::skipped;
+        return;
+    }
+    if (!sync.job.flag(C::dry_run) && sync.controller->has(Hook::before_sync)) {
+        call_before_sync(sync, row, &explicit_columns);
+        changed = type.changed_columns(base, row);
+        if (changed.empty() && !sync.job.flag(C::update_without_changes_enabled)) {
+            sync.status = Status::skipped;
+            sync.documents.target = sync.before;
+            return;
+        }
+    }
+    pg::Value after{type.update(name, row, changed), false};
+    sync.diff = {type.diff(sync.before, after), false};
+    finish_write(sync, after);
+}
+
+void sync_delete(SyncContext& sync) {
+    DocumentType& type = *sync.documents.target_type;
+    std::string name(sync.job.text(C::target_document_name));
+    if (!sync.job.flag(C::dry_run) && sync.controller->has(Hook::before_sync)) {
+        sync.documents.target = type.load(name, DocumentType::Lock::for_update);
+        if (!sync.documents.target.null) {
+            sync.controller->call_hook(Hook::before_sync, sync.job, sync.documents, {});
+        }
+    }
+    sync.before = type.remove(name);
+    if (sync.before.null) {
+        if (!type.load(name, DocumentType::Lock::none).null) {
+            throw pg::Error("27000", "delete of a document of type " + quoted(type.label()) + " removed no row")
+                .detail("A trigger, rule or policy of the table suppressed it.");
+        }
+        sync.status = Status::no_target;
+        return;
+    }
+    sync.documents.target = sync.before;
+    call_after_sync(sync);
+    if (records_diff(sync.job)) sync.diff = {type.diff(sync.before, {}), false};
+}
+
+// What a child is to do was found when its parent ran, and the controller is not asked again. Another job of the source may
+// have inserted the target since.
+bool inserted_since(SyncContext& sync, const Target& target) {
+    const Job& job = sync.job;
+    return sync.second_look && target.operation == Operation::insert && target.document_name &&
+           !job.is_null(C::parent_sync_job) &&
+           !sync.documents.target_type
+                ->load(std::string(job.text(C::target_document_name)), DocumentType::Lock::none)
+                .null;
+}
+
+void sync_target(SyncContext& sync, const JobType& type, const Target& target) {
+    settle_target(sync, type, target);
+    Operation operation = inserted_since(sync, target) ? Operation::update : target.operation;
+    sync.job.set_text(C::operation, to_text(operation));
+    if (!operation_enabled(sync.job, operation)) {
+        sync.status = Status::skipped;
+        return;
+    }
+    switch (operation) {
+        case Operation::insert:
+            return sync_insert(sync);
+        case Operation::update:
+            return sync_update(sync);
+        case Operation::remove:
+            return sync_delete(sync);
+    }
+}
+
+void run_bypass(SyncContext& sync) {
+    BypassResult result = sync.controller->execute(sync.job, sync.documents);
+    Job& job = sync.job;
+    if (result.document_type != pg::no_oid) job.set_oid(C::target_document_type, result.document_type);
+    if (result.document_name) job.set_text(C::target_document_name, *result.document_name);
+    if (result.operation) job.set_text(C::operation, to_text(*result.operation));
+    sync.diff = result.diff;
+}
+
+}  // namespace
+
+void correct_operation_hint(Job& job, bool deleted) {
+    std::string stated;
+    pg::JsonBuilder context;
+    context.begin_object();
+    if (!job.is_null(C::context)) {
+        for (const pg::JsonField& field : pg::json_fields(job.datum(C::context))) {
+            if (field.key == operation_hint) {
+                stated = field.text;
+            } else {
+                context.key(field.key);
+                context.value(field.value, false, pg::type::jsonb, true);
+            }
+        }
+    }
+    bool says_deleted = stated == to_text(Operation::remove);
+    if (says_deleted == deleted) return;
+    context.field(operation_hint, to_text(deleted ? Operation::remove : Operation::update));
+    context.end_object();
+    job.set(C::context, context.finish());
+}
+
+void run_sync(SyncContext& sync, const JobType& type) {
+    if (type.background) {
+        BackgroundCall call = prepare_call(std::string(sync.job.text(C::procedure)),
+                                           {sync.job.datum(C::context), sync.job.is_null(C::context)});
+        sync.result = make_call(call, sync.own_transactions);
+        return;
+    }
+    require_trusted_type(type, sync.job);
+    sync.controller = find_controller(type);
+    load_source(sync, type);
+    if (sync.controller->has(Hook::after_start)) {
+        sync.controller->call_hook(Hook::after_start, sync.job, sync.documents, {});
+    }
+    if (sync.controller->bypass()) return run_bypass(sync);
+    std::vector<Target> targets = discover(sync);
+    if (targets.size() > 1) targets = filtered_by_hook(sync, targets);
+    if (targets.empty()) {
+        sync.status = Status::no_target;
+    } else if (targets.size() == 1) {
+        sync_target(sync, type, targets[0]);
+    } else {
+        relay(sync, type, targets);
+    }
+}
+
+void call_quietly(Hook hook, SyncContext& sync, pg::Value extra) {
+    if (sync.controller == nullptr || !sync.controller->has(hook)) return;
+    pg::Deadline deadline(sync.job.microseconds(C::timeout));
+    try {
+        pg::Subtransaction subtransaction;
+        {
+            pg::SpiScope spi;
+            pg::SnapshotScope snapshot;
+            sync.controller->call_hook(hook, sync.job, sync.documents, extra);
+        }
+        if (sync.job.flag(C::dry_run)) {
+            subtransaction.rollback();
+        } else {
+            subtransaction.commit();
+        }
+    } catch (const pg::Error& error) {
+        std::string name = hook == Hook::finished ? "finished" : "failed";
+        pg::warning("hook " + name + " of sync " + describe(sync.job) + " failed: " + error.report().message);
+    }
+}
+
+}  // namespace sync_job

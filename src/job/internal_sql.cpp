@@ -1,0 +1,37 @@
+#include "job/internal_sql.hpp"
+
+#include "job/schema_objects.hpp"
+#include "pg/role.hpp"
+#include "pg/xact.hpp"
+
+namespace sync_job {
+
+namespace {
+
+std::string with_schema(std::string sql, const std::string& schema) {
+    for (std::size_t at = sql.find("{}"); at != std::string::npos; at = sql.find("{}", at + schema.size())) {
+        sql.replace(at, 2, schema);
+    }
+    return sql;
+}
+
+}  // namespace
+
+std::vector<InternalStatement::Row> InternalStatement::run(const std::vector<pg::Value>& arguments) {
+    const SchemaObjects& o = schema_objects();
+    pg::OwnerScope owner(o.owner);
+    pg::SpiScope spi;
+    pg::SnapshotScope snapshot;
+    if (prepared_for_ != o.extension) {
+        statement_ = std::make_unique<pg::Statement>(with_schema(sql_, o.schema), types_, pg::Statement::Access::by_index);
+        prepared_for_ = o.extension;
+    }
+    pg::Rows rows = statement_->execute(arguments);
+    std::vector<Row> copied(rows.size());
+    for (std::uint64_t i = 0; i < rows.size(); i++) {
+        for (int column = 0; column < rows.columns(); column++) copied[i].push_back(rows.copy(i, column));
+    }
+    return copied;
+}
+
+}  // namespace sync_job

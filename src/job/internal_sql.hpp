@@ -1,0 +1,29 @@
+// SQL on the extension's own tables, off the hot path: run as their owner, prepared once.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pg/spi.hpp"
+
+namespace sync_job {
+
+class InternalStatement {
+public:
+    // `{}` in the text stands for the extension's schema. Made as a static; holds nothing until it is used.
+    InternalStatement(std::string sql, std::vector<Oid> types) : sql_(std::move(sql)), types_(std::move(types)) {}
+
+    // As the owner, search_path pinned. Opens its own SPI connection; the values of the rows are copied into the
+    // current memory context.
+    using Row = std::vector<pg::Value>;
+    std::vector<Row> run(const std::vector<pg::Value>& arguments);
+
+private:
+    std::string sql_;
+    std::vector<Oid> types_;
+    std::unique_ptr<pg::Statement> statement_;
+    Oid prepared_for_ = pg::no_oid;
+};
+
+}  // namespace sync_job

@@ -1,0 +1,79 @@
+#include "job/job_row.hpp"
+
+#include "core/text.hpp"
+
+#include "pg/memory.hpp"
+
+namespace sync_job {
+
+const char* const job_column_names[] = {
+#define SYNC_JOB_COLUMN(name) #name,
+    SYNC_JOB_COLUMNS(SYNC_JOB_COLUMN)
+#undef SYNC_JOB_COLUMN
+};
+const int job_column_count = sizeof(job_column_names) / sizeof(job_column_names[0]);
+
+Job Job::blank() {
+    Job job;
+    job.row_.values = pg::allocate_array<Datum>(job_column_count);
+    job.row_.nulls = pg::allocate_array<bool>(job_column_count);
+    job.row_.count = job_column_count;
+    for (int i = 0; i < job_column_count; i++) job.row_.nulls[i] = true;
+    return job;
+}
+
+Job::Job(const pg::StoredRow& row) : place(row.place), created_by_transaction(row.created_by) {
+    row_.values = row.values;
+    row_.nulls = row.nulls;
+    row_.count = job_column_count;
+}
+
+Job Job::from_composite(Datum row) {
+    Job job;
+    job.row_ = pg::take_apart(row);
+    return job;
+}
+
+Job Job::copy() const {
+    Job other(*this);
+    other.row_ = pg::copy_of(row_);
+    return other;
+}
+
+std::string_view Job::text(C column) const {
+    return is_null(column) ? std::string_view() : pg::datum_text(datum(column));
+}
+
+void Job::set_text(C column, std::string_view value) { set(column, pg::text_datum(value)); }
+
+void Job::set_oid(C column, Oid value) {
+    if (value == pg::no_oid) {
+        clear(column);
+    } else {
+        set(column, pg::oid_datum(value));
+    }
+}
+
+void Job::set_title(std::string_view source_label, std::string_view target_label) {
+    constexpr int title_limit = 140;
+    set_text(C::title, pg::clipped(make_title(text(C::sync_job_type), source_label, text(C::source_document_name),
+                                              target_label, text(C::target_document_name)),
+                                   title_limit));
+}
+
+Status Job::status() const { return parse_status(text(C::status)).value_or(Status::failed); }
+
+std::optional<Operation> Job::operation() const {
+    return is_null(C::operation) ? std::nullopt : parse_operation(text(C::operation));
+}
+
+std::string describe(const Job& job) {
+    std::string out = "job " + std::to_string(job.id()) + " (" + std::string(job.text(JobColumn::sync_job_type));
+    if (!job.is_null(JobColumn::source_document_name)) {
+        out += ", " + pg::relation_name(job.oid(JobColumn::source_document_type)) + " " +
+               std::string(job.text(JobColumn::source_document_name));
+    }
+    return out + ")";
+}
+
+}  // namespace sync_job

@@ -1,0 +1,191 @@
+#include "job/job_type.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "core/text.hpp"
+#include "job/internal_sql.hpp"
+#include "job/schema_objects.hpp"
+#include "pg/catalog.hpp"
+#include "pg/error.hpp"
+#include "pg/json.hpp"
+
+namespace sync_job {
+
+namespace {
+
+std::uint64_t generation = 1;
+std::uint64_t types_read_at = 0, queues_read_at = 0;
+Oid type_table = pg::no_oid, queue_table = pg::no_oid;  // as of the last reading
+
+template <class T>
+using Cache = std::unordered_map<std::string, std::shared_ptr<const T>>;
+
+Cache<JobType>& types() {
+    static auto& cache = *new Cache<JobType>;  // never destroyed: the server may be gone by then
+    return cache;
+}
+Cache<Queue>& queues() {
+    static auto& cache = *new Cache<Queue>;  // never destroyed: the server may be gone by then
+    return cache;
+}
+
+std::optional<std::int64_t> microseconds(const pg::Value& interval) {
+    if (interval.null) return std::nullopt;
+    return pg::interval_microseconds(interval.datum);
+}
+
+std::vector<Oid> grants_of(const std::string& name) {
+    static auto& select =
+        *new InternalStatement("SELECT role FROM sync_job_internal.type_grant WHERE sync_job_type = $1", {pg::type::text});
+    std::vector<Oid> roles;
+    for (const InternalStatement::Row& row : select.run({{pg::text_datum(name), false}})) {
+        roles.push_back(pg::datum_oid(row[0].datum));
+    }
+    return roles;
+}
+
+std::shared_ptr<const JobType> read_type(const std::string& name) {
+    static auto& select = *new InternalStatement(
+        "SELECT source_document_type, target_document_type, source_key, target_key, module,"
+        " field_map, batchable, queue, priority, timeout, retry_delay, retry_backoff,"
+        " max_retries, verbose_logging, disabled, run_as, concurrency_limit, publish_events, match FROM {}.sync_job_type "
+        "WHERE name = $1",
+        {pg::type::text});
+    type_table = schema_objects().type_table;
+    auto rows = select.run({{pg::text_datum(name), false}});
+    if (rows.empty()) return nullptr;
+    const InternalStatement::Row& row = rows[0];
+    auto type = std::make_shared<JobType>();
+    auto oid_at = [&](int column) { return row[column].null ? pg::no_oid : pg::datum_oid(row[column].datum); };
+    type->name = name;
+    type->source = oid_at(0);
+    type->target = oid_at(1);
+    type->source_key = key_columns(row[2]);
+    type->target_key = key_columns(row[3]);
+    type->module = pg::datum_text(row[4].datum);
+    if (!row[5].null) type->field_map = pg::json_to_text(row[5].datum);
+    if (!row[18].null) type->match = pg::json_to_text(row[18].datum);
+    if (!row[6].null) type->batchable = pg::datum_bool(row[6].datum);
+    type->queue = pg::datum_text(row[7].datum);
+    type->priority = pg::datum_int32(row[8].datum);
+    type->timeout = microseconds(row[9]);
+    type->retry_delay = microseconds(row[10]).value_or(0);
+    type->retry_backoff = pg::datum_text(row[11].datum);
+    type->max_retries = pg::datum_int32(row[12].datum);
+    type->verbose_logging = pg::datum_bool(row[13].datum);
+    type->disabled = pg::datum_bool(row[14].datum);
+    type->run_as = oid_at(15);
+    if (!row[16].null) type->concurrency_limit = pg::datum_int32(row[16].datum);
+    type->publish_events = pg::datum_bool(row[17].datum);
+    type->granted_to = grants_of(name);
+    if (type->source != pg::no_oid) type->source_label = pg::relation_name(type->source);
+    if (type->target != pg::no_oid) type->target_label = pg::relation_name(type->target);
+    return type;
+}
+
+void read_queues() {
+    static auto& select =
+        *new InternalStatement("SELECT name, max_workers, timeout, paused, publish_events FROM {}.sync_job_queue", {});
+    std::uint64_t reading = generation;
+    queue_table = schema_objects().queue_table;
+    queues().clear();
+    for (const InternalStatement::Row& row : select.run({})) {
+        auto queue = std::make_shared<Queue>();
+        queue->name = pg::datum_text(row[0].datum);
+        queue->max_workers = pg::datum_int32(row[1].datum);
+        queue->timeout = pg::interval_microseconds(row[2].datum);
+        queue->paused = pg::datum_bool(row[3].datum);
+        queue->publish_events = pg::datum_bool(row[4].datum);
+        queues().emplace(queue->name, queue);
+    }
+    queues_read_at = reading;
+}
+
+}  // namespace
+
+std::vector<std::string> key_columns(const pg::Value& text_array) {
+    std::vector<std::string> names;
+    if (text_array.null) return names;
+    for (const pg::JsonField& name : pg::json_elements(pg::value_to_json(text_array.datum, pg::type::text_array, false))) {
+        names.push_back(name.text);
+    }
+    return names;
+}
+
+namespace {
+
+std::shared_ptr<const JobType> background_type() {
+    static auto& type = *new std::shared_ptr<const JobType>([] {
+        auto made = std::make_shared<JobType>();
+        made->name = background_type_name;
+        made->background = true;
+        made->batchable = false;
+        made->queue = "default";
+        made->retry_delay = 60 * 1000000LL;
+        made->retry_backoff = "linear";
+        return made;
+    }());
+    return type;
+}
+
+}  // namespace
+
+std::shared_ptr<const JobType> find_job_type(const std::string& name) {
+    if (name == background_type_name) return background_type();
+    if (types_read_at != generation) {
+        types().clear();
+        types_read_at = generation;
+    }
+    auto found = types().find(name);
+    if (found != types().end()) return found->second;
+    auto type = read_type(name);
+    // An invalidation while reading moved the generation on: then this one is good for now, and not kept.
+    if (type != nullptr && types_read_at == generation) types().emplace(name, type);
+    return type;
+}
+
+std::shared_ptr<const JobType> require_job_type(const std::string& name) {
+    if (auto type = find_job_type(name)) return type;
+    pg::Error error("42704", "sync job type " + quoted(name) + " does not exist");
+    std::size_t start = name.find_first_not_of(" \t\r\n");
+    if (start != std::string::npos && name[start] == '{') {
+        throw error.hint("To pass all parameters as one object, cast it: enqueue_sync_job('{…}'::jsonb).");
+    }
+    throw error.hint("Job types are the rows of table sync_job_type; their names are case-sensitive.");
+}
+
+std::shared_ptr<const Queue> find_queue(const std::string& name) {
+    if (queues_read_at != generation) read_queues();
+    auto found = queues().find(name);
+    return found == queues().end() ? nullptr : found->second;
+}
+
+std::shared_ptr<const Queue> require_queue(const std::string& name) {
+    if (auto queue = find_queue(name)) return queue;
+    std::vector<std::string> known;
+    for (const auto& [key, value] : queues()) known.push_back(quoted(key));
+    std::sort(known.begin(), known.end());
+    throw pg::Error("42704", "queue " + quoted(name) + " does not exist")
+        .detail("Queues are: " + join(known, ", ") + ".")
+        .hint("Add a queue with INSERT INTO sync_job_queue (name) VALUES (…).");
+}
+
+std::vector<Queue> all_queues() {
+    find_queue("");
+    std::vector<Queue> all;
+    for (const auto& [name, queue] : queues()) all.push_back(*queue);
+    return all;
+}
+
+std::uint64_t job_type_generation() { return generation; }
+
+void invalidate_job_types(Oid relation) {
+    bool concerns_us = relation == pg::no_oid || relation == type_table || relation == queue_table;
+    for (const auto& [name, type] : types()) {
+        concerns_us = concerns_us || relation == type->source || relation == type->target;
+    }
+    if (concerns_us) generation++;
+}
+
+}  // namespace sync_job

@@ -1,0 +1,66 @@
+// Job types and queues as the engine uses them: read once by each backend, again when a row has changed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/retry.hpp"
+#include "pg/value.hpp"
+
+namespace sync_job {
+
+struct JobType {
+    std::string name;
+    Oid source = 0, target = 0;                       // no_oid: none
+    std::vector<std::string> source_key, target_key;  // empty: the primary key
+    std::string module;
+    std::string match, field_map;  // as JSON; empty: none
+    bool declarative() const { return !field_map.empty(); }
+    bool background = false;  // the built-in type of plain background work: it calls the job's procedure
+    bool publish_events = false;
+    std::optional<bool> batchable;
+    std::string queue;
+    int priority = 0;
+    std::optional<std::int64_t> timeout;  // microseconds, as all times here
+    std::int64_t retry_delay = 0;
+    std::string retry_backoff;
+    int max_retries = 0;
+    std::optional<int> concurrency_limit;
+    bool verbose_logging = false, disabled = false;
+    Oid run_as = 0;
+    std::vector<Oid> granted_to;  // who may enqueue without being able to become run_as
+    // relation_name() of source and target, empty where there is none, for titles.
+    std::string source_label, target_label;
+};
+
+// Plain background work has no row in sync_job_type: its jobs run as whoever enqueues them.
+constexpr const char* background_type_name = "Background Job";
+
+struct Queue {
+    std::string name;
+    int max_workers = 0;
+    std::int64_t timeout = 0;
+    bool paused = false;
+    bool publish_events = false;
+};
+
+// What source_key and target_key name; none for null. Elements are not null: the rules of the table see to that.
+std::vector<std::string> key_columns(const pg::Value& text_array);
+
+// Null when there is none of that name.
+std::shared_ptr<const JobType> find_job_type(const std::string& name);
+// Raises 42704 with the nearest help.
+std::shared_ptr<const JobType> require_job_type(const std::string& name);
+std::shared_ptr<const Queue> find_queue(const std::string& name);
+std::shared_ptr<const Queue> require_queue(const std::string& name);
+std::vector<Queue> all_queues();
+
+// Grows whenever types or queues may have changed: caches built from them compare it.
+std::uint64_t job_type_generation();
+// For the relcache callback: types depend on the definitions of their relations too.
+void invalidate_job_types(Oid relation);
+
+}  // namespace sync_job

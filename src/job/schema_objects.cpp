@@ -1,0 +1,128 @@
+#include "job/schema_objects.hpp"
+
+#include <memory>
+
+#include "core/text.hpp"
+#include "job/job_row.hpp"
+#include "pg/catalog.hpp"
+#include "pg/error.hpp"
+
+namespace sync_job {
+
+namespace {
+
+std::unique_ptr<SchemaObjects>& cached() {
+    static auto& objects = *new std::unique_ptr<SchemaObjects>;  // never destroyed: the server may be gone by then
+    return objects;
+}
+bool stale = true;
+
+[[noreturn]] void incomplete(const std::string& what) {
+    throw pg::Error("55000", "extension pg_sync_job is damaged: " + what)
+        .hint("Restore the extension's objects, or drop and create the extension.");
+}
+
+Oid required(Oid oid, const char* name) {
+    if (oid == pg::no_oid) incomplete(std::string(name) + " is missing");
+    return oid;
+}
+
+// The library writes rows by position: the table must be the one it was built for.
+void check_columns(Oid relation) {
+    auto info = pg::read_relation(relation);
+    bool same = info != nullptr && static_cast<int>(info->columns.size()) == job_column_count;
+    for (int i = 0; same && i < job_column_count; i++) same = info->columns[i].name == job_column_names[i];
+    if (!same)
+        incomplete("the columns of " + pg::relation_name(relation) + " are not those of version " SYNC_JOB_VERSION);
+}
+
+std::string version_problem(const pg::ExtensionInfo& extension) {
+    if (extension.version == SYNC_JOB_VERSION) return {};
+    return "extension pg_sync_job is of version " + extension.version +
+           ", and its library of version " SYNC_JOB_VERSION;
+}
+
+std::unique_ptr<SchemaObjects> look_up() {
+    auto extension = pg::find_extension("pg_sync_job");
+    if (!extension) {
+        throw pg::Error("55000", "extension pg_sync_job is not installed in this database")
+            .hint("Use CREATE EXTENSION pg_sync_job.");
+    }
+    if (std::string problem = version_problem(*extension); !problem.empty()) {
+        throw pg::Error("55000", problem)
+            .hint("Use ALTER EXTENSION pg_sync_job UPDATE, or restart the server if the library was updated after it.");
+    }
+    auto found = std::make_unique<SchemaObjects>();
+    found->extension = extension->oid;
+    found->schema_oid = extension->schema;
+    found->schema_name = pg::schema_name(extension->schema);
+    found->schema = pg::quoted_identifier(found->schema_name);
+    Oid internal = required(pg::schema_oid("sync_job_internal"), "schema sync_job_internal");
+    auto visible = [&](const char* name) { return required(pg::relation_oid(extension->schema, name), name); };
+    auto hidden = [&](const char* name) { return required(pg::relation_oid(internal, name), name); };
+    found->job_table = visible("sync_job");
+    found->job_row_type = pg::row_type_of(found->job_table);
+    found->live = hidden("sync_job_live");
+    found->failed = hidden("sync_job_failed");
+    found->ended = hidden("sync_job_ended");
+    found->live_id = hidden("sync_job_live_id");
+    found->live_claim = hidden("sync_job_live_claim");
+    found->live_scheduled = hidden("sync_job_live_scheduled");
+    found->live_source = hidden("sync_job_live_source");
+    found->live_job_id = hidden("sync_job_live_job_id");
+    found->failed_id = hidden("sync_job_failed_id");
+    found->ended_id = hidden("sync_job_ended_id");
+    found->type_table = visible("sync_job_type");
+    found->queue_table = visible("sync_job_queue");
+    found->error_table = visible("sync_job_error");
+    found->deleted_table = visible("sync_job_deleted_document");
+    found->id_sequence = hidden("sync_job_id_seq");
+    found->deleted_sequence = visible("sync_job_deleted_document_id_seq");
+    found->target_type = required(pg::type_oid(extension->schema, "sync_job_target"), "type sync_job_target");
+    found->result_type = required(pg::type_oid(extension->schema, "sync_job_result"), "type sync_job_result");
+    found->owner = pg::relation_owner(found->job_table);
+    for (Oid table : {found->live, found->failed, found->ended}) {
+        if (!pg::belongs_to_extension(table, extension->oid)) incomplete(pg::relation_name(table) + " is not its own");
+        check_columns(table);
+    }
+    return found;
+}
+
+bool is_one_of_ours(const SchemaObjects& o, Oid relation) {
+    return relation == o.job_table || relation == o.live || relation == o.failed || relation == o.ended ||
+           relation == o.type_table || relation == o.queue_table || relation == o.error_table ||
+           relation == o.deleted_table || relation == o.id_sequence;
+}
+
+}  // namespace
+
+Oid SchemaObjects::partition(Partition which) const {
+    return which == Partition::live ? live : which == Partition::failed ? failed : ended;
+}
+
+Oid SchemaObjects::id_index(Partition which) const {
+    return which == Partition::live ? live_id : which == Partition::failed ? failed_id : ended_id;
+}
+
+const SchemaObjects& schema_objects() {
+    if (stale || cached() == nullptr) {
+        stale = false;  // an invalidation that arrives while we look makes it stale again
+        cached() = look_up();
+    }
+    return *cached();
+}
+
+bool extension_installed() { return pg::find_extension("pg_sync_job").has_value(); }
+
+bool extension_usable(std::string* problem) {
+    auto extension = pg::find_extension("pg_sync_job");
+    if (!extension) return false;
+    *problem = version_problem(*extension);
+    return problem->empty();
+}
+
+void invalidate_schema_objects(Oid relation) {
+    if (cached() == nullptr || relation == pg::no_oid || is_one_of_ours(*cached(), relation)) stale = true;
+}
+
+}  // namespace sync_job

@@ -1,0 +1,40 @@
+// Where the extension's own objects are in this database: looked up once, again after their definition has changed.
+#pragma once
+
+#include <string>
+
+#include "core/state.hpp"
+#include "pg/types.hpp"
+
+namespace sync_job {
+
+struct SchemaObjects {
+    Oid extension = 0;
+    Oid owner = 0;            // of the tables: the role the engine's own queries run as
+    std::string schema;       // @extschema@, quoted
+    std::string schema_name;  // the same, plain
+    Oid schema_oid = 0;
+    Oid job_table = 0, job_row_type = 0;
+    Oid live = 0, failed = 0, ended = 0;
+    Oid live_id = 0, live_claim = 0, live_scheduled = 0, live_source = 0, live_job_id = 0, failed_id = 0, ended_id = 0;
+    Oid type_table = 0, queue_table = 0, error_table = 0, deleted_table = 0;
+    Oid id_sequence = 0, deleted_sequence = 0;
+    Oid target_type = 0, result_type = 0;  // sync_job_target, sync_job_result
+
+    Oid partition(Partition which) const;
+    Oid id_index(Partition which) const;
+    // A relation of @extschema@ or sync_job_internal, for SQL text.
+    std::string in_schema(const char* name) const { return schema + "." + name; }
+};
+
+// Raises 55000 when the extension is not installed here, or is of another version than this library.
+const SchemaObjects& schema_objects();
+
+// The extension is here and of this library's version. `problem` says what is wrong with it.
+bool extension_usable(std::string* problem);
+bool extension_installed();
+
+// For the relcache callback.
+void invalidate_schema_objects(Oid relation);
+
+}  // namespace sync_job

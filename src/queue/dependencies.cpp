@@ -1,0 +1,156 @@
+#include "queue/dependencies.hpp"
+
+#include "controller/background_call.hpp"
+#include "core/text.hpp"
+#include "job/internal_sql.hpp"
+#include "pg/error.hpp"
+#include "pg/json.hpp"
+#include "pg/xact.hpp"
+#include "queue/enqueue.hpp"
+#include "queue/outcome.hpp"
+#include "queue/rights.hpp"
+#include "queue/transition.hpp"
+#include "shared/wake.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+
+bool failed_for_good(const Job& job) { return job.status() == Status::failed && job.is_null(C::retry_after); }
+
+pg::Value json_column(const Job& job, C column) { return {job.datum(column), job.is_null(column)}; }
+
+pg::Value error_json(const pg::ErrorReport& report) {
+    pg::JsonBuilder json;
+    json.begin_object();
+    json.field("sqlstate", report.sqlstate);
+    json.field("message", report.message);
+    json.field("detail", report.detail);
+    json.field("hint", report.hint);
+    json.field("context", report.context);
+    json.end_object();
+    return {json.finish(), false};
+}
+
+void enqueue_callback(const Outcome& outcome, const std::string& procedure) {
+    const Job& job = outcome.job;
+    pg::Value id{pg::json_from_text(std::to_string(job.id())), false};
+    pg::Value error = outcome.error == nullptr ? pg::Value{} : error_json(*outcome.error);
+    EnqueueRequest request;
+    request.sync_job_type = background_type_name;
+    request.procedure = procedure;
+    request.context = callback_args(procedure, {{"sync_job", id},
+                                                {"args", json_column(job, C::context)},
+                                                {"result", json_column(job, C::result)},
+                                                {"error", error}});
+    request.parent_sync_job = job.id();
+    request.queue = std::string(job.text(C::queue));
+    request.max_retries = job.int32(C::max_retries);
+    request.title = procedure;
+    // The scheduler, too, records what a crash ended, and it is a superuser: its role is not the job's.
+    request.run_as = job.oid(C::run_as);
+    request.owner = job.oid(C::owner);
+    enqueue(request);
+}
+
+}  // namespace
+
+void wait_for_jobs(std::int64_t job, const std::vector<std::int64_t>& others) {
+    static auto& insert = *new InternalStatement(
+        "INSERT INTO sync_job_internal.dependency (job, waits_for) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        {pg::type::int8, pg::type::int8});
+    for (std::int64_t other : others) {
+        if (other == job) throw pg::Error("22023", "sync job " + std::to_string(other) + " cannot wait for itself");
+        auto stored = find_job(other);
+        if (!stored) {  // after => array_agg(enqueue_background_job(…)): this very statement inserted it
+            pg::command_counter_increment();
+            stored = find_job(other);
+        }
+        if (!stored || !may_know(stored->job)) {
+            throw pg::Error("42704", "sync job " + std::to_string(other) + " to wait for does not exist")
+                .hint("Or it is another role's.");
+        }
+        insert.run({{pg::int64_datum(job), false}, {pg::int64_datum(other), false}});
+    }
+    wake_for_dependencies_at_commit();
+}
+
+void publish_end(const Job& job) {
+    if (!job.flag(C::publish_event)) return;
+    pg::JsonBuilder json;
+    json.begin_object();
+    json.field("event", "sync_job_ended");
+    json.key("sync_job");
+    json.number(job.id());
+    json.field("sync_job_type", job.text(C::sync_job_type));
+    json.field("status", job.text(C::status));
+    if (!job.is_null(C::job_id)) json.field("job_id", job.text(C::job_id));
+    json.end_object();
+    pg::notify("sync_job", pg::json_to_text(json.finish()));
+}
+
+void follow_up(const Outcome& outcome) {
+    const Job& job = outcome.job;
+    bool failed = failed_for_good(job);
+    if (job.status() == Status::failed && !failed) return;  // it is tried again
+    C column = failed ? C::on_failure : C::on_success;
+    bool well = job.status() == Status::finished || job.status() == Status::skipped;
+    if (!job.is_null(column) && (failed || well)) {
+        try {
+            pg::Subtransaction subtransaction;
+            enqueue_callback(outcome, std::string(job.text(column)));
+            subtransaction.commit();
+        } catch (const pg::Error& error) {
+            pg::warning("callback " + std::string(job.text(column)) + " of sync " + describe(job) +
+                        " could not be enqueued: " + error.report().message);
+        }
+    }
+    publish_end(job);
+}
+
+Release release_waiting_jobs() {
+    static auto& ready = *new InternalStatement(
+        "SELECT d.job, bool_or(j.status IN ('Failed', 'Canceled')), min(j.id) FILTER (WHERE j.status IN ('Failed', "
+        "'Canceled'))"
+        " FROM sync_job_internal.dependency AS d LEFT JOIN {}.sync_job AS j ON j.id = d.waits_for GROUP BY d.job"
+        " HAVING bool_and(j.id IS NULL OR j.status NOT IN ('Pending', 'Queued', 'Started')"
+        "  AND (j.status <> 'Failed' OR j.retry_after IS NULL)) LIMIT 1000",
+        std::vector<Oid>{});
+    static auto& remove =
+        *new InternalStatement("DELETE FROM sync_job_internal.dependency WHERE job = $1", {pg::type::int8});
+    static auto& left = *new InternalStatement("SELECT FROM sync_job_internal.dependency LIMIT 1", std::vector<Oid>{});
+    Release release;
+    for (const auto& row : ready.run({})) {
+        std::int64_t id = pg::datum_int64(row[0].datum);
+        bool badly = !row[1].null && pg::datum_bool(row[1].datum);
+        bool busy = false;
+        auto stored = lock_job(id, false, &busy);
+        if (busy) continue;  // somebody starts or cancels it by hand, and may yet think better of it
+        if (stored && stored->job.status() == Status::pending) {
+            if (badly && stored->job.text(C::after_failure) == "cancel") {
+                std::string culprit = std::to_string(pg::datum_int64(row[2].datum));
+                cancel_job(*stored, "sync job " + culprit + ", which it waited for, has not ended well");
+            } else {
+                start_job(*stored);
+            }
+        }
+        remove.run({{pg::int64_datum(id), false}});
+        pg::command_counter_increment();
+        release.released++;
+    }
+    release.some_wait = !left.run({}).empty();
+    return release;
+}
+
+bool waits_for(std::int64_t job, std::int64_t other) {
+    static auto& select = *new InternalStatement(
+        "WITH RECURSIVE way (job) AS (SELECT waits_for FROM sync_job_internal.dependency WHERE job = $1"
+        " UNION SELECT d.waits_for FROM sync_job_internal.dependency AS d JOIN way AS w ON d.job = w.job)"
+        " SELECT FROM way WHERE job = $2",
+        {pg::type::int8, pg::type::int8});
+    return !select.run({{pg::int64_datum(job), false}, {pg::int64_datum(other), false}}).empty();
+}
+
+}  // namespace sync_job

@@ -1,0 +1,31 @@
+// Jobs that lead to others: callbacks, dependencies, events.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "queue/outcome.hpp"
+
+namespace sync_job {
+
+// The new job stays Pending until the others have ended. Raises 42704 for one there is not.
+void wait_for_jobs(std::int64_t job, const std::vector<std::int64_t>& others);
+
+// What follows from the end of a job, in the transaction that records it: its callback is enqueued, its event
+// published. A callback that cannot be enqueued is a warning: the job has ended all the same.
+void follow_up(const Outcome& outcome);
+
+// The event of a job that has ended, where it asks for one.
+void publish_end(const Job& job);
+
+// Starts or cancels the jobs whose others have ended.
+struct Release {
+    int released = 0;
+    bool some_wait = false;
+};
+Release release_waiting_jobs();
+
+// The job cannot run before the other one has ended: it waits for it, or for one that does.
+bool waits_for(std::int64_t job, std::int64_t other);
+
+}  // namespace sync_job

@@ -1,0 +1,339 @@
+#include "queue/enqueue.hpp"
+
+#include "core/text.hpp"
+#include "job/job_store.hpp"
+#include "job/schema_objects.hpp"
+#include "pg/error.hpp"
+#include "pg/json.hpp"
+#include "pg/role.hpp"
+#include "pg/shared.hpp"
+#include "pg/xact.hpp"
+#include "queue/deduplication.hpp"
+#include "queue/dependencies.hpp"
+#include "queue/rights.hpp"
+#include "shared/wake.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+
+std::string seconds_text(std::int64_t microseconds) {
+    return pg::value_to_text(pg::interval_datum(microseconds), pg::type::interval);
+}
+
+void check_not_negative(const char* what, std::optional<std::int64_t> microseconds) {
+    if (microseconds && *microseconds < 0) {
+        throw pg::Error("22023", std::string(what) + " must not be negative: " + seconds_text(*microseconds));
+    }
+}
+
+void check_enabled(const JobType& type) {
+    if (!type.disabled) return;
+    throw pg::Error("55000", "sync job type " + quoted(type.name) + " is disabled")
+        .hint("Enable it with UPDATE sync_job_type SET disabled = false WHERE name = …");
+}
+
+// The document type a side of the job has: the job type's, or the given one where that leaves it open.
+Oid document_type(const JobType& type, const char* side, Oid of_type, Oid given, Oid of_document) {
+    auto disagree = [&](Oid candidate, const std::string& with, Oid other) {
+        throw pg::Error("22023", std::string(side) + " document type " + quoted(pg::relation_name(candidate)) +
+                                     " is not that of " + with)
+            .detail("That is " + quoted(pg::relation_name(other)) + ".");
+    };
+    for (Oid candidate : {given, of_document}) {
+        if (candidate != pg::no_oid && of_type != pg::no_oid && candidate != of_type) {
+            disagree(candidate, "sync job type " + quoted(type.name), of_type);
+        }
+    }
+    if (given != pg::no_oid && of_document != pg::no_oid && given != of_document) {
+        disagree(of_document, std::string(side) + "_document_type", given);
+    }
+    return of_type != pg::no_oid ? of_type : given != pg::no_oid ? given : of_document;
+}
+
+// The relation a row is of; raises for an anonymous one.
+Oid relation_of_document(const pg::Value& document, const char* argument) {
+    if (document.null) return pg::no_oid;
+    Oid relation = pg::relation_of_row_type(pg::composite_type(document.datum));
+    if (relation == pg::no_oid) {
+        throw pg::Error("42804", std::string(argument) + " is not a row of a table")
+            .detail("An anonymous record does not tell which document it is.")
+            .hint(
+                "Pass the row itself, as in SELECT enqueue_sync_job('…', c) FROM customer c, or the document's name.");
+    }
+    return relation;
+}
+
+// One side of a job: the type of its documents, and the name of the one given.
+struct Side {
+    Oid type = pg::no_oid;
+    std::shared_ptr<DocumentType> documents;  // where a document is given
+    std::optional<std::string> name;
+};
+
+Side resolve_side(const JobType& type, const char* side, const char* argument, Oid of_type,
+                  const std::vector<std::string>& key, Oid given_type, const std::optional<std::string>& given_name,
+                  const pg::Value& document) {
+    Side result;
+    result.type = document_type(type, side, of_type, given_type, relation_of_document(document, argument));
+    if (!given_name && document.null) return result;
+    if (result.type == pg::no_oid) {
+        throw pg::Error("22023", std::string(side) + " document without a document type")
+            .hint(std::string("Give ") + side + "_document_type too.");
+    }
+    result.documents = DocumentType::find(result.type, key);
+    if (given_name) result.name = result.documents->canonical_name(*given_name);
+    if (document.null) return result;
+    std::string name = result.documents->name_of(document.datum);
+    if (result.name && *result.name != name) {
+        throw pg::Error("22023", std::string(side) + " document and its name disagree")
+            .detail("The document is " + quoted(name) + ", the name given is " + quoted(*result.name) + ".");
+    }
+    result.name = name;
+    return result;
+}
+
+std::optional<std::string_view> operation_of(const EnqueueRequest& request, const Side& target) {
+    if (!request.operation) {
+        if (target.name) {
+            throw pg::Error("22023", "target_document_name without an operation")
+                .hint("Say what to do with the target: operation => 'Insert', 'Update' or 'Delete'.");
+        }
+        return std::nullopt;
+    }
+    auto operation = parse_operation(*request.operation);
+    if (!operation) {
+        throw pg::Error("22023", "invalid operation " + quoted(*request.operation))
+            .hint("Valid operations are: " + std::string(operation_list()) + ".");
+    }
+    return to_text(*operation);
+}
+
+std::string_view trigger_type_of(const EnqueueRequest& request) {
+    std::string given = request.trigger_type.value_or("Manual");
+    auto type = parse_trigger_type(given);
+    if (!type) {
+        throw pg::Error("22023", "invalid trigger type " + quoted(given))
+            .hint("Valid trigger types are: " + std::string(trigger_type_list()) + ".");
+    }
+    return *type;
+}
+
+void check_context(const pg::Value& context) {
+    if (context.null || pg::json_kind(context.datum) == pg::JsonKind::object) return;
+    throw pg::Error("22023", "context must be a JSON object")
+        .detail("It is: " + shortened(pg::json_to_text(context.datum), 60) + ".");
+}
+
+void check_parent(std::optional<std::int64_t> parent) {
+    if (!parent) return;
+    auto stored = find_job(*parent);
+    if (!stored) throw pg::Error("42704", "parent sync job " + std::to_string(*parent) + " does not exist");
+    require_may_steer(stored->job);  // a foreign child would be in the way of whoever cancels or retries it
+}
+
+void set_optional_text(Job& job, C column, const std::optional<std::string>& text) {
+    if (text) job.set_text(column, *text);
+}
+
+// Says once in a session that nothing will run by itself.
+void say_when_not_preloaded() {
+    static bool said = false;
+    if (said || pg::shared_memory() != nullptr) return;
+    said = true;
+    pg::notice(
+        "pg_sync_job is not preloaded: no worker will run the jobs",
+        "Add pg_sync_job to shared_preload_libraries and restart the server, or run them with CALL run_sync_jobs().");
+}
+
+void check_numbers(const EnqueueRequest& request) {
+    check_not_negative("timeout", request.timeout);
+    check_not_negative("retry_delay", request.retry_delay);
+    if (request.max_retries && *request.max_retries < 0) {
+        throw pg::Error("22023", "max_retries must not be negative: " + std::to_string(*request.max_retries));
+    }
+}
+
+Side source_side(const EnqueueRequest& request, const JobType& type) {
+    return resolve_side(type, "source", "source_doc", type.source, type.source_key, request.source_document_type,
+                        request.source_document_name, request.source_doc);
+}
+
+Side target_side(const EnqueueRequest& request, const JobType& type) {
+    return resolve_side(type, "target", "target_doc", type.target, type.target_key, request.target_document_type,
+                        request.target_document_name, request.target_doc);
+}
+
+Side trigger_side(const EnqueueRequest& request, const JobType& type) {
+    return resolve_side(type, "triggered_by", "triggered_by_doc", pg::no_oid, {}, request.triggered_by_document_type,
+                        request.triggered_by_document_name, request.triggered_by_doc);
+}
+
+void set_flags(Job& job, const EnqueueRequest& request, const JobType& type) {
+    auto set = [&](C column, std::optional<bool> given, bool otherwise) {
+        job.set(column, pg::bool_datum(given.value_or(otherwise)));
+    };
+    set(C::insert_enabled, request.insert_enabled, true);
+    set(C::update_enabled, request.update_enabled, true);
+    set(C::delete_enabled, request.delete_enabled, true);
+    set(C::update_without_changes_enabled, request.update_without_changes_enabled, false);
+    set(C::verbose_logging, request.verbose_logging, type.verbose_logging);
+    set(C::dry_run, request.dry_run, false);
+    set(C::queue_on_insert, request.queue_on_insert, true);
+}
+
+void set_running(Job& job, const EnqueueRequest& request, const JobType& type) {
+    auto queue = require_queue(request.queue.value_or(type.queue));
+    std::int64_t timeout = request.timeout ? *request.timeout : type.timeout ? *type.timeout : queue->timeout;
+    job.set_text(C::queue, queue->name);
+    job.set(C::priority, pg::int32_datum(request.priority.value_or(type.priority)));
+    job.set(C::timeout, pg::interval_datum(timeout));
+    job.set(C::retry_delay, pg::interval_datum(request.retry_delay.value_or(type.retry_delay)));
+    job.set_text(C::retry_backoff, request.retry_backoff.value_or(type.retry_backoff));
+    job.set(C::max_retries, pg::int32_datum(request.max_retries.value_or(type.max_retries)));
+    job.set(C::retry_count, pg::int32_datum(0));
+    if (request.scheduled_at) job.set(C::scheduled_at, pg::int64_datum(*request.scheduled_at));
+}
+
+Oid background_role(const EnqueueRequest& request) {
+    return request.run_as != pg::no_oid ? request.run_as : pg::current_user();
+}
+
+void set_origin(Job& job, const EnqueueRequest& request, const JobType& type, Oid owner) {
+    Side trigger = trigger_side(request, type);
+    job.set_text(C::trigger_type, trigger_type_of(request));
+    job.set_oid(C::triggered_by_document_type, trigger.type);
+    set_optional_text(job, C::triggered_by_document_name, trigger.name);
+    if (request.trigger_document_timestamp || trigger.name) {  // the version this transaction sees
+        pg::Timestamp at = request.trigger_document_timestamp.value_or(pg::transaction_start());
+        job.set(C::trigger_document_timestamp, pg::int64_datum(at));
+    }
+    if (request.parent_sync_job) job.set(C::parent_sync_job, pg::int64_datum(*request.parent_sync_job));
+    set_optional_text(job, C::job_id, request.job_id);
+    job.set_oid(C::run_as, type.background ? background_role(request) : type.run_as);
+    job.set_oid(C::owner, owner);
+    job.set_oid(C::enqueued_by, type.background ? background_role(request) : pg::current_user());
+    job.set(C::created_at, pg::int64_datum(pg::transaction_start()));
+}
+
+void set_background(Job& job, const EnqueueRequest& request) {
+    set_optional_text(job, C::procedure, request.procedure);
+    set_optional_text(job, C::on_success, request.on_success);
+    set_optional_text(job, C::on_failure, request.on_failure);
+    set_optional_text(job, C::job_group, request.job_group);
+    if (request.after.empty()) return;
+    job.set(C::after, pg::int64_array_datum(request.after));
+    job.set_text(C::after_failure, request.after_failure.value_or("cancel"));
+    job.set_status(Status::pending);
+}
+
+bool queue_publishes(const Job& job) { return require_queue(std::string(job.text(C::queue)))->publish_events; }
+
+std::string label_of(Oid relation, Oid of_type, const std::string& label_of_type) {
+    if (relation == of_type) return label_of_type;
+    return pg::relation_name(relation);
+}
+
+}  // namespace
+
+Enqueuer::~Enqueuer() = default;
+
+Enqueuer::Enqueuer(const EnqueueRequest& request)
+    : request_(request), template_(Job::blank()), row_memory_("sync job to enqueue") {
+    pg::require_writable("enqueue_sync_job()");
+    table_ = std::make_unique<pg::Table>(schema_objects().live, pg::TableLock::write);
+    type_ = require_job_type(request.sync_job_type);
+    Oid owner = request.owner != pg::no_oid ? request.owner : pg::current_user();
+    if (type_->background) {
+        if (!request.procedure) {
+            throw pg::Error("22023", "sync job type " + quoted(type_->name) + " is that of background work")
+                .hint("Use enqueue_background_job().");
+        }
+        require_role_can_run(background_role(request));
+    } else {
+        require_may_enqueue(*type_, owner, request);
+    }
+    check_enabled(*type_);
+    check_context(request.context);
+    check_numbers(request);
+    check_parent(request.parent_sync_job);
+
+    Side target = target_side(request, *type_);
+    target_name_ = target.name;
+    Oid source = document_type(*type_, "source", type_->source, request.source_document_type,
+                               relation_of_document(request.source_doc, "source_doc"));
+    if (source != pg::no_oid) {
+        bool named = request.source_document_name || !request.source_doc.null || request_.many;
+        if (named) source_documents_ = DocumentType::find(source, type_->source_key);
+    }
+    source_label_ = label_of(source, type_->source, type_->source_label);
+    target_label_ = label_of(target.type, type_->target, type_->target_label);
+
+    Job& job = template_;
+    job.set_text(C::sync_job_type, type_->name);
+    job.set_status(request.queue_on_insert.value_or(true) ? Status::queued : Status::pending);
+    job.set_oid(C::source_document_type, source);
+    job.set_oid(C::target_document_type, target.type);
+    set_optional_text(job, C::target_document_name, target.name);
+    if (auto operation = operation_of(request, target)) job.set_text(C::operation, *operation);
+    job.set(C::context, request.context);
+    set_flags(job, request, *type_);
+    set_running(job, request, *type_);
+    set_origin(job, request, *type_, owner);
+    set_background(job, request);
+    job.set(C::publish_event, pg::bool_datum(request.publish_event || type_->publish_events || queue_publishes(job)));
+    say_when_not_preloaded();
+}
+
+void Enqueuer::set_context(pg::Value context) { template_.set(C::context, context); }
+
+// Of very many that come at once a look-up is for all the others, where nothing waits. Not of few: under a snapshot that
+// somebody holds, that look-up goes through all jobs of the type that have ended since.
+bool Enqueuer::may_be_absorbed() {
+    constexpr int one_by_one = 1000;
+    if (!request_.many || request_.job_id || looked_up_++ < one_by_one) return true;
+    if (!any_live_) any_live_ = any_live(type_->name);
+    return *any_live_;
+}
+
+std::int64_t Enqueuer::add(const std::optional<std::string>& name) {
+    constexpr std::size_t at_a_time = 200;
+    if (waiting_rows_.size() >= at_a_time) finish();
+    if (waiting_rows_.empty()) row_memory_.reset();
+    pg::MemorySwitch memory(row_memory_);
+    Job job = template_.copy();
+    job.clear(C::source_document_name);
+    set_optional_text(job, C::source_document_name, name);
+    if (request_.title) {
+        job.set_text(C::title, pg::clipped(*request_.title, 140));
+    } else {
+        job.set_title(source_label_, target_label_);
+    }
+    if (request_.deduplicate && may_be_absorbed()) {
+        if (auto absorbed = absorb(job)) return *absorbed;
+    }
+    std::int64_t id = pg::next_sequence_value(schema_objects().id_sequence);
+    job.set(C::id, pg::int64_datum(id));
+    if (request_.many) {
+        waiting_rows_.push_back({job.values(), job.nulls()});
+    } else {
+        table_->insert(job.values(), job.nulls());
+    }
+    if (!request_.after.empty()) wait_for_jobs(id, request_.after);
+    if (job.status() == Status::queued) wake_at_commit(job);
+    return id;
+}
+
+void Enqueuer::finish() {
+    table_->insert_many(waiting_rows_);
+    waiting_rows_.clear();
+}
+
+std::int64_t enqueue(const EnqueueRequest& request) {
+    Enqueuer enqueuer(request);
+    return enqueuer.add(source_side(request, *require_job_type(request.sync_job_type)).name);
+}
+
+}  // namespace sync_job

@@ -1,0 +1,99 @@
+// Enqueueing: from a request in any of its forms to a row in the queue.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "document/document.hpp"
+#include "job/job_row.hpp"
+#include "job/job_type.hpp"
+#include "pg/memory.hpp"
+#include "pg/table.hpp"
+#include "pg/types.hpp"
+#include "pg/value.hpp"
+
+namespace sync_job {
+
+// What a caller may say of a job; what is not given is as the job type has it.
+struct EnqueueRequest {
+    std::string sync_job_type;
+    std::optional<std::string> source_document_name;
+    pg::Value source_doc;  // a row, instead of its name
+    pg::Value context;     // jsonb
+    std::optional<std::string> operation;
+    Oid source_document_type = 0, target_document_type = 0;
+    std::optional<std::string> target_document_name;
+    pg::Value target_doc;
+    std::optional<std::int64_t> parent_sync_job;
+    std::optional<std::string> queue;
+    std::optional<int> priority;
+    std::optional<std::int64_t> timeout, retry_delay;  // microseconds
+    std::optional<int> max_retries;
+    std::optional<pg::Timestamp> scheduled_at;
+    std::optional<std::string> trigger_type;
+    Oid triggered_by_document_type = 0;
+    std::optional<std::string> triggered_by_document_name;
+    pg::Value triggered_by_doc;
+    std::optional<pg::Timestamp> trigger_document_timestamp;
+    std::optional<bool> queue_on_insert, dry_run, insert_enabled, update_enabled, delete_enabled,
+        update_without_changes_enabled, verbose_logging;
+    std::optional<std::string> job_id;
+    bool deduplicate = false;
+    bool many = false;  // source documents follow one by one, by Enqueuer::add()
+
+    // --- Background work, of the built-in type ---
+    std::optional<std::string> procedure, on_success, on_failure;  // qualified names, checked
+    std::vector<std::int64_t> after;                               // jobs it waits for
+    std::optional<std::string> after_failure;                      // cancel or run
+    std::optional<std::string> job_group, title;
+    bool publish_event = false;
+    std::optional<std::string> retry_backoff;
+    Oid run_as = 0;  // whose rights it has; none: the current user's
+
+    // Whose right to enqueue is asked, and to whom the job belongs: the current user, or for a trigger the table's
+    // owner.
+    Oid owner = 0;
+};
+
+// Enqueues jobs that differ in their source document only: what they share is checked once.
+class Enqueuer {
+public:
+    explicit Enqueuer(const EnqueueRequest& request);
+    ~Enqueuer();
+    Enqueuer(const Enqueuer&) = delete;
+    Enqueuer& operator=(const Enqueuer&) = delete;
+
+    // The job for the document of this canonical name (none: without a source document), inserted or absorbed by a
+    // waiting one; a worker is woken at commit. Returns its id.
+    std::int64_t add(const std::optional<std::string>& canonical_source_name);
+
+    // Where many follow one by one: after the last. Until then some are not in the table yet.
+    void finish();
+
+    // The type of the source documents; null where the job type and the request leave it open.
+    const std::shared_ptr<DocumentType>& source_documents() const { return source_documents_; }
+    // Another context for the jobs to come.
+    void set_context(pg::Value context);
+
+private:
+    bool may_be_absorbed();
+
+    EnqueueRequest request_;
+    std::shared_ptr<const JobType> type_;
+    std::shared_ptr<DocumentType> source_documents_;
+    std::optional<std::string> target_name_;
+    std::string source_label_, target_label_;
+    Job template_;
+    int looked_up_ = 0;
+    std::optional<bool> any_live_;  // jobs of the type
+    pg::Memory row_memory_;                     // of the jobs that are made and not inserted yet
+    std::vector<pg::Table::Row> waiting_rows_;  // of these
+    std::unique_ptr<pg::Table> table_;          // the live jobs
+};
+
+// One job: checks everything, the names of its documents too. Returns its id.
+std::int64_t enqueue(const EnqueueRequest& request);
+
+}  // namespace sync_job

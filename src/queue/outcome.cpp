@@ -1,0 +1,75 @@
+#include "queue/outcome.hpp"
+
+#include <random>
+
+#include "core/retry.hpp"
+#include "pg/xact.hpp"
+#include "shared/activity.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+
+std::string full_message(const pg::ErrorReport& report) {
+    std::string text = report.message;
+    if (!report.detail.empty()) text += "\nDETAIL:  " + report.detail;
+    if (!report.hint.empty()) text += "\nHINT:  " + report.hint;
+    if (!report.context.empty()) text += "\nCONTEXT:  " + report.context;
+    return text + "\nSQLSTATE:  " + report.sqlstate;
+}
+
+double random_fraction() {
+    static std::minstd_rand generator(std::random_device{}());
+    return std::uniform_real_distribution<double>(0, 1)(generator);
+}
+
+}  // namespace
+
+void stamp_end(Job& job) { stamp_end(job, pg::now()); }
+
+void stamp_end(Job& job, pg::Timestamp now) {
+    job.set(C::ended_at, pg::int64_datum(now));
+    if (!job.is_null(C::started_at)) job.set(C::time_taken, pg::interval_datum(now - job.int64(C::started_at)));
+}
+
+Job as_started(const Job& job) {
+    Job started = job.copy();
+    started.set_status(Status::started);
+    started.set(C::started_at, pg::int64_datum(pg::now()));
+    for (C column : {C::ended_at, C::time_taken, C::error_message, C::retry_after}) started.clear(column);
+    return started;
+}
+
+Outcome failed_outcome(const Job& job, const pg::Error& error, bool counted) {
+    Outcome outcome;
+    outcome.job = job.copy();
+    outcome.error = error.share();
+    outcome.counted = counted;
+    Job& failed = outcome.job;
+    failed.set_status(Status::failed);
+    failed.set_text(C::error_message, full_message(error.report()));
+    stamp_end(failed);
+    int retries = failed.int32(C::retry_count);
+    if (retries < failed.int32(C::max_retries)) {
+        Backoff backoff = parse_backoff(failed.text(C::retry_backoff)).value_or(Backoff::linear);
+        std::int64_t wait = retry_wait(failed.microseconds(C::retry_delay), backoff, retries, random_fraction());
+        failed.set(C::retry_after, pg::int64_datum(pg::now() + wait));
+    } else {
+        failed.clear(C::retry_after);
+    }
+    return outcome;
+}
+
+Outcome canceled_outcome(const Job& original) {
+    Outcome outcome;
+    outcome.job = original.copy();
+    outcome.job.set_status(Status::canceled);
+    std::string reason = requested_cancel_reason();
+    if (!reason.empty()) outcome.job.set_text(C::cancel_reason, reason);
+    stamp_end(outcome.job);
+    return outcome;
+}
+
+}  // namespace sync_job

@@ -1,0 +1,17 @@
+// Writing down what became of jobs: their rows to where their state belongs, their errors to the log.
+#pragma once
+
+#include <vector>
+
+#include "queue/outcome.hpp"
+
+namespace sync_job {
+
+// The outcomes of one transaction, in it. Each job is locked by it, and lies in the live partition. Outcomes with
+// another verdict than `ended` are left as they are.
+void record(const std::vector<Outcome>& outcomes);
+
+// The failed attempt of a job, in sync_job_error.
+void record_error(const Job& job, const pg::ErrorReport& report, bool counted);
+
+}  // namespace sync_job

@@ -1,0 +1,78 @@
+#include "queue/transition.hpp"
+
+#include "core/text.hpp"
+#include "queue/outcome.hpp"
+#include "pg/error.hpp"
+#include "pg/xact.hpp"
+#include "queue/dependencies.hpp"
+#include "queue/record.hpp"
+#include "shared/wake.hpp"
+
+namespace sync_job {
+
+using C = JobColumn;
+
+void require_allowed(const Job& job, Action action) {
+    if (allows(job.status(), action)) return;
+    pg::Error error("55000", "cannot " + std::string(to_text(action)) + " sync job " + std::to_string(job.id()) +
+                                 " with status " + std::string(to_text(job.status())));
+    error.detail("That takes a job that is " + std::string(allowed_states(action)) + ".");
+    if (action == Action::cancel && job.status() == Status::started) {
+        error.hint("Use cancel_sync_job(" + std::to_string(job.id()) + ", running => true) to stop it.");
+    }
+    throw error;
+}
+
+namespace {
+
+Job queue_again(StoredJob& stored) {
+    Job job = stored.job.copy();
+    job.set_status(Status::queued);
+    for (C column : {C::started_at, C::ended_at, C::time_taken, C::retry_after}) job.clear(column);
+    store_job({job, stored.partition});
+    wake_at_commit(job);
+    return job;
+}
+
+}  // namespace
+
+Job start_job(StoredJob stored) {
+    require_allowed(stored.job, Action::start);
+    return queue_again(stored);
+}
+
+Job retry_job(StoredJob stored, pg::Value context, bool counted) {
+    require_allowed(stored.job, Action::retry);
+    stored.job = stored.job.copy();
+    stored.job.clear(C::error_message);
+    stored.job.clear(C::scheduled_at);
+    if (counted) stored.job.set(C::retry_count, pg::int32_datum(stored.job.int32(C::retry_count) + 1));
+    if (!context.null) stored.job.set(C::context, context);
+    return queue_again(stored);
+}
+
+Job cancel_job(StoredJob stored, const std::string& reason) {
+    require_allowed(stored.job, Action::cancel);
+    Job job = stored.job.copy();
+    job.set_status(Status::canceled);
+    if (!reason.empty()) job.set_text(C::cancel_reason, reason);
+    job.clear(C::retry_after);
+    job.set(C::ended_at, pg::int64_datum(pg::now()));
+    store_job({job, stored.partition});
+    publish_end(job);
+    announce_ended_at_commit();
+    if (!job.is_null(C::parent_sync_job)) wake_blocked_at_commit();
+    return job;
+}
+
+Job recover_job(StoredJob stored, bool charged) {
+    if (!charged) return queue_again(stored);
+    pg::Error died("57P02", "the server crashed while the job ran");
+    died.detail("The job was the only one said to run, so the crash is counted as its failure.");
+    Outcome outcome = failed_outcome(stored.job, died, true);
+    record({outcome});
+    announce_ended_at_commit();
+    return outcome.job;
+}
+
+}  // namespace sync_job

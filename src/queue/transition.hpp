@@ -1,0 +1,23 @@
+// The transitions of a job that somebody asks for: start, retry, cancel. The job is locked by the caller's transaction.
+#pragma once
+
+#include <string>
+
+#include "job/job_store.hpp"
+#include "pg/value.hpp"
+
+namespace sync_job {
+
+// Raises 55000 when the job's state does not allow the action.
+void require_allowed(const Job& job, Action action);
+
+// Each writes the job and returns it as it is now.
+Job start_job(StoredJob stored);
+// `context`: replaces the job's when not null. `counted`: whether this uses up a retry.
+Job retry_job(StoredJob stored, pg::Value context, bool counted);
+Job cancel_job(StoredJob stored, const std::string& reason);
+
+// Started → Queued or Failed, for a job whose runner has died. `charged`: it counts as a failed attempt.
+Job recover_job(StoredJob stored, bool charged);
+
+}  // namespace sync_job

@@ -1,0 +1,174 @@
+#include "shared/activity.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <initializer_list>
+
+#include "pg/background.hpp"
+
+namespace sync_job {
+
+namespace {
+
+bool scheduler_told = false;
+// The job whose cancellation has been asked for, as this process knows since; until the next one begins.
+std::int64_t canceled_job = 0;
+char cancel_reason[sizeof(WorkerSlot::cancel_reason)] = "";
+
+template <std::size_t N>
+void copy_text(char (&target)[N], std::string_view text) {
+    std::size_t length = text.size() < N ? text.size() : N - 1;
+    // Not in the middle of a UTF-8 character.
+    while (length > 0 && length < text.size() && (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80) length--;
+    std::memcpy(target, text.data(), length);
+    target[length] = '\0';
+}
+
+// Readers see all of a change or none of it.
+template <class F>
+void write_activity(WorkerSlot& slot, F&& change) {
+    slot.change.fetch_add(1, std::memory_order_acq_rel);
+    std::atomic_thread_fence(std::memory_order_release);
+    change(slot.activity);
+    slot.change.fetch_add(1, std::memory_order_release);
+}
+
+// Signals are sent under the lock: the one of this request has been, and as long as it is known no other one follows.
+void acknowledge_cancel(WorkerSlot& slot) {
+    if (slot.cancel_known) return;
+    canceled_job = slot.cancel_job;
+    std::memcpy(cancel_reason, slot.cancel_reason, sizeof(cancel_reason));
+    slot.cancel_known = true;
+    pg::forget_cancel();
+}
+
+}  // namespace
+
+bool in_worker() {
+    WorkerSlot* slot = my_slot_or_null();
+    return slot != nullptr && slot->state == SlotState::running;
+}
+
+void show_job_start(const Job& job, const std::string& subject) {
+    WorkerSlot* slot = my_slot_or_null();
+    if (slot == nullptr) return;
+    slot->idle = false;
+    canceled_job = 0;
+    cancel_reason[0] = '\0';
+    write_activity(*slot, [&](Activity& activity) {
+        activity.job = job.id();
+        activity.started_at = job.int64(JobColumn::started_at);
+        activity.percent = -1;
+        copy_text(activity.job_type, job.text(JobColumn::sync_job_type));
+        activity.title[0] = activity.description[0] = '\0';
+    });
+    if (in_worker()) pg::show_running("sync job " + std::to_string(job.id()), "sync " + subject);
+}
+
+// Whoever asks for a cancellation after this sees that the job has ended; what was asked for before it, and has come too
+// late, must not hit the next one. Each side first writes its word and then reads the other's: see request_cancel().
+// Where it is an error that ends the job, the cancellation may be its cause: cancel_requested() still says so.
+void show_job_end() {
+    WorkerSlot* slot = my_slot_or_null();
+    if (slot == nullptr) return;
+    write_activity(*slot, [](Activity& activity) { activity.job = 0; });
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (slot->cancel_job == 0) return;
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    acknowledge_cancel(*slot);
+    slot->cancel_job = 0;
+    slot->cancel_known = false;
+}
+
+void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description) {
+    WorkerSlot* slot = my_slot_or_null();
+    if (slot == nullptr || slot->activity.job == 0) return;
+    write_activity(*slot, [&](Activity& activity) {
+        activity.percent = percent;
+        if (title) copy_text(activity.title, *title);
+        if (description) copy_text(activity.description, *description);
+    });
+    if (slot->progress_changed.exchange(true)) return;  // the scheduler has not told the last one yet
+    DatabaseSlot* database = find_database_slot(slot->database);
+    if (database != nullptr && !database->progress_pending.exchange(true))
+        pg::wake_process(database->scheduler_process);
+}
+
+void show_alone(std::int64_t job) {
+    WorkerSlot* slot = my_slot_or_null();
+    if (slot == nullptr) return;
+    slot->alone_job = job;
+    if (job != 0 && in_worker()) report_busy();
+}
+
+void report_busy() {
+    DatabaseSlot* database = scheduler_told ? nullptr : find_database_slot(my_slot_or_null()->database);
+    scheduler_told = true;
+    if (database != nullptr) pg::wake_process(database->scheduler_process);
+}
+
+void reset_busy_report() { scheduler_told = false; }
+
+Activity read_activity(const WorkerSlot& slot) {
+    for (;;) {
+        std::uint32_t before = slot.change.load(std::memory_order_acquire);
+        Activity copy = slot.activity;
+        std::atomic_thread_fence(std::memory_order_acquire);
+        if ((before & 1) == 0 && slot.change.load(std::memory_order_relaxed) == before) return copy;
+    }
+}
+
+bool cancel_requested(std::int64_t job_id) {
+    WorkerSlot* slot = my_slot_or_null();
+    if (slot == nullptr) return false;
+    if (slot->cancel_job == job_id) {
+        pg::SharedLock lock(pg::SharedLock::Mode::write);
+        acknowledge_cancel(*slot);
+    }
+    return canceled_job == job_id;
+}
+
+std::string requested_cancel_reason() { return cancel_reason; }
+
+namespace {
+
+// In a slot of one of these states.
+bool runs_in(std::initializer_list<SlotState> states, Oid database, std::int64_t job_id) {
+    Shared* s = shared();
+    if (s == nullptr) return false;
+    for (WorkerSlot& slot : used_slots(*s)) {
+        if (std::find(states.begin(), states.end(), slot.state.load()) == states.end() || slot.database != database) continue;
+        if (slot.alone_job == job_id || read_activity(slot).job == job_id) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+bool request_cancel(Oid database, std::int64_t job_id, const std::string& reason) {
+    Shared* s = shared();
+    if (s == nullptr) return false;
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    for (WorkerSlot& slot : s->workers) {
+        if (slot.state != SlotState::running || slot.database != database || read_activity(slot).job != job_id)
+            continue;
+        if (slot.cancel_job == job_id && slot.cancel_known) return true;  // it is ending because of an earlier request
+        copy_text(slot.cancel_reason, reason);
+        slot.cancel_job = job_id;
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        if (read_activity(slot).job != job_id) return false;
+        pg::signal_cancel(slot.pid);
+        return true;
+    }
+    return false;
+}
+
+bool has_workers() { return shared() != nullptr; }
+
+bool runs_now(Oid database, std::int64_t job_id) {
+    return runs_in({SlotState::running, SlotState::session}, database, job_id);
+}
+
+bool session_runs(Oid database, std::int64_t job_id) { return runs_in({SlotState::session}, database, job_id); }
+
+}  // namespace sync_job

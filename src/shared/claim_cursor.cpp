@@ -1,0 +1,55 @@
+// A worker writes its own bound; commits lower another one, which the worker takes into its bound before its next
+// snapshot. That one is a single word: were its halves lowered and taken one by one, a worker could take the half of a
+// position, scan, and take the other half when it no longer helps.
+#include "shared/claim_cursor.hpp"
+
+#include <chrono>
+
+#include "shared/activity.hpp"
+#include "shared/settings.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+Clock::time_point last_from_start{};
+
+}  // namespace
+
+void lower_claim_start(WorkerSlot& slot, ClaimPosition position) noexcept {
+    PackedPosition to = packed(position), known = slot.lowered;
+    while (to < known && !slot.lowered.compare_exchange_weak(known, to)) {
+    }
+}
+
+ClaimPosition claim_start_of(const WorkerSlot& slot) {
+    return unpacked(std::min<PackedPosition>(slot.cursor, slot.lowered));
+}
+
+void reset_claim_start(WorkerSlot& slot) {
+    slot.cursor = packed({});
+    slot.lowered = no_position;
+}
+
+ClaimPosition claim_start() {
+    if (!in_worker()) return {};
+    WorkerSlot& slot = *my_slot_or_null();
+    // Now and then from the start, for what no commit here has told of: prepared transactions, rows restored by hand.
+    if (Clock::now() - last_from_start >= std::chrono::milliseconds(settings.poll_interval)) {
+        last_from_start = Clock::now();
+        reset_claim_start(slot);
+        return {};
+    }
+    PackedPosition lowered = slot.lowered.exchange(no_position);
+    if (lowered < slot.cursor) slot.cursor = lowered;
+    return unpacked(slot.cursor);
+}
+
+void set_claim_start(ClaimPosition position) {
+    if (!in_worker()) return;
+    my_slot_or_null()->cursor = packed(position);
+}
+
+}  // namespace sync_job

@@ -1,0 +1,50 @@
+#include "shared/settings.hpp"
+
+#include "pg/settings.hpp"
+#include "shared/slots.hpp"
+
+namespace sync_job {
+
+Settings settings;
+
+void define_settings() {
+    using pg::Change;
+    using pg::Unit;
+    pg::define_setting("sync_job.enabled", "Lets workers run sync jobs.",
+                       "Off: jobs are enqueued and wait. May be set for one database with ALTER DATABASE … SET.",
+                       &settings.enabled, true, Change::by_superuser);
+    pg::define_setting({"sync_job.max_workers", "Most worker processes that run sync jobs at a time, in all databases.",
+                        "Each takes one of max_worker_processes, as do the launcher and a scheduler for each database.",
+                        &settings.max_workers, 4, 0, most_workers},
+                       Unit::none, Change::on_reload);
+    pg::define_setting({"sync_job.worker_idle_timeout", "Time after which a worker without work ends.", nullptr,
+                        &settings.worker_idle_timeout, 60000, 0, 86400000},
+                       Unit::milliseconds, Change::on_reload);
+    pg::define_setting({"sync_job.poll_interval", "Time after which queues are looked at without anybody asking.",
+                        "A safety net: jobs are otherwise found at the commit that enqueues them.",
+                        &settings.poll_interval, 10000, 1000, 3600000},
+                       Unit::milliseconds, Change::on_reload);
+    pg::define_setting(
+        {"sync_job.progress_interval", "Time between two notifications of progress on the channel sync_job_progress.",
+         "0: none are sent; sync_job_activity shows progress all the same.", &settings.progress_interval, 500, 0,
+         60000},
+        Unit::milliseconds, Change::on_reload);
+    pg::define_setting({"sync_job.log_retention_days", "Days for which ended jobs are kept, for clear_sync_job_logs().",
+                        nullptr, &settings.log_retention_days, 30, 0, 36500},
+                       Unit::days, Change::by_user);
+    pg::define_setting(
+        {"sync_job.batch_time", "Time that the jobs sharing one transaction may take together.",
+         "A job that takes longer by itself is rolled back and runs again alone.", &settings.batch_time, 100, 1, 10000},
+        Unit::milliseconds, Change::on_reload);
+    pg::define_setting({"sync_job.batch_jobs", "Most jobs that share one transaction.", nullptr, &settings.batch_jobs,
+                        500, 1, most_documents - 12},
+                       Unit::none, Change::on_reload);
+    pg::define_setting({"sync_job.neighbour_share",
+                        "Percent of its time that a busy worker leaves to sessions, while any is at work.",
+                        "0: workers never wait for others. It pauses between batches, with no transaction open.",
+                        &settings.neighbour_share, 60, 0, 90},
+                       Unit::none, Change::on_reload);
+    pg::reserve_setting_prefix("sync_job");
+}
+
+}  // namespace sync_job

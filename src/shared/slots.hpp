@@ -1,0 +1,127 @@
+// What launcher, schedulers, workers and sessions share.
+//
+// Who may write what:
+// - launcher, databases[].state/scheduler_*: the launcher and the scheduler of that database, under the lock
+// - workers[], all that says who it is: the scheduler that reserves the slot and the worker that is in it, under the lock
+// - workers[].idle, .stop, .isolate: atomics, anybody
+// - databases[].orphans_possible, .progress_pending: atomics, anybody
+// - workers[].activity: its worker only, under `change` (odd while it writes); anybody reads
+// - workers[].cancel_*: a session that cancels, under the lock
+// Commit callbacks read without the lock what is atomic: a stale value wakes the wrong process, which does no harm.
+// Nothing here is a pointer.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+
+#include "core/claim_position.hpp"
+#include "pg/shared.hpp"
+#include "pg/types.hpp"
+
+namespace sync_job {
+
+constexpr int most_databases = 64;
+constexpr int most_workers = 64;
+constexpr int most_sessions = 64;  // that run jobs themselves: they take no place from workers
+constexpr int most_requests = 16;
+constexpr int queue_name_bytes = 64;
+constexpr int most_documents = 512;    // that one transaction holds
+constexpr int document_places = 1024;  // a power of two, so many that look-ups are short
+constexpr int most_limited_types = 8;
+constexpr std::int64_t never = INT64_MAX;
+
+// `session`: no worker, but a session that runs jobs itself (execute_sync_job(), run_sync_jobs()).
+enum class SlotState : int { free, starting, running, session };
+
+struct Activity {
+    std::int64_t job;  // 0: none
+    pg::Timestamp started_at;
+    double percent;  // below 0: not reported
+    char job_type[128];
+    char title[144];
+    char description[256];
+};
+
+struct WorkerSlot {
+    std::atomic<SlotState> state;
+    std::atomic<int> process_number;
+    std::atomic<int> pid;
+    std::atomic<Oid> database, role;
+    std::atomic<std::uint32_t> queue_hash;
+    char queue[queue_name_bytes];
+    pg::Timestamp since;  // reserved, then attached
+
+    std::atomic<bool> idle;     // waits for work
+    std::atomic<std::int64_t> alone_job;  // that it runs in transactions of its own, until that is recorded; 0: none
+    std::atomic<bool> stop;     // is asked to end after its round
+    std::atomic<int> isolate;  // so many jobs are to run alone first
+
+    std::atomic<std::uint32_t> change;
+    std::atomic<bool> progress_changed;  // since the last notification
+    Activity activity;
+
+    // shared/claim_cursor.hpp: the worker's own bound, and what commits have lowered it to since it looked.
+    std::atomic<PackedPosition> cursor, lowered;
+
+    std::atomic<std::int64_t> cancel_job;
+    std::atomic<bool> cancel_known;  // to the worker: the job is ending because of it
+    char cancel_reason[256];
+
+    // What the transaction under way keeps for itself, as hashes: documents (a hash table, open addressing, 0 for an empty
+    // place), and types with a concurrency_limit (a list). Added to under the lock by the slot's process; emptied by it
+    // without.
+    std::atomic<bool> blocked;  // it has passed over a job because of another slot's: to be woken when that lets go
+    std::atomic<int> document_count, limited_count;
+    std::uint64_t documents[document_places];
+    std::uint64_t limited[most_limited_types];
+};
+
+enum class DatabaseState : int { unknown, absent, serving, stopped };
+
+struct DatabaseSlot {
+    std::atomic<Oid> database;           // 0: free
+    std::atomic<int> scheduler_process;  // -1: none
+    std::atomic<int> scheduler_pid;
+    std::atomic<DatabaseState> state;
+    std::atomic<int> blocked_by;         // pid of a session that needs the database free of processes
+    std::atomic<std::int64_t> due_at;    // when the scheduler must look again
+    std::atomic<bool> has_dependencies;  // jobs wait for others: the end of any job is of interest
+    std::atomic<bool> orphans_possible;  // a process that ran jobs has gone, or met trouble: some may be left Started
+    std::atomic<bool> progress_pending;  // a worker has reported progress that no notification has told
+    bool settled;                        // jobs left over by a crash have been seen to
+};
+
+struct Shared {
+    std::atomic<int> launcher_process, launcher_pid;
+    std::atomic<Oid> requests[most_requests];  // databases the launcher is asked to look at
+    std::atomic<bool> request_all;
+    bool crashed;  // the server was not shut down cleanly before this start
+    std::atomic<int> waiting_sessions;
+    std::atomic<int> slots_used;  // of workers[]: from this one on none has ever been taken; changed under the lock
+    pg::Condition ended;  // announced after a commit that ended jobs
+    DatabaseSlot databases[most_databases];
+    WorkerSlot workers[most_workers + most_sessions];
+};
+
+// Null where the library was not preloaded.
+Shared* shared();
+std::size_t shared_bytes();
+void initialize_shared(void* memory);
+
+std::uint32_t queue_hash(const char* name);
+DatabaseSlot* find_database_slot(Oid database);
+// This process's own slot, in a worker, or while a session runs jobs.
+WorkerSlot* my_slot_or_null();
+void set_my_slot(WorkerSlot* slot);
+void clear_slot(WorkerSlot& slot);
+// A free slot, cleared, or null. The caller has the lock, and gives it a state.
+WorkerSlot* find_free_slot();
+// Those that may not be free.
+inline std::span<WorkerSlot> used_slots(Shared& s) { return {s.workers, static_cast<std::size_t>(s.slots_used.load())}; }
+// Has the scheduler look for jobs that are Started and that nobody runs.
+void report_orphans(Oid database) noexcept;
+int slot_index(const WorkerSlot* slot);
+void ask_launcher(Oid database) noexcept;
+
+}  // namespace sync_job

@@ -1,0 +1,156 @@
+// The callback of the transaction's end only sets flags and latches: an error there would be a PANIC.
+#include "shared/wake.hpp"
+
+#include "core/claim_position.hpp"
+#include "pg/background.hpp"
+#include "pg/xact.hpp"
+#include "shared/claim_cursor.hpp"
+#include "shared/document_locks.hpp"
+#include "shared/slots.hpp"
+
+namespace sync_job {
+
+namespace {
+
+struct Group {
+    std::uint32_t queue_hash;
+    Oid role;
+    ClaimPosition first;  // of the jobs that wait now
+};
+
+// More groups than this in one transaction, and the scheduler sorts it out.
+constexpr int most_groups = 32;
+
+struct Pending {
+    Group groups[most_groups];
+    int group_count;
+    bool scheduler, launcher, ended, unblock, dependencies, blocked;
+    bool more_groups;  // than there is room for
+    std::int64_t due_at;
+    bool any;
+};
+
+constexpr Pending nothing_pending = {{}, 0, false, false, false, false, false, false, false, never, false};
+Pending pending = nothing_pending;
+
+bool matches(const WorkerSlot& slot, const Group& group, Oid database) {
+    return slot.state == SlotState::running && slot.database == database && slot.role == group.role &&
+           slot.queue_hash == group.queue_hash;
+}
+
+// Before anybody is woken: whoever is looks from there.
+void lower_claim_starts(Shared& s, const Group& group, Oid database) {
+    for (WorkerSlot& slot : used_slots(s)) {
+        if (matches(slot, group, database)) lower_claim_start(slot, group.first);
+    }
+}
+
+void lower_all_claim_starts(Shared& s, Oid database) {
+    for (WorkerSlot& slot : used_slots(s)) {
+        if (slot.state == SlotState::running && slot.database == database) lower_claim_start(slot, {});
+    }
+}
+
+// An idle worker of the group, or else a busy one (it looks again before it rests). False when none was idle.
+bool wake_worker(Shared& s, const Group& group, Oid database) {
+    int busy = -1;
+    for (WorkerSlot& slot : used_slots(s)) {
+        if (!matches(slot, group, database)) continue;
+        if (slot.idle.exchange(false)) {
+            pg::wake_process(slot.process_number);
+            return true;
+        }
+        busy = slot.process_number;
+    }
+    if (busy >= 0) pg::wake_process(busy);
+    return false;
+}
+
+void lower(std::atomic<std::int64_t>& time, std::int64_t to) {
+    std::int64_t known = time;
+    while (to < known && !time.compare_exchange_weak(known, to)) {
+    }
+}
+
+void act(Shared& s) {
+    Oid database = pg::my_database();
+    if (pending.more_groups) lower_all_claim_starts(s, database);
+    for (int i = 0; i < pending.group_count; i++) lower_claim_starts(s, pending.groups[i], database);
+    for (int i = 0; i < pending.group_count; i++) {
+        if (!wake_worker(s, pending.groups[i], database)) pending.scheduler = true;
+    }
+    DatabaseSlot* slot = find_database_slot(database);
+    if (pending.dependencies && slot != nullptr) slot->has_dependencies = true;
+    if (pending.dependencies || (pending.ended && slot != nullptr && slot->has_dependencies)) pending.scheduler = true;
+    if (pending.due_at != never && slot != nullptr && pending.due_at < slot->due_at) {
+        lower(slot->due_at, pending.due_at);
+        pending.scheduler = true;
+    }
+    bool scheduled = slot != nullptr && slot->scheduler_process >= 0;
+    if (pending.scheduler && scheduled) pg::wake_process(slot->scheduler_process);
+    if (pending.launcher || (pending.scheduler && !scheduled) || (pending.due_at != never && slot == nullptr)) {
+        ask_launcher(database);
+        if (scheduled) pg::wake_process(slot->scheduler_process);
+    }
+    if (pending.ended && s.waiting_sessions > 0) pg::announce(s.ended);
+    if (pending.blocked) wake_blocked(s);
+}
+
+void unblock_databases(Shared& s) {
+    for (DatabaseSlot& slot : s.databases) {
+        if (slot.blocked_by != pg::my_pid()) continue;
+        slot.state = DatabaseState::stopped;  // it was us who ended its processes: no trouble
+        slot.blocked_by = 0;
+    }
+    pg::wake_process(s.launcher_process);
+}
+
+// After a rollback, too: a worker may have passed over a job that the transaction had locked.
+void at_transaction_end(bool) {
+    if (!pending.any) return;
+    Shared* s = shared();
+    if (pending.unblock && s != nullptr) unblock_databases(*s);
+    if (s != nullptr) act(*s);
+    pending = nothing_pending;
+}
+
+}  // namespace
+
+void register_wake() { pg::on_transaction_end(at_transaction_end); }
+
+void wake_at_commit(const Job& job) {
+    if (shared() == nullptr) return;
+    if (!job.is_null(JobColumn::scheduled_at) && job.int64(JobColumn::scheduled_at) > pg::now()) {
+        return wake_at(job.int64(JobColumn::scheduled_at));
+    }
+    pending.any = true;
+    Group group{queue_hash(std::string(job.text(JobColumn::queue)).c_str()),
+                job.oid(JobColumn::run_as),
+                {job.int32(JobColumn::priority), job.id()}};
+    for (int i = 0; i < pending.group_count; i++) {
+        Group& known = pending.groups[i];
+        if (known.queue_hash != group.queue_hash || known.role != group.role) continue;
+        known.first = std::min(known.first, group.first);
+        return;
+    }
+    if (pending.group_count == most_groups) {
+        pending.scheduler = pending.more_groups = true;
+    } else {
+        pending.groups[pending.group_count++] = group;
+    }
+}
+
+void wake_at(pg::Timestamp time) {
+    pending.any = true;
+    if (time < pending.due_at) pending.due_at = time;
+}
+
+void unblock_databases_at_transaction_end() { pending.any = pending.unblock = true; }
+
+void wake_scheduler_at_commit() { pending.any = pending.scheduler = true; }
+void wake_for_dependencies_at_commit() { pending.any = pending.dependencies = true; }
+void wake_launcher_at_commit() { pending.any = pending.launcher = true; }
+void announce_ended_at_commit() { pending.any = pending.ended = true; }
+void wake_blocked_at_commit() { pending.any = pending.blocked = true; }
+
+}  // namespace sync_job

@@ -1,0 +1,30 @@
+// Who is woken at commit because there is work, and when there will be. What a transaction has enqueued is kept in a few
+// words of this process, and acted on when it has ended.
+#pragma once
+
+#include "job/job_row.hpp"
+#include "pg/types.hpp"
+
+namespace sync_job {
+
+// A job that is due now, or at its scheduled_at.
+void wake_at_commit(const Job& job);
+// Something falls due then: the scheduler looks again.
+void wake_at(pg::Timestamp time);
+// The queues have changed (paused, resumed, other limits): the scheduler looks again.
+void wake_scheduler_at_commit();
+// A job waits for others: until the scheduler says that none does, it is told of each job that has ended.
+void wake_for_dependencies_at_commit();
+// The extension has come to this database.
+void wake_launcher_at_commit();
+// Jobs have ended: whoever waits for one looks again.
+void announce_ended_at_commit();
+// A child has ended: whoever has passed over a job because of it looks again.
+void wake_blocked_at_commit();
+// What this session has blocked in DatabaseSlot::blocked_by is free again when its transaction ends.
+void unblock_databases_at_transaction_end();
+
+// Registers the callback of transaction ends; at load.
+void register_wake();
+
+}  // namespace sync_job

@@ -1,0 +1,208 @@
+#include <algorithm>
+#include <limits>
+
+#include "core/claim_position.hpp"
+#include "engine/claim.hpp"
+#include "engine/runner.hpp"
+#include "job/internal_sql.hpp"
+#include "pg/background.hpp"
+#include "pg/error.hpp"
+#include "pg/xact.hpp"
+#include "queue/record.hpp"
+#include "queue/transition.hpp"
+#include "shared/activity.hpp"
+#include "shared/slots.hpp"
+#include "worker/scheduler.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using Row = InternalStatement::Row;
+
+std::string text_of(const pg::Value& value) { return std::string(pg::datum_text(value.datum)); }
+
+}  // namespace
+
+namespace {
+
+DueGroup group_of(const Row& row) { return {text_of(row[0]), pg::datum_oid(row[1].datum)}; }
+
+std::optional<DueGroup> first_group(InternalStatement& select, const std::vector<pg::Value>& arguments) {
+    auto rows = select.run(arguments);
+    if (rows.empty()) return std::nullopt;
+    return group_of(rows[0]);
+}
+
+// The first group with jobs that are due at once, after one group and before another (none: to the end). A few probes
+// of the index, however many jobs wait in the groups: a scan between two rows, (queue, run_as) < ($3, $4), would not
+// stop before the end of the last queue (_bt_check_rowcompare() goes on where the second column decides).
+std::optional<DueGroup> next_ready_group(const DueGroup& after, const DueGroup* before) {
+    static const std::string ready =
+        "SELECT queue, run_as::oid FROM sync_job_internal.sync_job_live WHERE status = 'Queued' AND scheduled_at IS "
+        "NULL";
+    static const std::string first = " ORDER BY queue, run_as LIMIT 1";
+    static auto& of_queue =
+        *new InternalStatement(ready + " AND queue = $1 AND run_as::oid > $2 AND run_as::oid < $3" + first,
+                          {pg::type::text, pg::type::oid, pg::type::oid});
+    static auto& of_queues_between =
+        *new InternalStatement(ready + " AND queue > $1 AND queue < $2" + first, {pg::type::text, pg::type::text});
+    static auto& of_queues_after = *new InternalStatement(ready + " AND queue > $1" + first, {pg::type::text});
+    constexpr Oid past_all_roles = std::numeric_limits<Oid>::max();
+    auto text = [](const std::string& queue) { return pg::Value{pg::text_datum(queue), false}; };
+    auto role = [](Oid oid) { return pg::Value{pg::oid_datum(oid), false}; };
+    bool same_queue = before != nullptr && before->queue == after.queue;
+    auto found =
+        first_group(of_queue, {text(after.queue), role(after.role), role(same_queue ? before->role : past_all_roles)});
+    if (found || same_queue) return found;
+    if (before == nullptr) return first_group(of_queues_after, {text(after.queue)});
+    found = first_group(of_queues_between, {text(after.queue), text(before->queue)});
+    if (found) return found;
+    return first_group(of_queue, {text(before->queue), role(pg::no_oid), role(before->role)});
+}
+
+void add_ready_groups(const std::map<DueGroup, ClaimPosition>& served, std::vector<DueGroup>& groups) {
+    DueGroup at{"", pg::no_oid};  // before all
+    auto add_until = [&](const DueGroup* before) {
+        while (auto found = next_ready_group(at, before)) groups.push_back(at = *found);
+    };
+    for (const auto& [group, start] : served) {
+        add_until(&group);
+        if (any_claimable(group.queue, group.role, start)) groups.push_back(group);
+        at = group;
+    }
+    add_until(nullptr);
+}
+
+// Adds those with scheduled jobs whose time has come; returns the next time of any.
+std::int64_t add_scheduled_groups(std::vector<DueGroup>& groups) {
+    static auto& select = *new InternalStatement(
+        "WITH RECURSIVE scheduled (queue, run_as, at) AS ("
+        "  (SELECT queue, run_as::oid, scheduled_at FROM sync_job_internal.sync_job_live"
+        "   WHERE status = 'Queued' AND scheduled_at IS NOT NULL ORDER BY queue, run_as, scheduled_at LIMIT 1)"
+        "  UNION ALL"
+        "  SELECT n.queue, n.run_as, n.scheduled_at FROM scheduled AS r CROSS JOIN LATERAL"
+        "   (SELECT l.queue, l.run_as::oid, l.scheduled_at FROM sync_job_internal.sync_job_live AS l"
+        "    WHERE l.status = 'Queued' AND l.scheduled_at IS NOT NULL AND (l.queue, l.run_as::oid) > (r.queue, "
+        "r.run_as)"
+        "    ORDER BY l.queue, l.run_as, l.scheduled_at LIMIT 1) AS n"
+        "), at_once AS MATERIALIZED (SELECT clock_timestamp() AS now)"
+        " SELECT s.queue, s.run_as, s.at <= now,"
+        "  CASE WHEN s.at > now THEN s.at ELSE (SELECT l.scheduled_at FROM sync_job_internal.sync_job_live AS l"
+        "   WHERE l.status = 'Queued' AND l.queue = s.queue AND l.run_as::oid = s.run_as AND l.scheduled_at > now"
+        "   ORDER BY l.scheduled_at LIMIT 1) END"
+        " FROM scheduled AS s CROSS JOIN at_once",
+        std::vector<Oid>{});
+    std::int64_t next = never;
+    for (const Row& row : select.run({})) {
+        if (pg::datum_bool(row[2].datum)) groups.push_back(group_of(row));
+        if (!row[3].null) next = std::min(next, pg::datum_int64(row[3].datum));
+    }
+    return next;
+}
+
+std::int64_t next_retry_time(std::int64_t after) {
+    static auto& select = *new InternalStatement(
+        "SELECT retry_after FROM sync_job_internal.sync_job_failed WHERE retry_after > $1"
+        " ORDER BY retry_after LIMIT 1",
+        {pg::type::timestamptz});
+    auto rows = select.run({{pg::int64_datum(after), false}});
+    return rows.empty() ? never : pg::datum_int64(rows[0][0].datum);
+}
+
+}  // namespace
+
+DueWork due_work(const std::map<DueGroup, ClaimPosition>& served, std::int64_t retried) {
+    DueWork work;
+    add_ready_groups(served, work.groups);
+    work.next = std::min(add_scheduled_groups(work.groups), next_retry_time(retried));
+    std::sort(work.groups.begin(), work.groups.end());
+    work.groups.erase(std::unique(work.groups.begin(), work.groups.end()), work.groups.end());
+    return work;
+}
+
+int requeue_due_retries(Oid run_as) {
+    static auto& select = *new InternalStatement(
+        "SELECT f.id, NOT EXISTS (SELECT FROM {}.sync_job_error AS e"
+        "  WHERE e.sync_job = f.id AND e.attempt = f.retry_count + 1 AND NOT e.counted)"
+        " FROM sync_job_internal.sync_job_failed AS f"
+        " WHERE f.retry_after <= clock_timestamp() AND ($1 = 0::oid OR f.run_as::oid = $1)"
+        " ORDER BY f.retry_after LIMIT 500",
+        {pg::type::oid});
+    int count = 0;
+    for (const Row& row : select.run({{pg::oid_datum(run_as), false}})) {
+        auto stored = lock_job(pg::datum_int64(row[0].datum), false);
+        if (!stored || stored->job.status() != Status::failed) continue;
+        if (stored->job.is_null(JobColumn::retry_after) || stored->job.int64(JobColumn::retry_after) > pg::now())
+            continue;
+        retry_job(*stored, {}, pg::datum_bool(row[1].datum));
+        count++;
+    }
+    return count;
+}
+
+namespace {
+
+// The second time a job's attempt is found cut short by a crash, it is charged whoever else ran.
+bool cut_short_before(const Job& job) {
+    static auto& select =
+        *new InternalStatement("SELECT FROM {}.sync_job_error WHERE sync_job = $1 AND attempt = $2 AND sqlstate = '57P02'",
+                          {pg::type::int8, pg::type::int4});
+    return !select
+                .run({{pg::int64_datum(job.id()), false},
+                      {pg::int32_datum(job.int32(JobColumn::retry_count) + 1), false}})
+                .empty();
+}
+
+void recover(std::int64_t id, bool after_crash, bool only_one) {
+    auto stored = lock_job(id, false);
+    if (!stored || stored->job.status() != Status::started) return;
+    bool charged = after_crash && (only_one || cut_short_before(stored->job));
+    if (after_crash && !charged) {
+        pg::Error died("57P02", "the server crashed while the job and others ran");
+        record_error(stored->job, died.report(), false);
+    }
+    pg::log("sync " + describe(stored->job) + " was cut short",
+            charged ? "The crash counts as its failure." : "It is queued again.");
+    recover_job(*stored, charged);
+}
+
+}  // namespace
+
+void recover_orphans(bool after_crash) {
+    static auto& select = *new InternalStatement(
+        "SELECT id FROM sync_job_internal.sync_job_live WHERE status = 'Started' ORDER BY id", std::vector<Oid>{});
+    std::vector<std::int64_t> orphans;
+    for (const Row& row : select.run({})) {
+        std::int64_t id = pg::datum_int64(row[0].datum);
+        if (!lock_job_number(id)) continue;
+        if (runs_now(pg::my_database(), id)) {  // a ROLLBACK in its procedure has let go of the lock
+            unlock_job_number(id);
+        } else {
+            orphans.push_back(id);
+        }
+    }
+    struct Unlock {
+        const std::vector<std::int64_t>& ids;
+        ~Unlock() {
+            for (std::int64_t id : ids) unlock_job_number(id);
+        }
+    } unlock{orphans};
+    for (std::int64_t id : orphans) recover(id, after_crash, orphans.size() == 1);
+}
+
+bool waiting_for_adoption() {
+    static auto& select = *new InternalStatement("SELECT sync_job_internal.waiting_elsewhere()", std::vector<Oid>{});
+    return pg::datum_bool(select.run({})[0][0].datum);
+}
+
+std::string enabled_setting_of_database() {
+    static auto& select = *new InternalStatement(
+        "SELECT split_part(c, '=', 2) FROM pg_db_role_setting AS s CROSS JOIN LATERAL unnest(s.setconfig) AS c"
+        " WHERE s.setdatabase = $1 AND s.setrole = 0 AND split_part(c, '=', 1) = 'sync_job.enabled'",
+        {pg::type::oid});
+    auto rows = select.run({{pg::oid_datum(pg::my_database()), false}});
+    return rows.empty() ? std::string() : text_of(rows[0][0]);
+}
+
+}  // namespace sync_job
