@@ -2,10 +2,10 @@
 -- Enqueueing
 -- ---------------------------------------------------------------------------------------------------------------------
 
--- The long forms take the same arguments from the third on; src/api/enqueue.cpp reads them by position.
-CREATE FUNCTION @extschema@.enqueue_sync_job(
-    sync_job_type text,
-    source_document_name text DEFAULT NULL,
+-- Three forms take the same arguments from the third on; src/api/enqueue.cpp reads them by position.
+DO $forms$
+DECLARE
+    options CONSTANT pg_catalog.text := $options$
     context jsonb DEFAULT NULL,
     operation text DEFAULT NULL,
     source_document_type regclass DEFAULT NULL,
@@ -33,81 +33,23 @@ CREATE FUNCTION @extschema@.enqueue_sync_job(
     deduplicate boolean DEFAULT false,
     target_doc record DEFAULT NULL,
     triggered_by_doc record DEFAULT NULL
-) RETURNS bigint
-    LANGUAGE c VOLATILE PARALLEL UNSAFE
-    AS 'MODULE_PATHNAME', 'sync_job_enqueue_by_name';
-
-CREATE FUNCTION @extschema@.enqueue_sync_job(
-    sync_job_type text,
-    source_doc anyelement,
-    context jsonb DEFAULT NULL,
-    operation text DEFAULT NULL,
-    source_document_type regclass DEFAULT NULL,
-    target_document_type regclass DEFAULT NULL,
-    target_document_name text DEFAULT NULL,
-    parent_sync_job bigint DEFAULT NULL,
-    queue text DEFAULT NULL,
-    priority integer DEFAULT NULL,
-    timeout interval DEFAULT NULL,
-    retry_delay interval DEFAULT NULL,
-    max_retries integer DEFAULT NULL,
-    scheduled_at timestamptz DEFAULT NULL,
-    trigger_type text DEFAULT 'Manual',
-    triggered_by_document_type regclass DEFAULT NULL,
-    triggered_by_document_name text DEFAULT NULL,
-    trigger_document_timestamp timestamptz DEFAULT NULL,
-    queue_on_insert boolean DEFAULT true,
-    dry_run boolean DEFAULT false,
-    insert_enabled boolean DEFAULT true,
-    update_enabled boolean DEFAULT true,
-    delete_enabled boolean DEFAULT true,
-    update_without_changes_enabled boolean DEFAULT false,
-    verbose_logging boolean DEFAULT NULL,
-    job_id text DEFAULT NULL,
-    deduplicate boolean DEFAULT false,
-    target_doc record DEFAULT NULL,
-    triggered_by_doc record DEFAULT NULL
-) RETURNS bigint
-    LANGUAGE c VOLATILE PARALLEL UNSAFE
-    AS 'MODULE_PATHNAME', 'sync_job_enqueue_by_document';
+$options$;
+    form pg_catalog.text[];
+BEGIN
+    FOREACH form SLICE 1 IN ARRAY ARRAY[
+        ['enqueue_sync_job', 'source_document_name text DEFAULT NULL', 'sync_job_enqueue_by_name'],
+        ['enqueue_sync_job', 'source_doc anyelement', 'sync_job_enqueue_by_document'],
+        ['enqueue_sync_jobs', 'source_document_names text[]', 'sync_job_enqueue_many']]::pg_catalog.text[] LOOP
+        EXECUTE pg_catalog.format(
+            'CREATE FUNCTION @extschema@.%I(sync_job_type text, %s, %s) RETURNS bigint'
+            ' LANGUAGE c VOLATILE PARALLEL UNSAFE AS ''MODULE_PATHNAME'', %L', form[1], form[2], options, form[3]);
+    END LOOP;
+END
+$forms$;
 
 CREATE FUNCTION @extschema@.enqueue_sync_job(params jsonb) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'sync_job_enqueue_by_params';
-
-CREATE FUNCTION @extschema@.enqueue_sync_jobs(
-    sync_job_type text,
-    source_document_names text[],
-    context jsonb DEFAULT NULL,
-    operation text DEFAULT NULL,
-    source_document_type regclass DEFAULT NULL,
-    target_document_type regclass DEFAULT NULL,
-    target_document_name text DEFAULT NULL,
-    parent_sync_job bigint DEFAULT NULL,
-    queue text DEFAULT NULL,
-    priority integer DEFAULT NULL,
-    timeout interval DEFAULT NULL,
-    retry_delay interval DEFAULT NULL,
-    max_retries integer DEFAULT NULL,
-    scheduled_at timestamptz DEFAULT NULL,
-    trigger_type text DEFAULT 'Manual',
-    triggered_by_document_type regclass DEFAULT NULL,
-    triggered_by_document_name text DEFAULT NULL,
-    trigger_document_timestamp timestamptz DEFAULT NULL,
-    queue_on_insert boolean DEFAULT true,
-    dry_run boolean DEFAULT false,
-    insert_enabled boolean DEFAULT true,
-    update_enabled boolean DEFAULT true,
-    delete_enabled boolean DEFAULT true,
-    update_without_changes_enabled boolean DEFAULT false,
-    verbose_logging boolean DEFAULT NULL,
-    job_id text DEFAULT NULL,
-    deduplicate boolean DEFAULT false,
-    target_doc record DEFAULT NULL,
-    triggered_by_doc record DEFAULT NULL
-) RETURNS bigint
-    LANGUAGE c VOLATILE PARALLEL UNSAFE
-    AS 'MODULE_PATHNAME', 'sync_job_enqueue_many';
 
 DO $comments$
 DECLARE

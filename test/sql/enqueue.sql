@@ -22,19 +22,9 @@ INSERT INTO sync_job_type (name, source_document_type, target_document_type) VAL
     ('Off', 'customer', 'customer');
 UPDATE sync_job_type SET disabled = true WHERE name = 'Off';
 CREATE VIEW newest AS SELECT * FROM sync_job ORDER BY id DESC LIMIT 1;
--- The SQLSTATE, message, detail and hint of a statement's error.
-CREATE FUNCTION error_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-    message text;
-    detail text;
-    hint text;
-BEGIN
-    EXECUTE statement;
-    RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    RETURN concat_ws(E'\n', SQLSTATE || ' ' || message, 'DETAIL: ' || nullif(detail, ''), 'HINT: ' || nullif(hint, ''));
-END $$;
+\getenv folder PG_ABS_SRCDIR
+\set error_of :folder /setup/error_of.sql
+\i :error_of
 
 -- ---- The forms ----
 

@@ -2,20 +2,9 @@
 CREATE EXTENSION pg_sync_job;
 \set ECHO none
 \getenv folder PG_ABS_SRCDIR
-\set install :folder /controllers/sap_customer_sync/install.sql
-\i :install
-UPDATE sync_job_queue SET max_workers = 1;  -- so that ids of targets are the same each time
-CREATE PROCEDURE wait_for_jobs() LANGUAGE plpgsql AS $$
-DECLARE
-    job bigint;
-BEGIN
-    LOOP
-        job := (SELECT min(id) FROM sync_job WHERE status IN ('Queued', 'Started') OR retry_after IS NOT NULL);
-        COMMIT;
-        EXIT WHEN job IS NULL;
-        CALL wait_for_sync_job(job, '30 s');
-    END LOOP;
-END $$;
+\set controller sap_customer_sync
+\set setup :folder /setup/controller.sql
+\i :setup
 \set ECHO all
 SELECT t.name, v.* FROM sync_job_type AS t, validate_sync_job_type(t.name) AS v;
 

@@ -5,19 +5,9 @@ CREATE EXTENSION pg_sync_job;
 RESET client_min_messages;
 UPDATE sync_job_queue SET max_workers = 0;
 INSERT INTO sync_job_queue (name, max_workers) VALUES ('worked', 1);
--- The SQLSTATE, message, detail and hint of a statement's error.
-CREATE FUNCTION error_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-    message text;
-    detail text;
-    hint text;
-BEGIN
-    EXECUTE statement;
-    RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    RETURN concat_ws(E'\n', SQLSTATE || ' ' || message, 'DETAIL: ' || nullif(detail, ''), 'HINT: ' || nullif(hint, ''));
-END $$;
+\getenv folder PG_ABS_SRCDIR
+\set error_of :folder /setup/error_of.sql
+\i :error_of
 
 -- A controller that does what the context says.
 CREATE TABLE source (id int PRIMARY KEY, note text);

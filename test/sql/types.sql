@@ -8,19 +8,9 @@ CREATE TABLE target (id int PRIMARY KEY, note text);
 CREATE VIEW bare AS SELECT * FROM source;
 CREATE VIEW jobs AS SELECT id, sync_job_type, status, queue, priority, timeout, retry_delay, retry_backoff, max_retries, verbose_logging
     FROM sync_job;
--- The SQLSTATE, message, detail and hint of a statement's error.
-CREATE FUNCTION error_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-    message text;
-    detail text;
-    hint text;
-BEGIN
-    EXECUTE statement;
-    RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    RETURN concat_ws(E'\n', SQLSTATE || ' ' || message, 'DETAIL: ' || nullif(detail, ''), 'HINT: ' || nullif(hint, ''));
-END $$;
+\getenv folder PG_ABS_SRCDIR
+\set error_of :folder /setup/error_of.sql
+\i :error_of
 
 -- ---- What is filled in ----
 
