@@ -12,12 +12,13 @@ MODULE_big = pg_sync_job
 SOURCES := $(sort $(wildcard src/*.cpp src/*/*.cpp))
 OBJS = $(SOURCES:.cpp=.o)
 
-# The install script is made from parts, in this order.
+# The install script of this version is made from parts, in this order. Those of released versions are frozen, and installed
+# beside it with the scripts that lead from one version to the next.
 SQL_PARTS = $(addprefix sql/, header.sql types.sql tables.sql enqueue.sql control.sql trigger.sql maintenance.sql \
 	background.sql schedule.sql views.sql rights.sql)
 SCRIPT_SQL = sql/pg_sync_job--$(EXTENSION_VERSION).sql
 DATA_built = $(SCRIPT_SQL)
-DATA = $(filter-out $(SCRIPT_SQL), $(wildcard sql/pg_sync_job--*--*.sql))
+DATA = $(filter-out $(SCRIPT_SQL), $(wildcard sql/pg_sync_job--*.sql))
 
 # Exports only what the server must find, and binds no inline symbol to another extension's.
 # WERROR=-Werror is for the tests; a user's newer compiler may warn of what ours does not. So is SANITIZE=address,undefined:
@@ -39,6 +40,9 @@ all: $(SCRIPT_SQL)
 # The seam: only src/pg/ sees the server's headers. For the others they do not exist.
 OUTSIDE_SEAM = $(filter-out src/pg/%, $(OBJS))
 $(OUTSIDE_SEAM): override CPPFLAGS := -D_GNU_SOURCE
+
+# It has the version, which is compiled in.
+$(OBJS): pg_sync_job.control
 else
 all install:
 	@echo "PostgreSQL's server headers are missing. Run: make deps" && false
@@ -77,11 +81,12 @@ demo-stop:
 ##                    SANITIZE=address,undefined: build with these; KEEP=1: keep the logs; PG_CONFIG=…: that server
 ## make test-crash    kill -9 of the server's processes at random, under load, for minutes; not part of make test
 ##                    SECONDS_OF_CRASHES=120, SEED=…: how long, and with which random choices
+## make test-upgrade  from each released version, built from its commit, to this one, with jobs under way; not part of make test
 ## make test-sanitize unit, regress, isolation and tap with the address and the undefined behaviour sanitizer
 ## make test-matrix   the suites on this machine, and with the newer PostgreSQL of newer Debian releases, each in a folder
 ##                    MATRIX="trixie": only these; MATRIX_SUITES="regress tap"; needs root; the first time takes long
 ## make test-fresh    make demo, make demo-stop and make test as on a new Debian that has make and nothing more; needs root
-SUITES = lint exports unit regress isolation tap pgtap docs demo crash
+SUITES = lint exports unit regress isolation tap pgtap docs demo crash upgrade
 .PHONY: test $(SUITES:%=test-%) test-sanitize test-matrix test-fresh lint fuzz tidy
 test:
 	scripts/test

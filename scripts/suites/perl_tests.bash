@@ -21,7 +21,7 @@ run_perl_tests() {
     export PG_REGRESS=$PGXS_SRC/test/regress/pg_regress PG_TEST_PORT_DIR=$PWD/ports PG_TEST_TIMEOUT_DEFAULT=$((60 * limit_factor))
     export TEMP_CONFIG=$PWD/regression.conf
     cd "$folder" || exit
-    prove --timer --jobs "$jobs" --exec "timeout ${TEST_TIMEOUT:-$((seconds * limit_factor))} perl -I ../tap -I $modules" "${names[@]}" |
+    prove --timer --jobs "$jobs" --exec "timeout ${TEST_TIMEOUT:-$((seconds * limit_factor))} perl -I . -I ../tap -I $modules" "${names[@]}" |
         tee ../prove.log || failed=yes
     sed -n 's/^Files=.*, Tests=\([0-9]*\),.*/\1/p' ../prove.log >../count
     [[ ! $failed ]] || {

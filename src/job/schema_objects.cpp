@@ -36,6 +36,9 @@ void check_columns(Oid relation) {
         incomplete("the columns of " + pg::relation_name(relation) + " are not those of version " SYNC_JOB_VERSION);
 }
 
+// Versions before this one whose objects the library works with, until ALTER EXTENSION UPDATE; all but the workers does.
+bool is_older(const std::string& version) { return version == "0.1.0"; }
+
 std::string version_problem(const pg::ExtensionInfo& extension) {
     if (extension.version == SYNC_JOB_VERSION) return {};
     return "extension pg_sync_job is of version " + extension.version +
@@ -48,7 +51,7 @@ std::unique_ptr<SchemaObjects> look_up() {
         throw pg::Error("55000", "extension pg_sync_job is not installed in this database")
             .hint("Use CREATE EXTENSION pg_sync_job.");
     }
-    if (std::string problem = version_problem(*extension); !problem.empty()) {
+    if (std::string problem = version_problem(*extension); !problem.empty() && !is_older(extension->version)) {
         throw pg::Error("55000", problem)
             .hint("Use ALTER EXTENSION pg_sync_job UPDATE, or restart the server if the library was updated after it.");
     }

@@ -110,6 +110,26 @@ is($node->psql('app', q{SET statement_timeout = '40 s'; DROP OWNED BY owner CASC
 poll($node, 'SELECT ' . nobody('app'), 'and its processes end');
 poll($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'sync job scheduler'}, 'the other database is still served');
 
+# Updated from an older version it is the same as a new one, in another schema, too; from the other side of the upgrade, with that
+# version's library, see test/upgrade.
+for my $schema ('public', 'jobs')
+{
+	for my $version ('', q{VERSION '0.1.0'})
+	{
+		my $database = join '_', 'same', $schema, $version ? 'updated' : 'new';
+		$node->safe_psql('postgres', "CREATE DATABASE $database");
+		$node->safe_psql($database, qq{
+			CREATE SCHEMA IF NOT EXISTS $schema;
+			CREATE EXTENSION pg_sync_job SCHEMA $schema $version;
+			ALTER EXTENSION pg_sync_job UPDATE});
+	}
+	my ($new, $updated) = map { catalog($node, "same_${schema}_$_") } 'new', 'updated';
+	cmp_ok(length $new, '>', 100_000, 'there is something to compare');
+	same_catalog($updated, $new, "an update of 0.1.0 in the schema $schema leads to the same as CREATE EXTENSION");
+	$node->safe_psql("same_${schema}_updated", qq{COMMENT ON COLUMN $schema.sync_job.id IS 'changed'});
+	isnt(catalog($node, "same_${schema}_updated"), $new, 'a comment would be seen');
+}
+
 # Not preloaded: said once, and all but the workers works.
 $node->safe_psql('app', $again);
 $node->stop('fast');

@@ -10,7 +10,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(new_cluster load_example load_probe open_gate close_gate enqueue wait_for_jobs wait_until_running status_of poll like_log
-  start_after_kill unlike_accidents);
+  start_after_kill unlike_accidents catalog same_catalog);
 
 # While a server comes up, or goes down, psql may end before it has read the statement: the next try then, as after an error.
 {
@@ -30,12 +30,12 @@ our @EXPORT = qw(new_cluster load_example load_probe open_gate close_gate enqueu
 }
 
 # A running cluster with the settings of test/regression.conf (and, after them, those of `conf`) and the extension in the
-# database postgres. Its superuser is always "postgres", whoever runs the test.
+# database postgres; with the programs of `install_path`. Its superuser is always "postgres", whoever runs the test.
 sub new_cluster
 {
 	my ($name, %options) = @_;
 	$ENV{PGUSER} = 'postgres';
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name, install_path => $options{install_path});
 	$node->init(
 		allows_streaming => $options{allows_streaming},
 		extra => [ '-U', 'postgres', '-E', 'UTF8', '--no-locale' ]);
@@ -142,6 +142,24 @@ sub like_log
 	my $log = substr(slurp_file($node->logfile), $offset);
 	my $count = () = $log =~ /$line/g;
 	return is($count, $times, $name);
+}
+
+# All that belongs to the extension of a database, as lines of text; see test/upgrade/catalog.sql.
+sub catalog
+{
+	my ($node, $database) = @_;
+	return $node->safe_psql($database, slurp_file("$ENV{TESTDIR}/upgrade/catalog.sql"));
+}
+
+# Two of them are the same; what differs is told.
+sub same_catalog
+{
+	my ($found, $expected, $name) = @_;
+	my (%lines, @differences);
+	$lines{$_}-- for split /\n/, $expected;
+	$lines{$_}++ for split /\n/, $found;
+	push @differences, ($lines{$_} < 0 ? '- ' : '+ ') . $_ for grep { $lines{$_} } sort keys %lines;
+	return is(join("\n", @differences), '', $name);
 }
 
 # At the end of a test: nothing that never happens has happened, but for the crashes that the test has caused.
