@@ -46,11 +46,16 @@ CREATE VIEW @extschema@.sync_job_queue_status WITH (security_invoker = true) AS
         coalesce(w.workers, 0) AS workers, coalesce(w.running, 0) AS running,
         coalesce(j.waiting, 0) AS waiting, coalesce(j.scheduled, 0) AS scheduled, j.oldest_waiting,
         CASE WHEN NOT sync_job_internal.preloaded() THEN 'pg_sync_job is not preloaded'
+             WHEN pg_catalog.string_to_array(v.library, '.')::pg_catalog.int4[] OPERATOR(pg_catalog.>) pg_catalog.string_to_array(v.extension, '.')::pg_catalog.int4[]
+                 THEN 'waits for ALTER EXTENSION pg_sync_job UPDATE'
+             WHEN coalesce(v.library, '') OPERATOR(pg_catalog.<>) v.extension THEN 'waits for a restart with the library of this version'
              WHEN sync_job_internal.waiting_elsewhere() THEN 'waits for adopt_sync_jobs()'
              WHEN q.paused THEN 'paused'
              WHEN NOT pg_catalog.current_setting('sync_job.enabled', true)::pg_catalog.bool THEN 'sync_job.enabled is off'
         END AS note
     FROM @extschema@.sync_job_queue AS q
+    CROSS JOIN (SELECT e.extversion AS extension, pg_catalog.current_setting('sync_job.library_version', true) AS library
+                FROM pg_catalog.pg_extension AS e WHERE e.extname OPERATOR(pg_catalog.=) 'pg_sync_job') AS v
     LEFT JOIN (SELECT a.queue, pg_catalog.count(*) AS workers, pg_catalog.count(*) FILTER (WHERE a.state OPERATOR(pg_catalog.=) 'running') AS running
                FROM sync_job_internal.activity() AS a GROUP BY a.queue) AS w ON w.queue OPERATOR(pg_catalog.=) q.name
     LEFT JOIN (SELECT s.queue,

@@ -4,6 +4,7 @@
 #include "engine/runner.hpp"
 #include "job/internal_sql.hpp"
 #include "job/job_store.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/json.hpp"
@@ -77,6 +78,7 @@ EnqueueRequest read_request(pg::Arguments& args, bool* at_once) {
 // runs already: its runner has the row until it ends.
 void run_at_once(std::int64_t id) {
     if (find_job(id)->job.status() != Status::queued) return;
+    require_this_version();
     take_session_slot();
     run_here(*lock_job(id), true);
 }

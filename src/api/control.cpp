@@ -9,6 +9,7 @@
 #include "engine/runner.hpp"
 #include "job/job_store.hpp"
 #include "job/job_type.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/background.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
@@ -204,6 +205,7 @@ void require_read_committed(const char* function) {
 Job execute_here(std::int64_t id) {
     pg::require_writable("execute_sync_job()");
     require_read_committed("execute_sync_job()");
+    require_this_version();
     StoredJob stored = locked_job(id, Action::execute, check_runs_as_me);
     require_allowed(stored.job, Action::execute);
     if (needs_own_transactions(stored.job)) {
@@ -316,6 +318,7 @@ SYNC_JOB_FUNCTION(sync_job_execute_call) {
         throw pg::Error("25001", "CALL execute_sync_job() cannot run inside a transaction block")
             .hint("Use SELECT execute_sync_job(…) there, if the controller does not commit.");
     }
+    require_this_version();
     pg::SpiScope spi(pg::SpiScope::Commits::allowed);
     StoredJob stored = locked_job(id, Action::execute, check_runs_as_me);
     require_allowed(stored.job, Action::execute);
@@ -332,6 +335,7 @@ SYNC_JOB_FUNCTION(sync_job_execute_call) {
 SYNC_JOB_FUNCTION(sync_job_run_jobs) {
     pg::require_writable("run_sync_jobs()");
     require_read_committed("run_sync_jobs()");
+    require_this_version();
     if (pg::current_user() != pg::session_user()) {
         throw pg::Error("42501", "run_sync_jobs() runs the jobs of the session's own role")
             .hint("Use RESET ROLE, or SET SESSION AUTHORIZATION.");
@@ -363,6 +367,7 @@ namespace {
 // Locked, so that one job is not applied or reverted twice at once.
 Job replayable(std::int64_t id, const char* function) {
     pg::require_writable(function);
+    require_this_version();
     auto stored = lock_job(id);
     if (!stored) no_such_job(id);
     check_runs_as_me(stored->job);

@@ -197,16 +197,7 @@ pg::Value ControllerFunction::call_procedure(const Job& job, const Documents& do
     return result;
 }
 
-Datum job_as_row(const Job& job) {
-    static TupleDescData* descriptor = nullptr;
-    static Oid described = pg::no_oid;
-    const SchemaObjects& o = schema_objects();
-    if (described != o.job_row_type) {
-        descriptor = pg::keep_row_type(o.job_row_type);
-        described = o.job_row_type;
-    }
-    return pg::put_together(job.values(), job.nulls(), descriptor);
-}
+Datum job_as_row(const Job& job) { return pg::put_together(job.row(), schema_objects().job_row_type); }
 
 Datum job_as_json(const Job& job) { return pg::value_to_json(job_as_row(job), schema_objects().job_row_type, false); }
 

@@ -71,13 +71,7 @@ TargetFields read_target_json(Datum json, const std::string& function) {
 }
 
 TargetFields read_target_row(Datum row) {
-    static TupleDescData* descriptor = nullptr;
-    static Oid described = pg::no_oid;
-    if (described != schema_objects().target_type) {
-        descriptor = pg::keep_row_type(schema_objects().target_type);
-        described = schema_objects().target_type;
-    }
-    pg::RowValues values = pg::take_apart(row, descriptor);
+    pg::RowValues values = pg::take_apart(row);
     TargetFields fields;
     if (!values.nulls[0]) fields.operation = std::string(pg::datum_text(values.values[0]));
     if (!values.nulls[1]) fields.document_type = pg::datum_oid(values.values[1]);
@@ -257,13 +251,7 @@ BypassResult read_result(pg::Value value, bool json, const std::string& function
             if (field.key == "diff") result.diff = {field.value, false};
         }
     } else {
-        static TupleDescData* descriptor = nullptr;
-        static Oid described = pg::no_oid;
-        if (described != schema_objects().result_type) {
-            descriptor = pg::keep_row_type(schema_objects().result_type);
-            described = schema_objects().result_type;
-        }
-        pg::RowValues row = pg::take_apart(value.datum, descriptor);
+        pg::RowValues row = pg::take_apart(value.datum);
         if (!row.nulls[0]) result.document_type = pg::datum_oid(row.values[0]);
         if (!row.nulls[1]) result.document_name = std::string(pg::datum_text(row.values[1]));
         if (!row.nulls[2]) operation = std::string(pg::datum_text(row.values[2]));

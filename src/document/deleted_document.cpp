@@ -17,9 +17,9 @@ void keep_deleted_document(const DocumentType& type, const std::string& name, co
                       type.to_exact_json(row),
                       pg::int64_datum(pg::transaction_start()),
                       pg::oid_datum(pg::current_user())};
-    const bool nulls[std::size(values)] = {};
+    bool nulls[std::size(values)] = {};
     pg::Table table(o.deleted_table, pg::TableLock::write);
-    table.insert(values, nulls);
+    table.insert({values, nulls, static_cast<int>(std::size(values))});
 }
 
 pg::Value find_deleted_document(const DocumentType& type, const std::string& name) {

@@ -1,7 +1,8 @@
 #include "job/job_row.hpp"
 
-#include "core/text.hpp"
+#include <algorithm>
 
+#include "core/text.hpp"
 #include "pg/memory.hpp"
 
 namespace sync_job {
@@ -22,17 +23,20 @@ Job Job::blank() {
     return job;
 }
 
-Job::Job(const pg::StoredRow& row) : place(row.place), created_by_transaction(row.created_by) {
-    row_.values = row.values;
-    row_.nulls = row.nulls;
-    row_.count = job_column_count;
+// A row of an older version lacks the last columns.
+Job::Job(const pg::RowValues& row) : row_(row) {
+    if (row.count >= job_column_count) return;
+    row_ = blank().row_;
+    std::copy_n(row.values, row.count, row_.values);
+    std::copy_n(row.nulls, row.count, row_.nulls);
 }
 
-Job Job::from_composite(Datum row) {
-    Job job;
-    job.row_ = pg::take_apart(row);
-    return job;
+Job::Job(const pg::StoredRow& stored) : Job(stored.row) {
+    place = stored.place;
+    created_by_transaction = stored.created_by;
 }
+
+Job Job::from_composite(Datum row) { return Job(pg::take_apart(row)); }
 
 Job Job::copy() const {
     Job other(*this);

@@ -43,6 +43,8 @@ enum class JobColumn : int {
 
 extern const char* const job_column_names[];
 extern const int job_column_count;
+// Of version 0.1.0, the first ones. What has come since is last, and not in the tables of a database that was not updated yet.
+constexpr int oldest_job_column_count = static_cast<int>(JobColumn::publish_event);
 
 // One job, taken apart. The values live in the memory context it was read in.
 class Job {
@@ -89,10 +91,10 @@ public:
     void set_status(Status status) { set_text(C::status, to_text(status)); }
     std::optional<Operation> operation() const;
 
-    const Datum* values() const { return row_.values; }
-    const bool* nulls() const { return row_.nulls; }
+    const pg::RowValues& row() const { return row_; }
 
 private:
+    explicit Job(const pg::RowValues& row);
     static int index(C column) { return static_cast<int>(column) - 1; }
     pg::RowValues row_;
 };

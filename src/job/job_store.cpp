@@ -86,7 +86,7 @@ std::vector<std::int64_t> children_of(std::int64_t parent) {
 
 void insert_job(const Job& job) {
     pg::Table table(schema_objects().partition(partition_of(job.status())), pg::TableLock::write);
-    table.insert(job.values(), job.nulls());
+    table.insert(job.row());
 }
 
 void store_job(const StoredJob& stored) {
@@ -94,11 +94,11 @@ void store_job(const StoredJob& stored) {
     Partition to = partition_of(stored.job.status());
     pg::Table from_table(o.partition(stored.partition), pg::TableLock::write);
     if (to == stored.partition) {
-        from_table.replace(stored.job.place, stored.job.values(), stored.job.nulls());
+        from_table.replace(stored.job.place, stored.job.row());
     } else {
         from_table.remove(stored.job.place);
         pg::Table to_table(o.partition(to), pg::TableLock::write);
-        to_table.insert(stored.job.values(), stored.job.nulls());
+        to_table.insert(stored.job.row());
     }
     pg::command_counter_increment();
 }

@@ -1,9 +1,11 @@
 #include "job/schema_objects.hpp"
 
+#include <algorithm>
 #include <memory>
 
 #include "core/text.hpp"
 #include "job/job_row.hpp"
+#include "pg/background.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
 
@@ -27,22 +29,27 @@ Oid required(Oid oid, const char* name) {
     return oid;
 }
 
-// The library writes rows by position: the table must be the one it was built for.
-void check_columns(Oid relation) {
+// The library writes rows by position: the table must be the one it was built for, or that of an older version, which has
+// the first of the columns.
+void check_columns(Oid relation, bool current) {
     auto info = pg::read_relation(relation);
-    bool same = info != nullptr && static_cast<int>(info->columns.size()) == job_column_count;
-    for (int i = 0; same && i < job_column_count; i++) same = info->columns[i].name == job_column_names[i];
+    int count = info == nullptr ? 0 : static_cast<int>(info->columns.size());
+    bool same = current ? count == job_column_count : count >= oldest_job_column_count && count <= job_column_count;
+    for (int i = 0; same && i < count; i++) same = info->columns[i].name == job_column_names[i];
     if (!same)
         incomplete("the columns of " + pg::relation_name(relation) + " are not those of version " SYNC_JOB_VERSION);
 }
 
-// Versions before this one whose objects the library works with, until ALTER EXTENSION UPDATE; all but the workers does.
-bool is_older(const std::string& version) { return version == "0.1.0"; }
+// The versions before this one that the library can work with, until ALTER EXTENSION UPDATE.
+bool is_known(const std::string& version) { return version == "0.1.0"; }
 
-std::string version_problem(const pg::ExtensionInfo& extension) {
-    if (extension.version == SYNC_JOB_VERSION) return {};
-    return "extension pg_sync_job is of version " + extension.version +
-           ", and its library of version " SYNC_JOB_VERSION;
+pg::Error other_version(const pg::ExtensionInfo& extension) {
+    pg::Error error("55000", "sync jobs of database \"" + pg::my_database_name() +
+                                 "\" wait: extension pg_sync_job is of version " + extension.version +
+                                 ", and the library of version " SYNC_JOB_VERSION);
+    if (is_known(extension.version)) return error.hint("Use ALTER EXTENSION pg_sync_job UPDATE in it.");
+    return error.hint("If the extension is the newer one, restart the server with the library of that version; if not, use ALTER "
+              "EXTENSION pg_sync_job UPDATE.");
 }
 
 std::unique_ptr<SchemaObjects> look_up() {
@@ -51,11 +58,10 @@ std::unique_ptr<SchemaObjects> look_up() {
         throw pg::Error("55000", "extension pg_sync_job is not installed in this database")
             .hint("Use CREATE EXTENSION pg_sync_job.");
     }
-    if (std::string problem = version_problem(*extension); !problem.empty() && !is_older(extension->version)) {
-        throw pg::Error("55000", problem)
-            .hint("Use ALTER EXTENSION pg_sync_job UPDATE, or restart the server if the library was updated after it.");
-    }
+    bool current = extension->version == SYNC_JOB_VERSION;
+    if (!current && !is_known(extension->version)) throw other_version(*extension);
     auto found = std::make_unique<SchemaObjects>();
+    found->current = current;
     found->extension = extension->oid;
     found->schema_oid = extension->schema;
     found->schema_name = pg::schema_name(extension->schema);
@@ -86,7 +92,7 @@ std::unique_ptr<SchemaObjects> look_up() {
     found->owner = pg::relation_owner(found->job_table);
     for (Oid table : {found->live, found->failed, found->ended}) {
         if (!pg::belongs_to_extension(table, extension->oid)) incomplete(pg::relation_name(table) + " is not its own");
-        check_columns(table);
+        check_columns(table, current);
     }
     return found;
 }
@@ -107,6 +113,13 @@ Oid SchemaObjects::id_index(Partition which) const {
     return which == Partition::live ? live_id : which == Partition::failed ? failed_id : ended_id;
 }
 
+bool SchemaObjects::has_column(Oid table, std::string_view column) const {
+    if (current) return true;
+    auto info = pg::read_relation(table);
+    return info != nullptr && std::any_of(info->columns.begin(), info->columns.end(),
+                                          [&](const auto& known) { return known.name == column; });
+}
+
 const SchemaObjects& schema_objects() {
     if (stale || cached() == nullptr) {
         stale = false;  // an invalidation that arrives while we look makes it stale again
@@ -117,11 +130,14 @@ const SchemaObjects& schema_objects() {
 
 bool extension_installed() { return pg::find_extension("pg_sync_job").has_value(); }
 
-bool extension_usable(std::string* problem) {
+std::optional<pg::Error> version_problem() {
     auto extension = pg::find_extension("pg_sync_job");
-    if (!extension) return false;
-    *problem = version_problem(*extension);
-    return problem->empty();
+    if (!extension || extension->version == SYNC_JOB_VERSION) return std::nullopt;
+    return other_version(*extension);
+}
+
+void require_this_version() {
+    if (auto problem = version_problem()) throw *problem;
 }
 
 void invalidate_schema_objects(Oid relation) {

@@ -1,9 +1,12 @@
 // Where the extension's own objects are in this database: looked up once, again after their definition has changed.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/state.hpp"
+#include "pg/error.hpp"
 #include "pg/types.hpp"
 
 namespace sync_job {
@@ -20,19 +23,26 @@ struct SchemaObjects {
     Oid type_table = 0, queue_table = 0, error_table = 0, deleted_table = 0;
     Oid id_sequence = 0, deleted_sequence = 0;
     Oid target_type = 0, result_type = 0;  // sync_job_target, sync_job_result
+    // False until ALTER EXTENSION UPDATE: what has come since that version is not there.
+    bool current = true;
 
     Oid partition(Partition which) const;
     Oid id_index(Partition which) const;
     // A relation of @extschema@ or sync_job_internal, for SQL text.
     std::string in_schema(const char* name) const { return schema + "." + name; }
+    // Of a table of the extension. For columns that have come since 0.1.0, and statements that name them.
+    bool has_column(Oid table, std::string_view column) const;
 };
 
-// Raises 55000 when the extension is not installed here, or is of another version than this library.
+// Raises 55000 when the extension is not installed here, or is of a version that this library does not know. An older one that
+// it knows is good for enqueueing, reading and all that runs no job.
 const SchemaObjects& schema_objects();
 
-// The extension is here and of this library's version. `problem` says what is wrong with it.
-bool extension_usable(std::string* problem);
 bool extension_installed();
+// Why no job may run, when the extension is of another version than this library.
+std::optional<pg::Error> version_problem();
+// Raises it: for whoever runs jobs in a session.
+void require_this_version();
 
 // For the relcache callback.
 void invalidate_schema_objects(Oid relation);

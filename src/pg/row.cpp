@@ -16,33 +16,36 @@ RowValues allocate_row(int count) {
     return row;
 }
 
+RowValues deform(HeapTupleHeader header, TupleDesc descriptor) {
+    HeapTupleData tuple;
+    tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+    ItemPointerSetInvalid(&tuple.t_self);
+    tuple.t_tableOid = InvalidOid;
+    tuple.t_data = header;
+    RowValues row = allocate_row(descriptor->natts);
+    heap_deform_tuple(&tuple, descriptor, row.values, row.nulls);
+    return row;
+}
+
+Datum form(const RowValues& row, TupleDesc descriptor) {
+    return heap_copy_tuple_as_datum(heap_form_tuple(descriptor, row.values, row.nulls), descriptor);
+}
+
 }  // namespace
 
-RowValues take_apart(Datum composite, TupleDescData* descriptor) {
+RowValues take_apart(Datum composite) {
     return guarded([&] {
         HeapTupleHeader header = DatumGetHeapTupleHeader(composite);
-        HeapTupleData tuple;
-        tuple.t_len = HeapTupleHeaderGetDatumLength(header);
-        ItemPointerSetInvalid(&tuple.t_self);
-        tuple.t_tableOid = InvalidOid;
-        tuple.t_data = header;
-        RowValues row = allocate_row(descriptor->natts);
-        heap_deform_tuple(&tuple, descriptor, row.values, row.nulls);
+        TupleDesc descriptor = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
+        RowValues row = deform(header, descriptor);
+        ReleaseTupleDesc(descriptor);
         return row;
     });
 }
 
-RowValues take_apart(Datum composite) {
-    TupleDesc descriptor = guarded([&] {
-        HeapTupleHeader header = DatumGetHeapTupleHeader(composite);
-        return lookup_rowtype_tupdesc_copy(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
-    });
-    return take_apart(composite, descriptor);
-}
-
 RowValues take_apart(Datum composite, const RelationInfo& relation) {
     require_current(relation);
-    return take_apart(composite, relation.descriptor);
+    return guarded([&] { return deform(DatumGetHeapTupleHeader(composite), relation.descriptor); });
 }
 
 RowValues empty_row(const RelationInfo& relation) {
@@ -58,16 +61,27 @@ RowValues copy_of(const RowValues& other) {
     });
 }
 
-Datum put_together(const Datum* values, const bool* nulls, TupleDescData* descriptor) {
-    return guarded([&] {
-        HeapTuple tuple = heap_form_tuple(descriptor, const_cast<Datum*>(values), const_cast<bool*>(nulls));
-        return heap_copy_tuple_as_datum(tuple, descriptor);
-    });
+// Newer tables than the library has been built for, as by somebody's ADD COLUMN: what should be in that column?
+void require_values_for(TupleDescData* descriptor, int count) {
+    if (descriptor->natts <= count) return;
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("column \"%s\" is none of pg_sync_job's", NameStr(TupleDescAttr(descriptor, count)->attname)),
+                    errdetail("It has been added to a table of the extension."), errhint("Drop the column.")));
 }
 
 Datum put_together(const RowValues& row, const RelationInfo& relation) {
     require_current(relation);
-    return put_together(row.values, row.nulls, relation.descriptor);
+    return guarded([&] { return form(row, relation.descriptor); });
+}
+
+Datum put_together(const RowValues& row, Oid row_type) {
+    return guarded([&] {
+        TupleDesc descriptor = lookup_rowtype_tupdesc(row_type, -1);
+        require_values_for(descriptor, row.count);
+        Datum composite = form(row, descriptor);
+        ReleaseTupleDesc(descriptor);
+        return composite;
+    });
 }
 
 Oid composite_type(Datum row) {
@@ -76,15 +90,6 @@ Oid composite_type(Datum row) {
 
 Datum copy_row(Datum row) {
     return guarded([&] { return datumCopy(row, false, -1); });
-}
-
-TupleDescData* keep_row_type(Oid type) {
-    return guarded([&] {
-        MemoryContext previous = MemoryContextSwitchTo(TopMemoryContext);
-        TupleDesc descriptor = lookup_rowtype_tupdesc_copy(type, -1);
-        MemoryContextSwitchTo(previous);
-        return descriptor;
-    });
 }
 
 }  // namespace sync_job::pg

@@ -29,9 +29,10 @@ RowValues empty_row(const RelationInfo& relation);
 RowValues copy_of(const RowValues& row);
 // Puts one together, out-of-line values fetched, so that it stands alone.
 Datum put_together(const RowValues& row, const RelationInfo& relation);
-// The same from a tuple descriptor (for the extension's own row types).
-Datum put_together(const Datum* values, const bool* nulls, TupleDescData* descriptor);
-RowValues take_apart(Datum row, TupleDescData* descriptor);
+// The same by the row type as it is now. It may have fewer columns than the values, which are then its first ones.
+Datum put_together(const RowValues& row, Oid row_type);
+// What they rely on; raises, inside a guard.
+void require_values_for(TupleDescData* descriptor, int count);
 RowValues take_apart(Datum row);  // by the type it carries itself
 
 // The row type of a composite value, which tells which relation it is a row of.
@@ -39,8 +40,5 @@ Oid composite_type(Datum row);
 
 // Copies the composite value into the current memory context.
 Datum copy_row(Datum row);
-
-// A copy of a type's tuple descriptor, for the life of the backend.
-TupleDescData* keep_row_type(Oid type);
 
 }  // namespace sync_job::pg

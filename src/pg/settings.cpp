@@ -88,6 +88,14 @@ void define_setting(const char* name, const char* description, const char* detai
     });
 }
 
+void define_constant(const char* name, const char* description, const char* details, const char* value) {
+    static char* unused;  // the server keeps the value here
+    guarded([&] {
+        DefineCustomStringVariable(name, description, details, &unused, value, PGC_INTERNAL,
+                                   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, nullptr, nullptr, nullptr);
+    });
+}
+
 void reserve_setting_prefix(const char* prefix) {
     guarded([&] { MarkGUCPrefixReserved(prefix); });
 }

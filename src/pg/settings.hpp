@@ -43,6 +43,8 @@ enum class Change { at_start, on_reload, by_superuser, by_user };
 void define_setting(const IntegerSetting& setting, Unit unit, Change change);
 void define_setting(const char* name, const char* description, const char* details, bool* variable, bool initial,
                     Change change);
+// One that only tells, and cannot be set.
+void define_constant(const char* name, const char* description, const char* details, const char* value);
 void reserve_setting_prefix(const char* prefix);
 
 // Rereads postgresql.conf when the postmaster has asked for it (SIGHUP).

@@ -107,24 +107,26 @@ ItemPointerData tid_of(RowPlace place) {
     return tid;
 }
 
-void fill(TupleTableSlot* slot, const Datum* values, const bool* nulls) {
+void fill(TupleTableSlot* slot, const RowValues& row) {
+    require_values_for(slot->tts_tupleDescriptor, row.count);
     ExecClearTuple(slot);
     int count = slot->tts_tupleDescriptor->natts;
-    std::memcpy(slot->tts_values, values, count * sizeof(Datum));
-    std::memcpy(slot->tts_isnull, nulls, count * sizeof(bool));
+    std::memcpy(slot->tts_values, row.values, count * sizeof(Datum));
+    std::memcpy(slot->tts_isnull, row.nulls, count * sizeof(bool));
     ExecStoreVirtualTuple(slot);
 }
 
 StoredRow copy_slot(TupleTableSlot* slot) {
-    StoredRow row;
+    StoredRow stored;
     int count = slot->tts_tupleDescriptor->natts;
     HeapTuple tuple = ExecCopySlotHeapTuple(slot);
-    row.place = place_of(slot->tts_tid);
-    row.values = static_cast<Datum*>(palloc(count * sizeof(Datum)));
-    row.nulls = static_cast<bool*>(palloc(count * sizeof(bool)));
-    heap_deform_tuple(tuple, slot->tts_tupleDescriptor, row.values, row.nulls);
-    row.created_by = HeapTupleHeaderGetRawXmin(tuple->t_data);
-    return row;
+    stored.place = place_of(slot->tts_tid);
+    stored.row.count = count;
+    stored.row.values = static_cast<Datum*>(palloc(count * sizeof(Datum)));
+    stored.row.nulls = static_cast<bool*>(palloc(count * sizeof(bool)));
+    heap_deform_tuple(tuple, slot->tts_tupleDescriptor, stored.row.values, stored.row.nulls);
+    stored.created_by = HeapTupleHeaderGetRawXmin(tuple->t_data);
+    return stored;
 }
 
 TupleTableSlot* slot_of(void* slot) { return static_cast<TupleTableSlot*>(slot); }
@@ -166,11 +168,11 @@ Table::~Table() {
 int Table::column_count() const { return RelationGetDescr(relation_)->natts; }
 TupleDescData* Table::descriptor() const { return RelationGetDescr(relation_); }
 
-RowPlace Table::insert(const Datum* values, const bool* nulls) {
+RowPlace Table::insert(const RowValues& row) {
     TableWriter& writer = writer_for(relation_);
     return guarded([&] {
         TupleTableSlot* slot = slot_of(write_slot_);
-        fill(slot, values, nulls);
+        fill(slot, row);
         table_tuple_insert(relation_, slot, GetCurrentCommandId(true), 0, nullptr);
         insert_index_entries(writer, relation_, &slot, 1);
         RowPlace place = place_of(slot->tts_tid);
@@ -180,10 +182,10 @@ RowPlace Table::insert(const Datum* values, const bool* nulls) {
 }
 
 // As COPY does it: rows first, some hundreds at a time, then their index entries.
-void Table::insert_many(const std::vector<Row>& rows) {
+void Table::insert_many(const std::vector<RowValues>& rows) {
     constexpr std::size_t at_a_time = 200;
     if (rows.size() == 1) {
-        insert(rows[0].values, rows[0].nulls);
+        insert(rows[0]);
         return;
     }
     TableWriter& writer = writer_for(relation_);
@@ -194,9 +196,9 @@ void Table::insert_many(const std::vector<Row>& rows) {
             std::size_t count = std::min(at_a_time, rows.size() - from);
             for (std::size_t i = 0; i < count; i++) {
                 if (i == made) slots[made++] = MakeSingleTupleTableSlot(RelationGetDescr(relation_), &TTSOpsHeapTuple);
-                HeapTuple tuple =
-                    heap_form_tuple(RelationGetDescr(relation_), const_cast<Datum*>(rows[from + i].values),
-                                    const_cast<bool*>(rows[from + i].nulls));
+                const RowValues& row = rows[from + i];
+                require_values_for(RelationGetDescr(relation_), row.count);
+                HeapTuple tuple = heap_form_tuple(RelationGetDescr(relation_), row.values, row.nulls);
                 ExecStoreHeapTuple(tuple, slots[i], true);
             }
             table_multi_insert(relation_, slots, static_cast<int>(count), GetCurrentCommandId(true), 0, nullptr);
@@ -214,12 +216,12 @@ void Table::remove(RowPlace place) {
     });
 }
 
-RowPlace Table::replace(RowPlace place, const Datum* values, const bool* nulls) {
+RowPlace Table::replace(RowPlace place, const RowValues& row) {
     TableWriter& writer = writer_for(relation_);
     return guarded([&] {
         ItemPointerData tid = tid_of(place);
         TupleTableSlot* slot = slot_of(write_slot_);
-        fill(slot, values, nulls);
+        fill(slot, row);
 #if PG_VERSION_NUM >= 160000
         TU_UpdateIndexes update_indexes;
         simple_table_tuple_update(relation_, &tid, slot, SnapshotAny, &update_indexes);

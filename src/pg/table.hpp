@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "pg/row.hpp"
 #include "pg/types.hpp"
 
 namespace sync_job::pg {
@@ -17,8 +18,7 @@ enum class TableLock { read, write };
 // A row copied out of a table, taken apart. Memory of the current context.
 struct StoredRow {
     RowPlace place;
-    Datum* values = nullptr;
-    bool* nulls = nullptr;
+    RowValues row;
     std::uint32_t created_by = 0;  // the transaction that wrote this version
 };
 
@@ -36,16 +36,13 @@ public:
     Table(const Table&) = delete;
     Table& operator=(const Table&) = delete;
 
-    RowPlace insert(const Datum* values, const bool* nulls);
+    // A row may have more values than the table has columns: that of an older version of the extension lacks the last ones.
+    RowPlace insert(const RowValues& row);
     // The same for many rows, a page of them a WAL record.
-    struct Row {
-        const Datum* values;
-        const bool* nulls;
-    };
-    void insert_many(const std::vector<Row>& rows);
+    void insert_many(const std::vector<RowValues>& rows);
     // Both need a row that this transaction has locked (or written before a command_counter_increment()).
     void remove(RowPlace place);
-    RowPlace replace(RowPlace place, const Datum* values, const bool* nulls);
+    RowPlace replace(RowPlace place, const RowValues& row);
 
     // FOR UPDATE on the version at `place`; the row as it was locked goes to `row`.
     LockResult lock(RowPlace place, bool wait, StoredRow* row);

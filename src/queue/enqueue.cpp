@@ -317,9 +317,9 @@ std::int64_t Enqueuer::add(const std::optional<std::string>& name) {
     std::int64_t id = pg::next_sequence_value(schema_objects().id_sequence);
     job.set(C::id, pg::int64_datum(id));
     if (request_.many) {
-        waiting_rows_.push_back({job.values(), job.nulls()});
+        waiting_rows_.push_back(job.row());
     } else {
-        table_->insert(job.values(), job.nulls());
+        table_->insert(job.row());
     }
     if (!request_.after.empty()) wait_for_jobs(id, request_.after);
     if (job.status() == Status::queued) wake_at_commit(job);

@@ -89,7 +89,7 @@ private:
     int looked_up_ = 0;
     std::optional<bool> any_live_;  // jobs of the type
     pg::Memory row_memory_;                     // of the jobs that are made and not inserted yet
-    std::vector<pg::Table::Row> waiting_rows_;  // of these
+    std::vector<pg::RowValues> waiting_rows_;  // of these
     std::unique_ptr<pg::Table> table_;          // the live jobs
 };
 

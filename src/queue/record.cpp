@@ -62,7 +62,7 @@ void record(const std::vector<Outcome>& outcomes) {
         pg::Table failed(o.failed, pg::TableLock::write);
         pg::Table ended(o.ended, pg::TableLock::write);
         std::vector<Job> jobs;
-        std::vector<pg::Table::Row> to_ended, to_failed;
+        std::vector<pg::RowValues> to_ended, to_failed;
         jobs.reserve(outcomes.size());
         for (const Outcome& outcome : outcomes) {
             if (outcome.verdict != Verdict::ended) continue;
@@ -71,7 +71,7 @@ void record(const std::vector<Outcome>& outcomes) {
             const Job& job = jobs.emplace_back(in_place(outcome).job);
             live.remove(job.place);
             auto& to = partition_of(job.status()) == Partition::failed ? to_failed : to_ended;
-            to.push_back({job.values(), job.nulls()});
+            to.push_back(job.row());
             if (job.status() == Status::failed && !job.is_null(C::retry_after)) wake_at(job.int64(C::retry_after));
         }
         ended.insert_many(to_ended);

@@ -66,6 +66,7 @@ struct Scheduler {
     std::map<int, DueGroup> starting;  // worker slots that have not come up yet
     std::string enabled_setting;       // of the database, as it was when we connected
     std::string logged_problem;        // said once
+    bool noted = false;                // in the old view, that this waits for an update
     bool shortage_logged = false;
     std::set<DueGroup> trusted;  // after a crash: those that have had a worker since
     Clock::time_point progress_told{};  // when listeners were told of progress last
@@ -91,6 +92,7 @@ struct Plan {
     bool end = false;    // the extension is gone, or this process must start anew
     bool serve = false;  // jobs may run
     bool again = false;  // it could not be read this time
+    bool outdated = false;  // waits for ALTER EXTENSION UPDATE
     bool more_retries = false;
     std::vector<DueGroup> due;
     std::vector<Queue> queues;
@@ -144,9 +146,9 @@ Plan make_plan(Scheduler& scheduler) {
         plan.end = true;
         return plan;
     }
-    std::string problem;
-    if (!extension_usable(&problem)) {
-        log_once(scheduler, problem, "Sync jobs wait. Use ALTER EXTENSION pg_sync_job UPDATE, or restart the server.");
+    if (auto problem = version_problem()) {
+        log_once(scheduler, problem->report().message, problem->report().hint);
+        plan.outdated = true;
         return plan;
     }
     std::string setting = enabled_setting_of_database();
@@ -183,6 +185,20 @@ Plan read_plan(Scheduler& scheduler) {
     Plan plan;
     plan.again = true;
     return plan;
+}
+
+// False: somebody has the view, try again.
+bool note_in_old_view() {
+    pg::start_transaction();
+    try {
+        let_old_view_tell();
+        pg::commit_transaction();
+    } catch (const pg::Error& error) {
+        pg::abort_transaction();
+        if (error.sqlstate() == "55P03") return false;
+        pg::log_error("the view sync_job_queue_status cannot tell that sync jobs wait", error);
+    }
+    return true;
 }
 
 // --- The workers ---
@@ -514,6 +530,7 @@ void run() {
             my_slot->settled = true;
         } else if (!plan.again) {
             stop_all_workers();
+            if (plan.outdated && !scheduler.noted) scheduler.noted = note_in_old_view();
         }
         notify_progress(scheduler);
         pg::show_idle();

@@ -33,6 +33,10 @@ DueWork due_work(const std::map<DueGroup, ClaimPosition>& served, std::int64_t r
 int requeue_due_retries(Oid run_as = 0);  // 0: of any role
 // Sees to jobs that are Started while nobody runs them. After a crash one that was alone is charged with it.
 void recover_orphans(bool after_crash);
+// The view sync_job_queue_status of 0.1.0 cannot say that jobs wait for ALTER EXTENSION UPDATE: gives it one more reason, until
+// the update replaces it. Raises 55P03 where somebody has locked it.
+void let_old_view_tell();
+
 // The jobs came here with a dump or a copy, and nobody has adopted them.
 bool waiting_for_adoption();
 // sync_job.enabled as ALTER DATABASE … SET has it; empty: not set.

@@ -5,8 +5,12 @@
 #include "engine/claim.hpp"
 #include "engine/runner.hpp"
 #include "job/internal_sql.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/background.hpp"
 #include "pg/error.hpp"
+#include "pg/role.hpp"
+#include "pg/settings.hpp"
+#include "pg/spi.hpp"
 #include "pg/xact.hpp"
 #include "queue/record.hpp"
 #include "queue/transition.hpp"
@@ -189,6 +193,25 @@ void recover_orphans(bool after_crash) {
         }
     } unlock{orphans};
     for (std::int64_t id : orphans) recover(id, after_crash, orphans.size() == 1);
+}
+
+void let_old_view_tell() {
+    static auto& select = *new InternalStatement(
+        "SELECT format('CREATE OR REPLACE VIEW %s WITH (security_invoker = true) AS %s', v.view,"
+        "  regexp_replace(v.definition, 'CASE',"
+        "   'CASE WHEN sync_job_internal.preloaded() AND current_setting(''sync_job.library_version'', true) IS NOT NULL"
+        "     THEN ''waits for ALTER EXTENSION pg_sync_job UPDATE''')) FROM (SELECT c.oid::regclass AS view,"
+        "  pg_get_viewdef(c.oid) AS definition FROM pg_class AS c WHERE c.oid = '{}.sync_job_queue_status'::regclass) AS v"
+        " WHERE v.definition !~ 'library_version'",
+        std::vector<Oid>{});
+    pg::SnapshotScope snapshot;
+    for (const Row& row : select.run({})) {
+        pg::SettingsScope settings;
+        pg::set_local_as_superuser("lock_timeout", "100ms");
+        pg::OwnerScope owner(schema_objects().owner);
+        pg::SpiScope spi;
+        pg::execute_sql(text_of(row[0]));
+    }
 }
 
 bool waiting_for_adoption() {

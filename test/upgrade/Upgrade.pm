@@ -5,6 +5,7 @@ package Upgrade;
 use strict;
 use warnings;
 use Exporter 'import';
+use File::Basename;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use SyncJob;
@@ -18,7 +19,7 @@ my %root;    # of each node: the folder of its private server
 sub released_cluster
 {
 	my ($name, %options) = @_;
-	my $root = "$ENV{TESTDATADIR}/$name.server";
+	my $root = join '_', "$ENV{TESTDATADIR}/server", basename($0, '.pl'), $name;
 	system_or_bail('mkdir', '-p', $ENV{TESTDATADIR});
 	system_or_bail('cp', '-a', "$ENV{RELEASED}/root", $root);
 	my $install_path = $root . ($ENV{BINDIR} =~ s/^\Q$ENV{RELEASED}\E\/root//r) . '/..';
