@@ -43,13 +43,14 @@ void check_columns(Oid relation, bool current) {
 // The versions before this one that the library can work with, until ALTER EXTENSION UPDATE.
 bool is_known(const std::string& version) { return version == "0.1.0"; }
 
-pg::Error other_version(const pg::ExtensionInfo& extension) {
+pg::Error version_error(const pg::ExtensionInfo& extension) {
     pg::Error error("55000", "sync jobs of database \"" + pg::my_database_name() +
                                  "\" wait: extension pg_sync_job is of version " + extension.version +
                                  ", and the library of version " SYNC_JOB_VERSION);
-    if (is_known(extension.version)) return error.hint("Use ALTER EXTENSION pg_sync_job UPDATE in it.");
-    return error.hint("If the extension is the newer one, restart the server with the library of that version; if not, use ALTER "
-              "EXTENSION pg_sync_job UPDATE.");
+    return error.hint(is_known(extension.version)
+                          ? "Use ALTER EXTENSION pg_sync_job UPDATE in it."
+                          : "Restart the server with the library of that version, or use ALTER EXTENSION pg_sync_job "
+                            "UPDATE where the library is the newer one.");
 }
 
 std::unique_ptr<SchemaObjects> look_up() {
@@ -59,7 +60,7 @@ std::unique_ptr<SchemaObjects> look_up() {
             .hint("Use CREATE EXTENSION pg_sync_job.");
     }
     bool current = extension->version == SYNC_JOB_VERSION;
-    if (!current && !is_known(extension->version)) throw other_version(*extension);
+    if (!current && !is_known(extension->version)) throw version_error(*extension);
     auto found = std::make_unique<SchemaObjects>();
     found->current = current;
     found->extension = extension->oid;
@@ -130,14 +131,14 @@ const SchemaObjects& schema_objects() {
 
 bool extension_installed() { return pg::find_extension("pg_sync_job").has_value(); }
 
-std::optional<pg::Error> version_problem() {
+std::optional<OtherVersion> other_version() {
     auto extension = pg::find_extension("pg_sync_job");
     if (!extension || extension->version == SYNC_JOB_VERSION) return std::nullopt;
-    return other_version(*extension);
+    return OtherVersion{version_error(*extension), is_known(extension->version)};
 }
 
 void require_this_version() {
-    if (auto problem = version_problem()) throw *problem;
+    if (auto other = other_version()) throw other->error;
 }
 
 void invalidate_schema_objects(Oid relation) {

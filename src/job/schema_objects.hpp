@@ -39,9 +39,13 @@ struct SchemaObjects {
 const SchemaObjects& schema_objects();
 
 bool extension_installed();
-// Why no job may run, when the extension is of another version than this library.
-std::optional<pg::Error> version_problem();
-// Raises it: for whoever runs jobs in a session.
+// The extension is of another version than this library, so that no job may run.
+struct OtherVersion {
+    pg::Error error;  // says so
+    bool known;       // an older one that is good for the rest
+};
+std::optional<OtherVersion> other_version();
+// Raises that error: for whoever runs jobs in a session.
 void require_this_version();
 
 // For the relcache callback.

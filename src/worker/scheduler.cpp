@@ -146,9 +146,9 @@ Plan make_plan(Scheduler& scheduler) {
         plan.end = true;
         return plan;
     }
-    if (auto problem = version_problem()) {
-        log_once(scheduler, problem->report().message, problem->report().hint);
-        plan.outdated = true;
+    if (auto other = other_version()) {
+        log_once(scheduler, other->error.report().message, other->error.report().hint);
+        plan.outdated = other->known;
         return plan;
     }
     std::string setting = enabled_setting_of_database();
@@ -191,7 +191,7 @@ Plan read_plan(Scheduler& scheduler) {
 bool note_in_old_view() {
     pg::start_transaction();
     try {
-        let_old_view_tell();
+        make_old_view_tell();
         pg::commit_transaction();
     } catch (const pg::Error& error) {
         pg::abort_transaction();

@@ -195,7 +195,7 @@ void recover_orphans(bool after_crash) {
     for (std::int64_t id : orphans) recover(id, after_crash, orphans.size() == 1);
 }
 
-void let_old_view_tell() {
+void make_old_view_tell() {
     static auto& select = *new InternalStatement(
         "SELECT format('CREATE OR REPLACE VIEW %s WITH (security_invoker = true) AS %s', v.view,"
         "  regexp_replace(v.definition, 'CASE',"

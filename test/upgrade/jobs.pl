@@ -140,6 +140,8 @@ like_log($node, $offset, qr/LOG:  sync jobs of database "$_" wait/, 1, "$_: it w
 
 for my $database (@databases)
 {
+	# A transaction that has enqueued holds its locks, prepared, too: the update would wait for it.
+	$node->safe_psql($database, q{COMMIT PREPARED 'later'}) if $database eq 'later';
 	$node->safe_psql($database, 'ALTER EXTENSION pg_sync_job UPDATE');
 	open_gate($node, $database);
 	if ($database eq 'first')
@@ -147,10 +149,6 @@ for my $database (@databases)
 		is($node->safe_psql('later', q{SELECT DISTINCT note FROM sync_job_queue_status}), $waits, 'the other database still waits');
 		$session->query_safe(q{SELECT enqueue_sync_job('Probe', '61'); INSERT INTO customer VALUES ('N-100', 'In an older session', 'East')});
 		$session->quit;
-	}
-	else
-	{
-		$node->safe_psql($database, q{COMMIT PREPARED 'later'});
 	}
 	is($node->safe_psql($database, $rights), $rights{$database}, "$database: rights on functions are as they were");
 	is($node->safe_psql($database, $grants), $grants{$database}, 'and levels and grants');
