@@ -79,7 +79,7 @@ demo-stop:
 ##                    SECONDS_OF_CRASHES=120, SEED=…: how long, and with which random choices
 ## make test-sanitize unit, regress, isolation and tap with the address and the undefined behaviour sanitizer
 ## make test-assert   regress, isolation, tap and pgtap in a PostgreSQL with assertions, which the first time builds
-##                    DISCARD_CACHES=1: with its caches emptied at each use, a few tests; ASSERT_SUITES="regress tap": only these
+##                    ASSERT_SUITES="regress tap": only these; DISCARD_CACHES=1: one test, with its caches emptied at each use
 ## make test-matrix   the suites on this machine, and with the newer PostgreSQL of newer Debian releases, each in a folder
 ##                    MATRIX="trixie": only these; MATRIX_SUITES="regress tap"; needs root; the first time takes long
 ## make test-fresh    make demo, make demo-stop and make test as on a new Debian that has make and nothing more; needs root

@@ -29,11 +29,9 @@ Oid required(Oid oid, const char* name) {
 
 // The library writes rows by position: the table must be the one it was built for.
 void check_columns(Oid relation) {
-    auto info = pg::read_relation(relation);
-    bool same = info != nullptr && static_cast<int>(info->columns.size()) == job_column_count;
-    for (int i = 0; same && i < job_column_count; i++) same = info->columns[i].name == job_column_names[i];
-    if (!same)
+    if (pg::column_names(relation) != std::vector<std::string>(job_column_names, job_column_names + job_column_count)) {
         incomplete("the columns of " + pg::relation_name(relation) + " are not those of version " SYNC_JOB_VERSION);
+    }
 }
 
 std::string version_problem(const pg::ExtensionInfo& extension) {
@@ -106,7 +104,8 @@ Oid SchemaObjects::id_index(Partition which) const {
 
 const SchemaObjects& schema_objects() {
     if (stale || cached() == nullptr) {
-        stale = false;  // an invalidation that arrives while we look makes it stale again
+        cached().reset();  // where this look-up fails, the next one must not answer with what was there before
+        stale = false;     // an invalidation that arrives while we look makes it stale again
         cached() = look_up();
     }
     return *cached();
