@@ -83,17 +83,21 @@ demo-stop:
 ##                    SECONDS_OF_CRASHES=120, SEED=…: how long, and with which random choices
 ## make test-upgrade  from each released version, built from its commit, to this one, with jobs under way; not part of make test
 ## make test-sanitize unit, regress, isolation and tap with the address and the undefined behaviour sanitizer
+## make test-assert   regress, isolation, tap and pgtap in a PostgreSQL with assertions, which the first time builds
+##                    ASSERT_SUITES="regress tap": only these; DISCARD_CACHES=1: one test, with its caches emptied at each use
 ## make test-matrix   the suites on this machine, and with the newer PostgreSQL of newer Debian releases, each in a folder
 ##                    MATRIX="trixie": only these; MATRIX_SUITES="regress tap"; needs root; the first time takes long
 ## make test-fresh    make demo, make demo-stop and make test as on a new Debian that has make and nothing more; needs root
 SUITES = lint exports unit regress isolation tap pgtap docs demo crash upgrade
-.PHONY: test $(SUITES:%=test-%) test-sanitize test-matrix test-fresh lint fuzz tidy
+.PHONY: test $(SUITES:%=test-%) test-sanitize test-assert test-matrix test-fresh lint fuzz tidy
 test:
 	scripts/test
 $(SUITES:%=test-%): test-%:
 	scripts/test $*
 test-sanitize:
 	SANITIZE=address,undefined scripts/test unit regress isolation tap
+test-assert:
+	scripts/assert
 test-matrix:
 	scripts/matrix
 test-fresh:

@@ -24,6 +24,10 @@ run_perl_tests() {
     prove --timer --jobs "$jobs" --exec "timeout ${TEST_TIMEOUT:-$((seconds * limit_factor))} perl -I . -I ../tap -I $modules" "${names[@]}" |
         tee ../prove.log || failed=yes
     sed -n 's/^Files=.*, Tests=\([0-9]*\),.*/\1/p' ../prove.log >../count
+    if grep -rE --exclude="regress_log_*" "$accidents" "$TESTLOGDIR"; then
+        echo "FAILED: the servers' logs have the lines above."
+        failed=yes
+    fi
     [[ ! $failed ]] || {
         echo "What the tests did, and the servers' logs: $TESTLOGDIR"
         exit 1

@@ -32,12 +32,12 @@ Oid required(Oid oid, const char* name) {
 // The library writes rows by position: the table must be the one it was built for, or that of an older version, which has
 // the first of the columns.
 void check_columns(Oid relation, bool current) {
-    auto info = pg::read_relation(relation);
-    int count = info == nullptr ? 0 : static_cast<int>(info->columns.size());
+    std::vector<std::string> names = pg::column_names(relation);
+    int count = static_cast<int>(names.size());
     bool same = current ? count == job_column_count : count >= oldest_job_column_count && count <= job_column_count;
-    for (int i = 0; same && i < count; i++) same = info->columns[i].name == job_column_names[i];
-    if (!same)
+    if (!same || !std::equal(names.begin(), names.end(), job_column_names)) {
         incomplete("the columns of " + pg::relation_name(relation) + " are not those of version " SYNC_JOB_VERSION);
+    }
 }
 
 // The versions before this one that the library can work with, until ALTER EXTENSION UPDATE.
@@ -123,7 +123,8 @@ bool SchemaObjects::has_column(Oid table, std::string_view column) const {
 
 const SchemaObjects& schema_objects() {
     if (stale || cached() == nullptr) {
-        stale = false;  // an invalidation that arrives while we look makes it stale again
+        cached().reset();  // where this look-up fails, the next one must not answer with what was there before
+        stale = false;     // an invalidation that arrives while we look makes it stale again
         cached() = look_up();
     }
     return *cached();

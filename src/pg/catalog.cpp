@@ -149,6 +149,16 @@ std::unique_ptr<RelationInfo> read_relation(Oid oid) {
     return info;
 }
 
+std::vector<std::string> column_names(Oid oid) {
+    std::vector<std::string> names;
+    ::Relation opened = guarded([&] { return try_relation_open(oid, AccessShareLock); });
+    if (opened == nullptr) return names;
+    TupleDesc descriptor = RelationGetDescr(opened);
+    for (int i = 0; i < descriptor->natts; i++) names.emplace_back(NameStr(TupleDescAttr(descriptor, i)->attname));
+    guarded([&] { relation_close(opened, NoLock); });
+    return names;
+}
+
 bool relation_exists(Oid relation) {
     return guarded([&] { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)); });
 }

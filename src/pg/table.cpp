@@ -78,12 +78,10 @@ void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSl
             Datum values[INDEX_MAX_KEYS];
             bool nulls[INDEX_MAX_KEYS];
             FormIndexDatum(entry.info, slots[i], writer.state, values, nulls);
-#if PG_VERSION_NUM >= 170000
-            // What an access method keeps from row to row is for this row alone: BRIN's has pins on buffers, and would
-            // outlast the transaction that these end with.
+            // What an access method keeps from row to row is for this row alone. BRIN's points into the index's entry in the
+            // relation cache, which the table's own invalidations say nothing of; from 17 on it has pins on buffers, too.
             entry.info->ii_AmCache = nullptr;
             entry.info->ii_Context = CurrentMemoryContext;
-#endif
             index_insert(index, values, nulls, &slots[i]->tts_tid, relation,
                          index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, entry.info);
 #if PG_VERSION_NUM >= 170000

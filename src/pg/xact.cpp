@@ -181,7 +181,9 @@ void clean_session() {
         PortalHashTableDeleteAll();
         Async_UnlistenAll();
         DropAllPreparedStatements();
+        PushActiveSnapshot(GetTransactionSnapshot());  // rows of the catalogs may have out-of-line values
         ResetTempTableNamespace();
+        PopActiveSnapshot();
         ResetSequenceCaches();
         CommitTransactionCommand();
     });

@@ -269,3 +269,19 @@ CALL weak_do('UPDATE sync_job_type SET run_as = ''postgres'' RETURNING name');
 CALL weak_do('SET log_min_messages = panic');
 DELETE FROM sync_job_type WHERE name = 'Weak';
 SELECT revoke_sync_job_access('regress_up', 'manager');
+-- An extension of another version than its library: refused, and not only when that is found.
+BEGIN;
+UPDATE pg_extension SET extversion = 'another' WHERE extname = 'pg_sync_job';
+ALTER TABLE sync_job_type SET (autovacuum_enabled = off);  -- the extension's objects are looked up again
+DO $$
+BEGIN
+    FOR i IN 1 .. 2 LOOP
+        BEGIN
+            PERFORM enqueue_sync_job('Up', 1);
+            RAISE WARNING 'enqueued';
+        EXCEPTION WHEN object_not_in_prerequisite_state THEN
+            RAISE NOTICE 'refused: %', split_part(SQLERRM, ',', 1);
+        END;
+    END LOOP;
+END $$;
+ROLLBACK;
