@@ -44,7 +44,7 @@ my $effects = q{
 		WHEN l.kind = 'Unreached' THEN j.status = 'Canceled' AND parts IS NULL
 		WHEN l.kind = 'Relayed' THEN j.status IN ('Relayed', 'Canceled') AND parts IS NULL
 		WHEN j.status = 'Canceled' THEN parts IS NULL
-		WHEN l.effects = 2 THEN j.status = 'Finished' AND parts = '{1,100}'
+		WHEN l.kind = 'Called back' THEN j.status = 'Finished' AND parts = '{1,100}'
 		ELSE j.status = 'Finished' AND coalesce(parts, '{}') = ARRAY(SELECT generate_series(1, l.effects)) END, false)};
 
 sub once
@@ -57,8 +57,9 @@ sub once
 	violations('no effect is there without its job', 'SELECT * FROM effect WHERE job NOT IN (SELECT job FROM ledger)', $database);
 	violations('each relayed job has its children', q{SELECT p.id, p.context, count(c.id) AS children FROM sync_job AS p LEFT JOIN sync_job AS c ON c.parent_sync_job = p.id
 		WHERE p.status = 'Relayed' GROUP BY p.id, p.context HAVING count(c.id) <> (p.context->>'parts')::int}, $database);
+	violations('no effect of one is there without it', q{SELECT * FROM parcel WHERE job IS NULL OR job NOT IN (SELECT id FROM sync_job WHERE sync_job_type = 'Relayed')}, $database);
 	return violations('and each of them its effect once', q{SELECT c.id, c.status, count(b.job) AS effects FROM sync_job AS c LEFT JOIN parcel AS b ON b.job = c.id
-		WHERE c.parent_sync_job IS NOT NULL GROUP BY c.id, c.status HAVING count(b.job) <> (c.status = 'Finished')::int OR c.status NOT IN ('Finished', 'Canceled')}, $database);
+		WHERE c.sync_job_type = 'Relayed' AND c.parent_sync_job IS NOT NULL GROUP BY c.id, c.status HAVING count(b.job) <> (c.status = 'Finished')::int OR c.status NOT IN ('Finished', 'Canceled')}, $database);
 }
 
 sub in_copy
@@ -142,6 +143,7 @@ sub logs
 	{
 		for my $line (split /\n/, PostgreSQL::Test::Utils::slurp_file($node->logfile))
 		{
+			next if $line =~ /(STATEMENT|CONTEXT|DETAIL|HINT|QUERY):  /;
 			next unless $line =~ /PANIC|TRAP:| XX\d\d\d |terminated by signal|reference leak|was not closed|non-empty SPI stack|stuck|AddressSanitizer/;
 			next if $line =~ /\(PID (\d+)\) was terminated by signal 9/ && Server::was_killed($1);
 			next if $line =~ / client backend XX000 .*(tuple concurrently (updated|deleted)|could not open relation with OID)/;

@@ -58,7 +58,7 @@ my %kinds = (
 	'urgent' => sub { of_type('Counted', 1, context(), ', priority => ' . (number(9) - 5)) },
 	'in the background' => sub { background('Background', 1, $lasting) },
 	'once for many' => sub { background('Background', 1, sprintf(q{job_id => 'click %d', deduplicate => true, }, rand 4) . $lasting, '{"sleep": 0.02}') },
-	'with a callback' => sub { background('Background', 2, "on_success => 'called_back', $lasting") },
+	'with a callback' => sub { background('Called back', 2, "on_success => 'called_back', $lasting") },
 	'a chain' => sub {
 		my $group = "job_group => 'chain', $lasting";
 		my @names = map { 'chain_' . $_ } 1 .. 1 + number(3);
@@ -90,7 +90,7 @@ my %kinds = (
 	'drain!' => sub { 'COMMIT; CALL run_sync_jobs(max_jobs => ' . number(50) . '); BEGIN;' },
 	'canceled!' => sub {
 		return sprintf q{SELECT cancel_sync_job(id, 'chaos', running => true) FROM sync_job WHERE status IN ('Queued', 'Started', 'Failed')
-			AND (ended_at IS NULL OR retry_after IS NOT NULL) AND trigger_type = 'Manual' ORDER BY md5((id + %d)::text) LIMIT 1;}, rand 1000;
+			AND (ended_at IS NULL OR retry_after IS NOT NULL) AND trigger_type = 'Manual' AND coalesce(procedure, '') !~ 'called_back' ORDER BY md5((id + %d)::text) LIMIT 1;}, rand 1000;
 	},
 	'rows' => sub { sprintf q{INSERT INTO item SELECT i, '%s', i FROM generate_series(%d, %d) AS i ON CONFLICT (id) DO UPDATE SET v = excluded.v;},
 		any('a' .. 'z'), (map { ($_, $_ + number(30)) } number(600))[ 0, 1 ] },

@@ -112,7 +112,7 @@ sub ask
 	my ($sql, $database) = @_;
 	for (1 .. 60)
 	{
-		my $out = attempt($sql, $database, 600);
+		my $out = attempt($sql, $database, 300);
 		return $out if defined $out;
 		wait_until_up();
 		usleep(500_000);

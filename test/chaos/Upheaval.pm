@@ -67,6 +67,10 @@ sub settle
 		ask("COMMIT PREPARED '$prepared'");
 	}
 	attach($_) for 0 .. 2;
+	for my $index (split /\n/, ask(q{SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid OR indexrelid::regclass::text ~ 'chaos_'}))
+	{
+		ask("DROP INDEX $index"); # what a command that works concurrently has left
+	}
 	ask('ALTER TABLE sync_job DROP COLUMN IF EXISTS extra');
 	ask(q{UPDATE sync_job_type SET disabled = false; SELECT resume_sync_job_queue(name) FROM sync_job_queue});
 	ask(q{SELECT count(start_sync_job(id)) FROM sync_job WHERE status = 'Pending' AND after IS NULL});

@@ -3,7 +3,7 @@
 #
 #   MINUTES     how long (20)
 #   SEED        of the random choices; the moments within them are the machine's
-#   SCENARIOS   only these, by their names or by those of their groups: "kill ddl"
+#   SCENARIOS   only these, by their names or by those of their groups: "kill ddl"; those with a "-" before them are left out
 use strict;
 use warnings;
 use Test::More;
@@ -22,9 +22,12 @@ my %scenarios = (%Trouble::scenarios, %Upheaval::scenarios);
 # Each scenario is in the list as often as its weight says.
 sub chosen
 {
-	my $wanted = lc($ENV{SCENARIOS} // '');
-	my @names = grep { my $name = $_; $wanted eq '' || grep { $_ eq $scenarios{$name}[0] || index($name, $_) >= 0 } split /[ ,]+/, $wanted } sort keys %scenarios;
-	die 'there is no such scenario; groups are: ' . join(' ', do { my %g; sort grep { !$g{$_}++ } map { $_->[0] } values %scenarios }) . "\n" unless @names;
+	my @words = split /[ ,]+/, $ENV{SCENARIOS} // '';
+	my @without = map { /^-(.+)/ ? $1 : () } @words;
+	my @only = grep { !/^-/ } @words;
+	my $is_one_of = sub { my $name = shift; grep { $_ eq $scenarios{$name}[0] || index($name, $_) >= 0 } @_ };
+	my @names = grep { (!@only || $is_one_of->($_, @only)) && !$is_one_of->($_, @without) } sort keys %scenarios;
+	die 'There is no such scenario. The groups are: ' . join(' ', sort keys %{ { map { $_->[0] => 1 } values %scenarios } }) . "\n" unless @names;
 	return map { ($_) x $scenarios{$_}[1] } @names;
 }
 
@@ -38,17 +41,16 @@ sub quiet
 	return unlink $file unless $wanted;
 	open my $touched, '>', $file or die;
 	my $until = time + 240;
-	usleep(100_000) while glob(folder() . '/busy.*') && time < $until;
+	usleep(100_000) while (() = glob(folder() . '/busy.*')) && time < $until;
 	return;
 }
 
 # All that is due is done, and the rest is put in order.
 sub settle
 {
+	quiet(1);
 	wait_until_up();
 	Upheaval::settle();
-	quiet(1);
-	ask(q{SELECT count(start_sync_job(id)) FROM sync_job WHERE status = 'Pending' AND after IS NULL});
 	return Invariants::drain(300);
 }
 
@@ -105,6 +107,12 @@ Invariants::memory_is_flat($before, $after);
 
 open my $over, '>', folder() . '/over';
 waitpid $_, 0 for @load;
+if (!Test::More->builder->is_passing)
+{
+	my $dump = "$ENV{TESTLOGDIR}/state.dump";
+	PostgreSQL::Test::Utils::run_log([ 'pg_dump', '-Fc', '-f', $dump, 'service=chaos dbname=postgres' ]);
+	diag("the tables as they were: $dump");
+}
 server->stop('fast');
 Invariants::logs();
 done_testing();
