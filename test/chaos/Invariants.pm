@@ -15,13 +15,15 @@ my $shortage = q{sqlstate LIKE '53%' OR sqlstate LIKE '58%'};
 
 my $waiting = q{FROM sync_job WHERE status IN ('Pending', 'Queued', 'Started') OR status = 'Failed' AND retry_after IS NOT NULL};
 
+my $drained = 1;
+
 # Waits until no job waits or runs any more.
 sub drain
 {
 	my ($seconds, $database) = @_;
-	my $until = time + $seconds;
+	my $until = time + ($drained ? $seconds : 30); # it has been waited for
 	usleep(300_000) while ask("SELECT count(*) $waiting", $database) ne '0' && time < $until;
-	return violations('none waits or runs for ever', "SELECT id, sync_job_type, status, source_document_name, retry_count, retry_after, error_message $waiting", $database);
+	return $drained = violations('none waits or runs for ever', "SELECT id, sync_job_type, status, source_document_name, retry_count, retry_after, error_message $waiting", $database);
 }
 
 # The query gives what should not be.
@@ -65,6 +67,7 @@ sub once
 sub in_copy
 {
 	my ($database) = @_;
+	ask($Upheaval::start_pending, $database);
 	drain(240, $database);
 	return once($database);
 }
@@ -103,7 +106,9 @@ sub history
 	violations('none runs before what it waits for', q{SELECT j.id, j.started_at, a.id AS waited_for, a.ended_at FROM sync_job AS j JOIN sync_job AS a ON a.id = ANY (j.after)
 		WHERE j.status = 'Finished' AND a.status IN ('Finished', 'Failed') AND j.started_at < a.ended_at});
 	violations('nobody waits for anything', 'SELECT * FROM sync_job_internal.dependency');
-	violations('and nothing runs', q{SELECT * FROM sync_job_activity WHERE sync_job IS NOT NULL});
+	violations('nothing runs', q{SELECT * FROM sync_job_activity WHERE sync_job IS NOT NULL});
+	violations('and no process keeps a transaction open', q{SELECT pid, backend_type, query, xact_start, state_change FROM pg_stat_activity
+		WHERE backend_type LIKE 'sync job%' AND xact_start < clock_timestamp() - interval '20 s'});
 	diag(ask(q{SELECT string_agg(sync_job_type || ' ' || jobs, E'\n' ORDER BY sync_job_type) FROM (SELECT sync_job_type, string_agg(status || '=' || n, ' ' ORDER BY status) AS jobs
 		FROM (SELECT sync_job_type, status, count(*) AS n FROM sync_job GROUP BY 1, 2) AS s GROUP BY 1) AS t}));
 	return diag(ask(q{SELECT string_agg(sqlstate || '×' || n, ' ') FROM (SELECT sqlstate, count(*) AS n FROM sync_job_error GROUP BY 1) AS s}));

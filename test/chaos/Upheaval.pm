@@ -16,6 +16,9 @@ my @own_tables = map { $own . $_ } qw(live failed ended);
 my @storms;
 my $copies = 0;
 
+# Whose session has ended between the two statements.
+our $start_pending = q{SELECT count(start_sync_job(id)) FROM sync_job WHERE status = 'Pending' AND after IS NULL};
+
 sub any { return $_[ rand @_ ] }
 
 our %scenarios = (
@@ -73,7 +76,7 @@ sub settle
 	}
 	ask('ALTER TABLE sync_job DROP COLUMN IF EXISTS extra');
 	ask(q{UPDATE sync_job_type SET disabled = false; SELECT resume_sync_job_queue(name) FROM sync_job_queue});
-	ask(q{SELECT count(start_sync_job(id)) FROM sync_job WHERE status = 'Pending' AND after IS NULL});
+	ask($start_pending);
 	return;
 }
 
