@@ -1,7 +1,7 @@
 # Chaos: a mixed load, and whatever may happen to a server and its database beside it, at random, for minutes. In the end every
 # job that was enqueued has ended once and had its effect once, and every target is in step.
 #
-#   MINUTES     how long (20)
+#   MINUTES     how long, a whole number (20)
 #   SEED        of the random choices; the moments within them are the machine's
 #   SCENARIOS   only these, by their names or by those of their groups: "kill ddl"; those with a "-" before them are left out
 use strict;
