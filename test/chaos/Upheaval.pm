@@ -36,9 +36,10 @@ our %scenarios = (
 	'partitions come and go' => [ ddl => 3, storm(sub { exclusively(\&partitions) }) ],
 	'functions are replaced' => [ ddl => 2, storm(\&functions) ],
 	'job types change' => [ ddl => 2, storm(\&job_types) ],
-	'a column of the queue' => [ ddl => 1, sub { locking('ALTER TABLE sync_job ADD COLUMN extra text'); usleep(1e6); locking('ALTER TABLE sync_job DROP COLUMN IF EXISTS extra') } ],
+	# In a database that is dropped afterwards: there is no way back from a column, as one that was dropped keeps its place in the row.
+	'a column of the queue elsewhere' => [ ddl => 1, sub { other_database('ALTER TABLE sync_job ADD COLUMN extra text') } ],
 	'dump and parallel restore' => [ copies => 1, \&dump_and_restore ],
-	'databases come and go' => [ copies => 1, \&databases ],
+	'databases come and go' => [ copies => 1, sub { other_database('SELECT 1') } ],
 );
 
 # Makes a scenario of a step: for some seconds it is done again and again, in a process beside the scenarios that follow.
@@ -74,7 +75,6 @@ sub settle
 	{
 		ask("DROP INDEX $index"); # what a command that works concurrently has left
 	}
-	ask('ALTER TABLE sync_job DROP COLUMN IF EXISTS extra');
 	ask(q{UPDATE sync_job_type SET disabled = false; SELECT resume_sync_job_queue(name) FROM sync_job_queue});
 	ask($start_pending);
 	return;
@@ -194,11 +194,15 @@ sub dump_and_restore
 	return ask("DROP DATABASE $name WITH (FORCE)");
 }
 
-sub databases
+sub other_database
 {
+	my ($sql) = @_;
 	my $name = 'other_' . ++$copies;
 	attempt("CREATE DATABASE $name") // return;
-	attempt('CREATE EXTENSION pg_sync_job; SELECT count(enqueue_background_job(\'version\')) FROM generate_series(1, 20)', $name);
+	attempt(q{CREATE EXTENSION pg_sync_job; CREATE FUNCTION nap() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM pg_sleep(0.001)';
+		SELECT count(enqueue_background_job('nap')) FROM generate_series(1, 500)}, $name);
+	usleep(rand 1e6);
+	attempt($sql, $name);
 	usleep(rand 1e6);
 	return ask("DROP DATABASE IF EXISTS $name WITH (FORCE)");
 }
