@@ -67,7 +67,6 @@ sub once
 sub in_copy
 {
 	my ($database) = @_;
-	ask($Upheaval::start_pending, $database);
 	drain(240, $database);
 	return once($database);
 }
@@ -121,6 +120,21 @@ sub indexes
 	ask(q{SELECT bt_index_check(c.oid, true) FROM pg_class AS c JOIN pg_am AS a ON a.oid = relam JOIN pg_index AS i ON i.indexrelid = c.oid
 		WHERE c.relkind = 'i' AND amname = 'btree' AND indisvalid AND relnamespace IN ('sync_job_internal'::regnamespace, 'public'::regnamespace)});
 	return pass('each index has what its table has');
+}
+
+sub all
+{
+	once();
+	in_step();
+	history();
+	return indexes();
+}
+
+# What was counted goes, so that a run may take hours.
+sub forget
+{
+	1 while ask('SELECT clear_all_sync_jobs()') > 0;
+	return ask('TRUNCATE ledger, effect, parcel, touched, detached');
 }
 
 # Memory of the long-lived processes, by pid, in kB.

@@ -151,11 +151,11 @@ sub partitions
 
 sub attach
 {
-	my ($number) = @_;
+	my ($number, $database) = @_;
 	my $detached = "SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = 'copy_$number'::regclass";
-	ask("ALTER TABLE copy DETACH PARTITION copy_$number FINALIZE") if ask($detached) eq 't';
-	ask("ALTER TABLE copy ATTACH PARTITION copy_$number FOR VALUES WITH (MODULUS 3, REMAINDER $number)") if ask($detached) eq '';
-	return ask("UPDATE detached SET until = clock_timestamp() WHERE part = 'copy_$number'::regclass AND until IS NULL");
+	ask("ALTER TABLE copy DETACH PARTITION copy_$number FINALIZE", $database) if ask($detached, $database) eq 't';
+	ask("ALTER TABLE copy ATTACH PARTITION copy_$number FOR VALUES WITH (MODULUS 3, REMAINDER $number)", $database) if ask($detached, $database) eq '';
+	return ask("UPDATE detached SET until = clock_timestamp() WHERE part = 'copy_$number'::regclass AND until IS NULL", $database);
 }
 
 sub functions
@@ -188,6 +188,8 @@ sub dump_and_restore
 	{
 		is(ask("SELECT count(*) FROM sync_job WHERE greatest(started_at, ended_at) > '$before'", $name), '0', 'a restored database runs nothing before it is adopted');
 		ask('SELECT adopt_sync_jobs()', $name);
+		attach($_, $name) for 0 .. 2;
+		ask($start_pending, $name);
 		Invariants::in_copy($name);
 	}
 	unlink $dump;

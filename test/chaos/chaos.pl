@@ -32,6 +32,7 @@ sub chosen
 }
 
 my $sessions = 4;
+my $round = 300; # so long, in seconds, everything is kept before it is counted
 my @load;
 
 sub quiet
@@ -70,6 +71,7 @@ sub wreak_havoc
 	my ($until) = @_;
 	my @choices = chosen();
 	my %done;
+	quiet(0);
 	while (time < $until)
 	{
 		usleep(rand 1.5e6);
@@ -93,16 +95,19 @@ my $started = time;
 my $calm = $minutes * 60 / 15;
 @load = Load::start(folder(), $sessions, $seed);
 
-wreak_havoc($started + $minutes * 60 - 3 * $calm);
-settle();
+my $end = $started + $minutes * 60 - 3 * $calm;
+while (time < $end)
+{
+	my $next = time + $round;
+	wreak_havoc($next + $round / 2 < $end ? $next : $end);
+	settle();
+	Invariants::all();
+	Invariants::forget();
+}
 memory_after_load($calm);
 my $before = memory_after_load($calm);
 my $after = memory_after_load($calm);
-
-Invariants::once();
-Invariants::in_step();
-Invariants::history();
-Invariants::indexes();
+Invariants::all();
 Invariants::memory_is_flat($before, $after);
 
 open my $over, '>', folder() . '/over';
