@@ -79,8 +79,8 @@ demo-stop:
 ## make test-SUITE    one of the suites lint, exports, unit, regress, isolation, tap, pgtap, docs, demo
 ##                    TESTS="003 enqueue": only tests with such names; ACCEPT=1: take their output as the expected one;
 ##                    SANITIZE=address,undefined: build with these; KEEP=1: keep the logs; PG_CONFIG=…: that server
-## make test-crash    kill -9 of the server's processes at random, under load, for minutes; not part of make test
-##                    SECONDS_OF_CRASHES=120, SEED=…: how long, and with which random choices
+## make test-chaos    under a mixed load, at random: kills, restarts, shortages, DDL, maintenance, copies; not part of make test
+##                    MINUTES=20, SEED=…, SCENARIOS="kill ddl": how long, with which random choices, of what
 ## make test-upgrade  from each released version, built from its commit, to this one, with jobs under way; not part of make test
 ## make test-sanitize unit, regress, isolation and tap with the address and the undefined behaviour sanitizer
 ## make test-assert   regress, isolation, tap and pgtap in a PostgreSQL with assertions, which the first time builds
@@ -88,7 +88,7 @@ demo-stop:
 ## make test-matrix   the suites on this machine, and with the newer PostgreSQL of newer Debian releases, each in a folder
 ##                    MATRIX="trixie": only these; MATRIX_SUITES="regress tap"; needs root; the first time takes long
 ## make test-fresh    make demo, make demo-stop and make test as on a new Debian that has make and nothing more; needs root
-SUITES = lint exports unit regress isolation tap pgtap docs demo crash upgrade
+SUITES = lint exports unit regress isolation tap pgtap docs demo chaos upgrade
 .PHONY: test $(SUITES:%=test-%) test-sanitize test-assert test-matrix test-fresh lint fuzz tidy
 test:
 	scripts/test
