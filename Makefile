@@ -77,16 +77,21 @@ demo-stop:
 ##                    SANITIZE=address,undefined: build with these; KEEP=1: keep the logs; PG_CONFIG=…: that server
 ## make test-crash    kill -9 of the server's processes at random, under load, for minutes; not part of make test
 ##                    SECONDS_OF_CRASHES=120, SEED=…: how long, and with which random choices
+## make test-model    spin looks through a model of enqueue, claim, crash, recovery and cancel; not part of make test
+## make test-mutants  puts faults of one line into a copy of the tree, one after the other: a test must find each; half an hour
+##                    MUTANTS="cursor limit": only those with such names
 ## make test-sanitize unit, regress, isolation and tap with the address and the undefined behaviour sanitizer
 ## make test-matrix   the suites on this machine, and with the newer PostgreSQL of newer Debian releases, each in a folder
 ##                    MATRIX="trixie": only these; MATRIX_SUITES="regress tap"; needs root; the first time takes long
 ## make test-fresh    make demo, make demo-stop and make test as on a new Debian that has make and nothing more; needs root
-SUITES = lint exports unit regress isolation tap pgtap docs demo crash
-.PHONY: test $(SUITES:%=test-%) test-sanitize test-matrix test-fresh lint fuzz tidy
+SUITES = lint exports unit regress isolation tap pgtap docs demo crash model
+.PHONY: test $(SUITES:%=test-%) test-mutants test-sanitize test-matrix test-fresh lint fuzz tidy
 test:
 	scripts/test
 $(SUITES:%=test-%): test-%:
 	scripts/test $*
+test-mutants:
+	scripts/mutants $(MUTANTS)
 test-sanitize:
 	SANITIZE=address,undefined scripts/test unit regress isolation tap
 test-matrix:

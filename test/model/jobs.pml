@@ -120,24 +120,24 @@ byte number_lock[JOBS];   /* lock_job_number(): process + 1 */
 
 byte lwlock = 0;
 bool up[WORKERS];         /* SlotState::running */
-byte documents[WORKERS];  /* keep_document() */
+byte documents[WORKERS];  /* lock_document() */
 byte alone_job[WORKERS];  /* show_alone(): job + 1 */
 byte activity[WORKERS];   /* show_job_start(): job + 1 */
 byte cancel_job[WORKERS]; /* request_cancel(): job + 1 */
 bool signal[WORKERS];     /* it has sent SIGINT */
-bool kept_out[WORKERS];
+bool blocked[WORKERS];
 bool idle[WORKERS];
 bool latch[WORKERS];
 byte cursor[WORKERS];
 byte lowered[WORKERS];
-byte distrust[WORKERS];
+byte isolate[WORKERS];
 bool scheduler_latch = false;
 bool orphans_possible = false;
 bool crashed = false;
 bool settled = false;
 bool trusted = false;     /* in the scheduler's memory: the group has had a worker since the crash */
 
-bool across[WORKERS];     /* KeepAcrossTransactions, in the worker's memory */
+bool across[WORKERS];     /* HoldLocksAcrossTransactions, in the worker's memory */
 
 /* --- What the invariants are about --- */
 
@@ -178,11 +178,11 @@ byte dead[PROCESSES];     /* 1: the server has crashed, 2: SIGTERM */
 #if WORKERS == 1
 #define some_down (!up[0])
 #define none_idle (!(up[0] && idle[0]))
-#define none_distrusts (!(up[0] && distrust[0] > 0))
+#define none_isolates (!(up[0] && isolate[0] > 0))
 #else
 #define some_down (!up[0] || !up[1])
 #define none_idle (!(up[0] && idle[0]) && !(up[1] && idle[1]))
-#define none_distrusts (!(up[0] && distrust[0] > 0) && !(up[1] && distrust[1] > 0))
+#define none_isolates (!(up[0] && isolate[0] > 0) && !(up[1] && isolate[1] > 0))
 #endif
 
 /* --- Rows --- */
@@ -282,13 +282,13 @@ inline wake(j) {
 #endif
 }
 
-inline wake_kept_out() {
+inline wake_blocked() {
 #ifdef POLLING
     skip
 #else
     d_step {
         for (x : 0 .. WORKERS - 1) {
-            if :: kept_out[x] -> kept_out[x] = false; latch[x] = true :: else fi
+            if :: blocked[x] -> blocked[x] = false; latch[x] = true :: else fi
         };
         x = 0
     }
@@ -298,17 +298,17 @@ inline wake_kept_out() {
 /* release() */
 inline let_go(me) {
     if
-    :: documents[me] != 0 -> documents[me] = 0; wake_kept_out()
+    :: documents[me] != 0 -> documents[me] = 0; wake_blocked()
     :: else
     fi
 }
 
 #define another_has(me, d) (WORKERS > 1 && up[1 - me] && has(documents[1 - me], d))
 
-/* keep_document(): looks under the lock, which those who let go do not take; ... */
-inline keep_document(me, d) {
+/* lock_document(): looks under the lock, which those who let go do not take; ... */
+inline lock_document(me, d) {
     kept = true;
-#ifndef FAULT_DOCUMENTS_NOT_KEPT
+#ifndef FAULT_DOCUMENTS_NOT_LOCKED
     if
     :: d == no_document || has(documents[me], d)
     :: else ->
@@ -329,7 +329,7 @@ inline keep_document(me, d) {
 inline look_again(me, d) {
     if
     :: lwlock == me + 1 ->
-        kept_out[me] = true;
+        blocked[me] = true;
         d_step {
 #ifndef FAULT_ONE_LOOK_AT_DOCUMENTS
             if
@@ -372,7 +372,7 @@ inline next_claimed(me) {
            if
            :: j >= JOBS -> break
            :: j < JOBS && has(behind, DOCUMENT(j)) -> kept = false
-           :: else -> keep_document(me, DOCUMENT(j))
+           :: else -> lock_document(me, DOCUMENT(j))
            fi
        };
        look_again(me, DOCUMENT(j));
@@ -419,6 +419,11 @@ inline begin_attempt(me, job) {
         assert(running[job] == 0);
         assert(DOCUMENT(job) == no_document || document_busy[DOCUMENT(job)] == 0 ||
                document_busy[DOCUMENT(job)] == me + 1);
+        for (x : 0 .. JOBS - 1) {  /* overtakes none that the claim has seen */
+            assert(x >= job || DOCUMENT(x) != DOCUMENT(job) || DOCUMENT(x) == no_document || !has(seen[me], x) ||
+                   !has(fresh[me], x) || row_lock[x] == me + 1)
+        };
+        x = 0;
         running[job] = me + 1;
         document_busy[DOCUMENT(job)] = me + 1;
         sees[job] = changes[DOCUMENT(job)];
@@ -471,7 +476,7 @@ inline crash() {
             for (x : 0 .. DOCUMENTS) { document_busy[x] = 0 }
             for (x : 0 .. WORKERS - 1) {
                 up[x] = false; documents[x] = 0; alone_job[x] = 0; activity[x] = 0; cancel_job[x] = 0;
-                signal[x] = false; kept_out[x] = false; idle[x] = false; latch[x] = false; distrust[x] = 0;
+                signal[x] = false; blocked[x] = false; idle[x] = false; latch[x] = false; isolate[x] = 0;
                 cursor[x] = 0; lowered[x] = none_at_all; across[x] = false
             }
             for (x : 0 .. PROCESSES - 1) { dead[x] = 1; seen[x] = 0; fresh[x] = 0 }
@@ -493,8 +498,8 @@ inline end_worker(me) {
 #endif
     d_step { unlock_rows(me); forget_committed_parts(me); nothing_runs_in(me); activity[me] = 0; signal[me] = false };
     if :: !across[me] -> let_go(me) :: else fi;
-#ifdef FAULT_ORPHANS_TOLD_TOO_EARLY
-    tell_of_orphans();
+#ifdef FAULT_ORPHANS_REPORTED_TOO_EARLY
+    report_orphans();
 #endif
     d_step {
         for (x : 0 .. JOBS - 1) {
@@ -502,17 +507,17 @@ inline end_worker(me) {
         }
     };
     d_step {
-        up[me] = false; documents[me] = 0; alone_job[me] = 0; cancel_job[me] = 0; kept_out[me] = false;
-        idle[me] = false; latch[me] = false; distrust[me] = 0; cursor[me] = 0; lowered[me] = none_at_all;
+        up[me] = false; documents[me] = 0; alone_job[me] = 0; cancel_job[me] = 0; blocked[me] = false;
+        idle[me] = false; latch[me] = false; isolate[me] = 0; cursor[me] = 0; lowered[me] = none_at_all;
         across[me] = false; seen[me] = 0; fresh[me] = 0;
         if :: lwlock == me + 1 -> lwlock = 0 :: else fi
     };
-#if !defined(FAULT_ORPHANS_NOT_TOLD) && !defined(FAULT_ORPHANS_TOLD_TOO_EARLY)
-    tell_of_orphans()
+#if !defined(FAULT_ORPHANS_NOT_REPORTED) && !defined(FAULT_ORPHANS_REPORTED_TOO_EARLY)
+    report_orphans()
 #endif
 }
 
-inline tell_of_orphans() {
+inline report_orphans() {
     d_step { orphans_possible = true; scheduler_latch = true }
 }
 
@@ -534,14 +539,14 @@ inline forget_committed_parts(me) {
 
 proctype Worker(byte me) {
     byte x, j = 0, picked, current, next, resume = 0, left, behind = 0, batch = 0, count = 0, ok = 0, failed = 0, put_back = 0,
-         stopped = 0, aside = 0, met_deadlock = 0, distrusted = 0;
+         stopped = 0, aside = 0, met_deadlock = 0, isolated = 0;
     mtype outcome = good;
     bool kept = false, woken = false, mine = false, cursor_known = false, worked = false;
 life:
     {
         atomic {
             (up[me] || all_ended);
-            distrusted = distrust[me]
+            isolated = isolate[me]
         };
 look:
         atomic {
@@ -561,7 +566,7 @@ round:
             next_claimed(me);
             if
             :: picked == none_at_all -> break
-            :: picked != none_at_all && (KIND(picked) != batchable || distrusted > 0) ->  /* suits_batch() */
+            :: picked != none_at_all && (KIND(picked) != batchable || isolated > 0) ->  /* suits_batch() */
                 lower(left, picked);
                 if :: batch == 0 -> current = picked :: else fi;
                 break
@@ -635,7 +640,7 @@ next_aside:  /* run_next_of_alone() */
         };
         if
         :: mine ->
-            atomic { keep_document(me, DOCUMENT(current)) };
+            atomic { lock_document(me, DOCUMENT(current)) };
             look_again(me, DOCUMENT(current));
             mine = kept
         :: else
@@ -653,7 +658,7 @@ run_alone:  /* and begin_alone() */
         worked = true;
         count = 1;
         across[me] = true;
-        if :: distrusted > 0 -> distrusted-- :: else fi;
+        if :: isolated > 0 -> isolated-- :: else fi;
         d_step {
             mine = number_lock[current] == 0;
             if :: mine -> number_lock[current] = me + 1 :: else fi
@@ -663,7 +668,7 @@ run_alone:  /* and begin_alone() */
             across[me] = false;
             d_step { unlock_rows(me) };
             let_go(me);
-            tell_of_orphans();
+            report_orphans();
             latch[me] = false;
             worked = false;
             goto round_over
@@ -723,7 +728,7 @@ run_alone:  /* and begin_alone() */
                 met_deadlock = met_deadlock & ~bit(current);
                 /* start_next() */
                 if
-                :: count < BATCH_JOBS && aside == 0 && distrusted == 0 ->
+                :: count < BATCH_JOBS && aside == 0 && isolated == 0 ->
                     begin_claim(me);
                     next_claimed(me);
                     if
@@ -771,11 +776,11 @@ one_ended:
             if :: next == none_at_all -> break :: else fi;
             d_step { current = next; count++ };
             alone_job[me] = current + 1;
-            atomic {  /* keep_only() */
+            atomic {  /* release_all_but() */
                 lwlock == 0;
                 documents[me] = documents[me] & (DOCUMENT(current) == no_document -> 0 : bit(DOCUMENT(current)))
             };
-            wake_kept_out()
+            wake_blocked()
         od;
         across[me] = false;
         let_go(me);
@@ -785,7 +790,7 @@ round_over:
             d_step {
                 seen[me] = 0; fresh[me] = 0; j = 0; picked = 0; current = 0; next = 0; resume = 0; left = 0; behind = 0;
                 batch = 0; count = 0; ok = 0; failed = 0; put_back = 0; stopped = 0; kept = false; mine = false;
-                if :: !worked || distrusted == 0 -> distrust[me] = 0 :: else fi
+                if :: !worked || isolated == 0 -> isolate[me] = 0 :: else fi
             };
             if :: worked -> worked = false; idle[me] = false; if :: all_ended -> goto done :: else goto round fi :: else fi;
 #ifndef POLLING
@@ -802,7 +807,7 @@ round_over:
     d_step {
         dead[me] = 0;
         j = 0; picked = 0; current = 0; next = 0; resume = 0; left = 0; behind = 0; batch = 0; count = 0; ok = 0;
-        failed = 0; put_back = 0; stopped = 0; aside = 0; met_deadlock = 0; distrusted = 0; outcome = good;
+        failed = 0; put_back = 0; stopped = 0; aside = 0; met_deadlock = 0; isolated = 0; outcome = good;
         kept = false; woken = false; mine = false; cursor_known = false; worked = false
     };
     goto life;
@@ -885,7 +890,7 @@ life:
         :: all_ended -> goto done
         :: atomic { looks > 0 -> looks--; orphans_possible = true; scheduler_latch = true }
         :: atomic {
-               scheduler_latch || any_is(Failing) || (any_is(Queued) && some_down && none_idle && none_distrusts) ->
+               scheduler_latch || any_is(Failing) || (any_is(Queued) && some_down && none_idle && none_isolates) ->
                scheduler_latch = false;
                if :: !orphans_possible -> goto look_for_retries :: else fi;
                orphans_possible = false;
@@ -1021,16 +1026,16 @@ look_for_retries:
 #if WORKERS > 1
                :: due && up[1] && idle[1] -> idle[1] = false; latch[1] = true
 #endif
-               :: due && none_idle && some_down && none_distrusts ->
+               :: due && none_idle && some_down && none_isolates ->
                    j = (up[0] -> WORKERS - 1 : 0);
                    cursor[j] = 0;
                    lowered[j] = none_at_all;
-#ifndef FAULT_NO_DISTRUST
-                   distrust[j] = (crashed && !trusted -> BATCH_JOBS : 0);
+#ifndef FAULT_NO_ISOLATION
+                   isolate[j] = (crashed && !trusted -> BATCH_JOBS : 0);
 #endif
                    up[j] = true;
                    trusted = true
-               :: due && none_idle && !(some_down && none_distrusts)
+               :: due && none_idle && !(some_down && none_isolates)
                fi;
                settled = true;
                d_step {
