@@ -30,6 +30,7 @@ $node->safe_psql('postgres', q{
 	BEGIN
 		INSERT INTO run (job, started) SELECT id, pg_xact_commit_timestamp(xmin) FROM sync_job_internal.sync_job_live
 		WHERE id = sync_job.id AND status = 'Started';
+		IF context ? 'temporary' THEN CREATE TEMPORARY TABLE left_over (); END IF;
 		PERFORM probe.misbehave(sync_job);
 		IF context ? 'parent' THEN INSERT INTO child VALUES ((context->>'parent')::int); END IF;
 		RETURN NULL;
@@ -351,6 +352,35 @@ wait_for_jobs($node);
 is(states('ended'), 'ended-1=Finished ended-2=Finished', 'and run by a worker');
 is(ran('ended'), 'ended-1 ended-2', 'each has had its effect once');
 is(errors(), '0', 'none is charged');
+
+# ---- Between two of them ----
+
+# The next job is Started, and its worker does not show yet that it runs it: it has to clean up after the one before, and waits
+# for a lock. A scheduler that looks for orphans now finds that the number of the job is locked, and by nothing else that it
+# is none.
+gate('between');
+gate('orphan');
+my $before = value('SELECT last_value FROM probe_run');
+$first = job('between-1', 'Link', 1, '{"gate": "between", "temporary": true}');
+my $worker = wait_until_running($node, $first);
+poll($node, "SELECT last_value > $before FROM probe_run", 'a job has made a temporary table');
+$second = job('between-2', 'Link', 2);
+my $orphan = job('between-3', 'Link', 3, '{"gate": "orphan"}');
+$locker->query_safe('BEGIN; LOCK TABLE pg_depend IN SHARE MODE');
+open_one('between');
+poll($node, "SELECT status = 'Started' FROM sync_job WHERE id = $second", 'the next one is started by its end');
+poll($node, "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $worker", 'before it begins, what is left over has to go');
+$runner = $node->background_psql('postgres', on_error_stop => 0);
+$runner->query_until(qr/sent/, "\\echo sent\nCALL execute_sync_job($orphan, NULL);\n");
+$session = wait_until_running($node, $orphan);
+value("SELECT pg_terminate_backend($session, 10000)");
+eval { $runner->quit };
+poll($node, "SELECT status = 'Queued' FROM sync_job WHERE id = $orphan", 'a session ends in a job, and the scheduler finds that one');
+is(states('between-2'), 'between-2=Started', 'but leaves alone the one that is about to begin');
+$locker->query_safe('COMMIT');
+open_one('orphan');
+wait_for_jobs($node);
+is(ran('between'), 'between-1 between-2 between-3', 'each has had its effect once');
 
 # ---- The worker ends ----
 
