@@ -10,6 +10,9 @@ BEGIN
     END IF;
 END $$;
 
+ALTER TABLE @extschema@.sync_job ADD COLUMN depth integer;
+COMMENT ON COLUMN @extschema@.sync_job.depth IS 'so many jobs led to this one, each by a trigger on what the one before wrote; NULL: none did';
+
 CREATE OR REPLACE VIEW @extschema@.sync_job_queue_status WITH (security_invoker = true) AS
     SELECT q.name AS queue, q.paused, q.max_workers,
         coalesce(w.workers, 0) AS workers, coalesce(w.running, 0) AS running,

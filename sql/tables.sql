@@ -127,7 +127,8 @@ CREATE TABLE @extschema@.sync_job (
     after                          bigint[],
     after_failure                  text,
     job_group                      text COLLATE "C",
-    publish_event                  boolean NOT NULL
+    publish_event                  boolean NOT NULL,
+    depth                          integer
 ) PARTITION BY LIST (status);
 
 CREATE TABLE sync_job_internal.sync_job_live PARTITION OF @extschema@.sync_job
@@ -197,6 +198,7 @@ COMMENT ON COLUMN @extschema@.sync_job.after IS 'the jobs it waits for, Pending 
 COMMENT ON COLUMN @extschema@.sync_job.after_failure IS 'when one of them fails: cancel, or run';
 COMMENT ON COLUMN @extschema@.sync_job.job_group IS 'a name for jobs that belong together';
 COMMENT ON COLUMN @extschema@.sync_job.publish_event IS 'send an event on the channel sync_job when it has ended';
+COMMENT ON COLUMN @extschema@.sync_job.depth IS 'so many jobs led to this one, each by a trigger on what the one before wrote; NULL: none did';
 
 -- The queue's indexes are the engine's: by id; the order of claiming; what is due at a time; what is said to run.
 CREATE UNIQUE INDEX sync_job_live_id ON sync_job_internal.sync_job_live (id);

@@ -115,6 +115,7 @@ private:
         request.owner = pg::relation_owner(call.relation);
         request.deduplicate = options.deduplicate;
         request.many = true;
+        request.from_trigger = true;
         return request;
     }
 

@@ -8,6 +8,7 @@
 #include "core/text.hpp"
 #include "engine/relay.hpp"
 #include "engine/sync.hpp"
+#include "engine/together.hpp"
 #include "job/schema_objects.hpp"
 #include "pg/deadline.hpp"
 #include "pg/hooks.hpp"
@@ -45,7 +46,7 @@ void record_snapshots(Job& job, const SyncContext& sync) {
 Job finished_job(const Job& original, const SyncContext& sync) {
     Job job = original.copy();
     const Job& found = sync.job;
-    for (C column : {C::target_document_type, C::target_document_name, C::operation, C::multiple_target_documents}) {
+    for (C column : {C::source_document_type, C::target_document_type, C::target_document_name, C::operation, C::multiple_target_documents}) {
         job.set(column, pg::Value{found.datum(column), found.is_null(column)});
     }
     if (!sync.context.null) job.set(C::context, sync.context);
@@ -162,6 +163,10 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
     }
     bool counted = dynamic_cast<const SetupError*>(&error) == nullptr;
     outcome = failed_outcome(original, error, counted);
+    if (counted && limits.may_run_together && depends_on_other_documents(error.sqlstate())) {
+        outcome.verdict = Verdict::run_together;
+        return outcome;
+    }
     record_snapshots(outcome.job, sync);
     return outcome;
 }
@@ -218,7 +223,7 @@ Outcome attempt(const Job& job, const AttemptLimits& limits) {
     Job started = as_started(job);
     std::string subject = describe(job);
     pg::ErrorContext context("sync " + subject);
-    CurrentJobScope current(started, subject);
+    CurrentJobScope current(started, subject, depth_of(started));
     auto type = type_of(job);
     if (type == nullptr) {
         return failed_outcome(
@@ -247,7 +252,7 @@ Outcome attempt(const Job& job, const AttemptLimits& limits) {
 Outcome attempt_committing(const Job& started) {
     std::string subject = describe(started);
     pg::ErrorContext context("sync " + subject);
-    CurrentJobScope current(started, subject);
+    CurrentJobScope current(started, subject, depth_of(started));
     auto type = require_job_type(std::string(started.text(C::sync_job_type)));
     std::string path_before = pg::get_setting("search_path");
     const std::string& path = search_path_of(*type);

@@ -141,8 +141,9 @@ bool take_type_slot_for(const std::string& name) {
     return take_type_slot(type_key(type->name), *type->concurrency_limit);
 }
 
-Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start)
-    : table_(schema_objects().live, pg::TableLock::write),
+Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start, const std::unordered_set<std::int64_t>* left_out)
+    : left_out_(left_out),
+      table_(schema_objects().live, pg::TableLock::write),
       ready_scan_(table_, schema_objects().live_claim, of_queue(queue, run_as), pg::ScanStart{3, start.priority, start.id},
                   columns_read),
       scheduled_scan_(table_, schema_objects().live_scheduled, due_in(queue, run_as), std::nullopt, columns_read),
@@ -198,6 +199,7 @@ std::optional<Claim::Candidate> Claim::take_first() {
 }
 
 bool Claim::may_run(const Candidate& candidate) {
+    if (is_type_locked(type_key(candidate.type))) return false;
     if (candidate.document != 0 && (behind_.count(candidate.document) > 0 || !lock_document(candidate.document))) {
         return false;
     }
@@ -210,8 +212,10 @@ std::optional<Job> Claim::next() {
     while (auto candidate = take_first()) {
         pg::StoredRow row;
         pg::LockResult result = pg::LockResult::busy;
-        bool ours = is_in_progress(candidate->position.id);  // a job within which jobs are run
-        if (!ours && may_run(*candidate)) result = table_.lock(candidate->place, false, &row);
+        std::int64_t id = candidate->position.id;
+        bool left_out = left_out_ != nullptr && left_out_->count(id) > 0;
+        bool ours = is_in_progress(id);  // a job within which jobs are run
+        if (!ours && !left_out && may_run(*candidate)) result = table_.lock(candidate->place, false, &row);
         if (result == pg::LockResult::locked) {
             if (candidate->ready) resume_ = {candidate->position.priority, candidate->position.id + 1};
             return Job(row);

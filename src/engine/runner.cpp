@@ -6,6 +6,7 @@
 #include "engine/claim.hpp"
 #include "engine/plan_invalidation.hpp"
 #include "engine/set_sync.hpp"
+#include "engine/together.hpp"
 #include "job/job_store.hpp"
 #include "job/job_type.hpp"
 #include "job/schema_objects.hpp"
@@ -34,6 +35,10 @@ constexpr std::size_t most_in_set = 256;
 constexpr int jobs_between_looks = 50;  // at the growth of the tables
 constexpr int most_repeats = 3;
 constexpr long repeat_pause_milliseconds = 10;  // before the first repeat; four times as long before each next one
+// Jobs that depend on others of their type wait so long for the rest of the queue.
+constexpr auto longest_apart = std::chrono::seconds(5);
+constexpr int most_waits_for_others = 100;
+constexpr long wait_for_others_milliseconds = 20;
 constexpr auto slow_type_memory = std::chrono::minutes(10);
 
 }  // namespace
@@ -56,7 +61,11 @@ int Runner::run_round(int most) {
             transactions_.commit();
             return 0;
         }
-        return alone_.empty() ? run_batch(most) : run_next_of_alone();
+        if (!alone_.empty()) return run_next_of_alone();
+        if (together_is_due()) return run_waiting_together();
+        int ended = run_batch(most);
+        nothing_else_due_ = ended == 0;
+        return ended == 0 && !together_types_.empty() ? 1 : ended;
     } catch (...) {
         transactions_.rollback();
         throw;
@@ -96,7 +105,7 @@ bool Runner::takes_no_more(const std::vector<Outcome>& outcomes) const {
 // Claims jobs and runs them, one by one or as sets of one type, until the batch is full or nothing more is due.
 void Runner::claim_and_run(Batch& batch, int batch_jobs) {
     std::vector<Outcome>& outcomes = batch.outcomes;
-    Claim claim(queue_, run_as_, claim_start());
+    Claim claim(queue_, run_as_, claim_start(), &together_);
     std::vector<Job> set;  // claimed, of one type, to be run as one
     auto claimed_jobs = [&] { return static_cast<int>(outcomes.size() + set.size()); };
     auto run_collected = [&] {
@@ -123,7 +132,7 @@ void Runner::claim_and_run(Batch& batch, int batch_jobs) {
     left_work_ = left_work_ || !returned_.empty();
     for (const Job& job : returned_) claim.leave(job);
     for (const Outcome& outcome : outcomes) {
-        if (outcome.verdict == Verdict::run_alone) claim.leave(outcome.job);
+        if (outcome.verdict != Verdict::ended) claim.leave(outcome.job);
     }
     batch.resume = claim.resume();
 }
@@ -145,6 +154,7 @@ int Runner::run_batch(int most) {
     Batch batch;
     left_work_ = false;
     returned_.clear();
+    left_documents_.clear();
     try {
         claim_and_run(batch, batch_jobs);
         if (batch.single) {
@@ -157,10 +167,19 @@ int Runner::run_batch(int most) {
         // A deferred constraint, most likely: which job it was shows when each runs in a transaction of its own.
         transactions_.rollback();
         pg::log("a batch of sync jobs was rolled back; each of its jobs runs again by itself", error.report().message);
-        for (const Outcome& outcome : batch.outcomes) run_alone_next(outcome.job.id(), false);
+        for (const Outcome& outcome : batch.outcomes) {
+            if (depends_on_other_documents(error.sqlstate()) && outcome.job.is_null(C::procedure)) {
+                run_together_later(std::string(outcome.job.text(C::sync_job_type)), outcome.job.id());
+            } else {
+                run_alone_next(outcome.job.id(), false);
+            }
+        }
         return static_cast<int>(batch.outcomes.size());
     }
     for (const Outcome& outcome : batch.outcomes) {
+        if (outcome.verdict == Verdict::run_together) {
+            run_together_later(std::string(outcome.job.text(C::sync_job_type)), outcome.job.id());
+        }
         if (outcome.verdict != Verdict::run_alone) continue;
         run_alone_next(outcome.job.id(), outcome.repeatable_error);
         if (outcome.too_long) remember_slow_type(outcome.job);
@@ -168,12 +187,66 @@ int Runner::run_batch(int most) {
     return static_cast<int>(batch.outcomes.size());
 }
 
+void Runner::run_together_later(const std::string& type, std::int64_t id) {
+    if (together_.empty()) together_since_ = Clock::now();
+    together_.insert(id);
+    together_types_[type].push_back(id);
+}
+
+// When all that may help has been done: the queue has nothing else; or it does not come to that.
+bool Runner::together_is_due() const {
+    return !together_types_.empty() && (nothing_else_due_ || Clock::now() - together_since_ >= longest_apart);
+}
+
+int Runner::run_waiting_together() {
+    std::string type = together_types_.begin()->first;
+    nothing_else_due_ = false;
+    if (!lock_type(type_key(type))) {  // another worker is at it; it wakes this one
+        transactions_.commit();
+        return 0;
+    }
+    for (std::int64_t id : together_types_[type]) together_.erase(id);
+    together_types_.erase(type);
+    TogetherRound round;
+    try {
+        run_together(type, queue_, run_as_, round);
+        record(round.outcomes);
+        announce_ended_at_commit();
+        transactions_.commit();
+    } catch (const pg::Error& error) {
+        if (!depends_on_other_documents(error.sqlstate())) throw;
+        transactions_.rollback();
+        for (std::int64_t id : round.taken) run_alone_next(id, false);
+        return 1;
+    }
+    follow_round(type, round);
+    return 1;
+}
+
+// A round that ends at least one job is followed by the next one at once. One that ends none counts: each of its jobs then
+// runs alone, and fails.
+void Runner::follow_round(const std::string& type, const TogetherRound& round) {
+    bool any_ended = false;
+    for (const Outcome& outcome : round.outcomes) {
+        any_ended = any_ended || outcome.verdict == Verdict::ended;
+        if (outcome.verdict == Verdict::run_alone) run_alone_next(outcome.job.id(), outcome.repeatable_error);
+    }
+    bool once_more = any_ended || (round.some_elsewhere && ++waits_for_others_ < most_waits_for_others);
+    if (!once_more || any_ended) waits_for_others_ = 0;
+    for (std::int64_t id : round.left) once_more ? run_together_later(type, id) : run_alone_next(id, false);
+    if (once_more && !any_ended) pg::pause(wait_for_others_milliseconds);
+    nothing_else_due_ = once_more;
+}
+
 void Runner::run_by_itself(const Job& job, std::vector<Outcome>& outcomes) {
-    if (takes_no_more(outcomes)) {
+    std::uint64_t document = document_key(job);
+    bool comes_after = document != 0 && left_documents_.count(document) > 0;
+    if (takes_no_more(outcomes) || comes_after) {
         returned_.push_back(job);
         return;
     }
-    outcomes.push_back(attempt(job, {limits_.batch_milliseconds * 1000LL, true}));
+    outcomes.push_back(attempt(job, {limits_.batch_milliseconds * 1000LL, true, true}));
+    if (outcomes.back().verdict == Verdict::run_together) left_documents_.insert(document);
     pg::command_counter_increment();
     if (++since_growth_check_ >= jobs_between_looks) check_growth(job);
 }
@@ -215,7 +288,7 @@ namespace {
 
 bool may_have_document(const Job& job) {
     std::uint64_t key = document_key(job);
-    return key == 0 || lock_document(key);
+    return !is_type_locked(type_key(std::string(job.text(C::sync_job_type)))) && (key == 0 || lock_document(key));
 }
 
 // A worker lets go of a document a moment after its commit, which others see at once: to whoever has waited for that

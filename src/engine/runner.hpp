@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -16,6 +17,7 @@
 
 #include "core/claim_position.hpp"
 #include "engine/attempt.hpp"
+#include "engine/together.hpp"
 #include "job/job_store.hpp"
 #include "pg/memory.hpp"
 #include "queue/outcome.hpp"
@@ -78,6 +80,11 @@ private:
     void run_one_alone(const Alone& job);
     void start_next();
     int run_next_of_alone();
+    // Jobs that depend on documents of other jobs of their type.
+    void run_together_later(const std::string& type, std::int64_t id);
+    bool together_is_due() const;
+    int run_waiting_together();
+    void follow_round(const std::string& type, const TogetherRound& round);
     void run_set(std::vector<Job> jobs, std::vector<Outcome>& outcomes);
     void run_by_itself(const Job& job, std::vector<Outcome>& outcomes);
     void check_growth(const Job& job);
@@ -102,10 +109,17 @@ private:
     std::optional<Alone> next_;  // Started by the commit that ended the one before
     std::optional<ClaimPosition> resume_;  // where claims begin once the job is Started and committed
     std::vector<Job> returned_;  // claimed by the batch, and left in the queue
+    std::unordered_set<std::uint64_t> left_documents_;  // of jobs of the batch that have not ended with it
     std::size_t set_size_;    // documents a statement: fewer after trouble
     // Jobs that left a batch and run alone next, and how often each met an error that was nobody's fault.
     std::deque<std::int64_t> alone_;
     std::unordered_map<std::int64_t, int> repeats_;
+    // Types of which some jobs depend on documents of others, these jobs, and since when there are any.
+    std::map<std::string, std::vector<std::int64_t>> together_types_;
+    std::unordered_set<std::int64_t> together_;
+    std::chrono::steady_clock::time_point together_since_;
+    bool nothing_else_due_ = false;
+    int waits_for_others_ = 0;  // rounds, one after the other, in which jobs were in progress elsewhere
     // Types that took too long for a batch, and until when they run alone.
     std::unordered_map<std::string, std::chrono::steady_clock::time_point> slow_types_;
 };

@@ -1,5 +1,6 @@
 #include "engine/set_sync.hpp"
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <unordered_set>
@@ -234,7 +235,9 @@ std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::
     for (const Job& job : jobs) started.push_back(as_started(job));
     std::string subject = describe(jobs[0]);
     pg::ErrorContext context("sync of " + std::to_string(jobs.size()) + " documents, " + subject + " first");
-    CurrentJobScope current(started[0], subject);
+    int depth = 0;
+    for (const Job& job : jobs) depth = std::max(depth, depth_of(job));
+    CurrentJobScope current(started[0], subject, depth);
     for (const Job& job : started) mark_in_progress(job.id());
     pg::SettingsScope settings;
     set_search_path(*type);

@@ -37,6 +37,16 @@ std::shared_ptr<DocumentType> document_type(Oid relation, Oid of_type, const std
     }
 }
 
+// The document types that the job was enqueued with; for one that has been dropped since, that which the job type names now.
+void replace_dropped_document_types(Job& job, const JobType& type) {
+    auto replace = [&](C column, Oid now) {
+        Oid then = job.oid(column);
+        if (then != now && then != pg::no_oid && now != pg::no_oid && !pg::relation_exists(then)) job.set_oid(column, now);
+    };
+    replace(C::source_document_type, type.source);
+    replace(C::target_document_type, type.target);
+}
+
 void load_source(SyncContext& sync, const JobType& type) {
     Job& job = sync.job;
     Oid relation = job.oid(C::source_document_type);
@@ -292,6 +302,7 @@ void run_sync(SyncContext& sync, const JobType& type) {
         return;
     }
     require_trusted_type(type, sync.job);
+    replace_dropped_document_types(sync.job, type);
     sync.controller = find_controller(type);
     load_source(sync, type);
     if (sync.controller->has(Hook::after_start)) {

@@ -32,7 +32,7 @@ namespace sync_job {
                     X(current_data) X(updated_data) X(diff_summary) X(error_message) X(messages) X(result)           \
                         X(checkpoint) X(cancel_reason) X(run_as) X(owner) X(enqueued_by) X(created_at) X(started_at) \
                             X(ended_at) X(time_taken) X(procedure) X(on_success) X(on_failure) X(after)              \
-                                X(after_failure) X(job_group) X(publish_event)
+                                X(after_failure) X(job_group) X(publish_event) X(depth)
 
 enum class JobColumn : int {
     none = 0,

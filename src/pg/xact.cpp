@@ -92,14 +92,21 @@ SnapshotScope::~SnapshotScope() {
     if (std::uncaught_exceptions() == exceptions_) PopActiveSnapshot();
 }
 
-void fire_deferred_triggers() {
-    guarded([] {
+namespace {
+
+void set_all_constraints(bool deferred) {
+    guarded([&] {
         ConstraintsSetStmt* all = makeNode(ConstraintsSetStmt);
         all->constraints = NIL;
-        all->deferred = false;
+        all->deferred = deferred;
         AfterTriggerSetState(all);
     });
 }
+
+}  // namespace
+
+void fire_deferred_triggers() { set_all_constraints(false); }
+void defer_constraints() { set_all_constraints(true); }
 
 namespace {
 

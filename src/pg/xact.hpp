@@ -68,6 +68,8 @@ private:
 
 // Deferred constraints and triggers are checked now, and at once from here to the end of the (sub)transaction.
 void fire_deferred_triggers();
+// Those that can be are checked at the end of the transaction.
+void defer_constraints();
 
 // Called at the end of every transaction of this backend, in the state "committed: nothing may raise".
 // Registered at load, a few in all.

@@ -10,6 +10,7 @@
 #include "pg/xact.hpp"
 #include "queue/deduplication.hpp"
 #include "queue/dependencies.hpp"
+#include "queue/in_progress.hpp"
 #include "queue/rights.hpp"
 #include "shared/wake.hpp"
 
@@ -283,8 +284,30 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
     set_running(job, request, *type_);
     set_origin(job, request, *type_, owner);
     set_background(job, request);
+    set_depth();
     job.set(C::publish_event, pg::bool_datum(request.publish_event || type_->publish_events || queue_publishes(job)));
     say_when_not_preloaded();
+}
+
+// Two types that write to each other's sources may call each other without end. The write that leads to one job too many
+// must not fail: it is an application's, or that of a job. So the job is made, and is canceled from the start.
+void Enqueuer::set_depth() {
+    constexpr int most_generations = 100;
+    constexpr pg::Timestamp pause_between_lines = 60'000'000;
+    static pg::Timestamp last_said = 0;
+    int depth = current_depth() + (request_.from_trigger ? 1 : 0);
+    if (depth == 0) return;
+    template_.set(C::depth, pg::int32_datum(depth));
+    if (!request_.from_trigger || depth <= most_generations) return;
+    std::string reason = std::to_string(most_generations) + " jobs led to this one, each by a trigger on what the job before it wrote";
+    template_.set_status(Status::canceled);
+    template_.set_text(C::cancel_reason, reason);
+    template_.set(C::ended_at, pg::int64_datum(pg::now()));
+    if (pg::now() - last_said < pause_between_lines) return;
+    last_said = pg::now();
+    pg::log("jobs of sync job type " + quoted(type_->name) + " are canceled as they are enqueued", reason + ".",
+            "Job types that write to each other's sources must come to the same values, or one of them must not react to "
+            "what the other writes: see current_sync_job().");
 }
 
 void Enqueuer::set_context(pg::Value context) { template_.set(C::context, context); }
@@ -311,12 +334,18 @@ std::int64_t Enqueuer::add(const std::optional<std::string>& name) {
     } else {
         job.set_title(source_label_, target_label_);
     }
-    if (request_.deduplicate && may_be_absorbed()) {
+    if (request_.deduplicate && job.status() != Status::canceled && may_be_absorbed()) {
         if (auto absorbed = absorb(job)) return *absorbed;
     }
+    return insert(job);
+}
+
+std::int64_t Enqueuer::insert(Job& job) {
     std::int64_t id = pg::next_sequence_value(schema_objects().id_sequence);
     job.set(C::id, pg::int64_datum(id));
-    if (request_.many) {
+    if (job.status() == Status::canceled) {
+        insert_job(job);
+    } else if (request_.many) {
         waiting_rows_.push_back(job.row());
     } else {
         table_->insert(job.row());

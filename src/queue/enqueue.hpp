@@ -42,6 +42,7 @@ struct EnqueueRequest {
     std::optional<std::string> job_id;
     bool deduplicate = false;
     bool many = false;  // source documents follow one by one, by Enqueuer::add()
+    bool from_trigger = false;
 
     // --- Background work, of the built-in type ---
     std::optional<std::string> procedure, on_success, on_failure;  // qualified names, checked
@@ -79,6 +80,8 @@ public:
 
 private:
     bool may_be_absorbed();
+    void set_depth();
+    std::int64_t insert(Job& job);
 
     EnqueueRequest request_;
     std::shared_ptr<const JobType> type_;

@@ -1,5 +1,6 @@
 #include "queue/in_progress.hpp"
 
+#include <algorithm>
 #include <set>
 #include <unordered_set>
 
@@ -13,6 +14,7 @@ namespace {
 using C = JobColumn;
 
 std::int64_t running_job = 0;
+int running_depth = 0, transaction_depth = 0;
 
 // The jobs whose rows have moved and that are not recorded yet; several where a job runs others inside itself.
 std::set<std::int64_t>& moved_jobs() {
@@ -27,14 +29,22 @@ std::unordered_set<std::int64_t>& in_progress() {
 
 }  // namespace
 
-CurrentJobScope::CurrentJobScope(const Job& job, const std::string& subject) : previous_(running_job) {
+int depth_of(const Job& job) { return job.is_null(C::depth) ? 0 : job.int32(C::depth); }
+
+int current_depth() { return running_job != 0 ? running_depth : transaction_depth; }
+
+CurrentJobScope::CurrentJobScope(const Job& job, const std::string& subject, int depth)
+    : previous_(running_job), previous_depth_(running_depth) {
     running_job = job.id();
+    running_depth = depth;
+    transaction_depth = std::max(transaction_depth, depth);
     mark_in_progress(running_job);
     if (previous_ == 0) show_job_start(job, subject);
 }
 
 CurrentJobScope::~CurrentJobScope() {
     running_job = previous_;
+    running_depth = previous_depth_;
     if (previous_ == 0) show_job_end();
 }
 
@@ -42,7 +52,10 @@ bool is_in_progress(std::int64_t id) { return in_progress().count(id) > 0; }
 void mark_in_progress(std::int64_t id) { in_progress().insert(id); }
 void clear_in_progress(std::int64_t id) { in_progress().erase(id); }
 void register_in_progress() {
-    pg::on_transaction_end([](bool) { in_progress().clear(); });
+    pg::on_transaction_end([](bool) {
+        in_progress().clear();
+        transaction_depth = 0;
+    });
 }
 
 void mark_job_row_moved() { moved_jobs().insert(running_job); }

@@ -12,18 +12,24 @@ namespace sync_job {
 // runs inside another one (now => true) is part of it for whoever looks from outside, or cancels.
 class CurrentJobScope {
 public:
-    // `subject`: describe(job).
-    CurrentJobScope(const Job& job, const std::string& subject);
+    // `subject`: describe(job). `depth`: of the job; of a set, the greatest of its jobs.
+    CurrentJobScope(const Job& job, const std::string& subject, int depth);
     ~CurrentJobScope();
     CurrentJobScope(const CurrentJobScope&) = delete;
     CurrentJobScope& operator=(const CurrentJobScope&) = delete;
 
 private:
     std::int64_t previous_;
+    int previous_depth_;
 };
+
+// How many triggers led to the job, each by what the job before it wrote.
+int depth_of(const Job& job);
 
 // The job that runs in this process; 0: none. Of a set, the first.
 std::int64_t current_job_id();
+// Its depth; where none runs now, the greatest of those that ran in this transaction, whose deferred triggers may fire yet.
+int current_depth();
 
 // An attempt of the job was begun in this transaction, and what came of it is not recorded yet: it runs, whatever its
 // row says. In a batch that is so until the batch has ended.

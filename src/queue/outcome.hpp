@@ -11,12 +11,13 @@ namespace sync_job {
 enum class Verdict {
     ended,      // `job` is as it is to be stored: a final state, or Failed
     run_alone,  // not its fault, or too long for a batch: again, in a transaction of its own, not counted
+    run_together,  // in the way of another document, or before one that it needs: again, with others of its type, not counted
 };
 
 struct Outcome {
     Verdict verdict = Verdict::ended;
     Job job;
-    std::shared_ptr<const pg::ErrorReport> error;  // of a Failed one
+    std::shared_ptr<const pg::ErrorReport> error;  // of a Failed one, and of one to be run together with others
     bool counted = true;                           // the failed attempt uses up a retry
     bool repeatable_error = false;                 // run_alone because of a deadlock or serialization failure
     bool too_long = false;                         // run_alone because it took longer than its batch may, and not for a lock

@@ -72,6 +72,7 @@ void release() {
     WorkerSlot* own = my_slot_or_null();
     if (own == nullptr) return;
     bool kept = own->document_count > 0 || own->limited_count > 0;
+    kept = own->exclusive_type.exchange(0) != 0 || kept;
     forget_documents(*own);
     own->limited_count = 0;
     free_session_slot();
@@ -182,6 +183,31 @@ bool take_type_slot(std::uint64_t key, int limit) {
     own->limited[own->limited_count] = key;
     own->limited_count++;
     return true;
+}
+
+bool lock_type(std::uint64_t key) {
+    WorkerSlot* own = my_slot_or_null();
+    if (own == nullptr) return true;
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    auto has_key = [&](const WorkerSlot& slot) { return slot.exclusive_type == key; };
+    if (!allowed_now(*own, [&] { return others_with(*own, has_key) == 0; })) return false;
+    own->exclusive_type = key;
+    return true;
+}
+
+bool is_type_locked(std::uint64_t key) {
+    WorkerSlot* own = my_slot_or_null();
+    if (own == nullptr) return false;
+    auto has_key = [&](const WorkerSlot& slot) { return slot.exclusive_type == key; };
+    return !allowed_now(*own, [&] { return others_with(*own, has_key) == 0; });
+}
+
+bool is_document_in_progress(std::uint64_t key) {
+    WorkerSlot* own = my_slot_or_null();
+    if (own == nullptr || key == 0) return false;
+    pg::SharedLock lock(pg::SharedLock::Mode::read);
+    auto has_key = [&](WorkerSlot& slot) { return has_document(slot, key); };
+    return !allowed_now(*own, [&] { return others_with(*own, has_key) == 0; });
 }
 
 }  // namespace sync_job

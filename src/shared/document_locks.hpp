@@ -16,8 +16,15 @@ struct Shared;
 bool lock_document(std::uint64_t key);
 // At most `limit` processes have jobs of the type in progress; false when they do.
 bool take_type_slot(std::uint64_t key, int limit);
+// This process alone may run jobs of the type, whatever their documents; false when another one has said so. What others
+// have begun goes on: document_in_progress().
+bool lock_type(std::uint64_t key);
+// Another process has said so: its jobs are left to it.
+bool is_type_locked(std::uint64_t key);
+// Another process has a job of this document in progress.
+bool is_document_in_progress(std::uint64_t key);
 // This process has passed over a job because of what is in progress elsewhere: it is woken when some of that has ended.
-// lock_document() and take_type_slot() say so themselves where they return false.
+// The functions above say so themselves where another process is in the way.
 void mark_blocked();
 // Wakes the processes that are marked so.
 void wake_blocked(Shared& s);

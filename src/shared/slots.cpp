@@ -59,6 +59,7 @@ void clear_slot(WorkerSlot& slot) {
     slot.cancel_job = 0;
     slot.cancel_known = false;
     slot.document_count = slot.limited_count = 0;
+    slot.exclusive_type = 0;
     std::memset(slot.documents, 0, sizeof(slot.documents));
     reset_claim_start(slot);
 }

@@ -73,6 +73,7 @@ struct WorkerSlot {
     // without.
     std::atomic<bool> blocked;  // it has passed over a job because of another slot's: to be woken when that lets go
     std::atomic<int> document_count, limited_count;
+    std::atomic<std::uint64_t> exclusive_type;  // whose jobs this process alone may run, all of them; 0: none
     std::uint64_t documents[document_places];
     std::uint64_t limited[most_limited_types];
 };

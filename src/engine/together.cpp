@@ -1,0 +1,133 @@
+#include "engine/together.hpp"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "core/claim_position.hpp"
+#include "engine/attempt.hpp"
+#include "engine/claim.hpp"
+#include "engine/set_sync.hpp"
+#include "job/job_store.hpp"
+#include "job/schema_objects.hpp"
+#include "pg/error.hpp"
+#include "pg/xact.hpp"
+#include "shared/document_locks.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+
+constexpr std::size_t most_together = 10000;
+// For all of them as one set; it then runs them one by one.
+constexpr std::int64_t set_microseconds = 60'000'000;
+
+// What is due now, in the order of claiming.
+std::vector<std::int64_t> due_jobs(const std::string& type, const std::string& queue, Oid run_as) {
+    using Op = pg::ScanCondition::Operator;
+    std::vector<std::pair<ClaimPosition, std::int64_t>> found;
+    {
+        pg::Table live(schema_objects().live, pg::TableLock::read);
+        pg::IndexScan scan(live, schema_objects().live_source, {{1, Op::equal_text, pg::text_datum(type)}}, std::nullopt);
+        while (found.size() < most_together) {
+            auto place = scan.next();
+            if (!place) break;
+            auto column = [&](C c) {
+                pg::Value value;
+                value.datum = scan.column(static_cast<int>(c), &value.null);
+                return value;
+            };
+            bool ours = pg::datum_text(column(C::status).datum) == "Queued" &&
+                        pg::datum_text(column(C::queue).datum) == queue && pg::datum_oid(column(C::run_as).datum) == run_as;
+            pg::Value scheduled_at = column(C::scheduled_at);
+            if (!ours || (!scheduled_at.null && pg::datum_int64(scheduled_at.datum) > pg::now())) continue;
+            std::int64_t id = pg::datum_int64(column(C::id).datum);
+            found.push_back({{pg::datum_int32(column(C::priority).datum), id}, id});
+        }
+    }
+    std::sort(found.begin(), found.end());
+    std::vector<std::int64_t> ids;
+    for (const auto& [position, id] : found) ids.push_back(id);
+    return ids;
+}
+
+// Locks them; of each document the first job only, as the others have to come after it.
+std::vector<Job> take(const std::vector<std::int64_t>& ids, TogetherRound& round) {
+    std::vector<Job> jobs;
+    std::unordered_set<std::uint64_t> documents;
+    for (std::int64_t id : ids) {
+        bool busy = false;
+        auto stored = lock_job(id, false, &busy);
+        round.some_elsewhere = round.some_elsewhere || busy;
+        if (busy || !stored || stored->job.status() != Status::queued || !is_batchable(stored->job)) continue;
+        std::uint64_t document = document_key(stored->job);
+        if (document != 0 && !documents.insert(document).second) continue;
+        if (is_document_in_progress(document) || waits_for_children(stored->job)) {
+            round.some_elsewhere = true;
+            continue;
+        }
+        jobs.push_back(stored->job);
+        round.taken.push_back(id);
+    }
+    return jobs;
+}
+
+// One statement sees the keys and parents of all of them.
+std::vector<Job> run_as_set(const std::vector<Job>& jobs, TogetherRound& round) {
+    if (jobs.size() < 2 || !std::all_of(jobs.begin(), jobs.end(), suits_set)) return jobs;
+    try {
+        auto results = sync_set(jobs, set_microseconds);
+        pg::command_counter_increment();
+        std::vector<Job> left;
+        for (std::size_t i = 0; i < jobs.size(); i++) {
+            if (results[i]) {
+                round.outcomes.push_back(std::move(*results[i]));
+            } else {
+                left.push_back(jobs[i]);
+            }
+        }
+        return left;
+    } catch (const pg::Error&) {
+        return jobs;  // whose fault it is shows when they run one by one
+    }
+}
+
+// In both directions in turn, so that a chain is done in two passes whichever way it lies.
+void run_one_by_one(std::vector<Job> jobs, TogetherRound& round) {
+    bool any_ended = true;
+    while (any_ended && !jobs.empty()) {
+        any_ended = false;
+        std::vector<Job> left;
+        for (const Job& job : jobs) {
+            Outcome outcome = attempt(job, {0, true, true});
+            pg::command_counter_increment();
+            if (outcome.verdict == Verdict::run_together) {
+                left.push_back(job);
+                continue;
+            }
+            any_ended = any_ended || outcome.verdict == Verdict::ended;
+            round.outcomes.push_back(std::move(outcome));
+        }
+        std::reverse(left.begin(), left.end());
+        jobs = std::move(left);
+    }
+    for (const Job& job : jobs) round.left.push_back(job.id());
+}
+
+}  // namespace
+
+bool depends_on_other_documents(std::string_view sqlstate) {
+    return sqlstate == "23503" || sqlstate == "23505" || sqlstate == "23P01";
+}
+
+void run_together(const std::string& type, const std::string& queue, Oid run_as, TogetherRound& round) {
+    std::vector<Job> jobs = take(due_jobs(type, queue, run_as), round);
+    pg::defer_constraints();
+    run_one_by_one(run_as_set(jobs, round), round);
+    pg::Subtransaction subtransaction;
+    pg::fire_deferred_triggers();
+    subtransaction.commit();
+}
+
+}  // namespace sync_job
