@@ -211,6 +211,8 @@ void make_old_view_tell() {
         pg::OwnerScope owner(schema_objects().owner);
         pg::SpiScope spi;
         pg::execute_sql(text_of(row[0]));
+        // Before we had the view's lock, the update may have replaced it: then this is rolled back.
+        if (!other_version()) throw pg::Error("55P03", "the extension was updated meanwhile");
     }
 }
 
