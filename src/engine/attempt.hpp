@@ -14,6 +14,8 @@ struct AttemptLimits {
     std::int64_t batch_microseconds = 0;
     // Deadlocks and serialization failures are tried again without counting while this holds.
     bool may_repeat = true;
+    // It may be left in the queue, for a new process.
+    bool may_leave = false;
 };
 
 Outcome attempt(const Job& job, const AttemptLimits& limits);

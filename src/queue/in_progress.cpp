@@ -42,7 +42,10 @@ bool is_in_progress(std::int64_t id) { return in_progress().count(id) > 0; }
 void mark_in_progress(std::int64_t id) { in_progress().insert(id); }
 void clear_in_progress(std::int64_t id) { in_progress().erase(id); }
 void register_in_progress() {
-    pg::on_transaction_end([](bool) { in_progress().clear(); });
+    pg::on_transaction_end([](bool) {
+        in_progress().clear();
+        moved_jobs().clear();
+    });
 }
 
 void mark_job_row_moved() { moved_jobs().insert(running_job); }
