@@ -17,6 +17,10 @@ CREATE FUNCTION sync_job_internal.activity(OUT pid integer, OUT queue text, OUT 
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_activity';
 COMMENT ON FUNCTION sync_job_internal.activity() IS 'the worker processes of this database, from shared memory';
 
+CREATE FUNCTION sync_job_internal.types_alone(queue text) RETURNS text
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_types_alone';
+COMMENT ON FUNCTION sync_job_internal.types_alone(text) IS 'the job types that workers of the queue run alone, as jobs of theirs took too long for a batch; NULL: none';
+
 CREATE FUNCTION sync_job_internal.waiting_elsewhere() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$ SELECT EXISTS (SELECT FROM sync_job_internal.home AS h, pg_catalog.pg_control_system() AS s

@@ -13,6 +13,12 @@ END $$;
 ALTER TABLE @extschema@.sync_job ADD COLUMN depth integer;
 COMMENT ON COLUMN @extschema@.sync_job.depth IS 'so many jobs led to this one, each by a trigger on what the one before wrote; NULL: none did';
 
+CREATE FUNCTION sync_job_internal.types_alone(queue text) RETURNS text
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_types_alone';
+COMMENT ON FUNCTION sync_job_internal.types_alone(text) IS 'the job types that workers of the queue run alone, as jobs of theirs took too long for a batch; NULL: none';
+REVOKE ALL ON FUNCTION sync_job_internal.types_alone(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sync_job_internal.types_alone(text) TO PUBLIC;
+
 CREATE OR REPLACE VIEW @extschema@.sync_job_queue_status WITH (security_invoker = true) AS
     SELECT q.name AS queue, q.paused, q.max_workers,
         coalesce(w.workers, 0) AS workers, coalesce(w.running, 0) AS running,
@@ -24,6 +30,7 @@ CREATE OR REPLACE VIEW @extschema@.sync_job_queue_status WITH (security_invoker 
              WHEN sync_job_internal.waiting_elsewhere() THEN 'waits for adopt_sync_jobs()'
              WHEN q.paused THEN 'paused'
              WHEN NOT pg_catalog.current_setting('sync_job.enabled', true)::pg_catalog.bool THEN 'sync_job.enabled is off'
+             ELSE 'types that run alone: ' OPERATOR(pg_catalog.||) sync_job_internal.types_alone(q.name)
         END AS note
     FROM @extschema@.sync_job_queue AS q
     CROSS JOIN (SELECT e.extversion AS extension, pg_catalog.current_setting('sync_job.library_version', true) AS library
@@ -36,5 +43,6 @@ CREATE OR REPLACE VIEW @extschema@.sync_job_queue_status WITH (security_invoker 
                    pg_catalog.min(coalesce(s.scheduled_at, s.created_at)) FILTER (WHERE coalesce(s.scheduled_at, s.created_at) OPERATOR(pg_catalog.<=) pg_catalog.now()) AS oldest_waiting
                FROM @extschema@.sync_job AS s WHERE s.status OPERATOR(pg_catalog.=) 'Queued' GROUP BY s.queue) AS j
         ON j.queue OPERATOR(pg_catalog.=) q.name;
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, where there is a reason; or which types run alone and slower, as jobs of theirs took too long for a batch';
 
 SELECT sync_job_internal.wake_launcher();

@@ -5,7 +5,7 @@
 --   Probe Committing  a procedure that commits after each of its parts, and remembers how far it came
 --
 -- context: sleep (seconds), gate (waits while the table gate has it), fail (a message), sqlstate (with fail), kill (true: the worker kills itself with signal 9),
--- parts (of Probe Committing, 3). What is rolled back is counted by the sequence probe_run alone.
+-- terminate (true: it terminates itself), parts (of Probe Committing, 3). What is rolled back is counted by the sequence probe_run alone.
 CREATE TABLE doc (id int PRIMARY KEY, version int NOT NULL DEFAULT 1);
 CREATE TABLE effect (id text PRIMARY KEY, version int, changes int);
 CREATE TABLE part (job bigint, part int);
@@ -23,6 +23,10 @@ BEGIN
   END LOOP;
   IF sync_job.context ? 'fail' THEN
     RAISE '%', sync_job.context->>'fail' USING errcode = coalesce(sync_job.context->>'sqlstate', 'P0001');
+  END IF;
+  IF sync_job.context ? 'terminate' THEN
+    PERFORM pg_terminate_backend(pg_backend_pid());
+    PERFORM pg_sleep(60);
   END IF;
   IF sync_job.context ? 'kill' THEN
     COPY (SELECT) TO PROGRAM 'kill -9 $PPID';

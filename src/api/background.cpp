@@ -145,7 +145,7 @@ SYNC_JOB_FUNCTION(sync_job_publish_event) {
     json.begin_object();
     json.field("event", event);
     json.key("message");
-    json.value(message.datum, message.null, pg::type::jsonb, true);
+    json.value(message.datum, message.null, pg::type::jsonb, false);
     json.end_object();
     std::string payload = pg::json_to_text(json.finish());
     if (payload.size() > longest_payload) {

@@ -1,5 +1,7 @@
 // What sessions see of the workers, and the small calls between the two.
 #include <cstdio>
+#include <cstring>
+#include <string>
 
 #include "controller/boilerplate.hpp"
 #include "controller/validation.hpp"
@@ -69,6 +71,29 @@ SYNC_JOB_FUNCTION(sync_job_activity) {
         }
     }
     return args.null_result();
+}
+
+// What the workers of a queue run alone, those that the caller may see.
+SYNC_JOB_FUNCTION(sync_job_types_alone) {
+    std::string queue = *args.text(0);
+    Oid user = pg::current_user();
+    bool sees_all = has_level(user, Level::operator_) || has_level(user, Level::viewer);
+    std::string names;
+    Shared* s = shared();
+    for (int i = 0; s != nullptr && i < s->slots_used; i++) {
+        const WorkerSlot& slot = s->workers[i];
+        if (slot.state != SlotState::running || slot.database != pg::my_database() || queue != slot.queue) continue;
+        if (!sees_all && !pg::has_rights_of(user, slot.role)) continue;
+        char of_worker[sizeof(slot.types_alone)];
+        {
+            pg::SharedLock lock(pg::SharedLock::Mode::read);
+            std::memcpy(of_worker, slot.types_alone, sizeof(of_worker));
+        }
+        if (of_worker[0] == '\0' || names.find(of_worker) != std::string::npos) continue;
+        names += (names.empty() ? "" : ", ") + std::string(of_worker);
+    }
+    if (names.empty()) return args.null_result();
+    return pg::text_datum(names);
 }
 
 SYNC_JOB_FUNCTION(sync_job_validate_type) {

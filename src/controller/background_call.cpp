@@ -225,7 +225,7 @@ pg::Value callback_args(const std::string& procedure, const std::vector<std::pai
                     "(on_failure).");
         }
         json.key(found->first);
-        json.value(found->second.datum, found->second.null, pg::type::jsonb, true);
+        json.value(found->second.datum, found->second.null, pg::type::jsonb, false);
     }
     json.end_object();
     return {json.finish(), false};

@@ -73,9 +73,12 @@ std::shared_ptr<Controller> find_controller(const JobType& type) {
     }
     Cached entry{nullptr, job_type_generation(), document_generation(), function_generation};
     entry.controller = make(type);
-    return cache().emplace(type.name, entry).first->second.controller;
+    cache().insert_or_assign(type.name, entry);  // making it may have found another one
+    return entry.controller;
 }
 
 void invalidate_controllers() { function_generation++; }
+
+std::uint64_t controller_generation() { return function_generation; }
 
 }  // namespace sync_job

@@ -94,5 +94,7 @@ public:
 
 // For the callback of function changes.
 void invalidate_controllers();
+// Grows whenever a function, schema or role has changed.
+std::uint64_t controller_generation();
 
 }  // namespace sync_job

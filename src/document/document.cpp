@@ -212,11 +212,11 @@ std::vector<Oid> DocumentType::key_types() const {
     return types;
 }
 
-pg::Statement& DocumentType::statement(const std::string& sql, const std::vector<Oid>& types) {
+std::shared_ptr<pg::Statement> DocumentType::statement(const std::string& sql, const std::vector<Oid>& types) {
     if (statements_.size() >= most_statements) statements_.clear();
     auto& found = statements_[sql];
-    if (found == nullptr) found = std::make_unique<pg::Statement>(sql, types, pg::Statement::Access::by_index);
-    return *found;
+    if (found == nullptr) found = std::make_shared<pg::Statement>(sql, types, pg::Statement::Access::by_index);
+    return found;
 }
 
 namespace {
@@ -238,7 +238,7 @@ bool DocumentType::lockable() {
     if (!lockable_) {
         try {
             pg::Subtransaction subtransaction;
-            statement(lock_sql_, key_types()).execute(std::vector<pg::Value>(key_.size()), false);
+            statement(lock_sql_, key_types())->execute(std::vector<pg::Value>(key_.size()), false);
             subtransaction.commit();
             lockable_ = true;
         } catch (const pg::Error& error) {
@@ -252,11 +252,11 @@ bool DocumentType::lockable() {
 pg::Value DocumentType::load(const std::string& name, Lock lock) {
     bool lock_row = lock == Lock::for_update && locks_rows();
     const std::string& sql = lock_row ? lock_sql_ : load_sql_;
-    return only_row(statement(sql, key_types()).execute(key_values(name), false), label_);
+    return only_row(statement(sql, key_types())->execute(key_values(name), false), label_);
 }
 
 pg::Value DocumentType::remove(const std::string& name) {
-    return only_row(statement(remove_sql_, key_types()).execute(key_values(name)), label_);
+    return only_row(statement(remove_sql_, key_types())->execute(key_values(name)), label_);
 }
 
 Datum DocumentType::written(const pg::Rows& rows, const char* command) const {
@@ -284,7 +284,7 @@ Datum DocumentType::insert(const pg::RowValues& row, const ColumnSet& columns, I
     std::string sql =
         "INSERT INTO " + named_ + " " +
         (columns.empty() ? "DEFAULT VALUES" : "(" + names + ")" + overriding + " VALUES (" + values + ")") + returning_;
-    return written(statement(sql, types).execute(arguments), "insert");
+    return written(statement(sql, types)->execute(arguments), "insert");
 }
 
 Datum DocumentType::update(const std::string& name, const pg::RowValues& row, const ColumnSet& columns) {
@@ -307,7 +307,7 @@ Datum DocumentType::update(const std::string& name, const pg::RowValues& row, co
         assignments = column + " = " + relation_->alias + "." + column;
     }
     std::string sql = "UPDATE " + named_ + " SET " + assignments + " WHERE " + key_condition(1) + returning_;
-    return written(statement(sql, types).execute(arguments), "update");
+    return written(statement(sql, types)->execute(arguments), "update");
 }
 
 // --- Conversions ---

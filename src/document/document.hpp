@@ -95,7 +95,8 @@ private:
     std::string key_condition(int first_parameter) const;
     std::vector<Oid> key_types() const;
     void require_all_written(std::size_t written, std::size_t wanted, const char* command) const;
-    pg::Statement& statement(const std::string& sql, const std::vector<Oid>& types);
+    // To be held while it is executed: a trigger may run a job that makes others.
+    std::shared_ptr<pg::Statement> statement(const std::string& sql, const std::vector<Oid>& types);
     bool lockable();
     Datum written(const pg::Rows& rows, const char* command) const;
 
@@ -106,7 +107,7 @@ private:
     bool name_is_text_ = false;              // a single text column: its value is the name
     std::string named_, returning_;  // parts of statements: table AS alias, RETURNING alias
     std::string load_sql_, lock_sql_, remove_sql_;
-    std::map<std::string, std::unique_ptr<pg::Statement>> statements_;
+    std::map<std::string, std::shared_ptr<pg::Statement>> statements_;
 };
 
 // A value of the type can be an element of such an array.

@@ -80,7 +80,7 @@ std::vector<pg::RowValues> DocumentType::update_many(const std::vector<pg::RowVa
     std::string sql = "UPDATE " + named_ + " SET " + join(assignments, ", ") + " FROM " +
                       rows_from_arrays(1, arguments.size()) + " WHERE " + join(conditions, " AND ") +
                       " RETURNING j.sync_job_n, " + relation_->alias;
-    pg::Rows rows = statement(sql, types).execute(arguments);
+    pg::Rows rows = statement(sql, types)->execute(arguments);
     rows.keep();
     require_all_written(rows.size(), wanted.size(), "update");
     std::vector<pg::RowValues> after(wanted.size());
@@ -107,7 +107,7 @@ std::vector<pg::RowValues> DocumentType::insert_many(const std::vector<pg::RowVa
     }
     std::string sql = "INSERT INTO " + named_ + " (" + join(names, ", ") + ") SELECT " + join(values, ", ") + " FROM " +
                       rows_from_arrays(1, arguments.size()) + " ORDER BY j.sync_job_n" + returning_;
-    pg::Rows rows = statement(sql, types).execute(arguments);
+    pg::Rows rows = statement(sql, types)->execute(arguments);
     rows.keep();
     require_all_written(rows.size(), wanted.size(), "insert");
     std::vector<pg::RowValues> after;

@@ -6,6 +6,7 @@
 #include "controller/search_path.hpp"
 #include "core/retry.hpp"
 #include "core/text.hpp"
+#include "engine/plan_invalidation.hpp"
 #include "engine/relay.hpp"
 #include "engine/sync.hpp"
 #include "engine/together.hpp"
@@ -134,6 +135,9 @@ void run_in_subtransaction(SyncContext& sync, const JobType& type, pg::Deadline&
     }
 }
 
+// PL/Perl and PL/Python hand a cancellation on as an error of their own (class 38).
+bool may_be_canceled(const std::string& sqlstate) { return sqlstate == "57014" || sqlstate.starts_with("38"); }
+
 bool repeatable(const std::string& sqlstate) { return sqlstate == "40001" || sqlstate == "40P01"; }
 
 Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& error, const AttemptLimits& limits,
@@ -141,7 +145,7 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
     bool deadline_passed = deadline.passed();
     Outcome outcome;
     outcome.job = original.copy();
-    if (error.sqlstate() == "57014") {
+    if (may_be_canceled(error.sqlstate())) {
         if (cancel_requested(original.id())) return canceled_outcome(original);
         if (deadline_passed && limit.of_batch) {
             outcome.verdict = Verdict::run_alone;
@@ -161,10 +165,17 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
         outcome.repeatable_error = true;
         return outcome;
     }
+    if (runs_again_in_new_process(original, error, limits.may_leave)) {
+        outcome.verdict = Verdict::run_alone;
+        outcome.error = error.share();
+        outcome.counted = false;
+        return outcome;
+    }
     bool counted = dynamic_cast<const SetupError*>(&error) == nullptr;
     outcome = failed_outcome(original, error, counted);
     if (counted && limits.may_run_together && depends_on_other_documents(error.sqlstate())) {
         outcome.verdict = Verdict::run_together;
+        outcome.error = nullptr;
         return outcome;
     }
     record_snapshots(outcome.job, sync);
@@ -177,11 +188,16 @@ void call_failed_hook(SyncContext& sync, const Outcome& outcome) {
     call_quietly(Hook::failed, sync, {error_as_json(outcome), false});
 }
 
-// One pass: discover, sync, and what came of it. `lost_insert_race` is null in the second one.
-Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limits, bool* lost_insert_race) {
+// Somebody else has inserted the target, or what this process knew of tables and functions is out of date.
+bool deserves_second_look(const SyncContext& sync, const pg::Error& error) {
+    return (error.sqlstate() == "23505" && sync.inserting) || dropped_stale_plans(error);
+}
+
+// One pass: discover, sync, and what came of it. `look_again` is null in the second one.
+Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limits, bool* look_again) {
     SyncContext sync;
     sync.job = original.copy();
-    sync.second_look = lost_insert_race == nullptr;
+    sync.second_look = look_again == nullptr;
     Limit limit = limit_for(original, limits);
     bool check_deferred = original.flag(C::dry_run) && deferred_constraints_hold();
     if (original.flag(C::dry_run) && !check_deferred && limits.batch_microseconds > 0) {
@@ -195,12 +211,12 @@ Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limi
         run_in_subtransaction(sync, type, deadline, limit, check_deferred);
     } catch (const pg::Error& error) {
         deadline.stop();
-        Outcome outcome = judge_failure(original, sync, error, limits, limit, deadline);
-        if (lost_insert_race != nullptr && error.sqlstate() == "23505" && sync.inserting) {
-            *lost_insert_race = true;
-        } else {
-            call_failed_hook(sync, outcome);
+        if (look_again != nullptr && deserves_second_look(sync, error)) {
+            *look_again = true;
+            return {};
         }
+        Outcome outcome = judge_failure(original, sync, error, limits, limit, deadline);
+        call_failed_hook(sync, outcome);
         return outcome;
     }
     insert_children(sync);
@@ -235,9 +251,9 @@ Outcome attempt(const Job& job, const AttemptLimits& limits) {
         pg::SettingsScope settings;
         set_search_path(*type);
         pg::MessageCapture messages(job.flag(C::verbose_logging));
-        bool lost_insert_race = false;
-        outcome = pass(started, *type, limits, &lost_insert_race);
-        if (lost_insert_race) {  // somebody else inserted it: look again, once
+        bool look_again = false;
+        outcome = pass(started, *type, limits, &look_again);
+        if (look_again) {
             pg::command_counter_increment();
             outcome = pass(started, *type, limits, nullptr);
         }
@@ -274,6 +290,7 @@ Outcome attempt_committing(const Job& started) {
             deadline.stop();
             pg::spi_rollback();
             pg::ensure_portal_snapshot();
+            dropped_stale_plans(error);  // for the next try: this one may have committed something
             outcome = judge_failure(started, sync, error, {0, false}, limit, deadline);
         }
     }

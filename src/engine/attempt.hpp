@@ -14,6 +14,8 @@ struct AttemptLimits {
     std::int64_t batch_microseconds = 0;
     // Deadlocks and serialization failures are tried again without counting while this holds.
     bool may_repeat = true;
+    // It may be left in the queue, for a new process.
+    bool may_leave = false;
     // Where a constraint says that the document is in the way of another one, or lacks one, the job may run again
     // together with others of its type.
     bool may_run_together = false;

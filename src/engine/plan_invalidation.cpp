@@ -3,8 +3,15 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "controller/controller.hpp"
+#include "document/document.hpp"
+#include "job/internal_sql.hpp"
+#include "job/schema_objects.hpp"
+#include "pg/background.hpp"
 #include "pg/catalog.hpp"
 #include "pg/spi.hpp"
+#include "pg/xact.hpp"
+#include "shared/activity.hpp"
 
 namespace sync_job {
 
@@ -34,5 +41,60 @@ void invalidate_outgrown_plans(const JobType& type) {
     pg::invalidate_plans();
     for (auto& [relation, pages] : planned_sizes()) pages = std::max(small, pg::relation_pages(relation));
 }
+
+namespace {
+
+std::uint64_t dropped_at = 0;  // pg::definition_changes() when all was dropped last
+bool new_process_wanted = false;
+
+// An error of meaning, not of data: SQLSTATE class 42 without missing rights, "cached plan must not change result type", and
+// what the server did not expect ("cache lookup failed for type …"). What the engine says of a set-up it has just read anew.
+bool is_of_definitions(const pg::Error& error) {
+    const std::string& state = error.sqlstate();
+    bool fits = (state.starts_with("42") && state != "42501") || state == "0A000" || state == "XX000";
+    return fits && dynamic_cast<const SetupError*>(&error) == nullptr;
+}
+
+void drop_all_plans() {
+    dropped_at = pg::definition_changes();
+    pg::invalidate_plans();
+    invalidate_schema_objects(pg::no_oid);
+    invalidate_job_types(pg::no_oid);
+    invalidate_document_types(pg::no_oid);
+    invalidate_controllers();
+}
+
+// The attempt has been run again in a new process before.
+bool has_run_again(const Job& job) {
+    static auto& select = *new InternalStatement(
+        "SELECT FROM {}.sync_job_error WHERE sync_job = $1 AND attempt = $2 AND NOT counted",
+        {pg::type::int8, pg::type::int4});
+    return !select
+                .run({{pg::int64_datum(job.id()), false},
+                      {pg::int32_datum(job.int32(JobColumn::retry_count) + 1), false}})
+                .empty();
+}
+
+}  // namespace
+
+bool dropped_stale_plans(const pg::Error& error) {
+    if (!is_of_definitions(error) || pg::definition_changes() == dropped_at) return false;
+    drop_all_plans();
+    return true;
+}
+
+// A job whose own fault it is gets nothing out of a new process. Where such jobs come in numbers, there is none for a while.
+bool runs_again_in_new_process(const Job& job, const pg::Error& error, bool may_run_again) {
+    constexpr std::int64_t pause_microseconds = 10 * 1000000LL;
+    if (!in_worker() || !is_of_definitions(error) || pg::definition_changes() == 0) return false;
+    DatabaseSlot* database = find_database_slot(pg::my_database());
+    if (database == nullptr || pg::now() < database->renew_after) return false;
+    bool again = may_run_again && !has_run_again(job);
+    if (!again) database->renew_after = pg::now() + pause_microseconds;
+    new_process_wanted = new_process_wanted || again || !may_run_again;
+    return again;
+}
+
+bool wants_new_process() { return new_process_wanted; }
 
 }  // namespace sync_job

@@ -28,7 +28,7 @@ Datum as_json(const std::vector<Target>& targets, const Job& job) {
             json.null();
         }
         json.key("context");
-        json.value(target.context.datum, target.context.null, pg::type::jsonb, true);
+        json.value(target.context.datum, target.context.null, pg::type::jsonb, false);
         json.end_object();
     }
     json.end_array();

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include "controller/controller.hpp"
 #include "controller/search_path.hpp"
+#include "core/text.hpp"
+#include "document/document.hpp"
 #include "engine/claim.hpp"
 #include "engine/plan_invalidation.hpp"
 #include "engine/set_sync.hpp"
@@ -39,7 +42,12 @@ constexpr long repeat_pause_milliseconds = 10;  // before the first repeat; four
 constexpr auto longest_apart = std::chrono::seconds(5);
 constexpr int most_waits_for_others = 100;
 constexpr long wait_for_others_milliseconds = 20;
+// A type that took too long for a batch runs alone for so long, or until so many of its jobs in a row were fast.
 constexpr auto slow_type_memory = std::chrono::minutes(10);
+constexpr int fast_jobs = 24;
+
+// Grows when anything changes that could make the jobs of a type faster.
+std::uint64_t definitions() { return job_type_generation() + document_generation() + controller_generation(); }
 
 }  // namespace
 
@@ -72,14 +80,37 @@ int Runner::run_round(int most) {
     }
 }
 
-bool Runner::suits_batch(const Job& job) const {
+bool Runner::suits_batch(const Job& job) {
     if (isolated_jobs_ > 0 || !is_batchable(job)) return false;
     auto found = slow_types_.find(std::string(job.text(C::sync_job_type)));
-    return found == slow_types_.end() || found->second < Clock::now();
+    if (found == slow_types_.end()) return true;
+    if (found->second.until > Clock::now() && found->second.definitions == definitions()) return false;
+    slow_types_.erase(found);
+    show_slow_types();
+    return true;
 }
 
 void Runner::remember_slow_type(const Job& job) {
-    slow_types_[std::string(job.text(C::sync_job_type))] = Clock::now() + slow_type_memory;
+    slow_types_[std::string(job.text(C::sync_job_type))] = {Clock::now() + slow_type_memory, definitions(), 0};
+    show_slow_types();
+}
+
+// After a job alone.
+void Runner::count_fast(const Job& job) {
+    auto found = slow_types_.find(std::string(job.text(C::sync_job_type)));
+    if (found == slow_types_.end()) return;
+    bool fast = job.microseconds(C::time_taken) < limits_.batch_milliseconds * 1000LL / 2;
+    found->second.fast = fast ? found->second.fast + 1 : 0;
+    if (found->second.fast < fast_jobs) return;
+    slow_types_.erase(found);
+    show_slow_types();
+}
+
+void Runner::show_slow_types() const {
+    std::vector<std::string> names;
+    for (const auto& [name, slow] : slow_types_) names.push_back(name);
+    std::sort(names.begin(), names.end());
+    show_types_alone(join(names, ", "));
 }
 
 void Runner::run_alone_next(std::int64_t id, bool repeatable_error) {
@@ -245,7 +276,7 @@ void Runner::run_by_itself(const Job& job, std::vector<Outcome>& outcomes) {
         returned_.push_back(job);
         return;
     }
-    outcomes.push_back(attempt(job, {limits_.batch_milliseconds * 1000LL, true, true}));
+    outcomes.push_back(attempt(job, {limits_.batch_milliseconds * 1000LL, true, transactions_.ends_with_process(), true}));
     if (outcomes.back().verdict == Verdict::run_together) left_documents_.insert(document);
     pg::command_counter_increment();
     if (++since_growth_check_ >= jobs_between_looks) check_growth(job);
@@ -338,16 +369,16 @@ namespace {
 
 class NumberLock {
 public:
-    explicit NumberLock(std::int64_t id) : id_(id) {}
+    explicit NumberLock(std::int64_t id) : id_(id), outer_(show_alone(id)) {}
     ~NumberLock() {
-        show_alone(0);
+        show_alone(outer_);
         unlock_job_number(id_);
     }
     NumberLock(const NumberLock&) = delete;
     NumberLock& operator=(const NumberLock&) = delete;
 
 private:
-    std::int64_t id_;
+    std::int64_t id_, outer_;  // a job alone may run others
 };
 
 }  // namespace
@@ -378,7 +409,6 @@ int Runner::run_alone(const Job& claimed, int most) {
     int ended = 0;
     for (std::optional<Alone> current = first; current; current = next_) {
         NumberLock lock(current->id);
-        show_alone(current->id);
         if (ended == 0) {
             transactions_.commit();
         } else {
@@ -448,7 +478,7 @@ void Runner::run_started(std::int64_t id) {
         transactions_.commit();
         return;
     }
-    Outcome outcome = attempt(stored->job, {0, repeats_[id] < most_repeats});
+    Outcome outcome = attempt(stored->job, {0, repeats_[id] < most_repeats, transactions_.ends_with_process()});
     pg::command_counter_increment();
     if (outcome.verdict == Verdict::run_alone) {
         Job queued = stored->job.copy();
@@ -456,14 +486,16 @@ void Runner::run_started(std::int64_t id) {
         queued.clear(C::started_at);
         store_job({queued, Partition::live});
         wake_at_commit(queued);
+        record({outcome});
         transactions_.commit();
         run_alone_next(id, outcome.repeatable_error);
         return;
     }
     repeats_.erase(id);
+    count_fast(outcome.job);
     record({outcome});
     announce_ended_at_commit();
-    start_next();
+    if (!wants_new_process()) start_next();
     transactions_.commit();
 }
 

@@ -33,6 +33,8 @@ public:
     virtual void rollback() noexcept = 0;
     // Between two transactions: the search_path that most likely the next job needs, for the session.
     virtual void keep_search_path(const std::string&) {}
+    // The caller ends the process when wants_new_process(), and another one serves the queue.
+    virtual bool ends_with_process() const { return false; }
     // Runs a job whose controller commits, Started and committed before; outside a transaction (a worker).
     virtual void run_committing_job(std::int64_t id) = 0;
 };
@@ -91,10 +93,12 @@ private:
     void mark_started(const Job& claimed);
     void run_started(std::int64_t id);
     void run_alone_next(std::int64_t id, bool repeatable_error);
-    bool suits_batch(const Job& job) const;
+    bool suits_batch(const Job& job);
     bool batch_is_full() const;
     bool takes_no_more(const std::vector<Outcome>& outcomes) const;
     void remember_slow_type(const Job& job);
+    void count_fast(const Job& job);
+    void show_slow_types() const;
 
     std::string queue_;
     Oid run_as_;
@@ -120,8 +124,13 @@ private:
     std::chrono::steady_clock::time_point together_since_;
     bool nothing_else_due_ = false;
     int waits_for_others_ = 0;  // rounds, one after the other, in which jobs were in progress elsewhere
-    // Types that took too long for a batch, and until when they run alone.
-    std::unordered_map<std::string, std::chrono::steady_clock::time_point> slow_types_;
+    // Types that took too long for a batch: they run alone.
+    struct SlowType {
+        std::chrono::steady_clock::time_point until;
+        std::uint64_t definitions;  // as they were then
+        int fast;                   // jobs since, one after the other
+    };
+    std::unordered_map<std::string, SlowType> slow_types_;
 };
 
 // Runs one job in the caller's transaction and records it: execute_sync_job(). The job is locked. `raise`: an error of

@@ -283,7 +283,7 @@ void correct_operation_hint(Job& job, bool deleted) {
                 stated = field.text;
             } else {
                 context.key(field.key);
-                context.value(field.value, false, pg::type::jsonb, true);
+                context.value(field.value, false, pg::type::jsonb, false);
             }
         }
     }

@@ -100,7 +100,7 @@ void run_one_by_one(std::vector<Job> jobs, TogetherRound& round) {
         any_ended = false;
         std::vector<Job> left;
         for (const Job& job : jobs) {
-            Outcome outcome = attempt(job, {0, true, true});
+            Outcome outcome = attempt(job, {0, true, false, true});
             pg::command_counter_increment();
             if (outcome.verdict == Verdict::run_together) {
                 left.push_back(job);

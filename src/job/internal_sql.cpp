@@ -23,10 +23,11 @@ std::vector<InternalStatement::Row> InternalStatement::run(const std::vector<pg:
     pg::SpiScope spi;
     pg::SnapshotScope snapshot;
     if (prepared_for_ != o.extension) {
-        statement_ = std::make_unique<pg::Statement>(with_schema(sql_, o.schema), types_, pg::Statement::Access::by_index);
+        statement_ = std::make_shared<pg::Statement>(with_schema(sql_, o.schema), types_, pg::Statement::Access::by_index);
         prepared_for_ = o.extension;
     }
-    pg::Rows rows = statement_->execute(arguments);
+    std::shared_ptr<pg::Statement> statement = statement_;
+    pg::Rows rows = statement->execute(arguments);
     std::vector<Row> copied(rows.size());
     for (std::uint64_t i = 0; i < rows.size(); i++) {
         for (int column = 0; column < rows.columns(); column++) copied[i].push_back(rows.copy(i, column));

@@ -22,7 +22,7 @@ public:
 private:
     std::string sql_;
     std::vector<Oid> types_;
-    std::unique_ptr<pg::Statement> statement_;
+    std::shared_ptr<pg::Statement> statement_;  // whoever runs it holds it
     Oid prepared_for_ = pg::no_oid;
 };
 

@@ -123,9 +123,17 @@ bool SchemaObjects::has_column(Oid table, std::string_view column) const {
 
 const SchemaObjects& schema_objects() {
     if (stale || cached() == nullptr) {
-        cached().reset();  // where this look-up fails, the next one must not answer with what was there before
-        stale = false;     // an invalidation that arrives while we look makes it stale again
-        cached() = look_up();
+        stale = false;  // an invalidation that arrives while we look makes it stale again
+        try {
+            auto found = look_up();
+            if (cached() == nullptr || !(*found == *cached())) {
+                static_cast<void>(cached().release());  // not freed: whoever looked before may be in the midst of it
+                cached() = std::move(found);
+            }
+        } catch (...) {
+            stale = true;  // the next one must not answer with what was there before
+            throw;
+        }
     }
     return *cached();
 }

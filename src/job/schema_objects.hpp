@@ -32,10 +32,12 @@ struct SchemaObjects {
     std::string in_schema(const char* name) const { return schema + "." + name; }
     // Of a table of the extension. For columns that have come since 0.1.0, and statements that name them.
     bool has_column(Oid table, std::string_view column) const;
+    bool operator==(const SchemaObjects&) const = default;
 };
 
 // Raises 55000 when the extension is not installed here, or is of a version that this library does not know. An older one that
-// it knows is good for enqueueing, reading and all that runs no job.
+// it knows is good for enqueueing, reading and all that runs no job. What it returns stays where it is for good, though another
+// one may be in force later: callers run code that looks again.
 const SchemaObjects& schema_objects();
 
 bool extension_installed();

@@ -477,10 +477,21 @@ namespace {
 void (*relation_callback)(Oid) = nullptr;
 void (*function_callback)() = nullptr;
 
-void at_relation_change(Datum, Oid relation) { relation_callback(relation); }
-void at_function_change(Datum, int, uint32) { function_callback(); }
+std::uint64_t changes = 0;
+
+void at_relation_change(Datum, Oid relation) {
+    changes++;
+    relation_callback(relation);
+}
+
+void at_function_change(Datum, int, uint32) {
+    changes++;
+    function_callback();
+}
 
 }  // namespace
+
+std::uint64_t definition_changes() { return changes; }
 
 void on_relation_change(void (*callback)(Oid)) {
     relation_callback = callback;

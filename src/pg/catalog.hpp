@@ -1,6 +1,7 @@
 // Look-ups in PostgreSQL's catalogs: relations and their columns and keys, functions, schemas.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -130,6 +131,9 @@ bool lock_extension(Oid extension);
 void on_relation_change(void (*callback)(Oid relation));
 // Called when any function, schema, role or membership changes.
 void on_function_change(void (*callback)());
+// How many changes of relations and functions this process has heard of. Some change nothing: a table was analyzed, or is a
+// temporary one.
+std::uint64_t definition_changes();
 // Tells every backend, at commit, that what it has cached of the relation is stale.
 void invalidate_relation(Oid relation);
 

@@ -154,22 +154,45 @@ Datum enter_function(FunctionCallInfoBaseData* call, Datum (*body)(Arguments&)) 
     });
 }
 
-Callable::Callable(const FunctionInfo& info) : info_(info) {
-    memory_ =
-        guarded([] { return AllocSetContextCreate(CacheMemoryContext, "sync job function", ALLOCSET_SMALL_SIZES); });
-    try {
-        guarded([&] {
-            auto* manager = static_cast<FmgrInfo*>(MemoryContextAllocZero(memory_, sizeof(FmgrInfo)));
-            fmgr_info_cxt(info_.oid, manager, memory_);
-            manager_ = manager;
-        });
-    } catch (...) {
-        MemoryContextDelete(memory_);
-        throw;
-    }
+Callable::Callable(const FunctionInfo& info) : info_(info) { handles_.push_back(make_handle()); }
+
+Callable::~Callable() {
+    for (const Handle& handle : handles_) MemoryContextDelete(handle.memory);
 }
 
-Callable::~Callable() { MemoryContextDelete(memory_); }
+Callable::Handle Callable::make_handle() const {
+    Handle handle;
+    handle.memory =
+        guarded([] { return AllocSetContextCreate(CacheMemoryContext, "sync job function", ALLOCSET_SMALL_SIZES); });
+    try {
+        handle.manager = guarded([&] {
+            void* manager = MemoryContextAllocZero(handle.memory, sizeof(FmgrInfo));
+            fmgr_info_cxt(info_.oid, static_cast<FmgrInfo*>(manager), handle.memory);
+            return manager;
+        });
+    } catch (...) {
+        MemoryContextDelete(handle.memory);
+        throw;
+    }
+    return handle;
+}
+
+class Callable::InUse {
+public:
+    explicit InUse(Callable& callable) : callable_(callable) {
+        if (callable.level_ == callable.handles_.size()) callable.handles_.push_back(callable.make_handle());
+        manager_ = static_cast<FmgrInfo*>(callable.handles_[callable.level_].manager);
+        callable.level_++;
+    }
+    ~InUse() { callable_.level_--; }
+    InUse(const InUse&) = delete;
+    InUse& operator=(const InUse&) = delete;
+    FmgrInfo* manager() const { return manager_; }
+
+private:
+    Callable& callable_;
+    FmgrInfo* manager_;
+};
 
 namespace {
 
@@ -228,10 +251,11 @@ void take_stored_rows(const ReturnSetInfo& info, bool composite, MemoryContextDa
 }  // namespace
 
 Value Callable::call(const Value* arguments, int count) {
+    InUse handle(*this);
     Value result;
     guarded([&] {
         LOCAL_FCINFO(call, FUNC_MAX_ARGS);
-        if (!set_arguments(call, static_cast<FmgrInfo*>(manager_), arguments, count, nullptr)) return;
+        if (!set_arguments(call, handle.manager(), arguments, count, nullptr)) return;
         PgStat_FunctionCallUsage usage;
         pgstat_init_function_usage(call, &usage);
         result.datum = FunctionCallInvoke(call);
@@ -243,6 +267,7 @@ Value Callable::call(const Value* arguments, int count) {
 
 // One row for each call, or all at once in a tuplestore, as the function likes.
 std::vector<Value> Callable::call_set(const Value* arguments, int count) {
+    InUse handle(*this);
     std::vector<Value> rows;
     MemoryContextData* caller = CurrentMemoryContext;
     Oid type = info_.result_type;
@@ -255,7 +280,7 @@ std::vector<Value> Callable::call_set(const Value* arguments, int count) {
         ReturnSetInfo info = set_result_info(type, context);
         LOCAL_FCINFO(call, FUNC_MAX_ARGS);
         do {
-            if (!set_arguments(call, static_cast<FmgrInfo*>(manager_), arguments, count, &info)) break;
+            if (!set_arguments(call, handle.manager(), arguments, count, &info)) break;
             info.isDone = ExprSingleResult;
             Datum datum = FunctionCallInvoke(call);
             if (info.returnMode == SFRM_Materialize) {

@@ -71,7 +71,8 @@ Datum enter_function(FunctionCallInfoBaseData* call, Datum (*body)(Arguments&));
     static Datum name##_body([[maybe_unused]] ::sync_job::pg::Arguments& args)
 
 // A function of a user, ready to be called again and again through the function manager. The rights to call it are
-// the caller's to check. Holds what the function's language caches between calls.
+// the caller's to check. Holds what the function's language caches between calls: of SQL functions that is the state of the
+// call under way. So a call within another one, of a job that runs inside a job of its type, has a handle of its own.
 class Callable {
 public:
     explicit Callable(const FunctionInfo& info);
@@ -85,9 +86,16 @@ public:
     const FunctionInfo& info() const { return info_; }
 
 private:
+    struct Handle {
+        MemoryContextData* memory;
+        void* manager;  // FmgrInfo
+    };
+    class InUse;  // a handle, during one call
+    Handle make_handle() const;
+
     FunctionInfo info_;
-    MemoryContextData* memory_;
-    void* manager_ = nullptr;  // FmgrInfo
+    std::vector<Handle> handles_;  // one for each level of calls
+    std::size_t level_ = 0;        // of the next call
 };
 
 // The trigger call that a trigger function is in.

@@ -129,15 +129,22 @@ void install_hooks() {
 
 void on_database_command(DatabaseCommandHook hook) { database_hook = hook; }
 
-MessageCapture::MessageCapture(bool active) : active_(active && captured == nullptr) {
+MessageCapture::MessageCapture(bool active) : active_(active), outer_(captured) {
     if (!active_) return;
-    log_level_before_capture = log_min_messages;
+    if (outer_ == nullptr) log_level_before_capture = log_min_messages;
     if (log_min_messages > NOTICE) set_local_as_superuser("log_min_messages", "notice");
     captured = &text_;
 }
 
 MessageCapture::~MessageCapture() {
-    if (active_) captured = nullptr;
+    if (!active_) return;
+    captured = outer_;
+    if (outer_ == nullptr) return;
+    try {
+        outer_->append(text_);
+    } catch (...) {
+        // Out of memory: the messages are lost, the job is not.
+    }
 }
 
 const std::string& MessageCapture::text() const { return text_; }

@@ -11,8 +11,8 @@ namespace sync_job::pg {
 // Installs the hooks; at load, once.
 void install_hooks();
 
-// Keeps what is raised at NOTICE and above (errors excepted) while it lives. Needs a SettingsScope around it. Not
-// nested.
+// Keeps what is raised at NOTICE and above (errors excepted) while it lives. Needs a SettingsScope around it. One within
+// another keeps its own; the outer one then has that, too.
 class MessageCapture {
 public:
     explicit MessageCapture(bool active);
@@ -24,6 +24,7 @@ public:
 private:
     bool active_;
     std::string text_;
+    std::string* outer_ = nullptr;
 };
 
 // A line of CONTEXT for every error raised below it.

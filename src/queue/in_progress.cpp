@@ -55,6 +55,7 @@ void register_in_progress() {
     pg::on_transaction_end([](bool) {
         in_progress().clear();
         transaction_depth = 0;
+        moved_jobs().clear();
     });
 }
 

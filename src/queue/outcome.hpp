@@ -17,7 +17,7 @@ enum class Verdict {
 struct Outcome {
     Verdict verdict = Verdict::ended;
     Job job;
-    std::shared_ptr<const pg::ErrorReport> error;  // of a Failed one, and of one to be run together with others
+    std::shared_ptr<const pg::ErrorReport> error;  // of a Failed one; of one that runs again in a new process
     bool counted = true;                           // the failed attempt uses up a retry
     bool repeatable_error = false;                 // run_alone because of a deadlock or serialization failure
     bool too_long = false;                         // run_alone because it took longer than its batch may, and not for a lock

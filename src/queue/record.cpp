@@ -78,9 +78,7 @@ void record(const std::vector<Outcome>& outcomes) {
         failed.insert_many(to_failed);
     }
     for (const Outcome& outcome : outcomes) {
-        if (outcome.verdict == Verdict::ended && outcome.error != nullptr) {
-            record_error(outcome.job, *outcome.error, outcome.counted);
-        }
+        if (outcome.error != nullptr) record_error(outcome.job, *outcome.error, outcome.counted);
         if (outcome.verdict == Verdict::ended) follow_up(outcome);
     }
 }

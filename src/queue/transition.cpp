@@ -65,11 +65,13 @@ Job cancel_job(StoredJob stored, const std::string& reason) {
     return job;
 }
 
-Job recover_job(StoredJob stored, bool charged) {
-    if (!charged) return queue_again(stored);
-    pg::Error died("57P02", "the server crashed while the job ran");
-    died.detail("The job was the only one said to run, so the crash is counted as its failure.");
-    Outcome outcome = failed_outcome(stored.job, died, true);
+Job recover_job(StoredJob stored, const pg::Error* charge, std::int64_t pause_microseconds) {
+    if (charge == nullptr) {
+        stored.job = stored.job.copy();
+        if (pause_microseconds > 0) stored.job.set(C::scheduled_at, pg::int64_datum(pg::now() + pause_microseconds));
+        return queue_again(stored);
+    }
+    Outcome outcome = failed_outcome(stored.job, *charge, true);
     record({outcome});
     announce_ended_at_commit();
     return outcome.job;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "job/job_store.hpp"
+#include "pg/error.hpp"
 #include "pg/value.hpp"
 
 namespace sync_job {
@@ -17,7 +18,8 @@ Job start_job(StoredJob stored);
 Job retry_job(StoredJob stored, pg::Value context, bool counted);
 Job cancel_job(StoredJob stored, const std::string& reason);
 
-// Started → Queued or Failed, for a job whose runner has died. `charged`: it counts as a failed attempt.
-Job recover_job(StoredJob stored, bool charged);
+// Started → Queued or Failed, for a job whose runner has died. `charge`: the failure that it counts as; null: none.
+// `pause_microseconds`: before it runs again.
+Job recover_job(StoredJob stored, const pg::Error* charge, std::int64_t pause_microseconds);
 
 }  // namespace sync_job

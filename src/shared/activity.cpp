@@ -94,11 +94,18 @@ void show_progress(double percent, std::optional<std::string_view> title, std::o
         pg::wake_process(database->scheduler_process);
 }
 
-void show_alone(std::int64_t job) {
+std::int64_t show_alone(std::int64_t job) {
+    WorkerSlot* slot = my_slot_or_null();
+    if (slot == nullptr) return 0;
+    if (job != 0 && in_worker()) report_busy();
+    return slot->alone_job.exchange(job);
+}
+
+void show_types_alone(const std::string& names) {
     WorkerSlot* slot = my_slot_or_null();
     if (slot == nullptr) return;
-    slot->alone_job = job;
-    if (job != 0 && in_worker()) report_busy();
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    copy_text(slot->types_alone, names);
 }
 
 void report_busy() {

@@ -19,8 +19,11 @@ bool in_worker();
 // `subject`: describe(job).
 void show_job_start(const Job& job, const std::string& subject);
 void show_job_end();
-// The job runs in transactions of its own.
-void show_alone(std::int64_t job);  // 0: not any more
+// The job runs in transactions of its own; 0: not any more. Returns the one that did so far.
+std::int64_t show_alone(std::int64_t job);
+
+// The types that this worker runs alone, as they have taken too long for a batch: names, with commas between them.
+void show_types_alone(const std::string& names);
 
 // How far the job is, 0 to 100; a text that is not given stays. The scheduler notifies listeners, now and then.
 void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description);

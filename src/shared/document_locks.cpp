@@ -1,6 +1,7 @@
 #include "shared/document_locks.hpp"
 
 #include <cstring>
+#include <utility>
 
 #include "pg/background.hpp"
 #include "pg/error.hpp"
@@ -116,11 +117,11 @@ void mark_blocked() {
 
 void register_document_locks() { pg::on_transaction_end(at_transaction_end); }
 
-HoldLocksAcrossTransactions::HoldLocksAcrossTransactions() { across_transactions = true; }
+HoldLocksAcrossTransactions::HoldLocksAcrossTransactions() : outer_(std::exchange(across_transactions, true)) {}
 
 void HoldLocksAcrossTransactions::release_all_but(std::uint64_t document, std::uint64_t type) {
     WorkerSlot* own = my_slot_or_null();
-    if (own == nullptr) return;
+    if (own == nullptr || outer_) return;
     {
         pg::SharedLock lock(pg::SharedLock::Mode::write);
         bool keeps_document = has_document(*own, document);
@@ -132,8 +133,8 @@ void HoldLocksAcrossTransactions::release_all_but(std::uint64_t document, std::u
 }
 
 HoldLocksAcrossTransactions::~HoldLocksAcrossTransactions() {
-    across_transactions = false;
-    release();
+    across_transactions = outer_;
+    if (!outer_) release();
 }
 
 void take_session_slot() {

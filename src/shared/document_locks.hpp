@@ -33,7 +33,8 @@ void wake_blocked(Shared& s);
 // a worker.
 void take_session_slot();
 
-// While it lives, the locks survive the ends of transactions: a job that runs alone has several.
+// While it lives, the locks survive the ends of transactions: a job that runs alone has several. Within the scope of another,
+// where such a job runs the jobs of a queue, nothing is let go before that one ends.
 class HoldLocksAcrossTransactions {
 public:
     HoldLocksAcrossTransactions();
@@ -42,6 +43,9 @@ public:
     void release_all_but(std::uint64_t document, std::uint64_t type);
     HoldLocksAcrossTransactions(const HoldLocksAcrossTransactions&) = delete;
     HoldLocksAcrossTransactions& operator=(const HoldLocksAcrossTransactions&) = delete;
+
+private:
+    bool outer_;
 };
 
 // Registers the release at the end of transactions and of the process; at load.

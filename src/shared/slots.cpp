@@ -34,6 +34,7 @@ void initialize_shared(void* memory) {
         database.blocked_by = 0;
         database.due_at = never;
         database.settled = false;
+        database.renew_after = 0;
         database.has_dependencies = true;  // until the scheduler has looked
         database.orphans_possible = true;
         database.progress_pending = false;
@@ -54,6 +55,8 @@ void clear_slot(WorkerSlot& slot) {
     slot.queue_hash = 0;
     slot.idle = slot.stop = slot.blocked = slot.progress_changed = false;
     slot.isolate = 0;
+    slot.cut_short = false;
+    slot.types_alone[0] = '\0';
     slot.activity.job = 0;
     slot.alone_job = 0;
     slot.cancel_job = 0;

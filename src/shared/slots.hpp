@@ -56,6 +56,8 @@ struct WorkerSlot {
     std::atomic<std::int64_t> alone_job;  // that it runs in transactions of its own, until that is recorded; 0: none
     std::atomic<bool> stop;     // is asked to end after its round
     std::atomic<int> isolate;  // so many jobs are to run alone first
+    std::atomic<bool> cut_short;  // its process was ended in the midst of a round; the slot may be free by now
+    char types_alone[128];  // those that take too long for a batch, for people; changed and read under the lock
 
     std::atomic<std::uint32_t> change;
     std::atomic<bool> progress_changed;  // since the last notification
@@ -89,6 +91,7 @@ struct DatabaseSlot {
     std::atomic<std::int64_t> due_at;    // when the scheduler must look again
     std::atomic<bool> has_dependencies;  // jobs wait for others: the end of any job is of interest
     std::atomic<bool> orphans_possible;  // a process that ran jobs has gone, or met trouble: some may be left Started
+    std::atomic<std::int64_t> renew_after;  // until then no worker ends for the sake of a new process, as that has not helped
     std::atomic<bool> progress_pending;  // a worker has reported progress that no notification has told
     bool settled;                        // jobs left over by a crash have been seen to
 };

@@ -15,6 +15,7 @@
 
 #include "pg/background.hpp"
 #include "pg/error.hpp"
+#include "pg/memory.hpp"
 #include "pg/shared.hpp"
 #include "pg/xact.hpp"
 #include "shared/slots.hpp"
@@ -81,6 +82,7 @@ DatabaseSlot* slot_for(Oid database) {
     slot->due_at = never;
     slot->blocked_by = 0;
     slot->settled = false;
+    slot->renew_after = 0;
     slot->has_dependencies = true;
     slot->orphans_possible = true;
     slot->progress_pending = false;
@@ -175,7 +177,10 @@ void run() {
     s.launcher_pid = pg::my_pid();
     pg::connect_to_no_database();
     Launcher launcher;
+    pg::Memory memory("sync job launcher round", pg::Memory::Parent::backend);
+    pg::MemorySwitch in_memory(memory);
     while (!pg::shutdown_requested()) {
+        memory.reset();
         pg::reset_latch();
         take_requests(launcher);
         auto existing = databases();

@@ -20,6 +20,7 @@
 #include "pg/background.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
+#include "pg/memory.hpp"
 #include "pg/role.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared.hpp"
@@ -69,6 +70,7 @@ struct Scheduler {
     bool noted = false;                // in the old view, that this waits for an update
     bool shortage_logged = false;
     std::set<DueGroup> trusted;  // after a crash: those that have had a worker since
+    std::set<DueGroup> cut_short;  // a worker was ended in the midst of a round, perhaps by a job of its
     Clock::time_point progress_told{};  // when listeners were told of progress last
     bool progress_failed = false;       // and that was said
 };
@@ -317,10 +319,19 @@ void record_failure(const DueGroup& group, GroupState& state) {
 
 enum class Started { yes, shortage, failed };
 
-// The first worker of a group after a crash does not trust its jobs, whenever that is.
+void note_ended_workers(Scheduler& scheduler) {
+    pg::SharedLock lock(pg::SharedLock::Mode::read);
+    for (WorkerSlot& slot : used_slots(*shared())) {
+        if (slot.state != SlotState::free || slot.database != my_slot->database) continue;
+        if (slot.cut_short.exchange(false)) scheduler.cut_short.insert({slot.queue, slot.role});
+    }
+}
+
+// The first worker of a group after a crash does not trust its jobs, whenever that is; nor the one that takes the place of
+// a worker that was ended.
 Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& state) {
     if (state.next_try > Clock::now()) return Started::failed;
-    bool trusted = !shared()->crashed || scheduler.trusted.count(group) > 0;
+    bool trusted = (!shared()->crashed || scheduler.trusted.count(group) > 0) && scheduler.cut_short.count(group) == 0;
     WorkerSlot* slot = reserve_slot(group, trusted ? 0 : settings.batch_jobs);
     if (slot == nullptr) return Started::shortage;
     auto worker = pg::start_worker("sync job worker " + group.queue, "sync job worker", worker_entry, slot_index(slot));
@@ -328,6 +339,7 @@ Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& st
         case pg::StartResult::started:
             scheduler.starting[slot_index(slot)] = group;
             scheduler.trusted.insert(group);
+            scheduler.cut_short.erase(group);
             return Started::yes;
         case pg::StartResult::no_slot:
             slot->state = SlotState::free;
@@ -511,7 +523,11 @@ void run() {
         if (extension_installed()) scheduler.enabled_setting = enabled_setting_of_database();
     }
     pg::commit_transaction();
+    // A transaction allocates where its caller does: without this, in what lives as long as the process.
+    pg::Memory memory("sync job scheduler round", pg::Memory::Parent::backend);
+    pg::MemorySwitch in_memory(memory);
     while (!pg::shutdown_requested() && my_slot->blocked_by == 0) {
+        memory.reset();
         pg::reset_latch();
         pg::reload_settings_if_asked();
         auto began = Clock::now();
@@ -525,6 +541,7 @@ void run() {
         if (plan.serve) {
             my_slot->state = DatabaseState::serving;
             check_starting(scheduler);
+            note_ended_workers(scheduler);
             stop_surplus(plan);
             shortage = serve_all(scheduler, plan);
             my_slot->settled = true;

@@ -34,7 +34,7 @@ int requeue_due_retries(Oid run_as = 0);  // 0: of any role
 // Sees to jobs that are Started while nobody runs them. After a crash one that was alone is charged with it.
 void recover_orphans(bool after_crash);
 // The view sync_job_queue_status of 0.1.0 cannot say that jobs wait for ALTER EXTENSION UPDATE: gives it one more reason, until
-// the update replaces it. Raises 55P03 where somebody has locked it.
+// the update replaces it. Raises 55P03 where somebody has it or the update was faster.
 void make_old_view_tell();
 
 // The jobs came here with a dump or a copy, and nobody has adopted them.

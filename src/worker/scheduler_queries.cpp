@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <limits>
+#include <unordered_map>
 
 #include "core/claim_position.hpp"
 #include "engine/claim.hpp"
@@ -158,17 +159,49 @@ bool cut_short_before(const Job& job) {
                 .empty();
 }
 
+// Of jobs whose process was ended while they ran, and the server went on.
+int times_ended(std::int64_t id) {
+    static auto& times = *new std::unordered_map<std::int64_t, int>;
+    constexpr std::size_t most = 10000;
+    if (times.size() >= most) times.clear();
+    return ++times[id];
+}
+
+void recover_after_crash(const StoredJob& stored, bool only_one) {
+    if (!only_one && !cut_short_before(stored.job)) {
+        record_error(stored.job, pg::Error("57P02", "the server crashed while the job and others ran").report(), false);
+        recover_job(stored, nullptr, 0);
+        return;
+    }
+    pg::Error died("57P02", "the server crashed while the job ran");
+    died.detail("The job was the only one said to run, so the crash is counted as its failure.");
+    recover_job(stored, &died, 0);
+}
+
+// Somebody may have ended a process for good reasons, or the job ends its own, each time: pg_terminate_backend().
+void recover_after_end(const StoredJob& stored) {
+    constexpr int most = 4;
+    int times = times_ended(stored.job.id());
+    pg::Error ended("57P01", "the process that ran the job was ended");
+    if (times >= most) {
+        ended.detail("That has happened " + std::to_string(times) + " times, so it is counted as a failure of the job.");
+        recover_job(stored, &ended, 0);
+        return;
+    }
+    constexpr std::int64_t second = 1000000;
+    if (times > 1) record_error(stored.job, ended.report(), false);
+    recover_job(stored, nullptr, times > 1 ? second << 2 * (times - 2) : 0);
+}
+
 void recover(std::int64_t id, bool after_crash, bool only_one) {
     auto stored = lock_job(id, false);
     if (!stored || stored->job.status() != Status::started) return;
-    bool charged = after_crash && (only_one || cut_short_before(stored->job));
-    if (after_crash && !charged) {
-        pg::Error died("57P02", "the server crashed while the job and others ran");
-        record_error(stored->job, died.report(), false);
+    pg::log("sync " + describe(stored->job) + " was cut short");
+    if (after_crash) {
+        recover_after_crash(*stored, only_one);
+    } else {
+        recover_after_end(*stored);
     }
-    pg::log("sync " + describe(stored->job) + " was cut short",
-            charged ? "The crash counts as its failure." : "It is queued again.");
-    recover_job(*stored, charged);
 }
 
 }  // namespace
@@ -211,6 +244,8 @@ void make_old_view_tell() {
         pg::OwnerScope owner(schema_objects().owner);
         pg::SpiScope spi;
         pg::execute_sql(text_of(row[0]));
+        // Before we had the view's lock, the update may have replaced it: then this is rolled back.
+        if (!other_version()) throw pg::Error("55P03", "the extension was updated meanwhile");
     }
 }
 

@@ -4,13 +4,16 @@
 //   found work          round after round (engine/runner.hpp)
 //   found none          idle; a commit wakes it; after sync_job.worker_idle_timeout it ends
 //   asked to stop       ends after its round (settings, a shortage of workers, DROP EXTENSION)
-//   SIGTERM             the job is rolled back; if it was Started, the scheduler queues it again
+//   out of date         ends after its round, where that may help a job (engine/plan_invalidation.hpp)
+//   SIGTERM             the job is rolled back; if it was Started, the scheduler queues it again. Who comes next runs the
+//                       jobs one by one: it may be one of them that ends its own process
 //   an unexpected error logged, a pause, another round; the pauses grow
 #include <algorithm>
 #include <chrono>
 #include <ctime>
 
 #include "controller/search_path.hpp"
+#include "engine/plan_invalidation.hpp"
 #include "engine/runner.hpp"
 #include "job/schema_objects.hpp"
 #include "pg/background.hpp"
@@ -32,8 +35,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+bool in_round = false;
+
 void at_exit() {
     WorkerSlot& slot = *my_slot_or_null();
+    slot.cut_short = in_round;
     // The waiting session of a cancellation, and a scheduler that counts workers, look at the state only.
     slot.pid = 0;
     slot.process_number = -1;
@@ -68,6 +74,7 @@ public:
         after();
     }
     void rollback() noexcept override { pg::abort_transaction(); }
+    bool ends_with_process() const override { return true; }
     void keep_search_path(const std::string& path) override {
         if (!path.empty() && pg::search_path() != path) pg::set_session("search_path", path);
     }
@@ -91,10 +98,18 @@ struct Rounds {
     WorkerSlot& slot;
     int failures = 0;
 
+    int run_round() const {
+        struct InRound {  // left set where the process ends within
+            InRound() { in_round = true; }
+            ~InRound() { in_round = false; }
+        } until_return;
+        return runner.run_round(0);
+    }
+
     // One round; 0 when nothing was due. An error costs a pause, that grows while errors follow each other.
     int next() {
         try {
-            int ended = runner.run_round(0);
+            int ended = run_round();
             failures = 0;
             if (ended == 0) slot.isolate = 0;
             return ended;
@@ -144,7 +159,8 @@ void run() {
     runner.isolate(slot.isolate);
     Rounds rounds{runner, slot};
     auto idle_since = Clock::now();
-    while (!pg::shutdown_requested() && !slot.stop) {
+    auto has_to_end = [&] { return pg::shutdown_requested() || slot.stop || wants_new_process(); };
+    while (!has_to_end()) {
         pg::reset_latch();
         pg::reload_settings_if_asked();
         limits.batch_milliseconds = settings.batch_time;
@@ -158,7 +174,7 @@ void run() {
             if (runner.left_work()) report_busy();
             if (!runner.isolates()) slot.isolate = 0;
             idle_since = Clock::now();
-            if (slot.stop || pg::shutdown_requested()) break;
+            if (has_to_end()) break;
             pg::reload_settings_if_asked();
             leave_room(std::clock() - round_began);
             round_began = std::clock();
@@ -166,6 +182,7 @@ void run() {
         if (!slot.idle) continue;  // it has worked, or was woken: look once more before it rests
         if (!wait_for_work(slot, idle_since)) break;
     }
+    if (wants_new_process()) pg::log("a sync job worker ends for the sake of a new one: definitions have changed since it began");
     pg::exit_worker(0);
 }
 

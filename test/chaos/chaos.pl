@@ -85,6 +85,17 @@ sub wreak_havoc
 	return;
 }
 
+my $evidence = 0;
+
+# The tables as they were when the first thing was wrong.
+sub keep_evidence
+{
+	return if Test::More->builder->is_passing || $evidence++;
+	my $dump = "$ENV{TESTLOGDIR}/state.dump";
+	PostgreSQL::Test::Utils::run_log([ 'pg_dump', '-Fc', '-f', $dump, 'service=chaos dbname=postgres' ]);
+	return diag("the tables as they were: $dump");
+}
+
 diag("SEED=$seed MINUTES=$minutes" . ($ENV{SCENARIOS} ? qq{ SCENARIOS="$ENV{SCENARIOS}"} : ''));
 diag('no file system of limited size is to be had here: no full disk') unless $ENV{CHAOS_MAY_MOUNT};
 srand($seed);
@@ -102,6 +113,7 @@ while (time < $end)
 	wreak_havoc($next + $round / 2 < $end ? $next : $end);
 	settle();
 	Invariants::all();
+	keep_evidence();
 	Invariants::forget();
 }
 memory_after_load($calm);
@@ -109,15 +121,10 @@ my $before = memory_after_load($calm);
 my $after = memory_after_load($calm);
 Invariants::all();
 Invariants::memory_is_flat($before, $after);
+keep_evidence();
 
 open my $over, '>', folder() . '/over';
 waitpid $_, 0 for @load;
-if (!Test::More->builder->is_passing)
-{
-	my $dump = "$ENV{TESTLOGDIR}/state.dump";
-	PostgreSQL::Test::Utils::run_log([ 'pg_dump', '-Fc', '-f', $dump, 'service=chaos dbname=postgres' ]);
-	diag("the tables as they were: $dump");
-}
 server->stop('fast');
 Invariants::logs();
 done_testing();

@@ -390,7 +390,7 @@ inline next_claimed(me) {
                lower(left, j);
 #ifndef FAULT_OVERTAKES_LOCKED
                if
-               :: kept && has(fresh[me], j) && DOCUMENT(j) != no_document -> behind = behind | bit(DOCUMENT(j))
+               :: (!kept || has(fresh[me], j)) && DOCUMENT(j) != no_document -> behind = behind | bit(DOCUMENT(j))
                :: else
                fi
 #endif

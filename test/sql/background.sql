@@ -442,3 +442,23 @@ SELECT enqueue_background_job('nothing');
 RESET SESSION AUTHORIZATION;
 DROP OWNED BY sync_job_ann, sync_job_bea;
 DROP ROLE sync_job_ann, sync_job_bea;
+
+-- JSON stays what it is on its way: strings and nulls of a result, the context of a document that has been deleted.
+CREATE TABLE arrived (what text, value jsonb);
+CREATE FUNCTION says() RETURNS text LANGUAGE sql AS $$ SELECT 'a "word"'::text $$;
+CREATE FUNCTION hears(result jsonb) RETURNS void LANGUAGE sql AS $$ INSERT INTO public.arrived VALUES ('result', result) $$;
+SELECT status, result FROM execute_sync_job(enqueue_background_job('says', on_success => 'hears'));
+CALL run_sync_jobs();
+CREATE TABLE goes (name text PRIMARY KEY);
+CREATE SCHEMA goes_sync;
+CREATE FUNCTION goes_sync.execute(sync_job sync_job, source_doc goes) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO public.arrived VALUES ('context', sync_job.context);
+    RETURN NULL;
+END $$;
+INSERT INTO sync_job_type (name, source_document_type, module) VALUES ('Goes', 'goes', 'goes_sync');
+SELECT attach_sync_job_triggers('Goes', 'goes');
+INSERT INTO goes VALUES ('g');
+DELETE FROM goes;
+SELECT status FROM execute_sync_job(enqueue_sync_job('Goes', 'g', '{"text": "a \"word\"", "none": null, "deep": {"text": "t"}}'));
+SELECT * FROM arrived ORDER BY what COLLATE "C", value;

@@ -101,6 +101,99 @@ ALTER FUNCTION get_target_document(sync_job, source) SET SCHEMA up;
 CALL run(6);
 SELECT * FROM target;
 
+-- ---- Types that change under the plans of a worker that lives on ----
+
+CREATE TYPE mood AS ENUM ('sad', 'glad');
+CREATE TYPE size AS (width int, height int);
+CREATE DOMAIN short AS text CHECK (length(VALUE) < 9);
+CREATE TABLE sheet (id int PRIMARY KEY, a text, b int, m mood, s size, d short);
+CREATE TABLE copy (id int PRIMARY KEY, a text, b int, m mood, s size, d short);
+INSERT INTO sheet VALUES (1, 'one', 1, 'sad', (1, 2), 'x'), (2, 'two', 2, 'glad', (3, 4), 'y');
+CREATE SCHEMA stale;
+CREATE FUNCTION stale.get_target_document(sync_job sync_job, source_doc sheet) RETURNS sync_job_target LANGUAGE plpgsql AS $$
+DECLARE
+    found copy;
+BEGIN
+    SELECT * INTO found FROM copy WHERE id = source_doc.id;
+    RETURN sync_job_target(CASE WHEN found.id IS NULL THEN 'insert' ELSE 'update' END, target_document_name => source_doc.id::text);
+END $$;
+CREATE FUNCTION stale.update_target_doc(sync_job sync_job, source_doc sheet, INOUT target_doc copy) LANGUAGE plpgsql AS $$
+DECLARE
+    m mood := source_doc.m;
+    s size := source_doc.s;
+    a sheet.a%TYPE := source_doc.a;
+BEGIN
+    target_doc.id := source_doc.id;
+    target_doc.a := source_doc.a || '';
+    target_doc.b := source_doc.b + 1;
+    target_doc.m := m;
+    target_doc.s := s;
+    target_doc.d := source_doc.d;
+END $$;
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, module, max_retries) VALUES ('Stale', 'sheet', 'copy', 'stale', 0);
+CALL run(1, 'Stale');
+ALTER TABLE sheet ALTER COLUMN a TYPE varchar(20);
+CALL run(1, 'Stale');
+ALTER TABLE copy ALTER COLUMN a TYPE varchar(20), ALTER COLUMN b TYPE bigint;
+CALL run(2, 'Stale');
+ALTER TABLE sheet ALTER COLUMN b TYPE numeric;
+CALL run(2, 'Stale');
+ALTER TYPE size ADD ATTRIBUTE depth int;
+CALL run(1, 'Stale');
+ALTER TYPE mood ADD VALUE 'mad';
+UPDATE sheet SET m = 'mad';
+CALL run(1, 'Stale');
+ALTER DOMAIN short DROP CONSTRAINT short_check;
+UPDATE sheet SET d = repeat('z', 20);
+CALL run(1, 'Stale');
+-- Types that are dropped and made anew: PL/pgSQL has their old numbers for good, so that only a new process helps.
+CREATE PROCEDURE run_worker(document int, job_type text) LANGUAGE plpgsql AS $$
+DECLARE
+    worker bigint := enqueue_sync_job(job_type, document, update_without_changes_enabled => true);
+BEGIN
+    COMMIT;
+    CALL wait_for_sync_job(worker, '60 s');
+    RAISE NOTICE '%', outcome(worker);
+END $$;
+ALTER TABLE sheet ALTER COLUMN m TYPE text;
+ALTER TABLE copy ALTER COLUMN m TYPE text;
+DROP TYPE mood;
+CREATE TYPE mood AS ENUM ('mad', 'bad');
+ALTER TABLE sheet ALTER COLUMN m TYPE mood USING m::mood;
+ALTER TABLE copy ALTER COLUMN m TYPE mood USING NULL;
+CALL run_worker(1, 'Stale');
+-- A column that the controller needs goes, and comes back.
+ALTER TABLE sheet DROP COLUMN b;
+CALL run_worker(1, 'Stale');
+ALTER TABLE sheet ADD COLUMN b int DEFAULT 5;
+CALL run_worker(1, 'Stale');
+SELECT retry_count, sqlstate, regexp_replace(message, '\d+', '…') AS message, counted FROM sync_job JOIN sync_job_error ON sync_job = id
+WHERE sync_job_type = 'Stale' AND status = 'Finished';
+SELECT * FROM copy ORDER BY id;
+-- The same of a declared type.
+CREATE TABLE goal2 (id int PRIMARY KEY, a text, s size, m mood);
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, max_retries) VALUES ('Declared', 'sheet', 'goal2',
+    '{"id": "id"}', '{"a": {"expr": "source.a || source.b"}, "s": "s", "m": "m"}', 0);
+CALL run(1, 'Declared');
+ALTER TABLE sheet ALTER COLUMN a TYPE text, ALTER COLUMN b TYPE text;
+ALTER TABLE goal2 ALTER COLUMN a TYPE varchar(30);
+UPDATE sheet SET a = 'other';
+CALL run(1, 'Declared');
+ALTER TYPE size DROP ATTRIBUTE depth;
+ALTER TYPE mood RENAME TO temper;
+ALTER TYPE size SET SCHEMA stale;
+CALL run(1, 'Declared');
+SELECT * FROM goal2;
+-- A job whose own error looks like that ends as Failed, counted, whatever changes meanwhile.
+CREATE FUNCTION stale.execute(sync_job sync_job, source_doc jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    CREATE TEMPORARY TABLE made_here (a int) ON COMMIT DROP;
+    RAISE SQLSTATE '42804' USING message = 'my own';
+END $$;
+ALTER TABLE sheet ADD COLUMN e int;
+CALL run_worker(1, 'Stale');
+SELECT attempt, sqlstate, message, counted FROM sync_job_error WHERE sync_job = (SELECT max(id) FROM sync_job WHERE sync_job_type = 'Stale');
+
 -- ---- What a controller leaves behind ----
 
 CREATE SCHEMA litter;

@@ -109,6 +109,27 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM effect WHERE id LIKE 'Pro
 $node->append_conf('postgresql.conf', "sync_job.batch_time = '100ms'\nsync_job.batch_jobs = 500");
 $node->reload;
 
+# A job that ends its own process, each time: in the end that counts as its failure, and its neighbours have run meanwhile. In a
+# batch it is found out first; at the commit, too.
+$node->safe_psql('postgres', q{
+	DELETE FROM sync_job_error;
+	CREATE TABLE ending (id int);
+	CREATE FUNCTION end_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+	CREATE CONSTRAINT TRIGGER end_it AFTER INSERT ON ending DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION end_it();
+	CREATE SCHEMA ending;
+	CREATE FUNCTION ending.execute(sync_job sync_job, source_doc jsonb) RETURNS jsonb LANGUAGE sql AS 'INSERT INTO ending VALUES (1) RETURNING NULL::jsonb';
+	INSERT INTO sync_job_type (name, module, batchable) VALUES ('Ending', 'ending', true)});
+my %ending = (
+	'in a batch' => enqueue($node, 'Probe', 1, q{context => '{"terminate": true}', job_id => 'ending', max_retries => 0}),
+	'alone' => enqueue($node, 'Probe Alone', 2, q{context => '{"terminate": true}', job_id => 'ending', max_retries => 0}),
+	'at the commit' => $node->safe_psql('postgres', q{SELECT enqueue_sync_job('Ending', job_id => 'ending', max_retries => 0)}));
+$node->safe_psql('postgres', q{SELECT count(enqueue_sync_job('Probe', d, job_id => 'beside')) FROM doc AS d WHERE id BETWEEN 10 AND 40});
+wait_for_jobs($node);
+is($node->safe_psql('postgres', "SELECT status, sqlstate, counted FROM sync_job AS j JOIN sync_job_error AS e ON e.sync_job = j.id WHERE j.id = $ending{$_}"), 'Failed|57P01|t',
+	"a job that ends its own process $_ has failed")
+  for sort keys %ending;
+is($node->safe_psql('postgres', q{SELECT count(*) FROM sync_job WHERE job_id = 'beside' AND status = 'Finished' AND retry_count = 0}), '31', 'those beside them have run');
+
 # A session that is terminated in a job it runs by itself: the job is queued again at once, not at the next poll.
 $node->append_conf('postgresql.conf', "sync_job.poll_interval = '1h'");
 $node->restart;

@@ -1,4 +1,5 @@
-# A worker that has run many jobs, good and bad ones, has no more memory than one that has run some.
+# A worker that has run many jobs, good and bad ones, has no more memory than one that has run some; nor has the scheduler that
+# has tried many again, and released many that waited for others.
 use strict;
 use warnings;
 use PostgreSQL::Test::Utils;
@@ -32,7 +33,8 @@ sub run_many
 # Memory of its own in kB; not the shared buffers it has touched.
 sub memory
 {
-	my $pid = $node->safe_psql('postgres', 'SELECT pid FROM sync_job_activity');
+	my ($which) = @_;
+	my $pid = $node->safe_psql('postgres', $which // 'SELECT pid FROM sync_job_activity');
 	slurp_file("/proc/$pid/status") =~ /^RssAnon:\s*(\d+)/m or die;
 	return ($pid, $1);
 }
@@ -44,6 +46,43 @@ my ($pid_after, $after) = memory();
 is($pid_after, $pid, 'one worker has run them all');
 cmp_ok($after - $before, '<', 1500, 'and its memory has not grown with them');
 diag("$before kB after 4,000 jobs, $after kB after 20,000");
+
+# ---- The scheduler ----
+
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION once() RETURNS int LANGUAGE plpgsql AS $$
+	BEGIN
+		IF (SELECT retry_count FROM sync_job WHERE id = current_sync_job()) = 0 THEN RAISE 'once'; END IF;
+		RETURN 1;
+	END $$;
+	CREATE FUNCTION nothing() RETURNS int LANGUAGE sql AS 'SELECT 1'});
+my $scheduler = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'sync job scheduler' AND datname = 'postgres'};
+
+# So many jobs that fail once, and so many in chains of ten.
+sub retry_and_chain
+{
+	my ($jobs) = @_;
+	$node->safe_psql('postgres', qq{
+		SELECT count(enqueue_background_job('once', max_retries => 3, retry_delay => '10 ms')) FROM generate_series(1, $jobs);
+		DO \$\$
+		DECLARE last bigint;
+		BEGIN
+			FOR i IN 1 .. $jobs LOOP
+				last := enqueue_background_job('nothing', after => CASE WHEN i % 10 <> 1 THEN ARRAY[last] END);
+			END LOOP;
+		END \$\$});
+	like(wait_for_jobs($node), qr/^Finished=\d+$/, "$jobs jobs retried and $jobs in chains");
+	$node->safe_psql('postgres', 'SELECT clear_all_sync_jobs()');
+	return;
+}
+
+retry_and_chain(500);
+($pid, $before) = memory($scheduler);
+retry_and_chain(1500);
+($pid_after, $after) = memory($scheduler);
+is($pid_after, $pid, 'one scheduler has seen to them all');
+cmp_ok($after - $before, '<', 1000, 'and its memory has not grown with them');
+diag("$before kB after 1,000 jobs, $after kB after 4,000");
 
 $node->stop('fast');
 unlike_accidents($node);

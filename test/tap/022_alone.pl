@@ -444,6 +444,33 @@ for my $how ('terminated', 'killed')
 }
 
 $locker->quit;
+# ---- Types that have become slow ----
+
+$node->append_conf('postgresql.conf', "sync_job.batch_time = '100ms'");
+$node->reload;
+at_rest('the worker rests');
+value(q{SELECT pg_terminate_backend(pid, 10000) FROM sync_job_activity});  # it runs all alone, after the crash; the next one does not
+my $note = q{SELECT note FROM sync_job_queue_status WHERE queue = 'default'};
+my $slow = sub {
+	job('slow', 'Batched Link', 1, '{"sleep": 0.3}');
+	wait_for_jobs($node);
+	return is(value($note), 'types that run alone: Batched Link', "a type that took too long for a batch is shown ($_[0])");
+};
+$slow->('to be fast');
+my $tries = 0;
+do { job('fast', 'Batched Link', $_) for 1 .. 30; wait_for_jobs($node) } while value($note) ne '' && $tries++ < 20;
+is(value($note), '', 'after some dozen fast jobs it runs in batches again');
+$slow->('to be changed');
+value(q{ALTER FUNCTION link.execute(sync_job, jsonb, jsonb) COST 101});
+job('changed', 'Batched Link', 1);
+wait_for_jobs($node);
+is(value($note), '', 'when its controller has changed, too');
+$slow->('to be indexed');
+value(q{CREATE INDEX ON doc (version)});
+job('indexed', 'Batched Link', 1);
+wait_for_jobs($node);
+is(value($note), '', 'when its table has an index more, too');
+
 $node->stop('fast');
 unlike_accidents($node, kill => 1);
 done_testing();

@@ -4,8 +4,8 @@ use warnings;
 use Test::More;
 use SyncJob;
 
-# Nobody looks by himself within the hour.
-my $node = new_cluster('wake', conf => "sync_job.poll_interval = '1h'\nsync_job.worker_idle_timeout = '1h'\n");
+# Nobody looks by himself within the hour. A batch of two leaves one of the three jobs: the next one must begin there.
+my $node = new_cluster('wake', conf => "sync_job.poll_interval = '1h'\nsync_job.worker_idle_timeout = '1h'\nsync_job.batch_jobs = 2\n");
 load_example($node);
 $node->safe_psql('postgres', q{INSERT INTO customer SELECT 'CUST-' || i, 'Customer', 'North' FROM generate_series(1, 3) AS i});
 
