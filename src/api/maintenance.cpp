@@ -3,6 +3,8 @@
 #include "job/internal_sql.hpp"
 #include "job/job_store.hpp"
 #include "job/job_type.hpp"
+#include "job/schema_objects.hpp"
+#include "job/table_guard.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/xact.hpp"
@@ -49,6 +51,8 @@ std::int64_t clear_before(pg::Timestamp before, int most) {
         "  AND j.source_document_type = d.document_type AND j.status IN ('Pending', 'Queued', 'Started', 'Failed'))"
         " LIMIT $2)",
         {pg::type::timestamptz, pg::type::int4});
+    const SchemaObjects& o = schema_objects();
+    for (Oid table : {o.ended, o.failed, o.error_table, o.deleted_table}) require_not_referred_to(table);
     std::int64_t count = 0;
     for (InternalStatement* statement : {&ended, &failed}) {
         int left = most - static_cast<int>(count);
