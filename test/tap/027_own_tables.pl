@@ -154,7 +154,7 @@ fails_with('CREATE TRIGGER told AFTER INSERT ON sync_job_error FOR EACH ROW EXEC
 	qr/NOTICE:  trigger "told" does not fire.*ENABLE ALWAYS/s, 'a superuser hears what one on the errors is good for');
 
 # --- The same, made while the library was not loaded. ---
-$node->safe_psql('postgres', 'ALTER SYSTEM SET shared_preload_libraries = \'\'');
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $node->restart;
 for my $trigger ('aa BEFORE INSERT ON sync_job_error', 'aa BEFORE INSERT ON sync_job_event', 'zz BEFORE INSERT ON sync_job_type')
 {
@@ -163,8 +163,8 @@ for my $trigger ('aa BEFORE INSERT ON sync_job_error', 'aa BEFORE INSERT ON sync
 $node->safe_psql('postgres', q{
 	CREATE RULE nothing AS ON INSERT TO sync_job_event DO INSTEAD NOTHING;
 	CREATE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
-	CREATE TRIGGER repack_trigger AFTER INSERT OR DELETE OR UPDATE ON sync_job_internal.sync_job_ended FOR EACH ROW EXECUTE FUNCTION follow();
-	ALTER SYSTEM RESET shared_preload_libraries});
+	CREATE TRIGGER repack_trigger AFTER INSERT OR DELETE OR UPDATE ON sync_job_internal.sync_job_ended FOR EACH ROW EXECUTE FUNCTION follow()});
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_sync_job'");
 $node->restart;
 my $offset = -s $node->logfile;
 
@@ -217,9 +217,9 @@ value(q{CREATE PUBLICATION everything FOR ALL TABLES});
 load(20);
 run_all('jobs run while all tables are published');
 is($node->psql('postgres', q{SELECT clear_all_sync_jobs(); SELECT adopt_sync_jobs()}), 0, 'and are cleared');
-value(q{DROP PUBLICATION everything; CREATE PUBLICATION some FOR TABLE sync_job_internal.sync_job_live WHERE (priority > 5)});
+value(q{DROP PUBLICATION everything; CREATE PUBLICATION part FOR TABLE sync_job_internal.sync_job_live WHERE (priority > 5)});
 fails_with("SELECT enqueue_background_job('one', scheduled_at => 'tomorrow') AS job \\gset\nSELECT cancel_sync_job(:job)", qr/cannot (update|delete from) table "sync_job_live"/, 'a publication that could not follow is refused as with SQL');
-value(q{DROP PUBLICATION some});
+value(q{DROP PUBLICATION part});
 
 # --- Emptied and locked. ---
 value(q{SELECT count(enqueue_background_job('one')) FROM generate_series(1, 300)});
