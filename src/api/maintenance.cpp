@@ -10,6 +10,7 @@
 #include "pg/xact.hpp"
 #include "queue/rights.hpp"
 #include "queue/transition.hpp"
+#include "shared/wake.hpp"
 #include "worker/scheduler.hpp"
 
 namespace sync_job {
@@ -25,6 +26,9 @@ Datum set_paused(pg::Arguments& args, bool paused) {
     require_level(Level::operator_, std::string("function ") + (paused ? "pause" : "resume") + "_sync_job_queue()");
     auto queue = require_queue(*args.text(0));
     update.run({{pg::text_datum(queue->name), false}, {pg::bool_datum(paused), false}});
+    // As the table's trigger does, which fires here only as it is ENABLE ALWAYS: a restore that disables triggers takes that away.
+    pg::invalidate_relation(schema_objects().queue_table);
+    wake_scheduler_at_commit();
     return args.null_result();
 }
 

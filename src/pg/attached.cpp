@@ -84,7 +84,7 @@ const char* other_word(const TriggerDesc* triggers, Oid function) {
     for (int i = 0; triggers != nullptr && i < triggers->numtriggers; i++) {
         const Trigger& trigger = triggers->triggers[i];
         if (trigger.tgfoid == function) {
-            found = found || (trigger.tgtype == ours && trigger.tgenabled == TRIGGER_FIRES_ALWAYS &&
+            found = found || (trigger.tgtype == ours && fires(trigger) &&
                               trigger.tgqual == nullptr && trigger.tgnattr == 0);
             continue;
         }
@@ -92,7 +92,7 @@ const char* other_word(const TriggerDesc* triggers, Oid function) {
         if (!changes_rows || trigger.tgenabled == TRIGGER_DISABLED || owned_by_superuser(trigger.tgfoid)) continue;
         return psprintf("trigger \"%s\" may change its rows after they were checked", trigger.tgname);
     }
-    return found ? nullptr : "the trigger that checks its rows is missing, or does not always fire";
+    return found ? nullptr : "the trigger that checks its rows is missing or disabled";
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ void require_nothing_attached(RelationData* relation);
 std::string attached_to(Oid relation);
 
 // What keeps `function`, which a trigger has to call before each row of the table is written, from having the last word: that
-// trigger is gone or does not always fire, or another one that is no superuser's changes rows as well. Empty: nothing.
+// trigger is gone or disabled, or another one that is no superuser's changes rows as well. Empty: nothing.
 std::string other_word_on_rows(Oid relation, Oid function);
 
 // A foreign key that refers to the table, as in `foreign key "a_fkey" of table "a"`; empty: none.

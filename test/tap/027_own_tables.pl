@@ -194,7 +194,13 @@ value(q{DROP TRIGGER zz ON sync_job_type});
 value(q{SELECT enqueue_sync_job('Probe', '1')});
 value(q{ALTER TABLE sync_job_type DISABLE TRIGGER check_type});
 fails_with(q{SELECT enqueue_sync_job('Probe', '1')}, qr/the trigger that checks its rows is missing/, 'nor without the trigger that checks them');
-value(q{ALTER TABLE sync_job_type ENABLE ALWAYS TRIGGER check_type; DROP TRIGGER aa ON sync_job_error; DROP TRIGGER aa ON sync_job_event;
+# pg_restore --disable-triggers leaves the triggers enabled, but not always.
+value(q{ALTER TABLE sync_job_type ENABLE TRIGGER ALL; ALTER TABLE sync_job_queue ENABLE TRIGGER ALL; ALTER TABLE sync_job_internal.type_grant ENABLE TRIGGER ALL});
+value(q{SELECT pause_sync_job_queue('default'); SELECT enqueue_background_job('one'); SELECT resume_sync_job_queue('default')});
+run_all('a queue is resumed');
+value(q{ALTER TABLE sync_job_type ENABLE ALWAYS TRIGGER check_type; ALTER TABLE sync_job_queue ENABLE ALWAYS TRIGGER check_queue;
+	ALTER TABLE sync_job_internal.type_grant ENABLE ALWAYS TRIGGER types_changed;
+	DROP TRIGGER aa ON sync_job_error; DROP TRIGGER aa ON sync_job_event;
 	DROP RULE nothing ON sync_job_event});
 run_all('all goes on');
 is(value(q{SELECT count(*) FROM sync_job_queue_status WHERE note IS NOT NULL}), '0', 'and nothing is in the way');
