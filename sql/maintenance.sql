@@ -28,6 +28,9 @@ CREATE FUNCTION sync_job_internal.waiting_elsewhere() RETURNS boolean
                             OR h.database OPERATOR(pg_catalog.<>) (SELECT d.oid FROM pg_catalog.pg_database AS d
                                 WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())) $$;
 COMMENT ON FUNCTION sync_job_internal.waiting_elsewhere() IS 'true: the jobs came here with a dump or a copy, and nobody has called adopt_sync_jobs() yet';
+CREATE FUNCTION sync_job_internal.in_the_way() RETURNS text
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_in_the_way';
+COMMENT ON FUNCTION sync_job_internal.in_the_way() IS 'what somebody has hung on the extension''s tables that keeps jobs from being written, or types from being trusted; NULL: nothing';
 
 -- Only superusers may read that setting by themselves.
 CREATE FUNCTION sync_job_internal.preloaded() RETURNS boolean

@@ -19,6 +19,18 @@ COMMENT ON FUNCTION sync_job_internal.types_alone(text) IS 'the job types that w
 REVOKE ALL ON FUNCTION sync_job_internal.types_alone(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION sync_job_internal.types_alone(text) TO PUBLIC;
 
+-- The extension's own tables beside publications, and what others have hung on them.
+ALTER TABLE sync_job_internal.sync_job_live REPLICA IDENTITY USING INDEX sync_job_live_id;
+ALTER TABLE sync_job_internal.sync_job_failed REPLICA IDENTITY USING INDEX sync_job_failed_id;
+ALTER TABLE sync_job_internal.sync_job_ended REPLICA IDENTITY USING INDEX sync_job_ended_id;
+ALTER TABLE sync_job_internal.home REPLICA IDENTITY FULL;
+
+CREATE FUNCTION sync_job_internal.in_the_way() RETURNS text
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_in_the_way';
+COMMENT ON FUNCTION sync_job_internal.in_the_way() IS 'what somebody has hung on the extension''s tables that keeps jobs from being written, or types from being trusted; NULL: nothing';
+REVOKE ALL ON FUNCTION sync_job_internal.in_the_way() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sync_job_internal.in_the_way() TO PUBLIC;
+
 CREATE OR REPLACE VIEW @extschema@.sync_job_queue_status WITH (security_invoker = true) AS
     SELECT q.name AS queue, q.paused, q.max_workers,
         coalesce(w.workers, 0) AS workers, coalesce(w.running, 0) AS running,
@@ -28,6 +40,7 @@ CREATE OR REPLACE VIEW @extschema@.sync_job_queue_status WITH (security_invoker 
                  THEN 'waits for ALTER EXTENSION pg_sync_job UPDATE'
              WHEN coalesce(v.library, '') OPERATOR(pg_catalog.<>) v.extension THEN 'waits for a restart with the library of this version'
              WHEN sync_job_internal.waiting_elsewhere() THEN 'waits for adopt_sync_jobs()'
+             WHEN sync_job_internal.in_the_way() IS NOT NULL THEN sync_job_internal.in_the_way()
              WHEN q.paused THEN 'paused'
              WHEN NOT pg_catalog.current_setting('sync_job.enabled', true)::pg_catalog.bool THEN 'sync_job.enabled is off'
              ELSE 'types that run alone: ' OPERATOR(pg_catalog.||) sync_job_internal.types_alone(q.name)

@@ -227,6 +227,11 @@ CREATE INDEX sync_job_live_parent ON sync_job_internal.sync_job_live (parent_syn
 CREATE INDEX sync_job_failed_parent ON sync_job_internal.sync_job_failed (parent_sync_job) WHERE parent_sync_job IS NOT NULL;
 CREATE INDEX sync_job_ended_parent ON sync_job_internal.sync_job_ended (parent_sync_job) WHERE parent_sync_job IS NOT NULL;
 
+-- What a publication of all tables needs, so that rows can be deleted.
+ALTER TABLE sync_job_internal.sync_job_live REPLICA IDENTITY USING INDEX sync_job_live_id;
+ALTER TABLE sync_job_internal.sync_job_failed REPLICA IDENTITY USING INDEX sync_job_failed_id;
+ALTER TABLE sync_job_internal.sync_job_ended REPLICA IDENTITY USING INDEX sync_job_ended_id;
+
 -- The queue turns over all the time: vacuum it by what has died, not by its (tiny) size.
 ALTER TABLE sync_job_internal.sync_job_live SET (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
@@ -329,6 +334,7 @@ CREATE TABLE sync_job_internal.home (
 COMMENT ON TABLE sync_job_internal.home IS 'the server and database whose workers may run the jobs';
 COMMENT ON COLUMN sync_job_internal.home.system_identifier IS 'of the server, as in pg_control_system()';
 COMMENT ON COLUMN sync_job_internal.home.database IS 'OID of the database';
+ALTER TABLE sync_job_internal.home REPLICA IDENTITY FULL;
 INSERT INTO sync_job_internal.home
     SELECT system_identifier, (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
     FROM pg_catalog.pg_control_system();

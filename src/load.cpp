@@ -3,6 +3,7 @@
 #include "document/document.hpp"
 #include "job/job_type.hpp"
 #include "job/schema_objects.hpp"
+#include "job/table_guard.hpp"
 #include "pg/background.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
@@ -34,6 +35,8 @@ void load() {
     pg::install_hooks();
     pg::on_relation_change(at_relation_change);
     pg::on_function_change(invalidate_controllers);
+    pg::on_table_open(refresh_schema_objects);
+    register_table_guard();
     register_wake();
     register_document_locks();
     register_in_progress();

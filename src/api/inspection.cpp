@@ -6,6 +6,7 @@
 #include "controller/boilerplate.hpp"
 #include "controller/validation.hpp"
 #include "job/internal_sql.hpp"
+#include "job/table_guard.hpp"
 #include "pg/background.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
@@ -125,6 +126,11 @@ SYNC_JOB_FUNCTION(sync_job_create_boilerplate) {
 SYNC_JOB_FUNCTION(sync_job_wake_launcher) {
     wake_launcher_at_commit();
     return args.null_result();
+}
+
+SYNC_JOB_FUNCTION(sync_job_in_the_way) {
+    std::string what = in_the_way();
+    return what.empty() ? args.null_result() : pg::text_datum(what);
 }
 
 SYNC_JOB_FUNCTION(sync_job_adopt) {

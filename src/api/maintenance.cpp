@@ -3,11 +3,14 @@
 #include "job/internal_sql.hpp"
 #include "job/job_store.hpp"
 #include "job/job_type.hpp"
+#include "job/schema_objects.hpp"
+#include "job/table_guard.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/xact.hpp"
 #include "queue/rights.hpp"
 #include "queue/transition.hpp"
+#include "shared/wake.hpp"
 #include "worker/scheduler.hpp"
 
 namespace sync_job {
@@ -23,6 +26,9 @@ Datum set_paused(pg::Arguments& args, bool paused) {
     require_level(Level::operator_, std::string("function ") + (paused ? "pause" : "resume") + "_sync_job_queue()");
     auto queue = require_queue(*args.text(0));
     update.run({{pg::text_datum(queue->name), false}, {pg::bool_datum(paused), false}});
+    // As the table's trigger does, which fires here only as it is ENABLE ALWAYS: a restore that disables triggers takes that away.
+    pg::invalidate_relation(schema_objects().queue_table);
+    wake_scheduler_at_commit();
     return args.null_result();
 }
 
@@ -49,6 +55,8 @@ std::int64_t clear_before(pg::Timestamp before, int most) {
         "  AND j.source_document_type = d.document_type AND j.status IN ('Pending', 'Queued', 'Started', 'Failed'))"
         " LIMIT $2)",
         {pg::type::timestamptz, pg::type::int4});
+    const SchemaObjects& o = schema_objects();
+    for (Oid table : {o.ended, o.failed, o.error_table, o.deleted_table}) require_not_referred_to(table);
     std::int64_t count = 0;
     for (InternalStatement* statement : {&ended, &failed}) {
         int left = most - static_cast<int>(count);

@@ -6,6 +6,7 @@
 #include "document/document.hpp"
 #include "job/internal_sql.hpp"
 #include "job/job_type.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/json.hpp"
@@ -286,6 +287,7 @@ void report_document_types(const TableRow& row, const TableRow* old_row) {
 
 Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
     require_level(Level::manager, "table sync_job_type");
+    require_trusted_types();
     if (call.event != Event::insert) {
         TableRow old_row(call.relation, call.old_row.datum);
         check_may_change(old_row);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "controller/controller.hpp"
+#include "job/job_store.hpp"
 #include "job/job_type.hpp"
 #include "job/schema_objects.hpp"
 #include "pg/xact.hpp"
@@ -147,7 +148,9 @@ Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start, const st
       ready_scan_(table_, schema_objects().live_claim, of_queue(queue, run_as), pg::ScanStart{3, start.priority, start.id},
                   columns_read),
       scheduled_scan_(table_, schema_objects().live_scheduled, due_in(queue, run_as), std::nullopt, columns_read),
-      resume_(start) {}
+      resume_(start) {
+    require_writable_tables();
+}
 
 Claim::Candidate Claim::candidate(pg::IndexScan& scan, pg::RowPlace place, bool ready) {
     ScannedColumns columns{scan};

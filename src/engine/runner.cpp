@@ -474,7 +474,7 @@ void Runner::start_next() {
 // The job is Started, and nothing else runs in this transaction.
 void Runner::run_started(std::int64_t id) {
     auto stored = lock_job(id);
-    if (!stored || stored->job.status() != Status::started) {
+    if (!stored || stored->job.status() != Status::started || remove_if_ended(*stored)) {
         transactions_.commit();
         return;
     }
@@ -558,7 +558,7 @@ bool take_committing_job(std::int64_t id) { return std::exchange(expected_commit
 
 void run_committing_here(std::int64_t id) {
     auto stored = find_job(id);
-    if (!stored || stored->job.status() != Status::started) return;
+    if (!stored || stored->job.status() != Status::started || remove_if_ended(*stored)) return;
     Outcome outcome = attempt_committing(stored->job);
     auto locked = lock_job(id);
     if (!locked || locked->job.status() != Status::started) return;

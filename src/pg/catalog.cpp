@@ -45,7 +45,8 @@ std::string operator_text(Oid operator_oid, Oid type) {
     return text == nullptr ? std::string() : std::string(text);
 }
 
-Column read_column(const FormData_pg_attribute& attribute) {
+// Takes a copy: looking things up may have the relation's own description made anew.
+Column read_column(const FormData_pg_attribute attribute) {
     Column column;
     column.name = NameStr(attribute.attname);
     column.number = attribute.attnum;
@@ -149,14 +150,20 @@ std::unique_ptr<RelationInfo> read_relation(Oid oid) {
     return info;
 }
 
-std::vector<std::string> column_names(Oid oid) {
-    std::vector<std::string> names;
+std::vector<Column> table_columns(Oid oid) {
+    std::vector<Column> columns;
     ::Relation opened = guarded([&] { return try_relation_open(oid, AccessShareLock); });
-    if (opened == nullptr) return names;
+    if (opened == nullptr) return columns;
     TupleDesc descriptor = RelationGetDescr(opened);
-    for (int i = 0; i < descriptor->natts; i++) names.emplace_back(NameStr(TupleDescAttr(descriptor, i)->attname));
+    for (int i = 0; i < descriptor->natts; i++) {
+        const FormData_pg_attribute& attribute = *TupleDescAttr(descriptor, i);
+        Column& column = columns.emplace_back();
+        column.name = NameStr(attribute.attname);
+        column.type = attribute.atttypid;
+        column.dropped = attribute.attisdropped;
+    }
     guarded([&] { relation_close(opened, NoLock); });
-    return names;
+    return columns;
 }
 
 bool relation_exists(Oid relation) {

@@ -57,8 +57,8 @@ void require_current(const RelationInfo& relation);
 
 // Reads a relation's description; null when there is no such relation.
 std::unique_ptr<RelationInfo> read_relation(Oid relation);
-// The names of all its columns, dropped ones too, in their order; none when there is no such relation.
-std::vector<std::string> column_names(Oid relation);
+// Of all its columns, dropped ones too, in their order: name, type, whether it is dropped. None when there is no such relation.
+std::vector<Column> table_columns(Oid relation);
 
 bool relation_exists(Oid relation);
 std::string relation_name(Oid relation);         // "customer", "erp.customer" when not in schema `public`

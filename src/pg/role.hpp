@@ -21,7 +21,8 @@ bool role_can_connect(Oid role);
 std::string role_name(Oid role);  // "unknown (OID=5)" when it is gone
 
 // Runs as another role until the end of the scope, inside a transaction. With search_path pinned to pg_catalog,
-// pg_temp: for the engine's own queries as the owner of its tables. Must not be open across a commit.
+// pg_temp, and without triggers and rules but those that are ENABLE ALWAYS: for the engine's own queries as the owner of its
+// tables. Must not be open across a commit.
 class OwnerScope {
 public:
     explicit OwnerScope(Oid owner);
@@ -33,6 +34,7 @@ private:
     Oid user_;
     int context_;
     int nest_level_;
+    int replication_role_;
     int exceptions_;
 };
 
