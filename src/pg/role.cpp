@@ -55,11 +55,13 @@ std::string role_name(Oid role) {
     return name == nullptr ? "unknown (OID=" + std::to_string(role) + ")" : std::string(name);
 }
 
-OwnerScope::OwnerScope(Oid owner) : exceptions_(std::uncaught_exceptions()) {
+OwnerScope::OwnerScope(Oid owner, For what) : exceptions_(std::uncaught_exceptions()) {
+    int flags = what == For::own_queries ? SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS
+                                         : SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION;
     guarded([&] {
         GetUserIdAndSecContext(&user_, &context_);
         nest_level_ = NewGUCNestLevel();
-        SetUserIdAndSecContext(owner, context_ | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+        SetUserIdAndSecContext(owner, context_ | flags);
         set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
                           false);
     });
