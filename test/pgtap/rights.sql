@@ -129,7 +129,7 @@ FROM unnest(ARRAY['sync_job_internal.access', 'sync_job_internal.type_grant', 'p
 SELECT is_empty(
     $$SELECT c.relname, a.attname FROM pg_extension AS e CROSS JOIN LATERAL unnest(e.extconfig, e.extcondition) AS d (relation, condition)
       JOIN pg_class AS c ON c.oid = d.relation JOIN pg_attribute AS a ON a.attrelid = c.oid
-      WHERE e.extname = 'pg_sync_job' AND a.atttypid IN ('regrole'::regtype, 'regclass'::regtype, 'oid'::regtype)
+      WHERE e.extname = 'pg_sync_job' AND a.attnum > 0 AND a.atttypid IN ('regrole'::regtype, 'regclass'::regtype, 'oid'::regtype)
         -- who did it, which gives no right; and the home, which says that the place is another one
         AND (c.relname, a.attname) NOT IN (('sync_job_deleted_document', 'deleted_by'), ('sync_job_event', 'created_by'), ('home', 'database'))
         AND a.attname <> 'enqueued_by'

@@ -76,7 +76,10 @@ $node->safe_psql('postgres', 'CREATE DATABASE later');
 $node->command_ok([ 'pg_restore', '--exit-on-error', '-s', '-d', $node->connstr('later'), $directory ], 'a restore of the definitions');
 $node->poll_query_until('later', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'sync job scheduler' AND datname = 'later'});
 is($node->safe_psql('later', q{SELECT DISTINCT note IS NULL FROM sync_job_queue_status}), 't', 'is at home');
-$node->command_ok([ 'pg_restore', '--exit-on-error', '-a', '--disable-triggers', '-d', $node->connstr('later'), $directory ], 'a restore of the data');
+{
+	local $ENV{PGOPTIONS} = '-c session_replication_role=replica';
+	$node->command_ok([ 'pg_restore', '--exit-on-error', '-a', '-j', '4', '-d', $node->connstr('later'), $directory ], 'a restore of the data');
+}
 is($node->safe_psql('later', q{SELECT DISTINCT note FROM sync_job_queue_status}), 'waits for adopt_sync_jobs()', 'then it waits');
 is($node->safe_psql('later', $_), '0', "nothing has run: $_") for @not_in_dump;
 $node->safe_psql('later', q{SELECT adopt_sync_jobs()});
@@ -91,7 +94,7 @@ $node->safe_psql('postgres', 'CREATE ROLE saver LOGIN BYPASSRLS IN ROLE pg_read_
 $node->safe_psql('postgres', 'CREATE DATABASE plain OWNER plain');
 $node->safe_psql('plain', 'CREATE EXTENSION pg_sync_job');
 load_probe($node, 10, 'plain');
-$node->safe_psql('plain', q{GRANT SELECT ON ALL TABLES IN SCHEMA public TO plain});
+$node->safe_psql('plain', q{GRANT SELECT ON ALL TABLES IN SCHEMA public TO plain; GRANT SELECT ON probe_run TO plain});
 $node->safe_psql('plain', q{REVOKE ALL ON sync_job_deleted_document FROM plain});
 my $plain_dump = "$ENV{TESTDATADIR}/plain";
 my @plain = ('-d', $node->connstr('plain'), '-f', $plain_dump);
