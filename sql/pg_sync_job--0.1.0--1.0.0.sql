@@ -42,6 +42,14 @@ CREATE OR REPLACE VIEW @extschema@.sync_job_queue_status WITH (security_invoker 
         ON j.queue OPERATOR(pg_catalog.=) q.name;
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, where there is a reason; or which types run alone and slower, as jobs of theirs took too long for a batch';
 
+DO $$
+BEGIN
+    IF pg_catalog.has_schema_privilege('public', '@extschema@'::pg_catalog.regnamespace, 'CREATE') THEN
+        RAISE WARNING USING MESSAGE := 'everybody may create objects in schema @extschema@, which is therefore no longer on the search_path of sync jobs',
+            HINT := 'REVOKE CREATE ON SCHEMA @extschema@ FROM PUBLIC, and look for what is in it already.';
+    END IF;
+END $$;
+
 -- From 0.1.0: jobs that come with a dump wait, whatever comes first; dumps without what belongs to dropped roles; errors that
 -- quote the source are for who may read it.
 

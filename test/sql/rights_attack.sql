@@ -523,6 +523,9 @@ $$;
 CREATE FUNCTION mallory.run(bigint) RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ SELECT status FROM execute_sync_job($1) $$;
 CREATE FUNCTION mallory.drain() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN CALL run_sync_jobs(); END $$;
 SELECT mallory.definer() AS job \gset
+-- Anybody can send what looks like an event: nobody who waits for the job takes it for one.
+SELECT pg_notify('sync_job', jsonb_build_object('event', 'sync_job_ended', 'sync_job', :job, 'status', 'Finished')::text);
+CALL wait_for_sync_job(:job, '10 ms');
 \c - postgres
 SELECT run_as, owner FROM sync_job WHERE id = :job;
 SELECT mallory.run(:job); -- her job, her function, a superuser's session
