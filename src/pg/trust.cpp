@@ -24,7 +24,7 @@ namespace {
 
 struct TypeFacts {
     char kind;  // typtype
-    Oid owner, base, element, relation;
+    Oid owner, base, element;
 };
 
 TypeFacts facts_of(Oid type) {
@@ -33,7 +33,7 @@ TypeFacts facts_of(Oid type) {
         if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for type %u", type);
         auto* form = reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple));
         Oid element = IsTrueArrayType(form) ? form->typelem : InvalidOid;
-        TypeFacts facts{form->typtype, form->typowner, form->typbasetype, element, form->typrelid};
+        TypeFacts facts{form->typtype, form->typowner, form->typbasetype, element};
         ReleaseSysCache(tuple);
         return facts;
     });
