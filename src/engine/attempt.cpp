@@ -182,6 +182,18 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
     return outcome;
 }
 
+// What is not found may lie in a schema that was left out of the path.
+void tell_of_left_out_schemas(pg::Error& error, const JobType& type) {
+    const std::string sqlstate = error.sqlstate();
+    if (sqlstate != "42P01" && sqlstate != "42883" && sqlstate != "42704") return;
+    std::vector<std::string> schemas;
+    for (const LeftOut& left_out : left_out_of_search_path(type)) schemas.push_back(quoted(left_out.schema));
+    if (schemas.empty()) return;
+    std::string hint = error.report().hint.empty() ? "" : error.report().hint + " ";
+    error.hint(hint + "Not on the search_path of the job: " + join(schemas, ", ") +
+               ", where others may create objects; see validate_sync_job_type().");
+}
+
 void call_failed_hook(SyncContext& sync, const Outcome& outcome) {
     if (outcome.verdict != Verdict::ended || outcome.error == nullptr) return;
     sync.job = outcome.job;  // as it is about to be stored
@@ -209,12 +221,13 @@ Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limi
     pg::Deadline deadline(limit.microseconds);
     try {
         run_in_subtransaction(sync, type, deadline, limit, check_deferred);
-    } catch (const pg::Error& error) {
+    } catch (pg::Error& error) {
         deadline.stop();
         if (look_again != nullptr && deserves_second_look(sync, error)) {
             *look_again = true;
             return {};
         }
+        tell_of_left_out_schemas(error, type);
         Outcome outcome = judge_failure(original, sync, error, limits, limit, deadline);
         call_failed_hook(sync, outcome);
         return outcome;

@@ -62,8 +62,12 @@ void load_source(SyncContext& sync, const JobType& type) {
     if (deleted) {
         sync.documents.source = find_deleted_document(documents, name);
         if (sync.documents.source.null) {
+            bool policies = pg::row_security_applies(documents.relation().oid);
             missing_document("source", name, documents,
-                             "Its name may be wrong; or no record of its deletion was kept; or the role the job runs as may not see it.");
+                             policies ? "Its name may be wrong; or row-level security hides it. To a role that policies of the "
+                                        "table apply to, a deleted document does not exist."
+                                      : "Its name may be wrong; or no record of its deletion was kept; or the role the job "
+                                        "runs as may not see it.");
         }
     }
     sync.documents.source_is_deleted = deleted;
