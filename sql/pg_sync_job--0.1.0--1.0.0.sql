@@ -42,4 +42,14 @@ CREATE OR REPLACE VIEW @extschema@.sync_job_queue_status WITH (security_invoker 
         ON j.queue OPERATOR(pg_catalog.=) q.name;
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, where there is a reason; or which types run alone and slower, as jobs of theirs took too long for a batch';
 
+-- The caller's own keys are as long as he likes: a hash of them is indexed.
+DROP INDEX sync_job_internal.sync_job_live_group;
+CREATE INDEX sync_job_live_group ON sync_job_internal.sync_job_live USING hash (job_group) WHERE job_group IS NOT NULL;
+DROP INDEX sync_job_internal.sync_job_live_job_id;
+CREATE INDEX sync_job_live_job_id ON sync_job_internal.sync_job_live USING hash (job_id) WHERE job_id IS NOT NULL;
+DROP INDEX sync_job_internal.sync_job_failed_job_id;
+CREATE INDEX sync_job_failed_job_id ON sync_job_internal.sync_job_failed USING hash (job_id) WHERE job_id IS NOT NULL;
+DROP INDEX sync_job_internal.sync_job_ended_job_id;
+CREATE INDEX sync_job_ended_job_id ON sync_job_internal.sync_job_ended USING hash (job_id) WHERE job_id IS NOT NULL;
+
 SELECT sync_job_internal.wake_launcher();

@@ -141,8 +141,9 @@ bool take_type_slot_for(const std::string& name) {
     return take_type_slot(type_key(type->name), *type->concurrency_limit);
 }
 
-Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start)
-    : table_(schema_objects().live, pg::TableLock::write),
+Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start, const SetAside* set_aside)
+    : set_aside_(set_aside),
+      table_(schema_objects().live, pg::TableLock::write),
       ready_scan_(table_, schema_objects().live_claim, of_queue(queue, run_as), pg::ScanStart{3, start.priority, start.id},
                   columns_read),
       scheduled_scan_(table_, schema_objects().live_scheduled, due_in(queue, run_as), std::nullopt, columns_read),
@@ -210,8 +211,10 @@ std::optional<Job> Claim::next() {
     while (auto candidate = take_first()) {
         pg::StoredRow row;
         pg::LockResult result = pg::LockResult::busy;
-        bool ours = is_in_progress(candidate->position.id);  // a job within which jobs are run
-        if (!ours && may_run(*candidate)) result = table_.lock(candidate->place, false, &row);
+        std::int64_t id = candidate->position.id;
+        // A job within which jobs are run; or one whose end cannot be recorded.
+        bool none = is_in_progress(id) || (set_aside_ != nullptr && set_aside_->has(id));
+        if (!none && may_run(*candidate)) result = table_.lock(candidate->place, false, &row);
         if (result == pg::LockResult::locked) {
             if (candidate->ready) resume_ = {candidate->position.priority, candidate->position.id + 1};
             return Job(row);

@@ -11,6 +11,7 @@
 #include "core/claim_position.hpp"
 #include "job/job_row.hpp"
 #include "pg/table.hpp"
+#include "queue/set_aside.hpp"
 
 namespace sync_job {
 
@@ -32,8 +33,8 @@ std::uint64_t type_key(const std::string& name);  // under which that is kept
 class Claim {
 public:
     // Sees what is committed now; jobs that come later are for the next claim. Of the jobs that are due at once those
-    // before `start` are not looked at.
-    Claim(const std::string& queue, Oid run_as, ClaimPosition start);
+    // before `start` are not looked at. Those that are set aside are passed over.
+    Claim(const std::string& queue, Oid run_as, ClaimPosition start, const SetAside* set_aside = nullptr);
 
     // The next one, locked: lower priority number first, then lower id. The row lives in the current memory context.
     // Not inside a subtransaction that ends before the claim does.
@@ -60,6 +61,7 @@ private:
     std::optional<Candidate> take_first();
     bool may_run(const Candidate& candidate);
 
+    const SetAside* set_aside_;
     pg::Table table_;
     pg::IndexScan ready_scan_, scheduled_scan_;
     std::optional<Candidate> ready_;     // the next one
