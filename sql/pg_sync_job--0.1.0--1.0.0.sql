@@ -153,4 +153,14 @@ ALTER POLICY job ON @extschema@.sync_job_error
                               OR sync_job_internal.may_read(j.owner, j.run_as, j.source_document_type)))
                         OR (SELECT sync_job_internal.has_level('operator', 'viewer')))));
 
+-- The caller's own keys are as long as he likes: a hash of them is indexed.
+DROP INDEX sync_job_internal.sync_job_live_group;
+CREATE INDEX sync_job_live_group ON sync_job_internal.sync_job_live USING hash (job_group) WHERE job_group IS NOT NULL;
+DROP INDEX sync_job_internal.sync_job_live_job_id;
+CREATE INDEX sync_job_live_job_id ON sync_job_internal.sync_job_live USING hash (job_id) WHERE job_id IS NOT NULL;
+DROP INDEX sync_job_internal.sync_job_failed_job_id;
+CREATE INDEX sync_job_failed_job_id ON sync_job_internal.sync_job_failed USING hash (job_id) WHERE job_id IS NOT NULL;
+DROP INDEX sync_job_internal.sync_job_ended_job_id;
+CREATE INDEX sync_job_ended_job_id ON sync_job_internal.sync_job_ended USING hash (job_id) WHERE job_id IS NOT NULL;
+
 SELECT sync_job_internal.wake_launcher();

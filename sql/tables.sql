@@ -209,8 +209,9 @@ CREATE INDEX sync_job_live_scheduled ON sync_job_internal.sync_job_live (queue, 
 -- For deduplication, and to ask what is under way for a document.
 CREATE INDEX sync_job_live_source ON sync_job_internal.sync_job_live (sync_job_type, source_document_name)
     WHERE source_document_name IS NOT NULL;
-CREATE INDEX sync_job_live_group ON sync_job_internal.sync_job_live (job_group) WHERE job_group IS NOT NULL;
-CREATE INDEX sync_job_live_job_id ON sync_job_internal.sync_job_live (job_id) WHERE job_id IS NOT NULL;
+-- The caller's own keys are as long as he likes: a hash of them is indexed.
+CREATE INDEX sync_job_live_group ON sync_job_internal.sync_job_live USING hash (job_group) WHERE job_group IS NOT NULL;
+CREATE INDEX sync_job_live_job_id ON sync_job_internal.sync_job_live USING hash (job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX sync_job_live_started ON sync_job_internal.sync_job_live (id) WHERE status OPERATOR(pg_catalog.=) 'Started';
 CREATE UNIQUE INDEX sync_job_failed_id ON sync_job_internal.sync_job_failed (id);
 CREATE INDEX sync_job_failed_retry ON sync_job_internal.sync_job_failed (retry_after) WHERE retry_after IS NOT NULL;
@@ -220,8 +221,8 @@ CREATE INDEX sync_job_ended_at ON sync_job_internal.sync_job_ended USING brin (e
 CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended (source_document_name) WHERE source_document_name IS NOT NULL;
 
 -- Jobs by the caller's own key, after they have ended.
-CREATE INDEX sync_job_failed_job_id ON sync_job_internal.sync_job_failed (job_id) WHERE job_id IS NOT NULL;
-CREATE INDEX sync_job_ended_job_id ON sync_job_internal.sync_job_ended (job_id) WHERE job_id IS NOT NULL;
+CREATE INDEX sync_job_failed_job_id ON sync_job_internal.sync_job_failed USING hash (job_id) WHERE job_id IS NOT NULL;
+CREATE INDEX sync_job_ended_job_id ON sync_job_internal.sync_job_ended USING hash (job_id) WHERE job_id IS NOT NULL;
 -- Children of a Relayed job.
 CREATE INDEX sync_job_live_parent ON sync_job_internal.sync_job_live (parent_sync_job) WHERE parent_sync_job IS NOT NULL;
 CREATE INDEX sync_job_failed_parent ON sync_job_internal.sync_job_failed (parent_sync_job) WHERE parent_sync_job IS NOT NULL;

@@ -165,6 +165,7 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
         outcome.repeatable_error = true;
         return outcome;
     }
+    if (sync.engine_at_work && pg::is_server_trouble(error)) throw error;
     if (runs_again_in_new_process(original, error, limits.may_leave)) {
         outcome.verdict = Verdict::run_alone;
         outcome.error = error.share();
@@ -274,7 +275,8 @@ Outcome attempt(const Job& job, const AttemptLimits& limits) {
             outcome.job.set_text(C::messages, messages.text());
         }
     }
-    if (outcome.verdict == Verdict::ended) stamp_end(outcome.job);
+    // A failure keeps the end that its next try counts from, and that its hook has seen.
+    if (outcome.verdict == Verdict::ended && outcome.error == nullptr) stamp_end(outcome.job);
     return outcome;
 }
 
@@ -308,9 +310,12 @@ Outcome attempt_committing(const Job& started) {
         }
     }
     pg::set_session("search_path", path_before);
-    if (outcome.error != nullptr) call_failed_hook(sync, outcome);
+    if (outcome.error != nullptr) {
+        call_failed_hook(sync, outcome);
+        return outcome;
+    }
     stamp_end(outcome.job);
-    if (outcome.error == nullptr && outcome.job.status() == Status::finished) {
+    if (outcome.job.status() == Status::finished) {
         sync.job = outcome.job;
         call_quietly(Hook::finished, sync, {});
     }

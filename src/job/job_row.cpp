@@ -87,8 +87,9 @@ std::optional<Operation> Job::operation() const {
 std::string describe(const Job& job) {
     std::string out = "job " + std::to_string(job.id()) + " (" + std::string(job.text(JobColumn::sync_job_type));
     if (!job.is_null(JobColumn::source_document_name)) {
+        constexpr int longest_name = 140;
         out += ", " + pg::relation_name(job.oid(JobColumn::source_document_type)) + " " +
-               std::string(job.text(JobColumn::source_document_name));
+               pg::clipped(std::string(job.text(JobColumn::source_document_name)), longest_name);
     }
     return out + ")";
 }
