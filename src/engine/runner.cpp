@@ -492,6 +492,7 @@ void Runner::run_one_alone(const Alone& job) {
         next_.reset();
         resume_.reset();
         if (depends_on_other_documents(error.sqlstate()) && queue_for_together(id)) return;
+        counts_alone_.erase(id);
         fail(id, error);
     }
 }
@@ -578,12 +579,12 @@ void Runner::run_started(std::int64_t id) {
         return;
     }
     repeats_.erase(id);
-    counts_alone_.erase(id);
     count_fast(outcome.job);
     record({outcome});
     announce_ended_at_commit();
     if (!wants_new_process()) start_next();
     transactions_.commit();
+    counts_alone_.erase(id);
 }
 
 namespace {
