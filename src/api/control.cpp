@@ -239,13 +239,23 @@ public:
     }
 };
 
+std::optional<Job> claim_first(const std::string& queue) {
+    Sweep sweep;
+    do {
+        Claim claim(queue, pg::current_user(), sweep.at.value_or(ClaimPosition()), sweep, false);
+        if (auto job = claim.next()) return job;
+        claim.end();
+    } while (sweep.gave_up);
+    return std::nullopt;
+}
+
 // Within a transaction block nothing can be committed: job after job, in the caller's transaction.
 int run_within_transaction(const std::string& queue, int most) {
     take_session_slot();
     int ended = 0;
     while (most == 0 || ended < most) {
         if (require_queue(queue)->paused) break;
-        std::optional<Job> job = Claim(queue, pg::current_user(), {}).next();
+        std::optional<Job> job = claim_first(queue);
         if (!job) break;
         if (needs_own_transactions(*job)) {
             throw pg::Error("0A000", "the controller of sync " + describe(*job) + " is a procedure, which may commit")

@@ -46,6 +46,8 @@ constexpr auto shortest_pause = Milliseconds(10);
 // All workers of a group busy for so long, with more to do: it gets another one.
 constexpr auto patience = Milliseconds(50);
 constexpr auto shortage_pause = Milliseconds(200);
+// A role that has had its share of the places for jobs alone gets no more workers for so long.
+constexpr auto share_pause = std::chrono::seconds(5);
 constexpr std::int64_t least_service = 1000000;  // microseconds
 
 DatabaseSlot* my_slot = nullptr;
@@ -59,6 +61,7 @@ std::string progress_message(std::int64_t job, double percent) {
 struct GroupState {
     std::optional<Clock::time_point> busy_since;  // all its workers, with due jobs
     Clock::time_point next_try{};                 // after workers that did not come up
+    Clock::time_point share_had{};                // until then no more workers: the last one gave way to other roles
     int failures = 0;
 };
 
@@ -324,15 +327,18 @@ void note_ended_workers(Scheduler& scheduler) {
     for (WorkerSlot& slot : used_slots(*shared())) {
         if (slot.state != SlotState::free || slot.database != my_slot->database) continue;
         if (slot.cut_short.exchange(false)) scheduler.cut_short.insert({slot.queue, slot.role});
+        if (slot.gave_way.exchange(false)) {
+            scheduler.groups[{slot.queue, slot.role}].share_had = Clock::now() + share_pause;
+        }
     }
 }
 
 // The first worker of a group after a crash does not trust its jobs, whenever that is; nor the one that takes the place of
-// a worker that was ended.
-Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& state) {
+// a worker that was ended; nor those that come while one of these is there: `isolate`, the jobs that it runs one by one yet.
+Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& state, int isolate) {
     if (state.next_try > Clock::now()) return Started::failed;
     bool trusted = (!shared()->crashed || scheduler.trusted.count(group) > 0) && scheduler.cut_short.count(group) == 0;
-    WorkerSlot* slot = reserve_slot(group, trusted ? 0 : settings.batch_jobs);
+    WorkerSlot* slot = reserve_slot(group, trusted ? isolate : settings.batch_jobs);
     if (slot == nullptr) return Started::shortage;
     auto worker = pg::start_worker("sync job worker " + group.queue, "sync job worker", worker_entry, slot_index(slot));
     switch (worker.result) {
@@ -376,7 +382,8 @@ void check_starting(Scheduler& scheduler) {
 
 struct GroupView {
     int workers = 0;
-    bool any_idle = false, any_isolating = false, all_alone = true;
+    int isolate = 0;  // the most jobs that one of them runs one by one
+    bool any_idle = false, all_alone = true;
     WorkerSlot* idle = nullptr;
 };
 
@@ -387,7 +394,7 @@ GroupView view_of(const DueGroup& group) {
         view.workers++;
         if (slot.state == SlotState::starting) view.any_idle = true;
         if (slot.idle) view.any_idle = true, view.idle = &slot;
-        if (slot.isolate > 0) view.any_isolating = true;
+        view.isolate = std::max(view.isolate, slot.isolate.load());
         if (slot.alone_job == 0) view.all_alone = false;
     }
     return view;
@@ -405,7 +412,11 @@ bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
     if (view.workers > 0) {
         if (!state.busy_since) state.busy_since = Clock::now();
         bool waited = view.all_alone || Clock::now() - *state.busy_since >= patience;
-        if (!waited || view.any_isolating) return false;
+        if (!waited) return false;
+    }
+    if (state.share_had > Clock::now()) {
+        state.busy_since.reset();
+        return false;
     }
     // One more than it has would be nice: an idle worker goes for that, no busy one.
     Victim victim = view.workers > 0 ? Victim::idle : Victim::any;
@@ -413,7 +424,7 @@ bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
         make_room(group, Room::in_queue, victim);  // roles share the workers of a queue
         return false;
     }
-    if (start_worker(scheduler, group, state) != Started::shortage) {
+    if (start_worker(scheduler, group, state, view.isolate) != Started::shortage) {
         state.busy_since.reset();
         return false;
     }
@@ -438,7 +449,7 @@ bool serve_all(Scheduler& scheduler, const Plan& plan) {
     }
     for (auto it = scheduler.groups.begin(); it != scheduler.groups.end();) {
         bool due = std::find(plan.due.begin(), plan.due.end(), it->first) != plan.due.end();
-        it = due || it->second.next_try > Clock::now() ? std::next(it) : scheduler.groups.erase(it);
+        it = due || std::max(it->second.next_try, it->second.share_had) > Clock::now() ? std::next(it) : scheduler.groups.erase(it);
     }
     if (!shortage) scheduler.shortage_logged = false;
     return shortage;
