@@ -59,6 +59,7 @@ void change_type_grant(pg::Arguments& args, InternalStatement& statement) {
     }
     Oid role = checked_role(*args.oid(1));
     statement.run({{pg::text_datum(type->name), false}, {pg::oid_datum(role), false}});
+    pg::invalidate_relation(schema_objects().type_table);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "core/text.hpp"
 #include "job/internal_sql.hpp"
 #include "job/schema_objects.hpp"
+#include "job/table_guard.hpp"
 #include "pg/background.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
@@ -240,6 +241,7 @@ SYNC_JOB_FUNCTION(sync_job_unschedule_job) {
     static auto& remove = *new InternalStatement("DELETE FROM {}.sync_job_schedule WHERE name = $1", {pg::type::text});
     Schedule schedule = require_schedule(*args.text(0));
     require_may_end(schedule);
+    require_not_referred_to(pg::relation_oid(schema_objects().schema_oid, "sync_job_schedule"));
     remove.run({{pg::text_datum(schedule.name), false}});
     cron_unschedule(schedule.name);
     return args.null_result();

@@ -6,6 +6,7 @@
 #include "document/document.hpp"
 #include "job/internal_sql.hpp"
 #include "job/job_type.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/json.hpp"
@@ -230,9 +231,13 @@ void check_superuser_owns(const TableRow& row) {
     for (const char* column : {"source_document_type", "target_document_type"}) {
         Oid relation = row.oid(column);
         if (relation == pg::no_oid || !pg::relation_exists(relation)) continue;
-        Oid owner = pg::relation_owner(relation);
-        if (pg::is_superuser(owner)) continue;
-        throw not_as_superuser("sync jobs on " + quoted(pg::relation_name(relation)), owner);
+        std::vector<Oid> relations = pg::descendants(relation);
+        relations.insert(relations.begin(), relation);
+        for (Oid part : relations) {
+            Oid owner = pg::relation_owner(part);
+            if (owner == pg::no_oid || pg::is_superuser(owner)) continue;
+            throw not_as_superuser("sync jobs on " + quoted(pg::relation_name(part)), owner);
+        }
     }
 }
 
@@ -286,6 +291,7 @@ void report_document_types(const TableRow& row, const TableRow* old_row) {
 
 Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
     require_level(Level::manager, "table sync_job_type");
+    require_trusted_types();
     if (call.event != Event::insert) {
         TableRow old_row(call.relation, call.old_row.datum);
         check_may_change(old_row);

@@ -71,7 +71,7 @@ TargetFields read_target_json(Datum json, const std::string& function) {
 }
 
 TargetFields read_target_row(Datum row) {
-    pg::RowValues values = pg::take_apart(row);
+    pg::RowValues values = pg::take_apart(row, 4);
     TargetFields fields;
     if (!values.nulls[0]) fields.operation = std::string(pg::datum_text(values.values[0]));
     if (!values.nulls[1]) fields.document_type = pg::datum_oid(values.values[1]);
@@ -251,7 +251,7 @@ BypassResult read_result(pg::Value value, bool json, const std::string& function
             if (field.key == "diff") result.diff = {field.value, false};
         }
     } else {
-        pg::RowValues row = pg::take_apart(value.datum);
+        pg::RowValues row = pg::take_apart(value.datum, 4);
         if (!row.nulls[0]) result.document_type = pg::datum_oid(row.values[0]);
         if (!row.nulls[1]) result.document_name = std::string(pg::datum_text(row.values[1]));
         if (!row.nulls[2]) operation = std::string(pg::datum_text(row.values[2]));

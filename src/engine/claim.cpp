@@ -162,8 +162,8 @@ bool take_type_slot_for(const std::string& name) {
 }
 
 Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start, Sweep& sweep, bool cautious,
-             const std::unordered_set<std::int64_t>* left_out)
-    : left_out_(left_out),
+             std::function<bool(std::int64_t)> left_out)
+    : left_out_(std::move(left_out)),
       table_(schema_objects().live, pg::TableLock::write),
       ready_scan_(table_, schema_objects().live_claim, of_queue(queue, run_as), pg::ScanStart{3, start.priority, start.id},
                   columns_read),
@@ -172,6 +172,7 @@ Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start, Sweep& s
       cautious_(cautious),
       resume_(start),
       read_(start) {
+    require_writable_tables();
     sweep_.gave_up = false;
 }
 
@@ -243,9 +244,8 @@ Claim::May Claim::may_run(const Candidate& candidate) {
 // Returns the job, locked, unless it has to wait.
 std::optional<Job> Claim::take(const Candidate& candidate) {
     std::int64_t id = candidate.position.id;
-    bool left_out = left_out_ != nullptr && left_out_->count(id) > 0;
-    bool ours = is_in_progress(id);  // a job within which jobs are run
-    May may = left_out || ours ? May::wait : may_run(candidate);
+    bool none = is_in_progress(id) || (left_out_ && left_out_(id));  // a job within which jobs are run
+    May may = none ? May::wait : may_run(candidate);
     pg::StoredRow row;
     pg::LockResult result = may == May::run ? table_.lock(candidate.place, false, &row) : pg::LockResult::busy;
     if (result == pg::LockResult::locked) return Job(row);

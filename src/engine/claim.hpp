@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <unordered_set>
@@ -46,11 +47,10 @@ struct Sweep {
 class Claim {
 public:
     // Sees what is committed now; jobs that come later are for the next claim. Of the jobs that are due at once those
-    // before `start` are not looked at.
-    // `left_out`: jobs that stay where they are, and what comes after them of their documents.
+    // before `start` are not looked at. `left_out`: jobs that stay where they are, and what comes after them of their documents.
     // `cautious`: after a crash; of the jobs that ran at an earlier one, no two at a time.
     Claim(const std::string& queue, Oid run_as, ClaimPosition start, Sweep& sweep, bool cautious,
-          const std::unordered_set<std::int64_t>* left_out = nullptr);
+          std::function<bool(std::int64_t)> left_out = nullptr);
 
     // The next one, locked: lower priority number first, then lower id. The row lives in the current memory context.
     // Not inside a subtransaction that ends before the claim does.
@@ -81,7 +81,7 @@ private:
     May may_run(const Candidate& candidate);
     std::optional<Job> take(const Candidate& candidate);
 
-    const std::unordered_set<std::int64_t>* left_out_;
+    std::function<bool(std::int64_t)> left_out_;
     pg::Table table_;
     pg::IndexScan ready_scan_, scheduled_scan_;
     std::optional<Candidate> ready_;     // the next one

@@ -157,7 +157,7 @@ ClaimPosition Runner::begin_claim() {
 // Claims jobs and runs them, one by one or as sets of one type, until the batch is full or nothing more is due.
 void Runner::claim_and_run(Batch& batch, int batch_jobs) {
     std::vector<Outcome>& outcomes = batch.outcomes;
-    Claim claim(queue_, run_as_, begin_claim(), sweep_, isolated_jobs_ > 0, &together_);
+    Claim claim(queue_, run_as_, begin_claim(), sweep_, isolated_jobs_ > 0, [this](std::int64_t id) { return is_left_out(id); });
     std::vector<Job> set;  // claimed, of one type, to be run as one
     auto claimed_jobs = [&] { return static_cast<int>(outcomes.size() + set.size()); };
     auto run_collected = [&] {
@@ -208,6 +208,7 @@ int Runner::run_batch(int most) {
     left_work_ = false;
     returned_.clear();
     left_documents_.clear();
+    attempted_ = 0;
     try {
         claim_and_run(batch, batch_jobs);
         if (batch.single) {
@@ -217,11 +218,10 @@ int Runner::run_batch(int most) {
         }
         commit_batch(batch);
     } catch (const pg::Error& error) {
-        if (batch.outcomes.empty()) throw;
+        if (batch.single || (batch.outcomes.empty() && attempted_ == 0)) throw;
         // A deferred constraint, most likely: which job it was shows when each runs in a transaction of its own.
         transactions_.rollback();
         sweep_ = {};
-        pg::log("a batch of sync jobs was rolled back; each of its jobs runs again by itself", error.report().message);
         for (const Outcome& outcome : batch.outcomes) {
             if (depends_on_other_documents(error.sqlstate()) && outcome.job.is_null(C::procedure)) {
                 run_together_later(std::string(outcome.job.text(C::sync_job_type)), outcome.job.id());
@@ -229,7 +229,10 @@ int Runner::run_batch(int most) {
                 run_alone_next(outcome.job.id(), false);
             }
         }
-        return static_cast<int>(batch.outcomes.size());
+        if (attempted_ != 0) run_alone_next(attempted_, false);
+        if (pg::is_server_trouble(error)) throw;
+        pg::log("a batch of sync jobs was rolled back; each of its jobs runs again by itself", error.report().message);
+        return std::max(1, static_cast<int>(batch.outcomes.size()));
     }
     for (const Outcome& outcome : batch.outcomes) {
         if (outcome.verdict == Verdict::run_together) {
@@ -246,6 +249,35 @@ void Runner::run_together_later(const std::string& type, std::int64_t id) {
     if (together_.empty()) together_since_ = Clock::now();
     together_.insert(id);
     together_types_[type].push_back(id);
+}
+
+// Together with others it did not succeed: the next attempt counts.
+void Runner::run_alone_to_end(std::int64_t id) {
+    run_alone_next(id, false);
+    counts_alone_.insert(id);
+}
+
+// A job that was Started is Queued again, to run together with others; false where it has done so, or must not.
+bool Runner::queue_for_together(std::int64_t id) {
+    transactions_.begin();
+    auto stored = lock_job(id);
+    bool may = stored && stored->job.status() == Status::started && may_run_together(stored->job);
+    if (may) queue_again(stored->job);
+    transactions_.commit();
+    if (may) run_together_later(std::string(stored->job.text(C::sync_job_type)), id);
+    return may;
+}
+
+bool Runner::may_run_together(const Job& job) const {
+    return counts_alone_.count(job.id()) == 0 && job.is_null(C::procedure) && is_batchable(job);
+}
+
+void Runner::queue_again(const Job& started) {
+    Job queued = started.copy();
+    queued.set_status(Status::queued);
+    queued.clear(C::started_at);
+    store_job({queued, Partition::live});
+    wake_at_commit(queued);
 }
 
 // When all that may help has been done: the queue has nothing else; or it does not come to that.
@@ -272,7 +304,7 @@ int Runner::run_waiting_together() {
     } catch (const pg::Error& error) {
         if (!depends_on_other_documents(error.sqlstate())) throw;
         transactions_.rollback();
-        for (std::int64_t id : round.taken) run_alone_next(id, false);
+        for (std::int64_t id : round.taken) run_alone_to_end(id);
         return 1;
     }
     follow_round(type, round);
@@ -289,7 +321,7 @@ void Runner::follow_round(const std::string& type, const TogetherRound& round) {
     }
     bool once_more = any_ended || (round.some_elsewhere && ++waits_for_others_ < most_waits_for_others);
     if (!once_more || any_ended) waits_for_others_ = 0;
-    for (std::int64_t id : round.left) once_more ? run_together_later(type, id) : run_alone_next(id, false);
+    for (std::int64_t id : round.left) once_more ? run_together_later(type, id) : run_alone_to_end(id);
     if (once_more && !any_ended) pg::pause(wait_for_others_milliseconds);
     nothing_else_due_ = once_more;
 }
@@ -301,7 +333,9 @@ void Runner::run_by_itself(const Job& job, std::vector<Outcome>& outcomes) {
         returned_.push_back(job);
         return;
     }
+    attempted_ = job.id();
     outcomes.push_back(attempt(job, {limits_.batch_milliseconds * 1000LL, true, transactions_.ends_with_process(), true}));
+    attempted_ = 0;
     if (outcomes.back().verdict == Verdict::run_together) left_documents_.insert(document);
     pg::command_counter_increment();
     if (++since_growth_check_ >= jobs_between_looks) check_growth(job);
@@ -457,27 +491,45 @@ Runner::Alone Runner::begin_alone(const Job& claimed) {
     }
 }
 
+// Started and committed; nothing where that is not to be had, and the job has failed.
+std::optional<Runner::Alone> Runner::commit_as_started(const Job& claimed) {
+    std::optional<Alone> alone;
+    std::int64_t outer = 0;
+    try {
+        alone = begin_alone(claimed);
+        outer = show_alone(alone->id);
+        transactions_.commit();
+        show_alone(outer);
+        return alone;
+    } catch (const pg::Error& error) {
+        bool locked = error.sqlstate() == "55006";  // its number: by the scheduler, for a moment
+        transactions_.rollback();
+        if (alone) {
+            show_alone(outer);
+            unlock_job_number(alone->id);
+        }
+        if (locked || !pg::is_specific(error)) throw;
+        fail(claimed.id(), error);
+        return std::nullopt;
+    }
+}
+
 // Where the one after it has to run alone, too, the commit that ends a job starts the next.
 int Runner::run_alone(const Job& claimed, int most) {
     auto until = Clock::now() + std::chrono::milliseconds(limits_.batch_milliseconds);
     HoldLocksAcrossTransactions keep;
     LeavePlaceAlone leave_place;
-    Alone first = begin_alone(claimed);
     int ended = 0;
-    for (std::optional<Alone> current = first; current; current = next_) {
+    for (auto current = commit_as_started(claimed); current; current = next_) {
         NumberLock lock(current->id);
-        if (ended == 0) {
-            transactions_.commit();
-        } else {
-            keep.release_all_but(current->document, current->type);
-        }
+        if (ended > 0) keep.release_all_but(current->document, current->type);
         if (resume_) set_claim_start(*std::exchange(resume_, std::nullopt));
         ended++;
         next_.reset();
         may_start_next_ = ended < most && Clock::now() < until;
         run_one_alone(*current);
     }
-    return ended;
+    return std::max(ended, 1);
 }
 
 // In a transaction of its own, or several.
@@ -496,14 +548,47 @@ void Runner::run_one_alone(const Alone& job) {
         if (next_) unlock_job_number(next_->id);
         next_.reset();
         resume_.reset();
-        transactions_.begin();
-        if (auto stored = lock_job(id); stored && stored->job.status() == Status::started) {
-            bool canceled = error.sqlstate() == "57014" && cancel_requested(id);
-            record({canceled ? canceled_outcome(stored->job) : failed_outcome(stored->job, error, true)});
-            announce_ended_at_commit();
-        }
-        transactions_.commit();
+        if (depends_on_other_documents(error.sqlstate()) && queue_for_together(id)) return;
+        fail(id, error);
     }
+}
+
+namespace {
+
+Outcome outcome_of_error(const Job& job, const pg::Error& error) {
+    if (error.sqlstate() == "57014" && cancel_requested(job.id())) return canceled_outcome(job);
+    return failed_outcome(job, error, !pg::is_server_trouble(error));
+}
+
+}  // namespace
+
+// The job's attempt has ended in an error of the engine's own, and was rolled back. If its failure cannot be recorded with what
+// follows from it, it is without; if not even that is to be had, the job is left to recovery, and alone for a while. Raises
+// trouble of the server, after the record.
+void Runner::fail(std::int64_t id, const pg::Error& error) {
+    for (bool bare : {false, true}) {
+        try {
+            transactions_.begin();
+            auto stored = lock_job(id);
+            if (stored && stored->partition == Partition::live && stored->job.status() != Status::pending) {
+                Outcome outcome = outcome_of_error(stored->job, error);
+                bare ? record_bare_end(outcome) : record({outcome});
+                announce_ended_at_commit();
+            }
+            transactions_.commit();
+            set_aside_.remove(id);
+            break;
+        } catch (const pg::Error& another) {
+            transactions_.rollback();
+            if (!pg::is_specific(another)) throw;
+            if (bare) {
+                set_aside_.add(id, another);
+            } else {
+                pg::log_error("the end of sync job " + std::to_string(id) + " is recorded without what follows from it", another);
+            }
+        }
+    }
+    if (pg::is_server_trouble(error)) throw error;
 }
 
 // The next job in the queue, if it runs alone as well: Started with the commit that ends the one before.
@@ -515,7 +600,7 @@ void Runner::start_next() {
         pg::Subtransaction subtransaction;
         std::optional<Job> job;
         {
-            Claim claim(queue_, run_as_, begin_claim(), sweep_, false, &together_);
+            Claim claim(queue_, run_as_, begin_claim(), sweep_, false, [this](std::int64_t id) { return is_left_out(id); });
             job = claim.next();
             claim.end();
             if (job && suits_batch(*job)) claim.leave(*job);
@@ -534,24 +619,26 @@ void Runner::start_next() {
 // The job is Started, and nothing else runs in this transaction.
 void Runner::run_started(std::int64_t id) {
     auto stored = lock_job(id);
-    if (!stored || stored->job.status() != Status::started) {
+    if (!stored || stored->job.status() != Status::started || remove_if_ended(*stored)) {
         transactions_.commit();
         return;
     }
-    Outcome outcome = attempt(stored->job, {0, repeats_[id] < most_repeats, transactions_.ends_with_process()});
+    Outcome outcome = attempt(stored->job, {0, repeats_[id] < most_repeats, transactions_.ends_with_process(),
+                                            may_run_together(stored->job)});
     pg::command_counter_increment();
-    if (outcome.verdict == Verdict::run_alone) {
-        Job queued = stored->job.copy();
-        queued.set_status(Status::queued);
-        queued.clear(C::started_at);
-        store_job({queued, Partition::live});
-        wake_at_commit(queued);
+    if (outcome.verdict != Verdict::ended) {
+        queue_again(stored->job);
         record({outcome});
         transactions_.commit();
-        run_alone_next(id, outcome.repeatable_error);
+        if (outcome.verdict == Verdict::run_alone) {
+            run_alone_next(id, outcome.repeatable_error);
+        } else {
+            run_together_later(std::string(stored->job.text(C::sync_job_type)), id);
+        }
         return;
     }
     repeats_.erase(id);
+    counts_alone_.erase(id);
     count_fast(outcome.job);
     record({outcome});
     announce_ended_at_commit();
@@ -578,6 +665,10 @@ void Runner::run_one(const StoredJob& stored) {
     try {
         require_document(stored.job);
         run_alone(queued_by_hand(stored), 1);
+        if (set_aside_.has(stored.job.id())) {
+            throw pg::Error("55000", "the end of " + describe(stored.job) + " could not be recorded")
+                .hint("The server's log says why.");
+        }
     } catch (...) {
         transactions_.rollback();
         throw;
@@ -590,10 +681,20 @@ Job run_here(const StoredJob& stored, bool raise) {
         std::int64_t id;
         ~Forget() { clear_in_progress(id); }
     } forget{stored.job.id()};  // also where the caller catches the error and goes on
-    Outcome outcome = attempt(queued_by_hand(stored), {0, false});
-    if (raise && outcome.error != nullptr) throw pg::Error(std::make_shared<pg::ErrorReport>(*outcome.error));
-    pg::command_counter_increment();
-    record({outcome});
+    Job queued = queued_by_hand(stored);
+    Outcome outcome;
+    try {
+        pg::Subtransaction subtransaction;
+        outcome = attempt(queued, {0, false});
+        if (raise && outcome.error != nullptr) throw pg::Error(std::make_shared<pg::ErrorReport>(*outcome.error));
+        pg::command_counter_increment();
+        record({outcome});
+        subtransaction.commit();
+    } catch (const pg::Error& error) {
+        if (raise || !pg::is_specific(error)) throw;
+        outcome = failed_outcome(as_started(queued), error, true);
+        record_end(outcome);
+    }
     announce_ended_at_commit();
     pg::command_counter_increment();
     auto ended = find_job(outcome.job.id());  // with what the job itself has written down
@@ -618,7 +719,7 @@ bool take_committing_job(std::int64_t id) { return std::exchange(expected_commit
 
 void run_committing_here(std::int64_t id) {
     auto stored = find_job(id);
-    if (!stored || stored->job.status() != Status::started) return;
+    if (!stored || stored->job.status() != Status::started || remove_if_ended(*stored)) return;
     Outcome outcome = attempt_committing(stored->job);
     auto locked = lock_job(id);
     if (!locked || locked->job.status() != Status::started) return;

@@ -1,6 +1,7 @@
 #include "job/job_row.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "core/text.hpp"
 #include "pg/memory.hpp"
@@ -12,6 +13,18 @@ const char* const job_column_names[] = {
     SYNC_JOB_COLUMNS(SYNC_JOB_COLUMN)
 #undef SYNC_JOB_COLUMN
 };
+
+namespace {
+using namespace pg::type;
+}
+const Oid job_column_types[] = {
+    int8, text, text, text, regclass, text, regclass, text, text, jsonb, int8, jsonb,  // … multiple_target_documents
+    text, int4, interval, interval, text, int4, int4, timestamptz, timestamptz,        // queue … scheduled_at
+    boolean, boolean, boolean, boolean, boolean, boolean, boolean,                     // insert_enabled … queue_on_insert
+    text, regclass, text, timestamptz, text, jsonb, jsonb, jsonb, text, text, jsonb,   // trigger_type … result
+    jsonb, text, regrole, regrole, regrole, timestamptz, timestamptz, timestamptz,     // checkpoint … ended_at
+    interval, text, text, text, int8_array, text, text, boolean, int4};                // time_taken … depth
+static_assert(std::size(job_column_types) == std::size(job_column_names));
 const int job_column_count = sizeof(job_column_names) / sizeof(job_column_names[0]);
 
 Job Job::blank() {
@@ -36,7 +49,7 @@ Job::Job(const pg::StoredRow& stored) : Job(stored.row) {
     created_by_transaction = stored.created_by;
 }
 
-Job Job::from_composite(Datum row) { return Job(pg::take_apart(row)); }
+Job Job::from_composite(Datum row) { return Job(pg::take_apart(row, job_column_count)); }
 
 Job Job::copy() const {
     Job other(*this);
@@ -74,8 +87,9 @@ std::optional<Operation> Job::operation() const {
 std::string describe(const Job& job) {
     std::string out = "job " + std::to_string(job.id()) + " (" + std::string(job.text(JobColumn::sync_job_type));
     if (!job.is_null(JobColumn::source_document_name)) {
+        constexpr int longest_name = 140;
         out += ", " + pg::relation_name(job.oid(JobColumn::source_document_type)) + " " +
-               std::string(job.text(JobColumn::source_document_name));
+               pg::clipped(std::string(job.text(JobColumn::source_document_name)), longest_name);
     }
     return out + ")";
 }

@@ -42,6 +42,7 @@ enum class JobColumn : int {
 };
 
 extern const char* const job_column_names[];
+extern const Oid job_column_types[];
 extern const int job_column_count;
 // Of version 0.1.0, the first ones. What has come since is last, and not in the tables of a database that was not updated yet.
 constexpr int oldest_job_column_count = static_cast<int>(JobColumn::publish_event);
@@ -91,6 +92,7 @@ public:
     void set_status(Status status) { set_text(C::status, to_text(status)); }
     std::optional<Operation> operation() const;
 
+    // With what somebody has added to the table, where the row was read from there.
     const pg::RowValues& row() const { return row_; }
 
 private:

@@ -84,6 +84,35 @@ std::vector<std::int64_t> children_of(std::int64_t parent) {
     return ids;
 }
 
+namespace {
+
+bool stands_in(Partition partition, std::int64_t id) {
+    return read(id, partition, Reading::plain).job.has_value();
+}
+
+void remove_duplicate(const StoredJob& stored) {
+    pg::Table table(schema_objects().partition(stored.partition), pg::TableLock::write);
+    table.remove(stored.job.place);
+    pg::log(describe(stored.job) + " is removed from the queue: a job of this id has ended already",
+            "That happens where tables are copied or restored while jobs run.");
+}
+
+}  // namespace
+
+bool remove_if_ended(const StoredJob& stored) {
+    if (stored.partition != Partition::live || !stands_in(Partition::ended, stored.job.id())) return false;
+    auto locked = lock_job(stored.job.id());
+    if (locked && locked->partition == Partition::live) remove_duplicate(*locked);
+    pg::command_counter_increment();
+    return true;
+}
+
+void require_writable_tables() {
+    for (Partition partition : partitions) {
+        pg::Table table(schema_objects().partition(partition), pg::TableLock::write);
+    }
+}
+
 void insert_job(const Job& job) {
     pg::Table table(schema_objects().partition(partition_of(job.status())), pg::TableLock::write);
     table.insert(job.row());
@@ -95,6 +124,8 @@ void store_job(const StoredJob& stored) {
     pg::Table from_table(o.partition(stored.partition), pg::TableLock::write);
     if (to == stored.partition) {
         from_table.replace(stored.job.place, stored.job.row());
+    } else if (stands_in(to, stored.job.id())) {
+        remove_duplicate(stored);
     } else {
         from_table.remove(stored.job.place);
         pg::Table to_table(o.partition(to), pg::TableLock::write);

@@ -25,9 +25,15 @@ std::optional<StoredJob> lock_job(std::int64_t id, bool wait = true, bool* busy 
 // The children a Relayed job made, by id.
 std::vector<std::int64_t> children_of(std::int64_t parent);
 
+// Raises where one of the tables that a job goes through cannot be written: before it runs, as its end could not be recorded.
+void require_writable_tables();
+
 void insert_job(const Job& job);
-// Writes a locked job back, in the partition its status asks for.
+// Writes a locked job back, in the partition its status asks for. One whose id stands there already is removed instead.
 void store_job(const StoredJob& stored);
+// A restore, or a tool that copies tables, may leave a job in the queue though it has ended. It is then removed, with a line in
+// the log; true.
+bool remove_if_ended(const StoredJob& stored);
 
 // Raises 42704.
 [[noreturn]] void no_such_job(std::int64_t id);

@@ -53,6 +53,7 @@ std::shared_ptr<const JobType> read_type(const std::string& name) {
         "WHERE name = $1",
         {pg::type::text});
     type_table = schema_objects().type_table;
+    require_trusted_types();
     auto rows = select.run({{pg::text_datum(name), false}});
     if (rows.empty()) return nullptr;
     const InternalStatement::Row& row = rows[0];

@@ -1,10 +1,10 @@
 #include "job/schema_objects.hpp"
 
 #include <algorithm>
-#include <memory>
 
 #include "core/text.hpp"
 #include "job/job_row.hpp"
+#include "pg/attached.hpp"
 #include "pg/background.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
@@ -13,8 +13,8 @@ namespace sync_job {
 
 namespace {
 
-std::unique_ptr<SchemaObjects>& cached() {
-    static auto& objects = *new std::unique_ptr<SchemaObjects>;  // never destroyed: the server may be gone by then
+SchemaObjects& cached() {
+    static auto& objects = *new SchemaObjects;  // never destroyed: the server may be gone by then
     return objects;
 }
 bool stale = true;
@@ -29,15 +29,28 @@ Oid required(Oid oid, const char* name) {
     return oid;
 }
 
-// The library writes rows by position: the table must be the one it was built for, or that of an older version, which has
-// the first of the columns.
-void check_columns(Oid relation, bool current) {
-    std::vector<std::string> names = pg::column_names(relation);
-    int count = static_cast<int>(names.size());
-    bool same = current ? count == job_column_count : count >= oldest_job_column_count && count <= job_column_count;
-    if (!same || !std::equal(names.begin(), names.end(), job_column_names)) {
+// The library reads and writes rows by position: the table must be the one it was built for, or that of an older version, which
+// has the first of the columns. What somebody has added to the one comes after that, and moves with the row from partition to
+// partition: there it must be the same.
+void check_columns(Oid relation, Oid live, bool current) {
+    std::vector<pg::Column> columns = pg::table_columns(relation), first = pg::table_columns(live);
+    int count = static_cast<int>(columns.size());
+    bool same = columns.size() == first.size() && count >= (current ? job_column_count : oldest_job_column_count);
+    for (int i = 0; same && i < count; i++) {
+        bool known = i < job_column_count;
+        same = known ? columns[i].name == job_column_names[i] && columns[i].type == job_column_types[i]
+                     : current && columns[i].dropped == first[i].dropped && columns[i].type == first[i].type;
+    }
+    if (!same) {
         incomplete("the columns of " + pg::relation_name(relation) + " are not those of version " SYNC_JOB_VERSION);
     }
+}
+
+std::string problem_of_types(Oid type_table, Oid internal) {
+    auto check = pg::functions_named(internal, "check_type");
+    if (check.size() != 1) incomplete("function check_type() is missing");
+    std::string problem = pg::other_word_on_rows(type_table, check[0].oid);
+    return problem.empty() ? problem : "table sync_job_type cannot be trusted: " + problem;
 }
 
 // The versions before this one that the library can work with, until ALTER EXTENSION UPDATE.
@@ -53,7 +66,7 @@ pg::Error version_error(const pg::ExtensionInfo& extension) {
                             "UPDATE where the library is the newer one.");
 }
 
-std::unique_ptr<SchemaObjects> look_up() {
+SchemaObjects look_up() {
     auto extension = pg::find_extension("pg_sync_job");
     if (!extension) {
         throw pg::Error("55000", "extension pg_sync_job is not installed in this database")
@@ -61,7 +74,7 @@ std::unique_ptr<SchemaObjects> look_up() {
     }
     bool current = extension->version == SYNC_JOB_VERSION;
     if (!current && !is_known(extension->version)) throw version_error(*extension);
-    auto found = std::make_unique<SchemaObjects>();
+    SchemaObjects objects, *found = &objects;
     found->current = current;
     found->extension = extension->oid;
     found->schema_oid = extension->schema;
@@ -91,17 +104,21 @@ std::unique_ptr<SchemaObjects> look_up() {
     found->target_type = required(pg::type_oid(extension->schema, "sync_job_target"), "type sync_job_target");
     found->result_type = required(pg::type_oid(extension->schema, "sync_job_result"), "type sync_job_result");
     found->owner = pg::relation_owner(found->job_table);
-    for (Oid table : {found->live, found->failed, found->ended}) {
+    for (Oid table : {found->live, found->failed, found->ended, found->job_table}) {
         if (!pg::belongs_to_extension(table, extension->oid)) incomplete(pg::relation_name(table) + " is not its own");
-        check_columns(table, current);
+        check_columns(table, found->live, current);
     }
-    return found;
+    found->type_table_problem = problem_of_types(found->type_table, internal);
+    return objects;
 }
 
 bool is_one_of_ours(const SchemaObjects& o, Oid relation) {
-    return relation == o.job_table || relation == o.live || relation == o.failed || relation == o.ended ||
-           relation == o.type_table || relation == o.queue_table || relation == o.error_table ||
-           relation == o.deleted_table || relation == o.id_sequence;
+    for (Oid own : {o.job_table, o.live, o.failed, o.ended, o.live_id, o.live_claim, o.live_scheduled, o.live_source,
+                    o.live_job_id, o.failed_id, o.ended_id, o.type_table, o.queue_table, o.error_table, o.deleted_table,
+                    o.id_sequence}) {
+        if (relation == own) return true;
+    }
+    return false;
 }
 
 }  // namespace
@@ -122,20 +139,23 @@ bool SchemaObjects::has_column(Oid table, std::string_view column) const {
 }
 
 const SchemaObjects& schema_objects() {
-    if (stale || cached() == nullptr) {
+    if (stale) {
         stale = false;  // an invalidation that arrives while we look makes it stale again
         try {
-            auto found = look_up();
-            if (cached() == nullptr || !(*found == *cached())) {
-                static_cast<void>(cached().release());  // not freed: whoever looked before may be in the midst of it
-                cached() = std::move(found);
-            }
+            SchemaObjects found = look_up();
+            if (!(found == cached())) cached() = std::move(found);
         } catch (...) {
             stale = true;  // the next one must not answer with what was there before
             throw;
         }
     }
-    return *cached();
+    return cached();
+}
+
+void require_trusted_types() {
+    if (schema_objects().type_table_problem.empty()) return;
+    throw pg::Error("55000", schema_objects().type_table_problem)
+        .hint("A superuser should look for triggers on it that are not the extension's, drop them, and look at the rows.");
 }
 
 bool extension_installed() { return pg::find_extension("pg_sync_job").has_value(); }
@@ -151,7 +171,9 @@ void require_this_version() {
 }
 
 void invalidate_schema_objects(Oid relation) {
-    if (cached() == nullptr || relation == pg::no_oid || is_one_of_ours(*cached(), relation)) stale = true;
+    if (relation == pg::no_oid || is_one_of_ours(cached(), relation)) stale = true;
 }
+
+void refresh_schema_objects() { schema_objects(); }
 
 }  // namespace sync_job

@@ -23,6 +23,8 @@ struct SchemaObjects {
     Oid type_table = 0, queue_table = 0, error_table = 0, deleted_table = 0;
     Oid id_sequence = 0, deleted_sequence = 0;
     Oid target_type = 0, result_type = 0;  // sync_job_target, sync_job_result
+    // Why what sync_job_type says cannot be trusted: somebody else's trigger has the last word on its rows. Empty: it can.
+    std::string type_table_problem;
     // False until ALTER EXTENSION UPDATE: what has come since that version is not there.
     bool current = true;
 
@@ -36,8 +38,8 @@ struct SchemaObjects {
 };
 
 // Raises 55000 when the extension is not installed here, or is of a version that this library does not know. An older one that
-// it knows is good for enqueueing, reading and all that runs no job. What it returns stays where it is for good, though another
-// one may be in force later: callers run code that looks again.
+// it knows is good for enqueueing, reading and all that runs no job. The reference stays good, and always shows what is
+// known by now: callers run code that looks again, and indexes have other OIDs after REINDEX CONCURRENTLY.
 const SchemaObjects& schema_objects();
 
 bool extension_installed();
@@ -50,7 +52,11 @@ std::optional<OtherVersion> other_version();
 // Raises that error: for whoever runs jobs in a session.
 void require_this_version();
 
-// For the relcache callback.
+// Raises 55000 where the rules of sync_job_type may have been passed by.
+void require_trusted_types();
+
+// For the relcache callback; and where a table has been opened, before it is used.
 void invalidate_schema_objects(Oid relation);
+void refresh_schema_objects();
 
 }  // namespace sync_job

@@ -45,7 +45,8 @@ std::string operator_text(Oid operator_oid, Oid type) {
     return text == nullptr ? std::string() : std::string(text);
 }
 
-Column read_column(const FormData_pg_attribute& attribute) {
+// Takes a copy: looking things up may have the relation's own description made anew.
+Column read_column(const FormData_pg_attribute attribute) {
     Column column;
     column.name = NameStr(attribute.attname);
     column.number = attribute.attnum;
@@ -149,14 +150,20 @@ std::unique_ptr<RelationInfo> read_relation(Oid oid) {
     return info;
 }
 
-std::vector<std::string> column_names(Oid oid) {
-    std::vector<std::string> names;
+std::vector<Column> table_columns(Oid oid) {
+    std::vector<Column> columns;
     ::Relation opened = guarded([&] { return try_relation_open(oid, AccessShareLock); });
-    if (opened == nullptr) return names;
+    if (opened == nullptr) return columns;
     TupleDesc descriptor = RelationGetDescr(opened);
-    for (int i = 0; i < descriptor->natts; i++) names.emplace_back(NameStr(TupleDescAttr(descriptor, i)->attname));
+    for (int i = 0; i < descriptor->natts; i++) {
+        const FormData_pg_attribute& attribute = *TupleDescAttr(descriptor, i);
+        Column& column = columns.emplace_back();
+        column.name = NameStr(attribute.attname);
+        column.type = attribute.atttypid;
+        column.dropped = attribute.attisdropped;
+    }
     guarded([&] { relation_close(opened, NoLock); });
-    return names;
+    return columns;
 }
 
 bool relation_exists(Oid relation) {
@@ -217,6 +224,18 @@ bool is_partition_of(Oid relation, Oid ancestor) {
     });
 }
 
+std::vector<Oid> descendants(Oid relation) {
+    List* list = guarded([&] {
+        return has_subclass(relation) ? find_all_inheritors(relation, NoLock, nullptr) : NIL;
+    });
+    std::vector<Oid> found;
+    ListCell* cell;
+    foreach (cell, list) {
+        if (lfirst_oid(cell) != relation) found.push_back(lfirst_oid(cell));
+    }
+    return found;
+}
+
 Oid row_type_of(Oid relation) {
     return guarded([&] { return get_rel_type_id(relation); });
 }
@@ -266,8 +285,8 @@ bool has_index_for(Oid relation, const std::vector<int>& columns, bool unique) {
     });
 }
 
-bool row_security_applies(Oid relation) {
-    return guarded([&] { return check_enable_rls(relation, InvalidOid, true) == RLS_ENABLED; });
+bool row_security_applies(Oid relation, Oid role) {
+    return guarded([&] { return check_enable_rls(relation, role, true) == RLS_ENABLED; });
 }
 
 Oid schema_oid(const std::string& name) {
@@ -500,7 +519,7 @@ void on_relation_change(void (*callback)(Oid)) {
 
 void on_function_change(void (*callback)()) {
     function_callback = callback;
-    for (int cache : {PROCOID, NAMESPACEOID, AUTHOID, AUTHMEMROLEMEM}) {
+    for (int cache : {PROCOID, NAMESPACEOID, AUTHOID, AUTHMEMROLEMEM, DATABASEOID}) {
         CacheRegisterSyscacheCallback(cache, at_function_change, 0);
     }
 }

@@ -57,8 +57,8 @@ void require_current(const RelationInfo& relation);
 
 // Reads a relation's description; null when there is no such relation.
 std::unique_ptr<RelationInfo> read_relation(Oid relation);
-// The names of all its columns, dropped ones too, in their order; none when there is no such relation.
-std::vector<std::string> column_names(Oid relation);
+// Of all its columns, dropped ones too, in their order: name, type, whether it is dropped. None when there is no such relation.
+std::vector<Column> table_columns(Oid relation);
 
 bool relation_exists(Oid relation);
 std::string relation_name(Oid relation);         // "customer", "erp.customer" when not in schema `public`
@@ -76,8 +76,10 @@ bool is_composite(Oid type);
 // `unique`: a unique one, all of whose columns are.
 bool has_index_for(Oid relation, const std::vector<int>& columns, bool unique);
 
-// Policies decide what the current user sees and writes of it.
-bool row_security_applies(Oid relation);
+// Policies decide what the role sees and writes of it; no_oid: the current user.
+bool row_security_applies(Oid relation, Oid role = no_oid);
+// Its partitions and children, and theirs, and so on.
+std::vector<Oid> descendants(Oid relation);
 
 Oid schema_oid(const std::string& name);  // no_oid when there is none
 std::string schema_name(Oid schema);

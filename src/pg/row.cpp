@@ -1,5 +1,7 @@
 #include "pg/server.hpp"
 
+#include <algorithm>
+
 #include "pg/error.hpp"
 #include "pg/row.hpp"
 
@@ -16,13 +18,13 @@ RowValues allocate_row(int count) {
     return row;
 }
 
-RowValues deform(HeapTupleHeader header, TupleDesc descriptor) {
+RowValues deform(HeapTupleHeader header, TupleDesc descriptor, int columns) {
     HeapTupleData tuple;
     tuple.t_len = HeapTupleHeaderGetDatumLength(header);
     ItemPointerSetInvalid(&tuple.t_self);
     tuple.t_tableOid = InvalidOid;
     tuple.t_data = header;
-    RowValues row = allocate_row(descriptor->natts);
+    RowValues row = allocate_row(std::max(columns, descriptor->natts));
     heap_deform_tuple(&tuple, descriptor, row.values, row.nulls);
     return row;
 }
@@ -33,11 +35,11 @@ Datum form(const RowValues& row, TupleDesc descriptor) {
 
 }  // namespace
 
-RowValues take_apart(Datum composite) {
+RowValues take_apart(Datum composite, int columns) {
     return guarded([&] {
         HeapTupleHeader header = DatumGetHeapTupleHeader(composite);
         TupleDesc descriptor = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
-        RowValues row = deform(header, descriptor);
+        RowValues row = deform(header, descriptor, columns);
         ReleaseTupleDesc(descriptor);
         return row;
     });
@@ -45,7 +47,7 @@ RowValues take_apart(Datum composite) {
 
 RowValues take_apart(Datum composite, const RelationInfo& relation) {
     require_current(relation);
-    return guarded([&] { return deform(DatumGetHeapTupleHeader(composite), relation.descriptor); });
+    return guarded([&] { return deform(DatumGetHeapTupleHeader(composite), relation.descriptor, 0); });
 }
 
 RowValues empty_row(const RelationInfo& relation) {
@@ -61,14 +63,6 @@ RowValues copy_of(const RowValues& other) {
     });
 }
 
-// Newer tables than the library has been built for, as by somebody's ADD COLUMN: what should be in that column?
-void require_values_for(TupleDescData* descriptor, int count) {
-    if (descriptor->natts <= count) return;
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("column \"%s\" is none of pg_sync_job's", NameStr(TupleDescAttr(descriptor, count)->attname)),
-                    errdetail("It has been added to a table of the extension."), errhint("Drop the column.")));
-}
-
 Datum put_together(const RowValues& row, const RelationInfo& relation) {
     require_current(relation);
     return guarded([&] { return form(row, relation.descriptor); });
@@ -77,8 +71,13 @@ Datum put_together(const RowValues& row, const RelationInfo& relation) {
 Datum put_together(const RowValues& row, Oid row_type) {
     return guarded([&] {
         TupleDesc descriptor = lookup_rowtype_tupdesc(row_type, -1);
-        require_values_for(descriptor, row.count);
-        Datum composite = form(row, descriptor);
+        RowValues all = row;
+        if (row.count < descriptor->natts) {
+            all = allocate_row(descriptor->natts);
+            std::memcpy(all.values, row.values, row.count * sizeof(Datum));
+            std::memcpy(all.nulls, row.nulls, row.count * sizeof(bool));
+        }
+        Datum composite = form(all, descriptor);
         ReleaseTupleDesc(descriptor);
         return composite;
     });

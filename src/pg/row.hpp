@@ -29,11 +29,11 @@ RowValues empty_row(const RelationInfo& relation);
 RowValues copy_of(const RowValues& row);
 // Puts one together, out-of-line values fetched, so that it stands alone.
 Datum put_together(const RowValues& row, const RelationInfo& relation);
-// The same by the row type as it is now. It may have fewer columns than the values, which are then its first ones.
+// The same by the row type as it is now. It may have fewer columns than the values, which are then its first ones, or more,
+// which somebody has added: they are null.
 Datum put_together(const RowValues& row, Oid row_type);
-// What they rely on; raises, inside a guard.
-void require_values_for(TupleDescData* descriptor, int count);
-RowValues take_apart(Datum row);  // by the type it carries itself
+// By the type it carries itself; at least so many columns.
+RowValues take_apart(Datum row, int columns);
 
 // The row type of a composite value, which tells which relation it is a row of.
 Oid composite_type(Datum row);

@@ -3,9 +3,12 @@
 #include <algorithm>
 
 extern "C" {
+#include "catalog/pg_am.h"
 #include "commands/sequence.h"
+#include "rewrite/rewriteHandler.h"
 }
 
+#include "pg/attached.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
 #include "pg/table.hpp"
@@ -14,62 +17,92 @@ namespace sync_job::pg {
 
 namespace {
 
-// What inserting into a table's indexes needs, kept from call to call: the executor's state for partial
-// predicates is too dear to be made for each row.
 struct IndexInsertion {
     Oid index;
     IndexInfo* info;
     ExprState* predicate;
+    bool ready;        // false: its build has not come to where it wants rows
+    bool summarizing;  // BRIN, since 16: has an entry for a range of blocks, not for a row
 };
 
+// What inserting into a table's indexes needs, kept from call to call: the executor's state for partial predicates is too
+// dear to be made for each row. All of it is a copy: it points to nothing of the relation cache. What an access method
+// keeps does (a BRIN descriptor, on 15 and 16), and is for one call only.
 struct TableWriter {
-    bool valid = false;
+    bool current = true;  // no definition has changed since it was made
     EState* state = nullptr;
+    MemoryContext of_call = nullptr;  // for what an access method keeps
     std::vector<IndexInsertion> indexes;
-};
 
-std::unordered_map<Oid, TableWriter>& writers() {
-    static auto& cache = *new std::unordered_map<Oid, TableWriter>;  // never destroyed: the server may be gone by then
+    TableWriter() = default;
+    TableWriter(const TableWriter&) = delete;
+    TableWriter& operator=(const TableWriter&) = delete;
+    ~TableWriter() {
+        if (state != nullptr) guarded_cleanup([&] { FreeExecutorState(state); });
+    }
+};
+using TableWriterPointer = std::shared_ptr<TableWriter>;
+
+std::unordered_map<Oid, TableWriterPointer>& writers() {
+    static auto& cache = *new std::unordered_map<Oid, TableWriterPointer>;  // never destroyed: the server may be gone by then
     return cache;
 }
 
-void build(TableWriter& writer, ::Relation relation) {
-    writer.valid = false;
-    writer.indexes.clear();
-    if (writer.state != nullptr) {
-        EState* old = std::exchange(writer.state, nullptr);
-        guarded([&] { FreeExecutorState(old); });
-    }
+std::uint64_t relation_changes = 0;
+void (*open_callback)() = nullptr;
+
+TableWriterPointer make_writer(::Relation relation) {
+    auto writer = std::make_shared<TableWriter>();
     guarded([&] {
         MemoryContext previous = MemoryContextSwitchTo(CacheMemoryContext);
-        writer.state = CreateExecutorState();
-        MemoryContextSwitchTo(writer.state->es_query_cxt);
+        EState* state = writer->state = CreateExecutorState();
+        MemoryContextSwitchTo(state->es_query_cxt);
+        writer->of_call = AllocSetContextCreate(state->es_query_cxt, "sync job index", ALLOCSET_SMALL_SIZES);
         List* list = RelationGetIndexList(relation);
         ListCell* cell;
         foreach (cell, list) {
             ::Relation index = index_open(lfirst_oid(cell), RowExclusiveLock);
             IndexInfo* info = BuildIndexInfo(index);
-            ExprState* predicate =
-                info->ii_Predicate == NIL ? nullptr : ExecPrepareQual(info->ii_Predicate, writer.state);
-            writer.indexes.push_back({RelationGetRelid(index), info, predicate});
+            ExprState* predicate = info->ii_Predicate == NIL ? nullptr : ExecPrepareQual(info->ii_Predicate, state);
+#if PG_VERSION_NUM >= 160000
+            bool summarizing = info->ii_Summarizing;
+#else
+            bool summarizing = false;
+#endif
+            writer->indexes.push_back(
+                {RelationGetRelid(index), info, predicate, info->ii_ReadyForInserts, summarizing});
             index_close(index, NoLock);
         }
         MemoryContextSwitchTo(previous);
     });
-    writer.valid = true;
-}
-
-TableWriter& writer_for(::Relation relation) {
-    TableWriter& writer = writers()[RelationGetRelid(relation)];
-    if (!writer.valid) build(writer, relation);
     return writer;
 }
 
+// The table is locked: what it has for indexes stays as it is until the transaction ends. A writer that is in use (by an
+// insert further up whose index expression has led here) is left to that.
+TableWriterPointer writer_for(::Relation relation) {
+    TableWriterPointer& kept = writers()[RelationGetRelid(relation)];
+    bool current = kept != nullptr && kept->current;
+    if (current && kept.use_count() == 1) return kept;
+    std::uint64_t before = relation_changes;
+    auto writer = make_writer(relation);
+    // What has changed meanwhile was not told to this one.
+    writer->current = relation_changes == before;
+    if (!current) kept = writer;
+    return writer;
+}
+
+enum class Indexes { all, summarizing };
+
 // Index by index, so that each is opened once and its pages stay in the processor's cache. Raises as the server does.
-void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSlot** slots, std::size_t count) {
+void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSlot** slots, std::size_t count,
+                          Indexes which = Indexes::all) {
     ExprContext* context = GetPerTupleExprContext(writer.state);
     MemoryContext previous = MemoryContextSwitchTo(GetPerTupleMemoryContext(writer.state));
     for (const IndexInsertion& entry : writer.indexes) {
+        if (!entry.ready || (which == Indexes::summarizing && !entry.summarizing)) continue;
+        entry.info->ii_AmCache = nullptr;
+        entry.info->ii_Context = writer.of_call;
         ::Relation index = nullptr;
         for (std::size_t i = 0; i < count; i++) {
             context->ecxt_scantuple = slots[i];
@@ -78,18 +111,21 @@ void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSl
             Datum values[INDEX_MAX_KEYS];
             bool nulls[INDEX_MAX_KEYS];
             FormIndexDatum(entry.info, slots[i], writer.state, values, nulls);
-            // What an access method keeps from row to row is for this row alone. BRIN's points into the index's entry in the
-            // relation cache, which the table's own invalidations say nothing of; from 17 on it has pins on buffers, too.
-            entry.info->ii_AmCache = nullptr;
-            entry.info->ii_Context = CurrentMemoryContext;
             index_insert(index, values, nulls, &slots[i]->tts_tid, relation,
                          index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, entry.info);
-#if PG_VERSION_NUM >= 170000
-            index_insert_cleanup(index, entry.info);
-#endif
+            if (entry.info->ii_ExclusionOps != nullptr) {
+                check_exclusion_constraint(relation, index, entry.info, &slots[i]->tts_tid, values, nulls, writer.state,
+                                           false);
+            }
             ResetPerTupleExprContext(writer.state);
         }
-        if (index != nullptr) index_close(index, NoLock);
+        if (index == nullptr) continue;
+#if PG_VERSION_NUM >= 170000
+        index_insert_cleanup(index, entry.info);  // pins on buffers
+#endif
+        index_close(index, NoLock);
+        entry.info->ii_AmCache = nullptr;
+        MemoryContextReset(writer.of_call);
     }
     MemoryContextSwitchTo(previous);
     context->ecxt_scantuple = nullptr;
@@ -105,12 +141,43 @@ ItemPointerData tid_of(RowPlace place) {
     return tid;
 }
 
-void fill(TupleTableSlot* slot, const RowValues& row) {
-    require_values_for(slot->tts_tupleDescriptor, row.count);
+// The default of a column that somebody has added; its memory is that of the caller.
+Datum default_value(::Relation relation, int column, bool* is_null) {
+    Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), column);
+    *is_null = true;
+    Datum value = 0;
+    Node* expression = nullptr;
+    if (attribute->attgenerated == '\0') expression = build_column_default(relation, column + 1);
+    if (expression != nullptr) {
+        EState* state = CreateExecutorState();
+        ExprState* prepared = ExecPrepareExpr(reinterpret_cast<Expr*>(expression), state);
+        value = ExecEvalExpr(prepared, GetPerTupleExprContext(state), is_null);
+        if (!*is_null) value = datumCopy(value, attribute->attbyval, attribute->attlen);
+        FreeExecutorState(state);
+    }
+    if (*is_null && attribute->attnotnull && attribute->attgenerated == '\0') {
+        ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+                        errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+                               NameStr(attribute->attname), RelationGetRelationName(relation)),
+                        errhint("pg_sync_job does not know the column: give it a default, or drop it."),
+                        errtablecol(relation, column + 1)));
+    }
+    return value;
+}
+
+void fill(::Relation relation, TupleTableSlot* slot, const RowValues& row) {
     ExecClearTuple(slot);
-    int count = slot->tts_tupleDescriptor->natts;
-    std::memcpy(slot->tts_values, row.values, count * sizeof(Datum));
-    std::memcpy(slot->tts_isnull, row.nulls, count * sizeof(bool));
+    int columns = slot->tts_tupleDescriptor->natts;
+    int given = std::min(row.count, columns);
+    std::memcpy(slot->tts_values, row.values, given * sizeof(Datum));
+    std::memcpy(slot->tts_isnull, row.nulls, given * sizeof(bool));
+    for (int i = 0; i < columns; i++) {
+        if (TupleDescAttr(slot->tts_tupleDescriptor, i)->attisdropped) {
+            slot->tts_isnull[i] = true;
+        } else if (i >= given) {
+            slot->tts_values[i] = default_value(relation, i, &slot->tts_isnull[i]);
+        }
+    }
     ExecStoreVirtualTuple(slot);
 }
 
@@ -131,14 +198,18 @@ TupleTableSlot* slot_of(void* slot) { return static_cast<TupleTableSlot*>(slot);
 
 }  // namespace
 
-// A change of the table's definition: its indexes are looked up again at the next write.
+// Marked only: it may be in use.
 void invalidate_table_writer(Oid relation) {
-    if (relation == no_oid) {
-        for (auto& [oid, writer] : writers()) writer.valid = false;
-    } else if (auto found = writers().find(relation); found != writers().end()) {
-        found->second.valid = false;
+    relation_changes++;
+    for (auto& [oid, writer] : writers()) {
+        if (writer == nullptr) continue;
+        bool concerned = relation == no_oid || relation == oid;
+        for (const IndexInsertion& entry : writer->indexes) concerned = concerned || entry.index == relation;
+        if (concerned) writer->current = false;
     }
 }
+
+void on_table_open(void (*callback)()) { open_callback = callback; }
 
 Table::Table(Oid relation, TableLock lock) : oid_(relation), exceptions_(std::uncaught_exceptions()) {
     guarded([&] {
@@ -146,6 +217,11 @@ Table::Table(Oid relation, TableLock lock) : oid_(relation), exceptions_(std::un
         own_snapshot_ = !ActiveSnapshotSet();
         if (own_snapshot_) PushActiveSnapshot(GetTransactionSnapshot());
         relation_ = table_open(relation, lock == TableLock::write ? RowExclusiveLock : AccessShareLock);
+    });
+    // On an error the abort lets go of it.
+    if (open_callback != nullptr) open_callback();
+    if (lock == TableLock::write) require_nothing_attached(relation_);
+    guarded([&] {
         if (lock == TableLock::write) {
             lock_slot_ = MakeSingleTupleTableSlot(RelationGetDescr(relation_), table_slot_callbacks(relation_));
             write_slot_ = MakeSingleTupleTableSlot(RelationGetDescr(relation_), &TTSOpsVirtual);
@@ -164,15 +240,14 @@ Table::~Table() {
 }
 
 int Table::column_count() const { return RelationGetDescr(relation_)->natts; }
-TupleDescData* Table::descriptor() const { return RelationGetDescr(relation_); }
 
 RowPlace Table::insert(const RowValues& row) {
-    TableWriter& writer = writer_for(relation_);
+    TableWriterPointer writer = writer_for(relation_);
     return guarded([&] {
         TupleTableSlot* slot = slot_of(write_slot_);
-        fill(slot, row);
+        fill(relation_, slot, row);
         table_tuple_insert(relation_, slot, GetCurrentCommandId(true), 0, nullptr);
-        insert_index_entries(writer, relation_, &slot, 1);
+        insert_index_entries(*writer, relation_, &slot, 1);
         RowPlace place = place_of(slot->tts_tid);
         ExecClearTuple(slot);
         return place;
@@ -186,7 +261,7 @@ void Table::insert_many(const std::vector<RowValues>& rows) {
         insert(rows[0]);
         return;
     }
-    TableWriter& writer = writer_for(relation_);
+    TableWriterPointer writer = writer_for(relation_);
     guarded([&] {
         TupleTableSlot* slots[at_a_time];
         std::size_t made = 0;
@@ -194,13 +269,14 @@ void Table::insert_many(const std::vector<RowValues>& rows) {
             std::size_t count = std::min(at_a_time, rows.size() - from);
             for (std::size_t i = 0; i < count; i++) {
                 if (i == made) slots[made++] = MakeSingleTupleTableSlot(RelationGetDescr(relation_), &TTSOpsHeapTuple);
-                const RowValues& row = rows[from + i];
-                require_values_for(RelationGetDescr(relation_), row.count);
-                HeapTuple tuple = heap_form_tuple(RelationGetDescr(relation_), row.values, row.nulls);
+                TupleTableSlot* row = slot_of(write_slot_);
+                fill(relation_, row, rows[from + i]);
+                HeapTuple tuple = heap_form_tuple(RelationGetDescr(relation_), row->tts_values, row->tts_isnull);
+                ExecClearTuple(row);
                 ExecStoreHeapTuple(tuple, slots[i], true);
             }
             table_multi_insert(relation_, slots, static_cast<int>(count), GetCurrentCommandId(true), 0, nullptr);
-            insert_index_entries(writer, relation_, slots, count);
+            insert_index_entries(*writer, relation_, slots, count);
             for (std::size_t i = 0; i < count; i++) ExecClearTuple(slots[i]);
         }
         for (std::size_t i = 0; i < made; i++) ExecDropSingleTupleTableSlot(slots[i]);
@@ -209,26 +285,30 @@ void Table::insert_many(const std::vector<RowValues>& rows) {
 
 void Table::remove(RowPlace place) {
     guarded([&] {
+        CheckCmdReplicaIdentity(relation_, CMD_DELETE);
         ItemPointerData tid = tid_of(place);
         simple_table_tuple_delete(relation_, &tid, SnapshotAny);
     });
 }
 
 RowPlace Table::replace(RowPlace place, const RowValues& row) {
-    TableWriter& writer = writer_for(relation_);
+    TableWriterPointer writer = writer_for(relation_);
     return guarded([&] {
+        CheckCmdReplicaIdentity(relation_, CMD_UPDATE);
         ItemPointerData tid = tid_of(place);
         TupleTableSlot* slot = slot_of(write_slot_);
-        fill(slot, row);
+        fill(relation_, slot, row);
 #if PG_VERSION_NUM >= 160000
         TU_UpdateIndexes update_indexes;
         simple_table_tuple_update(relation_, &tid, slot, SnapshotAny, &update_indexes);
         bool new_entries = update_indexes != TU_None;
+        Indexes which = update_indexes == TU_Summarizing ? Indexes::summarizing : Indexes::all;
 #else
         bool new_entries;
+        Indexes which = Indexes::all;
         simple_table_tuple_update(relation_, &tid, slot, SnapshotAny, &new_entries);
 #endif
-        if (new_entries) insert_index_entries(writer, relation_, &slot, 1);
+        if (new_entries) insert_index_entries(*writer, relation_, &slot, 1, which);
         RowPlace written = place_of(slot->tts_tid);
         ExecClearTuple(slot);
         return written;
@@ -280,7 +360,8 @@ RegProcedure procedure_of(ScanCondition::Operator op) {
     return InvalidOid;
 }
 
-StrategyNumber strategy_of(ScanCondition::Operator op) {
+StrategyNumber strategy_of(ScanCondition::Operator op, Oid access_method) {
+    if (access_method == HASH_AM_OID) return HTEqualStrategyNumber;
     switch (op) {
         case ScanCondition::Operator::at_most_timestamp:
             return BTLessEqualStrategyNumber;
@@ -318,16 +399,16 @@ IndexScan::IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& 
     guarded([&] {
         ScanKeyData keys[INDEX_MAX_KEYS];
         int count = static_cast<int>(conditions.size());
+        index_ = index_open(index, AccessShareLock);
         for (int i = 0; i < count; i++) {
             const ScanCondition& condition = conditions[i];
-            ScanKeyInit(&keys[i], static_cast<AttrNumber>(condition.index_column), strategy_of(condition.op),
+            ScanKeyInit(&keys[i], static_cast<AttrNumber>(condition.index_column), strategy_of(condition.op, index_->rd_rel->relam),
                         procedure_of(condition.op), condition.value);
         }
         if (start) {
             auto* members = static_cast<ScanKey>(palloc(2 * sizeof(ScanKeyData)));  // the scan points to them
             fill_start_key(*start, &keys[count++], members);
         }
-        index_ = index_open(index, AccessShareLock);
         Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
         snapshot_ = snapshot;
         slot_ = MakeSingleTupleTableSlot(RelationGetDescr(table_.relation_), table_slot_callbacks(table_.relation_));

@@ -1,7 +1,8 @@
 // The extension's own tables, read and written without SQL: the hot path of enqueue, claim and record.
 //
-// What goes this way passes no rights, triggers, rules or CHECK constraints: the engine vouches for what it writes.
-// Indexes, partial ones too, TOAST, WAL and statistics are as with SQL.
+// What goes this way passes no rights, triggers, rules or CHECK constraints: the engine vouches for what it writes, and
+// refuses a table on which somebody has hung what would have to act (pg/attached.hpp). Indexes, partial ones and those
+// being built too, TOAST, WAL, publications and statistics are as with SQL; columns it does not know get their default.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +37,8 @@ public:
     Table(const Table&) = delete;
     Table& operator=(const Table&) = delete;
 
-    // A row may have more values than the table has columns: that of an older version of the extension lacks the last ones.
+    // A row may have more values than the table has columns: that of an older version of the extension lacks the last ones. It may
+    // have fewer: what somebody has added comes after them, and gets its default.
     RowPlace insert(const RowValues& row);
     // The same for many rows, a page of them a WAL record.
     void insert_many(const std::vector<RowValues>& rows);
@@ -49,7 +51,6 @@ public:
 
     Oid oid() const { return oid_; }
     int column_count() const;
-    TupleDescData* descriptor() const;
 
 private:
     friend class IndexScan;
@@ -107,7 +108,12 @@ private:
 
 std::int64_t next_sequence_value(Oid sequence);
 
-// The indexes of the relation (of all, for no_oid) are looked up again at the next write: for the relcache callback.
+// What is kept of the table's indexes is made anew at the next write: for the relcache callback, which names the table or
+// one of its indexes (no_oid: any).
 void invalidate_table_writer(Oid relation);
+
+// Called with each table that has been opened: the lock may have brought the news that its definition has changed since
+// the caller looked. May raise.
+void on_table_open(void (*callback)());
 
 }  // namespace sync_job::pg

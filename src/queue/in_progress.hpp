@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "job/job_row.hpp"
@@ -29,7 +30,7 @@ int depth_of(const Job& job);
 // The job that runs in this process; 0: none. Of a set, the first.
 std::int64_t current_job_id();
 // Its depth; where none runs now, the greatest of those that ran in this transaction, whose deferred triggers may fire yet.
-int current_depth();
+std::optional<int> current_depth();
 
 // An attempt of the job was begun in this transaction, and what came of it is not recorded yet: it runs, whatever its
 // row says. In a batch that is so until the batch has ended.
@@ -39,8 +40,9 @@ void clear_in_progress(std::int64_t id);
 // Registers the end of the transaction, which clears all; at load.
 void register_in_progress();
 
-// The row of the job that runs has been written anew within its attempt: record() has to look where it is now.
+// The row of the job that runs has been written anew within its attempt, in this transaction: record() has to look where it
+// is now.
 void mark_job_row_moved();
-bool take_job_row_moved(std::int64_t id);
+bool job_row_moved(std::int64_t id);
 
 }  // namespace sync_job

@@ -157,6 +157,11 @@ SELECT results_eq(
     'SELECT name COLLATE "default", timeout FROM sync_job_queue ORDER BY name',
     $$VALUES ('default', interval '5 minutes'), ('long', interval '25 minutes'), ('short', interval '5 minutes')$$,
     'the queues that are there from the start');
+SELECT is_empty(
+    $$SELECT c.oid::regclass FROM pg_class AS c JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+        JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'pg_sync_job'
+        WHERE c.relkind = 'r' AND c.relreplident NOT IN ('f', 'i') AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)$$,
+    'rows of every table can be deleted where all tables are published');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -386,7 +386,7 @@ CREATE TABLE anew_target (id int PRIMARY KEY, a text);
 INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, retry_delay)
 VALUES ('Anew', 'anew_source', 'anew_target', '{"id": "id"}', '{"a": "a"}', '1 h');
 INSERT INTO anew_source VALUES (1, 'x');
-SELECT enqueue_sync_job('Anew', '1') AS job \gset
+SELECT enqueue_sync_job('Anew', '1', queue_on_insert => false) AS job \gset
 DROP TABLE anew_target;
 CREATE TABLE anew_target (id int PRIMARY KEY, a text);
 SELECT status, retry_count FROM execute_sync_job(:job);
@@ -394,7 +394,7 @@ UPDATE sync_job_type SET target_document_type = 'anew_target' WHERE name = 'Anew
 SELECT status, target_document_type FROM execute_sync_job(:job);
 SELECT * FROM anew_target;
 -- The same of the source.
-SELECT enqueue_sync_job('Anew', '1') AS job \gset
+SELECT enqueue_sync_job('Anew', '1', queue_on_insert => false) AS job \gset
 DROP TABLE anew_source;
 CREATE TABLE anew_source (id int PRIMARY KEY, a text);
 INSERT INTO anew_source VALUES (1, 'y');
