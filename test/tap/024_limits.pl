@@ -140,11 +140,12 @@ as_role('modest', q{SELECT enqueue_background_job('at_once', timeout => '5 min')
 
 # Retries that a role keeps locked do not keep others' from being queued.
 as_role($_, qq{CREATE FUNCTION $_.fails() RETURNS int LANGUAGE sql AS 'SELECT 1 / 0 FROM pg_sleep(0)'}) for 'greedy', 'modest';
-as_role('greedy', q{SELECT count(enqueue_background_job('greedy.fails', max_retries => 1, retry_delay => '3 s')) FROM generate_series(1, 600)});
-poll($node, q{SELECT count(*) = 600 FROM sync_job WHERE procedure = 'greedy.fails()' AND status = 'Failed'}, '600 jobs of a role have failed');
+as_role('greedy', q{SELECT count(enqueue_background_job('greedy.fails', max_retries => 1, retry_delay => '1 hour', job_id => 'locked')) FROM generate_series(1, 600)});
+poll($node, q{SELECT count(*) = 600 FROM sync_job WHERE job_id = 'locked' AND status = 'Failed'}, '600 jobs of a role have failed');
+value(q{UPDATE sync_job SET retry_after = clock_timestamp() + interval '3 s' WHERE job_id = 'locked'});
 my $holder = $node->background_psql('postgres');
 $holder->query_safe(q{SET SESSION AUTHORIZATION greedy; BEGIN;
-	SELECT count(*) FROM retry_sync_job((SELECT array_agg(id) FROM sync_job WHERE procedure = 'greedy.fails()'))});
+	SELECT count(*) FROM retry_sync_job((SELECT array_agg(id) FROM sync_job WHERE job_id = 'locked'))});
 my $retried = as_role('modest', q{SELECT enqueue_background_job('modest.fails', max_retries => 1, retry_delay => '3500 ms')});
 poll($node, "SELECT status = 'Failed' AND retry_count = 1 FROM sync_job WHERE id = $retried", "another role's retry runs while they are locked");
 $holder->query_safe('ROLLBACK');
@@ -158,8 +159,9 @@ $holder->query_safe("BEGIN; SELECT FROM sync_job WHERE id = $locked FOR UPDATE")
 cmp_ok(value('SELECT clear_old_sync_jobs(0)'), '>', 600, 'the history is cleared');
 is(value('SELECT string_agg(id::text, \',\') FROM sync_job'), $locked, 'but for the job that is locked');
 $holder->quit;
-lower('sync_job.max_workers', 8);
 value(q{UPDATE sync_job_queue SET max_workers = 4});
+lower('sync_job.max_workers', 0);
+has_workers(0, 'no worker is left');
 
 # ---- Sessions that run jobs ----
 
@@ -170,7 +172,8 @@ my ($code, $out, $err) = $node->psql('postgres', 'SET SESSION AUTHORIZATION gree
 like($err, qr/too many sessions run sync jobs\n.*room for 32 at a time of a role that is no superuser/, 'a role has half of the places for sessions');
 as_role('modest', 'CALL run_sync_jobs()');
 $_->quit for @greedy;
-poll($node, q{SELECT count(*) = 0 FROM sync_job_activity WHERE run_as = 'greedy'::regrole}, 'until they end');
+poll($node, q{SELECT count(*) = 0 FROM sync_job_activity}, 'until they end');
+lower('sync_job.max_workers', 8);
 
 # As many as there may be, each in an open transaction.
 my $most = 64;

@@ -69,6 +69,7 @@ is($node->safe_psql('postgres', qq{SELECT status FROM cancel_sync_job($long, 'en
 
 # Nor do very many of them.
 $node->safe_psql('postgres', q{
+	UPDATE sync_job_type SET concurrency_limit = 1 WHERE name = 'One';
 	SELECT enqueue_sync_job('One', '1', '{"sleep": 3600}', job_id => 'holds');
 	SELECT count(enqueue_sync_job('One', (1 + n % 20)::text, job_id => 'held')) FROM generate_series(1, 12000) AS n;
 	SELECT enqueue_sync_job('Alone', '5', job_id => 'behind many'), enqueue_sync_job('Batched', '5', job_id => 'behind many')});
@@ -91,8 +92,8 @@ $node->safe_psql('postgres', q{SELECT count(*) FROM cancel_sync_job((SELECT arra
 # A job that somebody gives a parent is still a job of its document, with an operation, too.
 $node->safe_psql('postgres', q{
 	SELECT enqueue_sync_job('Alone', '1', queue_on_insert => false, job_id => 'parent');
-	SELECT count(enqueue_sync_job('Alone', '8', '{"sleep": 0.05}', parent_sync_job => id, operation => operation))
-		FROM sync_job, generate_series(1, 8), unnest(ARRAY[NULL, 'Insert']) AS operation WHERE job_id = 'parent'});
+	SELECT count(enqueue_sync_job('Alone', '8', '{"sleep": 0.05}', parent_sync_job => id, operation => op))
+		FROM sync_job, generate_series(1, 8), unnest(ARRAY[NULL, 'Insert']) AS op WHERE job_id = 'parent'});
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 16 FROM sync_job WHERE parent_sync_job IS NOT NULL AND source_document_name = '8' AND status = 'Finished'}), 'jobs with a parent are run');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM disorder'), '0', 'one at a time for a document');
 
