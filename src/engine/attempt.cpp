@@ -138,8 +138,6 @@ void run_in_subtransaction(SyncContext& sync, const JobType& type, pg::Deadline&
 // PL/Perl and PL/Python hand a cancellation on as an error of their own (class 38).
 bool may_be_canceled(const std::string& sqlstate) { return sqlstate == "57014" || sqlstate.starts_with("38"); }
 
-bool repeatable(const std::string& sqlstate) { return sqlstate == "40001" || sqlstate == "40P01"; }
-
 Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& error, const AttemptLimits& limits,
                       const Limit& limit, const pg::Deadline& deadline) {
     bool deadline_passed = deadline.passed();
@@ -160,7 +158,7 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
             return outcome;
         }
     }
-    if (repeatable(error.sqlstate()) && limits.may_repeat) {
+    if (is_repeatable(error.sqlstate()) && limits.may_repeat) {
         outcome.verdict = Verdict::run_alone;
         outcome.repeatable_error = true;
         return outcome;
