@@ -56,7 +56,7 @@ COMMENT ON COLUMN @extschema@.sync_job_type.queue IS 'the queue its jobs wait in
 COMMENT ON COLUMN @extschema@.sync_job_type.priority IS 'lower runs first';
 COMMENT ON COLUMN @extschema@.sync_job_type.timeout IS 'time limit of one attempt; NULL: the queue''s; 0: no limit';
 COMMENT ON COLUMN @extschema@.sync_job_type.retry_delay IS 'wait before the first retry; see retry_backoff for the next ones';
-COMMENT ON COLUMN @extschema@.sync_job_type.retry_backoff IS 'linear: retry_delay × (retry_count + 1); constant: retry_delay; exponential: retry_delay × 2 ^ retry_count, varied by up to a quarter';
+COMMENT ON COLUMN @extschema@.sync_job_type.retry_backoff IS 'linear: retry_delay * (retry_count + 1); constant: retry_delay; exponential: retry_delay * 2 ^ retry_count, varied by up to a quarter';
 COMMENT ON COLUMN @extschema@.sync_job_type.max_retries IS 'retries after the first attempt has failed; 0: none';
 COMMENT ON COLUMN @extschema@.sync_job_type.concurrency_limit IS 'at most so many jobs of the type run at a time; NULL: no limit';
 COMMENT ON COLUMN @extschema@.sync_job_type.verbose_logging IS 'keep what the controller raises, the snapshots of the target, and the diff of inserts and deletes, with the job';
@@ -177,7 +177,7 @@ COMMENT ON COLUMN @extschema@.sync_job.trigger_document_timestamp IS 'the versio
 COMMENT ON COLUMN @extschema@.sync_job.job_id IS 'the caller''s own key';
 COMMENT ON COLUMN @extschema@.sync_job.current_data IS 'the target before; kept with verbose_logging and when the job failed';
 COMMENT ON COLUMN @extschema@.sync_job.updated_data IS 'the target after, or as the controller wanted it when the job failed; kept likewise';
-COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": …, "new": …}}; of inserts and deletes in a dry run or with verbose_logging';
+COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": ..., "new": ...}}; of inserts and deletes in a dry run or with verbose_logging';
 COMMENT ON COLUMN @extschema@.sync_job.error_message IS 'the error of the last attempt, with detail, hint, SQLSTATE and context; all attempts: sync_job_error';
 COMMENT ON COLUMN @extschema@.sync_job.messages IS 'what the controller raised (NOTICE and above), with verbose_logging';
 COMMENT ON COLUMN @extschema@.sync_job.result IS 'what background work returned';
@@ -251,7 +251,7 @@ CREATE TABLE @extschema@.sync_job_error (
 );
 COMMENT ON TABLE @extschema@.sync_job_error IS 'Every failed attempt of every job';
 COMMENT ON COLUMN @extschema@.sync_job_error.sync_job IS 'the job, sync_job.id';
-COMMENT ON COLUMN @extschema@.sync_job_error.attempt IS '1 for the first run, 2 for the first retry, …';
+COMMENT ON COLUMN @extschema@.sync_job_error.attempt IS '1 for the first run, 2 for the first retry, ...';
 COMMENT ON COLUMN @extschema@.sync_job_error.occurred_at IS 'when the attempt failed';
 COMMENT ON COLUMN @extschema@.sync_job_error.sqlstate IS 'SQLSTATE of the error';
 COMMENT ON COLUMN @extschema@.sync_job_error.message IS 'primary message';

@@ -95,7 +95,7 @@ std::int64_t interval_from(const pg::JsonField& field) {
 
 std::string text_from(const pg::JsonField& field) {
     if (field.kind == pg::JsonKind::array || field.kind == pg::JsonKind::object) {
-        throw pg::Error("22023", "parameter " + quoted(field.key) + " must be a text: " + shortened(field.text, 60));
+        throw pg::Error("22023", "parameter " + quoted(field.key) + " must be a text: " + pg::clipped(field.text, 60));
     }
     return field.text;
 }
@@ -222,7 +222,7 @@ SYNC_JOB_FUNCTION(sync_job_enqueue_by_params) {
     if (pg::json_kind(args.datum(0)) != pg::JsonKind::object) {
         throw pg::Error("22023", "params must be a JSON object")
             .hint(
-                "For example: enqueue_sync_job('{\"sync_job_type\": \"…\", \"source_document_name\": \"…\"}'::jsonb).");
+                "For example: enqueue_sync_job('{\"sync_job_type\": \"...\", \"source_document_name\": \"...\"}'::jsonb).");
     }
     EnqueueRequest request = request_from_params(args.datum(0));
     if (request.sync_job_type.empty()) {

@@ -160,11 +160,11 @@ std::vector<pg::Value> DocumentType::key_values(const std::string& name) const {
         }
     }
     std::vector<pg::Value> values;
+    if (name_is_text_) return {{pg::text_datum(texts[0]), false}};
+    pg::CanonicalOutput canonical;
     for (std::size_t i = 0; i < texts.size(); i++) {
         const pg::Column& column = relation_->columns[key_[i] - 1];
-        values.push_back(
-            {name_is_text_ ? pg::text_datum(texts[i]) : pg::text_to_value(texts[i], column.type, column.typmod),
-             false});
+        values.push_back({pg::text_to_value(texts[i], column.type, column.typmod), false});
     }
     return values;
 }

@@ -5,10 +5,13 @@ extern "C" {
 #include "parser/parse_coerce.h"
 #include "pgtime.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/bytea.h"
 #include "utils/datetime.h"
 #include "utils/float.h"
+#include "utils/xml.h"
 }
+#include <algorithm>
 #include <cmath>
 
 #include "pg/error.hpp"
@@ -77,7 +80,10 @@ std::string clipped_to_bytes(const std::string& text, int bytes) {
 
 std::int64_t interval_microseconds(Datum datum) {
     const Interval* interval = DatumGetIntervalP(datum);
-    return interval->time + (std::int64_t{interval->month} * DAYS_PER_MONTH + interval->day) * USECS_PER_DAY;
+    __extension__ using Wide = __int128;
+    Wide days = Wide{interval->month} * DAYS_PER_MONTH + interval->day;
+    Wide sum = interval->time + days * USECS_PER_DAY;
+    return static_cast<std::int64_t>(std::clamp<Wide>(sum, -longest_interval, longest_interval));
 }
 
 Datum interval_datum(std::int64_t microseconds) {
@@ -94,12 +100,18 @@ CanonicalOutput::CanonicalOutput() noexcept
       interval_style_(IntervalStyle),
       float_digits_(extra_float_digits),
       bytea_(bytea_output),
+      xml_option_(xmloption),
+      array_nulls_(Array_nulls),
+      quote_all_(quote_all_identifiers),
       time_zone_(session_timezone) {
     DateStyle = USE_ISO_DATES;
     DateOrder = DATEORDER_YMD;
     IntervalStyle = INTSTYLE_POSTGRES;
     extra_float_digits = 1;
     bytea_output = BYTEA_OUTPUT_HEX;
+    xmloption = XMLOPTION_CONTENT;
+    Array_nulls = true;
+    quote_all_identifiers = false;
     pg_tz* utc = pg_tzset("GMT");
     if (utc != nullptr) session_timezone = utc;
 }
@@ -110,6 +122,9 @@ CanonicalOutput::~CanonicalOutput() {
     IntervalStyle = interval_style_;
     extra_float_digits = float_digits_;
     bytea_output = bytea_;
+    xmloption = xml_option_;
+    Array_nulls = array_nulls_;
+    quote_all_identifiers = quote_all_;
     session_timezone = static_cast<pg_tz*>(time_zone_);
 }
 

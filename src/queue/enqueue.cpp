@@ -30,10 +30,15 @@ void check_not_negative(const char* what, std::optional<std::int64_t> microsecon
     }
 }
 
+void check_finite(const char* what, std::optional<pg::Timestamp> time, const char* hint) {
+    if (!time || (*time != INT64_MAX && *time != INT64_MIN)) return;
+    throw pg::Error("22008", std::string(what) + " must not be infinite").hint(hint);
+}
+
 void check_enabled(const JobType& type) {
     if (!type.disabled) return;
     throw pg::Error("55000", "sync job type " + quoted(type.name) + " is disabled")
-        .hint("Enable it with UPDATE sync_job_type SET disabled = false WHERE name = …");
+        .hint("Enable it with UPDATE sync_job_type SET disabled = false WHERE name = ...");
 }
 
 // The document type a side of the job has: the job type's, or the given one where that leaves it open.
@@ -62,7 +67,7 @@ Oid relation_of_document(const pg::Value& document, const char* argument) {
         throw pg::Error("42804", std::string(argument) + " is not a row of a table")
             .detail("An anonymous record does not tell which document it is.")
             .hint(
-                "Pass the row itself, as in SELECT enqueue_sync_job('…', c) FROM customer c, or the document's name.");
+                "Pass the row itself, as in SELECT enqueue_sync_job('...', c) FROM customer c, or the document's name.");
     }
     return relation;
 }
@@ -125,7 +130,7 @@ std::string_view trigger_type_of(const EnqueueRequest& request) {
 void check_context(const pg::Value& context) {
     if (context.null || pg::json_kind(context.datum) == pg::JsonKind::object) return;
     throw pg::Error("22023", "context must be a JSON object")
-        .detail("It is: " + shortened(pg::json_to_text(context.datum), 60) + ".");
+        .detail("It is: " + pg::clipped(pg::json_to_text(context.datum), 60) + ".");
 }
 
 void check_parent(std::optional<std::int64_t> parent) {
@@ -152,6 +157,8 @@ void say_when_not_preloaded() {
 void check_numbers(const EnqueueRequest& request) {
     check_not_negative("timeout", request.timeout);
     check_not_negative("retry_delay", request.retry_delay);
+    check_finite("scheduled_at", request.scheduled_at, "Leave it out for a job that is to run at once; queue_on_insert => false "
+                 "makes one that waits until start_sync_job().");
     if (request.max_retries && *request.max_retries < 0) {
         throw pg::Error("22023", "max_retries must not be negative: " + std::to_string(*request.max_retries));
     }
