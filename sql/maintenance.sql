@@ -21,12 +21,13 @@ CREATE FUNCTION sync_job_internal.types_alone(queue text) RETURNS text
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_types_alone';
 COMMENT ON FUNCTION sync_job_internal.types_alone(text) IS 'the job types that workers of the queue run alone, as jobs of theirs took too long for a batch; NULL: none';
 
+-- home has one row, that of this place, and no other. Without one the jobs have no place yet.
 CREATE FUNCTION sync_job_internal.waiting_elsewhere() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    AS $$ SELECT EXISTS (SELECT FROM sync_job_internal.home AS h, pg_catalog.pg_control_system() AS s
-                         WHERE h.system_identifier OPERATOR(pg_catalog.<>) s.system_identifier
+    AS $$ SELECT coalesce(pg_catalog.bool_or(h.system_identifier OPERATOR(pg_catalog.<>) s.system_identifier
                             OR h.database OPERATOR(pg_catalog.<>) (SELECT d.oid FROM pg_catalog.pg_database AS d
-                                WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())) $$;
+                                WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())), true)
+          FROM sync_job_internal.home AS h CROSS JOIN pg_catalog.pg_control_system() AS s $$;
 COMMENT ON FUNCTION sync_job_internal.waiting_elsewhere() IS 'true: the jobs came here with a dump or a copy, and nobody has called adopt_sync_jobs() yet';
 CREATE FUNCTION sync_job_internal.in_the_way() RETURNS text
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_in_the_way';

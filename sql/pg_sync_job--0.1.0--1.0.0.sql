@@ -43,7 +43,7 @@ CREATE OR REPLACE VIEW @extschema@.sync_job_queue_status WITH (security_invoker 
              WHEN sync_job_internal.in_the_way() IS NOT NULL THEN sync_job_internal.in_the_way()
              WHEN q.paused THEN 'paused'
              WHEN NOT pg_catalog.current_setting('sync_job.enabled', true)::pg_catalog.bool THEN 'sync_job.enabled is off'
-             ELSE 'types that run alone: ' OPERATOR(pg_catalog.||) sync_job_internal.types_alone(q.name)
+             ELSE 'types that run alone: ' OPERATOR(pg_catalog.||) sync_job_internal.types_alone(q.name) COLLATE pg_catalog."default"
         END AS note
     FROM @extschema@.sync_job_queue AS q
     CROSS JOIN (SELECT e.extversion AS extension, pg_catalog.current_setting('sync_job.library_version', true) AS library
@@ -57,5 +57,110 @@ CREATE OR REPLACE VIEW @extschema@.sync_job_queue_status WITH (security_invoker 
                FROM @extschema@.sync_job AS s WHERE s.status OPERATOR(pg_catalog.=) 'Queued' GROUP BY s.queue) AS j
         ON j.queue OPERATOR(pg_catalog.=) q.name;
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, where there is a reason; or which types run alone and slower, as jobs of theirs took too long for a batch';
+
+DO $$
+BEGIN
+    IF pg_catalog.has_schema_privilege('public', '@extschema@'::pg_catalog.regnamespace, 'CREATE') THEN
+        RAISE WARNING USING MESSAGE := 'everybody may create objects in schema @extschema@, which is therefore no longer on the search_path of sync jobs',
+            HINT := 'REVOKE CREATE ON SCHEMA @extschema@ FROM PUBLIC, and look for what is in it already.';
+    END IF;
+END $$;
+
+-- From 0.1.0: jobs that come with a dump wait, whatever comes first; dumps without what belongs to dropped roles; errors that
+-- quote the source are for who may read it.
+
+-- home has one row, that of this place, and no other. Without one the jobs have no place yet.
+CREATE OR REPLACE FUNCTION sync_job_internal.waiting_elsewhere() RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT coalesce(pg_catalog.bool_or(h.system_identifier OPERATOR(pg_catalog.<>) s.system_identifier
+                            OR h.database OPERATOR(pg_catalog.<>) (SELECT d.oid FROM pg_catalog.pg_database AS d
+                                WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())), true)
+          FROM sync_job_internal.home AS h CROSS JOIN pg_catalog.pg_control_system() AS s $$;
+
+-- A restore writes jobs with SQL, which the engine never does. They must not run before somebody has said so; and a parallel
+-- restore brings them before, or after, the home they had.
+CREATE FUNCTION sync_job_internal.rows_restored() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_rows_restored';
+COMMENT ON FUNCTION sync_job_internal.rows_restored() IS 'trigger of sync_job and its partitions: jobs that come with a dump wait for adopt_sync_jobs()';
+CREATE TRIGGER rows_restored BEFORE INSERT ON @extschema@.sync_job
+    FOR EACH STATEMENT EXECUTE FUNCTION sync_job_internal.rows_restored();
+CREATE TRIGGER rows_restored BEFORE INSERT ON sync_job_internal.sync_job_live
+    FOR EACH STATEMENT EXECUTE FUNCTION sync_job_internal.rows_restored();
+CREATE TRIGGER rows_restored BEFORE INSERT ON sync_job_internal.sync_job_failed
+    FOR EACH STATEMENT EXECUTE FUNCTION sync_job_internal.rows_restored();
+ALTER TABLE @extschema@.sync_job ENABLE ALWAYS TRIGGER rows_restored;
+ALTER TABLE sync_job_internal.sync_job_live ENABLE ALWAYS TRIGGER rows_restored;
+ALTER TABLE sync_job_internal.sync_job_failed ENABLE ALWAYS TRIGGER rows_restored;
+
+-- What a dump has. Roles and tables stand in it by name; but one that has been dropped is a number, which another one may have
+-- where the dump is restored. So what belongs to a dropped role, or is about a dropped table, is left out.
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_queue', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_type',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = run_as)
+       AND (source_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = source_document_type))
+       AND (target_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = target_document_type))');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_live',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = run_as)
+       AND EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = owner)
+       AND (source_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = source_document_type))
+       AND (target_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = target_document_type))
+       AND (triggered_by_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = triggered_by_document_type))');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_failed',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = run_as)
+       AND EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = owner)
+       AND (source_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = source_document_type))
+       AND (target_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = target_document_type))
+       AND (triggered_by_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = triggered_by_document_type))');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_ended',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = run_as)
+       AND EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = owner)
+       AND (source_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = source_document_type))
+       AND (target_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = target_document_type))
+       AND (triggered_by_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = triggered_by_document_type))');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_error', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_document',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = document_type)');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_document_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.dependency', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_event', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_event_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_schedule',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = owner)');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.home', '');
+REVOKE ALL ON FUNCTION sync_job_internal.rows_restored() FROM PUBLIC;
+
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.access',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = role)');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.type_grant',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = role)');
+
+-- pg_dump reads them whatever it dumps, also for the owner of a database who is no superuser.
+GRANT SELECT ON SEQUENCE sync_job_internal.sync_job_id_seq, @extschema@.sync_job_deleted_document_id_seq,
+    @extschema@.sync_job_event_id_seq TO PUBLIC;
+
+COMMENT ON FUNCTION sync_job_internal.may_read(regrole, regrole, regclass) IS 'the current role has the rights of a job''s owner, and may read its target (or source); where that is not known, is gone, or has policies, it has the rights of run_as, too';
+ALTER POLICY owner ON @extschema@.sync_job
+    USING ((sync_job_internal.may_read(owner, run_as, target_document_type)
+            OR (target_document_type IS NULL AND error_message IS NULL AND current_data IS NULL AND updated_data IS NULL
+                AND multiple_target_documents IS NULL AND pg_catalog.pg_has_role(owner, 'USAGE')))
+           AND (source_document_type IS NULL OR (error_message IS NULL AND messages IS NULL)
+                OR sync_job_internal.may_read(owner, run_as, source_document_type)));
+ALTER POLICY job ON @extschema@.sync_job_error
+    USING (EXISTS (SELECT FROM @extschema@.sync_job AS j WHERE j.id OPERATOR(pg_catalog.=) sync_job
+                   AND (((j.target_document_type IS NOT NULL OR pg_catalog.pg_has_role(j.run_as, 'USAGE'))
+                         AND (j.source_document_type IS NULL
+                              OR sync_job_internal.may_read(j.owner, j.run_as, j.source_document_type)))
+                        OR (SELECT sync_job_internal.has_level('operator', 'viewer')))));
+
+-- The caller's own keys are as long as he likes: a hash of them is indexed.
+DROP INDEX sync_job_internal.sync_job_live_group;
+CREATE INDEX sync_job_live_group ON sync_job_internal.sync_job_live USING hash (job_group) WHERE job_group IS NOT NULL;
+DROP INDEX sync_job_internal.sync_job_live_job_id;
+CREATE INDEX sync_job_live_job_id ON sync_job_internal.sync_job_live USING hash (job_id) WHERE job_id IS NOT NULL;
+DROP INDEX sync_job_internal.sync_job_failed_job_id;
+CREATE INDEX sync_job_failed_job_id ON sync_job_internal.sync_job_failed USING hash (job_id) WHERE job_id IS NOT NULL;
+DROP INDEX sync_job_internal.sync_job_ended_job_id;
+CREATE INDEX sync_job_ended_job_id ON sync_job_internal.sync_job_ended USING hash (job_id) WHERE job_id IS NOT NULL;
 
 SELECT sync_job_internal.wake_launcher();

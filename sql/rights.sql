@@ -18,8 +18,10 @@ CREATE TABLE sync_job_internal.type_grant (
 COMMENT ON TABLE sync_job_internal.type_grant IS 'who may enqueue jobs of a type without being able to become its role: see grant_sync_job_type()';
 COMMENT ON COLUMN sync_job_internal.type_grant.sync_job_type IS 'the job type';
 COMMENT ON COLUMN sync_job_internal.type_grant.role IS 'the role that may enqueue its jobs';
-SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.access', '');
-SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.type_grant', '');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.access',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = role)');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.type_grant',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = role)');
 
 -- Caches of the types hold their grants.
 CREATE FUNCTION sync_job_internal.types_changed() RETURNS trigger
@@ -36,7 +38,7 @@ COMMENT ON FUNCTION sync_job_internal.has_level(text[]) IS 'the current role, or
 
 CREATE FUNCTION sync_job_internal.may_read(owner regrole, run_as regrole, target regclass) RETURNS boolean
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_may_read';
-COMMENT ON FUNCTION sync_job_internal.may_read(regrole, regrole, regclass) IS 'the current role has the rights of a job''s owner, and may read its target; where that is not known, is gone, or has policies, it has the rights of run_as, too';
+COMMENT ON FUNCTION sync_job_internal.may_read(regrole, regrole, regclass) IS 'the current role has the rights of a job''s owner, and may read its target (or source); where that is not known, is gone, or has policies, it has the rights of run_as, too';
 
 CREATE FUNCTION @extschema@.grant_sync_job_access(role regrole, level text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_grant_access';
@@ -53,6 +55,9 @@ COMMENT ON FUNCTION @extschema@.revoke_sync_job_type(text, regrole) IS 'takes th
 
 REVOKE ALL ON SCHEMA sync_job_internal FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA sync_job_internal FROM PUBLIC;
+-- pg_dump reads them whatever it dumps, also for the owner of a database who is no superuser.
+GRANT SELECT ON SEQUENCE sync_job_internal.sync_job_id_seq, @extschema@.sync_job_deleted_document_id_seq,
+    @extschema@.sync_job_event_id_seq TO PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync_job_internal FROM PUBLIC;
 REVOKE ALL ON ALL PROCEDURES IN SCHEMA sync_job_internal FROM PUBLIC;
 -- What the views call checks for itself whom it shows what.
@@ -63,12 +68,15 @@ GRANT USAGE ON SCHEMA sync_job_internal TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE sync_job_internal.run_committing_job(bigint) TO PUBLIC;
 
 -- A role sees the jobs that belong to it, while it may read the documents they write (snapshots, diffs and errors are such data).
--- As long as no target is known, that is a job which has nothing of the kind. Operators and viewers see all.
+-- As long as no target is known, that is a job which has nothing of the kind. What an error or a message quotes may be a value
+-- of the source: then it has to be readable, too. Operators and viewers see all.
 ALTER TABLE @extschema@.sync_job ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON @extschema@.sync_job FOR SELECT
-    USING (sync_job_internal.may_read(owner, run_as, target_document_type)
-           OR (target_document_type IS NULL AND error_message IS NULL AND current_data IS NULL AND updated_data IS NULL
-               AND multiple_target_documents IS NULL AND pg_catalog.pg_has_role(owner, 'USAGE')));
+    USING ((sync_job_internal.may_read(owner, run_as, target_document_type)
+            OR (target_document_type IS NULL AND error_message IS NULL AND current_data IS NULL AND updated_data IS NULL
+                AND multiple_target_documents IS NULL AND pg_catalog.pg_has_role(owner, 'USAGE')))
+           AND (source_document_type IS NULL OR (error_message IS NULL AND messages IS NULL)
+                OR sync_job_internal.may_read(owner, run_as, source_document_type)));
 CREATE POLICY level ON @extschema@.sync_job FOR SELECT
     USING ((SELECT sync_job_internal.has_level('operator', 'viewer')));
 GRANT SELECT ON @extschema@.sync_job TO PUBLIC;
@@ -76,7 +84,9 @@ GRANT SELECT ON @extschema@.sync_job TO PUBLIC;
 ALTER TABLE @extschema@.sync_job_error ENABLE ROW LEVEL SECURITY;
 CREATE POLICY job ON @extschema@.sync_job_error FOR SELECT
     USING (EXISTS (SELECT FROM @extschema@.sync_job AS j WHERE j.id OPERATOR(pg_catalog.=) sync_job
-                   AND (j.target_document_type IS NOT NULL OR pg_catalog.pg_has_role(j.run_as, 'USAGE')
+                   AND (((j.target_document_type IS NOT NULL OR pg_catalog.pg_has_role(j.run_as, 'USAGE'))
+                         AND (j.source_document_type IS NULL
+                              OR sync_job_internal.may_read(j.owner, j.run_as, j.source_document_type)))
                         OR (SELECT sync_job_internal.has_level('operator', 'viewer')))));
 GRANT SELECT ON @extschema@.sync_job_error TO PUBLIC;
 

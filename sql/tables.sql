@@ -209,8 +209,9 @@ CREATE INDEX sync_job_live_scheduled ON sync_job_internal.sync_job_live (queue, 
 -- For deduplication, and to ask what is under way for a document.
 CREATE INDEX sync_job_live_source ON sync_job_internal.sync_job_live (sync_job_type, source_document_name)
     WHERE source_document_name IS NOT NULL;
-CREATE INDEX sync_job_live_group ON sync_job_internal.sync_job_live (job_group) WHERE job_group IS NOT NULL;
-CREATE INDEX sync_job_live_job_id ON sync_job_internal.sync_job_live (job_id) WHERE job_id IS NOT NULL;
+-- The caller's own keys are as long as he likes: a hash of them is indexed.
+CREATE INDEX sync_job_live_group ON sync_job_internal.sync_job_live USING hash (job_group) WHERE job_group IS NOT NULL;
+CREATE INDEX sync_job_live_job_id ON sync_job_internal.sync_job_live USING hash (job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX sync_job_live_started ON sync_job_internal.sync_job_live (id) WHERE status OPERATOR(pg_catalog.=) 'Started';
 CREATE UNIQUE INDEX sync_job_failed_id ON sync_job_internal.sync_job_failed (id);
 CREATE INDEX sync_job_failed_retry ON sync_job_internal.sync_job_failed (retry_after) WHERE retry_after IS NOT NULL;
@@ -220,8 +221,8 @@ CREATE INDEX sync_job_ended_at ON sync_job_internal.sync_job_ended USING brin (e
 CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended (source_document_name) WHERE source_document_name IS NOT NULL;
 
 -- Jobs by the caller's own key, after they have ended.
-CREATE INDEX sync_job_failed_job_id ON sync_job_internal.sync_job_failed (job_id) WHERE job_id IS NOT NULL;
-CREATE INDEX sync_job_ended_job_id ON sync_job_internal.sync_job_ended (job_id) WHERE job_id IS NOT NULL;
+CREATE INDEX sync_job_failed_job_id ON sync_job_internal.sync_job_failed USING hash (job_id) WHERE job_id IS NOT NULL;
+CREATE INDEX sync_job_ended_job_id ON sync_job_internal.sync_job_ended USING hash (job_id) WHERE job_id IS NOT NULL;
 -- Children of a Relayed job.
 CREATE INDEX sync_job_live_parent ON sync_job_internal.sync_job_live (parent_sync_job) WHERE parent_sync_job IS NOT NULL;
 CREATE INDEX sync_job_failed_parent ON sync_job_internal.sync_job_failed (parent_sync_job) WHERE parent_sync_job IS NOT NULL;
@@ -356,18 +357,54 @@ COMMENT ON FUNCTION sync_job_internal.check_type() IS 'trigger of sync_job_type:
 INSERT INTO @extschema@.sync_job_queue (name, max_workers, timeout) VALUES
     ('short', 2, '5 minutes'), ('default', 2, '5 minutes'), ('long', 2, '25 minutes');
 
+-- A restore writes jobs with SQL, which the engine never does. They must not run before somebody has said so; and a parallel
+-- restore brings them before, or after, the home they had.
+CREATE FUNCTION sync_job_internal.rows_restored() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_rows_restored';
+COMMENT ON FUNCTION sync_job_internal.rows_restored() IS 'trigger of sync_job and its partitions: jobs that come with a dump wait for adopt_sync_jobs()';
+CREATE TRIGGER rows_restored BEFORE INSERT ON @extschema@.sync_job
+    FOR EACH STATEMENT EXECUTE FUNCTION sync_job_internal.rows_restored();
+CREATE TRIGGER rows_restored BEFORE INSERT ON sync_job_internal.sync_job_live
+    FOR EACH STATEMENT EXECUTE FUNCTION sync_job_internal.rows_restored();
+CREATE TRIGGER rows_restored BEFORE INSERT ON sync_job_internal.sync_job_failed
+    FOR EACH STATEMENT EXECUTE FUNCTION sync_job_internal.rows_restored();
+ALTER TABLE @extschema@.sync_job ENABLE ALWAYS TRIGGER rows_restored;
+ALTER TABLE sync_job_internal.sync_job_live ENABLE ALWAYS TRIGGER rows_restored;
+ALTER TABLE sync_job_internal.sync_job_failed ENABLE ALWAYS TRIGGER rows_restored;
+
+-- What a dump has. Roles and tables stand in it by name; but one that has been dropped is a number, which another one may have
+-- where the dump is restored. So what belongs to a dropped role, or is about a dropped table, is left out.
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_queue', '');
-SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_type', '');
-SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_live', '');
-SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_failed', '');
-SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_ended', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_type',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = run_as)
+       AND (source_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = source_document_type))
+       AND (target_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = target_document_type))');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_live',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = run_as)
+       AND EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = owner)
+       AND (source_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = source_document_type))
+       AND (target_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = target_document_type))
+       AND (triggered_by_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = triggered_by_document_type))');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_failed',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = run_as)
+       AND EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = owner)
+       AND (source_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = source_document_type))
+       AND (target_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = target_document_type))
+       AND (triggered_by_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = triggered_by_document_type))');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_ended',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = run_as)
+       AND EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = owner)
+       AND (source_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = source_document_type))
+       AND (target_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = target_document_type))
+       AND (triggered_by_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = triggered_by_document_type))');
 SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_error', '');
-SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_document', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_document',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = document_type)');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_document_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.dependency', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_event', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_event_id_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_schedule', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_schedule',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = owner)');
 SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.home', '');
-

@@ -53,7 +53,7 @@ CREATE VIEW @extschema@.sync_job_queue_status WITH (security_invoker = true) AS
              WHEN sync_job_internal.in_the_way() IS NOT NULL THEN sync_job_internal.in_the_way()
              WHEN q.paused THEN 'paused'
              WHEN NOT pg_catalog.current_setting('sync_job.enabled', true)::pg_catalog.bool THEN 'sync_job.enabled is off'
-             ELSE 'types that run alone: ' OPERATOR(pg_catalog.||) sync_job_internal.types_alone(q.name)
+             ELSE 'types that run alone: ' OPERATOR(pg_catalog.||) sync_job_internal.types_alone(q.name) COLLATE pg_catalog."default"
         END AS note
     FROM @extschema@.sync_job_queue AS q
     CROSS JOIN (SELECT e.extversion AS extension, pg_catalog.current_setting('sync_job.library_version', true) AS library

@@ -1,5 +1,6 @@
 // The library's entry: what happens when PostgreSQL loads it. Settings, hooks, shared memory, the launcher.
 #include "controller/controller.hpp"
+#include "controller/search_path.hpp"
 #include "document/document.hpp"
 #include "job/job_type.hpp"
 #include "job/schema_objects.hpp"
@@ -30,11 +31,16 @@ void at_relation_change(Oid relation) {
     pg::invalidate_table_writer(relation);
 }
 
+void at_function_change() {
+    invalidate_controllers();
+    invalidate_search_paths();
+}
+
 void load() {
     define_settings();
     pg::install_hooks();
     pg::on_relation_change(at_relation_change);
-    pg::on_function_change(invalidate_controllers);
+    pg::on_function_change(at_function_change);
     pg::on_table_open(refresh_schema_objects);
     register_table_guard();
     register_wake();

@@ -11,6 +11,7 @@
 #include "pg/role.hpp"
 #include "pg/xact.hpp"
 #include "queue/enqueue.hpp"
+#include "queue/events.hpp"
 #include "queue/in_progress.hpp"
 #include "shared/activity.hpp"
 #include "shared/document_locks.hpp"
@@ -130,10 +131,6 @@ SYNC_JOB_FUNCTION(sync_job_report_progress) {
 }
 
 SYNC_JOB_FUNCTION(sync_job_publish_event) {
-    static auto& insert =
-        *new InternalStatement("INSERT INTO {}.sync_job_event (event, message, created_by) VALUES ($1, $2, $3) RETURNING id",
-                          {pg::type::text, pg::type::jsonb, pg::type::regrole});
-    constexpr std::size_t longest_payload = 7900;
     if (args.is_null(0)) throw pg::Error("22004", "event must not be null");
     std::string event = *args.text(0);
     if (event.empty() || event.size() > 200) {
@@ -141,24 +138,7 @@ SYNC_JOB_FUNCTION(sync_job_publish_event) {
     }
     pg::Value message;
     if (!args.is_null(1)) message = {args.datum(1), false};
-    pg::JsonBuilder json;
-    json.begin_object();
-    json.field("event", event);
-    json.key("message");
-    json.value(message.datum, message.null, pg::type::jsonb, false);
-    json.end_object();
-    std::string payload = pg::json_to_text(json.finish());
-    if (payload.size() > longest_payload) {
-        auto rows = insert.run({{pg::text_datum(event), false}, message, {pg::oid_datum(pg::current_user()), false}});
-        pg::JsonBuilder reference;
-        reference.begin_object();
-        reference.field("event", event);
-        reference.key("event_id");
-        reference.number(pg::datum_int64(rows[0][0].datum));
-        reference.end_object();
-        payload = pg::json_to_text(reference.finish());
-    }
-    pg::notify("sync_job", payload);
+    publish_event(event, message);
     return args.null_result();
 }
 

@@ -104,13 +104,19 @@ struct CancelRequest {
     bool running;
 };
 
-// Leaves out a job whose state has changed since we looked.
+// One of several. A job whose state has changed since we looked is left out; one for which the server raises an error is a
+// warning. A right that is missing is the caller's to know.
 template <class F>
-void unless_changed(F&& act) {
+void act_on_one(std::int64_t id, Action action, F&& act) {
     try {
+        pg::Subtransaction subtransaction;
         act();
+        subtransaction.commit();
     } catch (const pg::Error& error) {
-        if (error.report().from_server || error.sqlstate() != "55000") throw;
+        bool own = !error.report().from_server;
+        if (own && error.sqlstate() == "55000") return;
+        if (own || !pg::is_specific(error)) throw;
+        pg::warning("could not " + std::string(to_text(action)) + " sync job " + std::to_string(id) + ": " + error.report().message);
     }
 }
 
@@ -124,7 +130,7 @@ std::optional<Job> act_on_children(std::int64_t id, Action action, bool also_run
         auto seen = find_job(child);
         bool fits = seen && (allows(seen->job.status(), action) || seen->job.status() == Status::relayed ||
                              (also_running && seen->job.status() == Status::started));
-        if (fits) unless_changed([&] { act(child); });
+        if (fits) act_on_one(child, action, [&] { act(child); });
     }
     return parent.job;
 }
@@ -176,7 +182,7 @@ Datum for_each(pg::Arguments& args, Action action, bool also_running, F&& act) {
         }
         bool fits = allows(seen->job.status(), action) || (also_running && seen->job.status() == Status::started);
         if (!fits) continue;
-        unless_changed([&] { args.add_composite(act(id)); });
+        act_on_one(id, action, [&] { args.add_composite(act(id)); });
     }
     return args.null_result();
 }

@@ -7,7 +7,6 @@
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
-#include "pg/role.hpp"
 #include "pg/spi.hpp"
 
 namespace sync_job {
@@ -16,19 +15,15 @@ namespace {
 
 using C = JobColumn;
 
-// A deleted row is for who could have read it: SELECT on the table, and no policy that might have hidden it.
-bool may_see_deleted(const DocumentType& type) { return pg::may_select_all(pg::current_user(), type.relation().oid); }
-
 Datum as_json(pg::Arguments& args, const DocumentType& type, pg::Value row) {
     return row.null ? args.null_result() : type.to_json(row.datum);
 }
 
 Datum document(pg::Arguments& args, DocumentType& type, const std::string& name, DocumentType::Lock lock) {
     pg::SpiScope spi;
-    pg::Value row = type.load(type.canonical_name(name), lock);
-    if (row.null && lock == DocumentType::Lock::none && may_see_deleted(type)) {
-        row = find_deleted_document(type, type.canonical_name(name));
-    }
+    std::string canonical = type.canonical_name(name);
+    pg::Value row = type.load(canonical, lock);
+    if (row.null && lock == DocumentType::Lock::none) row = find_deleted_document(type, canonical);
     return as_json(args, type, row);
 }
 

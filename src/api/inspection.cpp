@@ -15,6 +15,7 @@
 #include "queue/rights.hpp"
 #include "shared/activity.hpp"
 #include "shared/wake.hpp"
+#include "worker/database_commands.hpp"
 
 namespace sync_job {
 
@@ -131,6 +132,22 @@ SYNC_JOB_FUNCTION(sync_job_wake_launcher) {
 SYNC_JOB_FUNCTION(sync_job_in_the_way) {
     std::string what = in_the_way();
     return what.empty() ? args.null_result() : pg::text_datum(what);
+}
+
+// Before the rows are there, and the mark with them: at no time would a worker see jobs in a database that is at home.
+SYNC_JOB_FUNCTION(sync_job_rows_restored) {
+    static auto& mark = *new InternalStatement(
+        "INSERT INTO sync_job_internal.home SELECT 0, 0 WHERE NOT EXISTS"
+        " (SELECT FROM sync_job_internal.home WHERE system_identifier = 0)", std::vector<Oid>{});
+    pg::trigger_call(args, "rows_restored");
+    if (in_worker()) {
+        throw pg::Error("55000", "a sync job must not write to the tables of sync jobs")
+            .hint("Use the functions of pg_sync_job.");
+    }
+    stop_processes_of(pg::my_database());
+    mark.run({});
+    wake_launcher_at_commit();
+    return pg::trigger_suppress(args);
 }
 
 SYNC_JOB_FUNCTION(sync_job_adopt) {

@@ -32,22 +32,54 @@ Datum set_paused(pg::Arguments& args, bool paused) {
     return args.null_result();
 }
 
-// Jobs that have ended before $1, with what belongs to them; at most $2.
+using Ids = std::vector<std::int64_t>;
+
+std::int64_t remove_jobs(InternalStatement& remove, const Ids& ids) {
+    pg::Subtransaction subtransaction;
+    std::int64_t count = pg::datum_int64(remove.run({{pg::int64_array_datum(ids), false}})[0][0].datum);
+    subtransaction.commit();
+    return count;
+}
+
+// All at once; one by one where something of somebody's holds on to one of them, as a foreign key does: that one stays.
+std::int64_t clear_from(InternalStatement& select, InternalStatement& remove, pg::Timestamp before, int most) {
+    Ids ids;
+    for (const auto& row : select.run({{pg::int64_datum(before), false}, {pg::int32_datum(most), false}})) {
+        ids.push_back(pg::datum_int64(row[0].datum));
+    }
+    if (ids.empty()) return 0;
+    try {
+        return remove_jobs(remove, ids);
+    } catch (const pg::Error& error) {
+        if (!pg::is_specific(error)) throw;
+    }
+    std::int64_t count = 0, kept = 0;
+    std::string reason;
+    for (std::int64_t id : ids) {
+        try {
+            count += remove_jobs(remove, {id});
+        } catch (const pg::Error& error) {
+            if (!pg::is_specific(error)) throw;
+            if (kept++ == 0) reason = error.report().message;
+        }
+    }
+    if (kept > 0) pg::warning(std::to_string(kept) + " sync jobs could not be cleared", "Of the first of them: " + reason);
+    return count;
+}
+
+// Jobs that have ended before then, with what belongs to them; at most so many.
 std::int64_t clear_before(pg::Timestamp before, int most) {
+    static const std::string errors_too = " WHERE id = ANY ($1) RETURNING id),"
+        " errors AS (DELETE FROM {}.sync_job_error AS e USING gone WHERE e.sync_job = gone.id) SELECT count(*) FROM gone";
     static auto& ended = *new InternalStatement(
-        "WITH old AS (SELECT ctid, id FROM sync_job_internal.sync_job_ended WHERE ended_at < $1 LIMIT $2),"
-        " gone AS (DELETE FROM sync_job_internal.sync_job_ended AS j USING old WHERE j.ctid = old.ctid RETURNING j.id),"
-        " errors AS (DELETE FROM {}.sync_job_error AS e USING gone WHERE e.sync_job = gone.id)"
-        " SELECT count(*) FROM gone",
-        {pg::type::timestamptz, pg::type::int4});
+        "SELECT id FROM sync_job_internal.sync_job_ended WHERE ended_at < $1 LIMIT $2", {pg::type::timestamptz, pg::type::int4});
+    static auto& remove_ended = *new InternalStatement(
+        "WITH gone AS (DELETE FROM sync_job_internal.sync_job_ended" + errors_too, {pg::type::int8_array});
     static auto& failed = *new InternalStatement(
-        "WITH old AS (SELECT ctid, id FROM sync_job_internal.sync_job_failed"
-        "  WHERE ended_at < $1 AND retry_after IS NULL LIMIT $2 FOR UPDATE SKIP LOCKED),"
-        " gone AS (DELETE FROM sync_job_internal.sync_job_failed AS j USING old WHERE j.ctid = old.ctid RETURNING "
-        "j.id),"
-        " errors AS (DELETE FROM {}.sync_job_error AS e USING gone WHERE e.sync_job = gone.id)"
-        " SELECT count(*) FROM gone",
-        {pg::type::timestamptz, pg::type::int4});
+        "SELECT id FROM sync_job_internal.sync_job_failed WHERE ended_at < $1 AND retry_after IS NULL LIMIT $2"
+        " FOR UPDATE SKIP LOCKED", {pg::type::timestamptz, pg::type::int4});
+    static auto& remove_failed = *new InternalStatement(
+        "WITH gone AS (DELETE FROM sync_job_internal.sync_job_failed" + errors_too, {pg::type::int8_array});
     static auto& documents = *new InternalStatement(
         "DELETE FROM {}.sync_job_deleted_document WHERE id IN ("
         " SELECT d.id FROM {}.sync_job_deleted_document AS d WHERE d.deleted_at < $1"
@@ -57,13 +89,8 @@ std::int64_t clear_before(pg::Timestamp before, int most) {
         {pg::type::timestamptz, pg::type::int4});
     const SchemaObjects& o = schema_objects();
     for (Oid table : {o.ended, o.failed, o.error_table, o.deleted_table}) require_not_referred_to(table);
-    std::int64_t count = 0;
-    for (InternalStatement* statement : {&ended, &failed}) {
-        int left = most - static_cast<int>(count);
-        if (left <= 0) break;
-        auto rows = statement->run({{pg::int64_datum(before), false}, {pg::int32_datum(left), false}});
-        count += pg::datum_int64(rows[0][0].datum);
-    }
+    std::int64_t count = clear_from(ended, remove_ended, before, most);
+    if (count < most) count += clear_from(failed, remove_failed, before, most - static_cast<int>(count));
     documents.run({{pg::int64_datum(before), false}, {pg::int32_datum(most), false}});
     return count;
 }

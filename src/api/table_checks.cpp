@@ -231,9 +231,13 @@ void check_superuser_owns(const TableRow& row) {
     for (const char* column : {"source_document_type", "target_document_type"}) {
         Oid relation = row.oid(column);
         if (relation == pg::no_oid || !pg::relation_exists(relation)) continue;
-        Oid owner = pg::relation_owner(relation);
-        if (pg::is_superuser(owner)) continue;
-        throw not_as_superuser("sync jobs on " + quoted(pg::relation_name(relation)), owner);
+        std::vector<Oid> relations = pg::descendants(relation);
+        relations.insert(relations.begin(), relation);
+        for (Oid part : relations) {
+            Oid owner = pg::relation_owner(part);
+            if (owner == pg::no_oid || pg::is_superuser(owner)) continue;
+            throw not_as_superuser("sync jobs on " + quoted(pg::relation_name(part)), owner);
+        }
     }
 }
 

@@ -1,13 +1,14 @@
 #include "controller/search_path.hpp"
 
+#include <algorithm>
 #include <unordered_map>
-#include <vector>
 
 #include "core/text.hpp"
 #include "document/document.hpp"
 #include "job/schema_objects.hpp"
 #include "pg/catalog.hpp"
 #include "pg/settings.hpp"
+#include "pg/trust.hpp"
 
 namespace sync_job {
 
@@ -15,39 +16,62 @@ namespace {
 
 std::string last_path, session_path;
 
-std::string path_for(const JobType& type) {
-    std::vector<std::string> path;
+struct Path {
+    std::uint64_t types = 0, documents = 0, rights = 0;
+    std::string text;
+    std::vector<LeftOut> left_out;
+};
+
+std::uint64_t rights_generation = 1;
+
+// Not only the order decides: of two functions of one name the one whose arguments fit exactly wins, even over
+// pg_catalog's. So no schema is on the path that somebody may plant one in.
+Path path_for(const JobType& type) {
+    Path path{job_type_generation(), document_generation(), rights_generation, {}, {}};
+    std::vector<std::string> seen, kept;
     auto add = [&](const std::string& schema) {
-        std::string quoted_schema = pg::quoted_identifier(schema);
-        for (const std::string& present : path) {
-            if (present == quoted_schema) return;
+        if (std::find(seen.begin(), seen.end(), schema) != seen.end()) return;
+        seen.push_back(schema);
+        Oid oid = pg::schema_oid(schema);
+        auto creator = oid == pg::no_oid ? std::nullopt : pg::untrusted_creator(oid, type.run_as);
+        if (creator) {
+            path.left_out.push_back({schema, *creator});
+        } else {
+            kept.push_back(pg::quoted_identifier(schema));
         }
-        path.push_back(quoted_schema);
     };
     if (!type.module.empty() && !type.declarative()) add(type.module);
     for (Oid relation : {type.source, type.target}) {
         if (relation != pg::no_oid) add(pg::relation_schema(relation));
     }
     add(schema_objects().schema_name);
-    path.push_back("pg_temp");
-    return join(path, ", ");
+    kept.push_back("pg_temp");
+    path.text = join(kept, ", ");
+    return path;
+}
+
+const Path& cached_path(const JobType& type) {
+    static auto& paths = *new std::unordered_map<std::string, Path>;
+    Path& cached = paths[type.name];
+    if (cached.types != job_type_generation() || cached.documents != document_generation() ||
+        cached.rights != rights_generation) {
+        cached = path_for(type);
+    }
+    return cached;
 }
 
 }  // namespace
 
 const std::string& search_path_of(const JobType& type) {
-    if (type.background) return session_path;
-    struct Cached {
-        std::uint64_t types = 0, documents = 0;
-        std::string path;
-    };
-    static auto& paths = *new std::unordered_map<std::string, Cached>;
-    Cached& cached = paths[type.name];
-    if (cached.types != job_type_generation() || cached.documents != document_generation()) {
-        cached = {job_type_generation(), document_generation(), path_for(type)};
-    }
-    return cached.path;
+    return type.background ? session_path : cached_path(type).text;
 }
+
+const std::vector<LeftOut>& left_out_of_search_path(const JobType& type) {
+    static auto& none = *new std::vector<LeftOut>;
+    return type.background ? none : cached_path(type).left_out;
+}
+
+void invalidate_search_paths() { rights_generation++; }
 
 void remember_session_search_path() { session_path = pg::search_path(); }
 

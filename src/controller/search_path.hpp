@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "job/job_type.hpp"
 
@@ -9,6 +10,15 @@ namespace sync_job {
 
 // Background work has that of the session, as a worker found it. Empty: as it is.
 const std::string& search_path_of(const JobType& type);
+// A schema that would be on the path, but for a role that may create objects in it (no_oid: PUBLIC), and whom run_as does
+// not trust: with a function that fits better he would take over what the type's code calls.
+struct LeftOut {
+    std::string schema;
+    Oid role;
+};
+const std::vector<LeftOut>& left_out_of_search_path(const JobType& type);
+// For the callback of changes of schemas, roles and memberships.
+void invalidate_search_paths();
 void remember_session_search_path();
 // Sets it within the innermost SettingsScope.
 void set_search_path(const JobType& type);

@@ -34,4 +34,9 @@ std::int64_t retry_wait(std::int64_t delay, Backoff backoff, int retry_count, do
     return static_cast<std::int64_t>(std::clamp(wait, 0.0, longest));
 }
 
+std::int64_t growing_pause(std::int64_t first, std::int64_t longest, int failures) {
+    constexpr int most_doublings = 20;
+    return std::min(first << std::clamp(failures - 1, 0, most_doublings), longest);
+}
+
 }  // namespace sync_job

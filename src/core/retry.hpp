@@ -17,4 +17,8 @@ std::string_view backoff_list();
 // not come back together. Never more than 100 years.
 std::int64_t retry_wait(std::int64_t delay, Backoff backoff, int retry_count, double random);
 
+// The pause after so many failures in a row of something that is tried for ever: the first one, twice as long each time,
+// and never more than the longest.
+std::int64_t growing_pause(std::int64_t first, std::int64_t longest, int failures);
+
 }  // namespace sync_job

@@ -177,6 +177,8 @@ std::string DocumentType::canonical_name(const std::string& name) const {
         set_key(row, name);
         return name_of(row);
     } catch (const pg::Error& error) {
+        std::string error_class = error.sqlstate().substr(0, 2);
+        if (error.sqlstate() == "42501" || error_class == "40" || error_class == "53" || error_class == "57") throw;
         pg::Error wrong("22023", "invalid name " + quoted(name) + " for a document of type " + quoted(label_));
         wrong.detail(error.report().message + ".");
         if (key_.size() > 1) {

@@ -162,6 +162,7 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
         outcome.repeatable_error = true;
         return outcome;
     }
+    if (sync.engine_at_work && pg::is_server_trouble(error)) throw error;
     if (runs_again_in_new_process(original, error, limits.may_leave)) {
         outcome.verdict = Verdict::run_alone;
         outcome.error = error.share();
@@ -177,6 +178,18 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
     }
     record_snapshots(outcome.job, sync);
     return outcome;
+}
+
+// What is not found may lie in a schema that was left out of the path.
+void tell_of_left_out_schemas(pg::Error& error, const JobType& type) {
+    const std::string sqlstate = error.sqlstate();
+    if (sqlstate != "42P01" && sqlstate != "42883" && sqlstate != "42704") return;
+    std::vector<std::string> schemas;
+    for (const LeftOut& left_out : left_out_of_search_path(type)) schemas.push_back(quoted(left_out.schema));
+    if (schemas.empty()) return;
+    std::string hint = error.report().hint.empty() ? "" : error.report().hint + " ";
+    error.hint(hint + "Not on the search_path of the job: " + join(schemas, ", ") +
+               ", where others may create objects; see validate_sync_job_type().");
 }
 
 void call_failed_hook(SyncContext& sync, const Outcome& outcome) {
@@ -206,12 +219,13 @@ Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limi
     pg::Deadline deadline(limit.microseconds);
     try {
         run_in_subtransaction(sync, type, deadline, limit, check_deferred);
-    } catch (const pg::Error& error) {
+    } catch (pg::Error& error) {
         deadline.stop();
         if (look_again != nullptr && deserves_second_look(sync, error)) {
             *look_again = true;
             return {};
         }
+        tell_of_left_out_schemas(error, type);
         Outcome outcome = judge_failure(original, sync, error, limits, limit, deadline);
         call_failed_hook(sync, outcome);
         return outcome;
@@ -258,7 +272,8 @@ Outcome attempt(const Job& job, const AttemptLimits& limits) {
             outcome.job.set_text(C::messages, messages.text());
         }
     }
-    if (outcome.verdict == Verdict::ended) stamp_end(outcome.job);
+    // A failure keeps the end that its next try counts from, and that its hook has seen.
+    if (outcome.verdict == Verdict::ended && outcome.error == nullptr) stamp_end(outcome.job);
     return outcome;
 }
 
@@ -292,9 +307,12 @@ Outcome attempt_committing(const Job& started) {
         }
     }
     pg::set_session("search_path", path_before);
-    if (outcome.error != nullptr) call_failed_hook(sync, outcome);
+    if (outcome.error != nullptr) {
+        call_failed_hook(sync, outcome);
+        return outcome;
+    }
     stamp_end(outcome.job);
-    if (outcome.error == nullptr && outcome.job.status() == Status::finished) {
+    if (outcome.job.status() == Status::finished) {
         sync.job = outcome.job;
         call_quietly(Hook::finished, sync, {});
     }

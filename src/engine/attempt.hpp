@@ -1,5 +1,6 @@
 // One attempt at a job, in a subtransaction with its own settings, time limit and error context. It never raises for
-// what the job did wrong: that is an outcome. What it raises is trouble of the surrounding transaction.
+// what the job did wrong: that is an outcome. What it raises is trouble of the surrounding transaction, or of the server where
+// the engine itself met it.
 #pragma once
 
 #include <cstdint>

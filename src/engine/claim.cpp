@@ -142,8 +142,8 @@ bool take_type_slot_for(const std::string& name) {
     return take_type_slot(type_key(type->name), *type->concurrency_limit);
 }
 
-Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start, const std::unordered_set<std::int64_t>* left_out)
-    : left_out_(left_out),
+Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start, std::function<bool(std::int64_t)> left_out)
+    : left_out_(std::move(left_out)),
       table_(schema_objects().live, pg::TableLock::write),
       ready_scan_(table_, schema_objects().live_claim, of_queue(queue, run_as), pg::ScanStart{3, start.priority, start.id},
                   columns_read),
@@ -216,9 +216,8 @@ std::optional<Job> Claim::next() {
         pg::StoredRow row;
         pg::LockResult result = pg::LockResult::busy;
         std::int64_t id = candidate->position.id;
-        bool left_out = left_out_ != nullptr && left_out_->count(id) > 0;
-        bool ours = is_in_progress(id);  // a job within which jobs are run
-        if (!ours && !left_out && may_run(*candidate)) result = table_.lock(candidate->place, false, &row);
+        bool none = is_in_progress(id) || (left_out_ && left_out_(id));  // a job within which jobs are run
+        if (!none && may_run(*candidate)) result = table_.lock(candidate->place, false, &row);
         if (result == pg::LockResult::locked) {
             if (candidate->ready) resume_ = {candidate->position.priority, candidate->position.id + 1};
             return Job(row);

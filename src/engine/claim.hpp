@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <unordered_set>
@@ -32,10 +33,8 @@ std::uint64_t type_key(const std::string& name);  // under which that is kept
 class Claim {
 public:
     // Sees what is committed now; jobs that come later are for the next claim. Of the jobs that are due at once those
-    // before `start` are not looked at.
-    // `left_out`: jobs that stay where they are, and what comes after them of their documents.
-    Claim(const std::string& queue, Oid run_as, ClaimPosition start,
-          const std::unordered_set<std::int64_t>* left_out = nullptr);
+    // before `start` are not looked at. `left_out`: jobs that stay where they are, and what comes after them of their documents.
+    Claim(const std::string& queue, Oid run_as, ClaimPosition start, std::function<bool(std::int64_t)> left_out = nullptr);
 
     // The next one, locked: lower priority number first, then lower id. The row lives in the current memory context.
     // Not inside a subtransaction that ends before the claim does.
@@ -62,7 +61,7 @@ private:
     std::optional<Candidate> take_first();
     bool may_run(const Candidate& candidate);
 
-    const std::unordered_set<std::int64_t>* left_out_;
+    std::function<bool(std::int64_t)> left_out_;
     pg::Table table_;
     pg::IndexScan ready_scan_, scheduled_scan_;
     std::optional<Candidate> ready_;     // the next one

@@ -136,7 +136,7 @@ bool Runner::takes_no_more(const std::vector<Outcome>& outcomes) const {
 // Claims jobs and runs them, one by one or as sets of one type, until the batch is full or nothing more is due.
 void Runner::claim_and_run(Batch& batch, int batch_jobs) {
     std::vector<Outcome>& outcomes = batch.outcomes;
-    Claim claim(queue_, run_as_, claim_start(), &together_);
+    Claim claim(queue_, run_as_, claim_start(), [this](std::int64_t id) { return is_left_out(id); });
     std::vector<Job> set;  // claimed, of one type, to be run as one
     auto claimed_jobs = [&] { return static_cast<int>(outcomes.size() + set.size()); };
     auto run_collected = [&] {
@@ -186,6 +186,7 @@ int Runner::run_batch(int most) {
     left_work_ = false;
     returned_.clear();
     left_documents_.clear();
+    attempted_ = 0;
     try {
         claim_and_run(batch, batch_jobs);
         if (batch.single) {
@@ -194,10 +195,9 @@ int Runner::run_batch(int most) {
         }
         commit_batch(batch);
     } catch (const pg::Error& error) {
-        if (batch.outcomes.empty()) throw;
+        if (batch.single || (batch.outcomes.empty() && attempted_ == 0)) throw;
         // A deferred constraint, most likely: which job it was shows when each runs in a transaction of its own.
         transactions_.rollback();
-        pg::log("a batch of sync jobs was rolled back; each of its jobs runs again by itself", error.report().message);
         for (const Outcome& outcome : batch.outcomes) {
             if (depends_on_other_documents(error.sqlstate()) && outcome.job.is_null(C::procedure)) {
                 run_together_later(std::string(outcome.job.text(C::sync_job_type)), outcome.job.id());
@@ -205,7 +205,10 @@ int Runner::run_batch(int most) {
                 run_alone_next(outcome.job.id(), false);
             }
         }
-        return static_cast<int>(batch.outcomes.size());
+        if (attempted_ != 0) run_alone_next(attempted_, false);
+        if (pg::is_server_trouble(error)) throw;
+        pg::log("a batch of sync jobs was rolled back; each of its jobs runs again by itself", error.report().message);
+        return std::max(1, static_cast<int>(batch.outcomes.size()));
     }
     for (const Outcome& outcome : batch.outcomes) {
         if (outcome.verdict == Verdict::run_together) {
@@ -276,7 +279,9 @@ void Runner::run_by_itself(const Job& job, std::vector<Outcome>& outcomes) {
         returned_.push_back(job);
         return;
     }
+    attempted_ = job.id();
     outcomes.push_back(attempt(job, {limits_.batch_milliseconds * 1000LL, true, transactions_.ends_with_process(), true}));
+    attempted_ = 0;
     if (outcomes.back().verdict == Verdict::run_together) left_documents_.insert(document);
     pg::command_counter_increment();
     if (++since_growth_check_ >= jobs_between_looks) check_growth(job);
@@ -401,26 +406,44 @@ Runner::Alone Runner::begin_alone(const Job& claimed) {
     }
 }
 
+// Started and committed; nothing where that is not to be had, and the job has failed.
+std::optional<Runner::Alone> Runner::commit_as_started(const Job& claimed) {
+    std::optional<Alone> alone;
+    std::int64_t outer = 0;
+    try {
+        alone = begin_alone(claimed);
+        outer = show_alone(alone->id);
+        transactions_.commit();
+        show_alone(outer);
+        return alone;
+    } catch (const pg::Error& error) {
+        bool locked = error.sqlstate() == "55006";  // its number: by the scheduler, for a moment
+        transactions_.rollback();
+        if (alone) {
+            show_alone(outer);
+            unlock_job_number(alone->id);
+        }
+        if (locked || !pg::is_specific(error)) throw;
+        fail(claimed.id(), error);
+        return std::nullopt;
+    }
+}
+
 // Where the one after it has to run alone, too, the commit that ends a job starts the next.
 int Runner::run_alone(const Job& claimed, int most) {
     auto until = Clock::now() + std::chrono::milliseconds(limits_.batch_milliseconds);
     HoldLocksAcrossTransactions keep;
-    Alone first = begin_alone(claimed);
     int ended = 0;
-    for (std::optional<Alone> current = first; current; current = next_) {
+    for (auto current = commit_as_started(claimed); current; current = next_) {
         NumberLock lock(current->id);
-        if (ended == 0) {
-            transactions_.commit();
-        } else {
-            keep.release_all_but(current->document, current->type);
-        }
+        if (ended > 0) keep.release_all_but(current->document, current->type);
         if (resume_) set_claim_start(*std::exchange(resume_, std::nullopt));
         ended++;
         next_.reset();
         may_start_next_ = ended < most && Clock::now() < until;
         run_one_alone(*current);
     }
-    return ended;
+    return std::max(ended, 1);
 }
 
 // In a transaction of its own, or several.
@@ -439,14 +462,46 @@ void Runner::run_one_alone(const Alone& job) {
         if (next_) unlock_job_number(next_->id);
         next_.reset();
         resume_.reset();
-        transactions_.begin();
-        if (auto stored = lock_job(id); stored && stored->job.status() == Status::started) {
-            bool canceled = error.sqlstate() == "57014" && cancel_requested(id);
-            record({canceled ? canceled_outcome(stored->job) : failed_outcome(stored->job, error, true)});
-            announce_ended_at_commit();
-        }
-        transactions_.commit();
+        fail(id, error);
     }
+}
+
+namespace {
+
+Outcome outcome_of_error(const Job& job, const pg::Error& error) {
+    if (error.sqlstate() == "57014" && cancel_requested(job.id())) return canceled_outcome(job);
+    return failed_outcome(job, error, !pg::is_server_trouble(error));
+}
+
+}  // namespace
+
+// The job's attempt has ended in an error of the engine's own, and was rolled back. If its failure cannot be recorded with what
+// follows from it, it is without; if not even that is to be had, the job is left to recovery, and alone for a while. Raises
+// trouble of the server, after the record.
+void Runner::fail(std::int64_t id, const pg::Error& error) {
+    for (bool bare : {false, true}) {
+        try {
+            transactions_.begin();
+            auto stored = lock_job(id);
+            if (stored && stored->partition == Partition::live && stored->job.status() != Status::pending) {
+                Outcome outcome = outcome_of_error(stored->job, error);
+                bare ? record_bare_end(outcome) : record({outcome});
+                announce_ended_at_commit();
+            }
+            transactions_.commit();
+            set_aside_.remove(id);
+            break;
+        } catch (const pg::Error& another) {
+            transactions_.rollback();
+            if (!pg::is_specific(another)) throw;
+            if (bare) {
+                set_aside_.add(id, another);
+            } else {
+                pg::log_error("the end of sync job " + std::to_string(id) + " is recorded without what follows from it", another);
+            }
+        }
+    }
+    if (pg::is_server_trouble(error)) throw error;
 }
 
 // The next job in the queue, if it runs alone as well: Started with the commit that ends the one before.
@@ -458,7 +513,7 @@ void Runner::start_next() {
         pg::Subtransaction subtransaction;
         std::optional<Job> job;
         {
-            Claim claim(queue_, run_as_, claim_start());
+            Claim claim(queue_, run_as_, claim_start(), [this](std::int64_t id) { return is_left_out(id); });
             job = claim.next();
             if (job && !suits_batch(*job)) resume_ = claim.resume();
         }
@@ -518,6 +573,10 @@ void Runner::run_one(const StoredJob& stored) {
     try {
         require_document(stored.job);
         run_alone(queued_by_hand(stored), 1);
+        if (set_aside_.has(stored.job.id())) {
+            throw pg::Error("55000", "the end of " + describe(stored.job) + " could not be recorded")
+                .hint("The server's log says why.");
+        }
     } catch (...) {
         transactions_.rollback();
         throw;
@@ -530,10 +589,20 @@ Job run_here(const StoredJob& stored, bool raise) {
         std::int64_t id;
         ~Forget() { clear_in_progress(id); }
     } forget{stored.job.id()};  // also where the caller catches the error and goes on
-    Outcome outcome = attempt(queued_by_hand(stored), {0, false});
-    if (raise && outcome.error != nullptr) throw pg::Error(std::make_shared<pg::ErrorReport>(*outcome.error));
-    pg::command_counter_increment();
-    record({outcome});
+    Job queued = queued_by_hand(stored);
+    Outcome outcome;
+    try {
+        pg::Subtransaction subtransaction;
+        outcome = attempt(queued, {0, false});
+        if (raise && outcome.error != nullptr) throw pg::Error(std::make_shared<pg::ErrorReport>(*outcome.error));
+        pg::command_counter_increment();
+        record({outcome});
+        subtransaction.commit();
+    } catch (const pg::Error& error) {
+        if (raise || !pg::is_specific(error)) throw;
+        outcome = failed_outcome(as_started(queued), error, true);
+        record_end(outcome);
+    }
     announce_ended_at_commit();
     pg::command_counter_increment();
     auto ended = find_job(outcome.job.id());  // with what the job itself has written down

@@ -21,6 +21,7 @@
 #include "job/job_store.hpp"
 #include "pg/memory.hpp"
 #include "queue/outcome.hpp"
+#include "queue/set_aside.hpp"
 
 namespace sync_job {
 
@@ -49,7 +50,8 @@ public:
     Runner(std::string queue, Oid run_as, Transactions& transactions, const RunnerLimits& limits);
 
     // Ends up to `most` jobs (0: as many as the limits allow). Returns how many it ended; 0: nothing was due.
-    // Raises what is no job's fault, the transaction rolled back.
+    // Raises what is no job's fault, the transaction rolled back. What is one's fault, even what the engine itself meets at
+    // its end, fails that one: it is recorded, as far as it can be, and its neighbours run on.
     int run_round(int most);
 
     // Runs this job alone, whatever its queue; it is locked by the transaction that is under way.
@@ -78,6 +80,8 @@ private:
         std::uint64_t document, type;  // what is kept for it
     };
     Alone begin_alone(const Job& claimed);
+    std::optional<Alone> commit_as_started(const Job& claimed);
+    void fail(std::int64_t id, const pg::Error& error);
     int run_alone(const Job& claimed, int most);
     void run_one_alone(const Alone& job);
     void start_next();
@@ -85,6 +89,8 @@ private:
     // Jobs that depend on documents of other jobs of their type.
     void run_together_later(const std::string& type, std::int64_t id);
     bool together_is_due() const;
+    // It stays in the queue for now: together with others later, or as its end cannot be recorded.
+    bool is_left_out(std::int64_t id) const { return together_.count(id) > 0 || set_aside_.has(id); }
     int run_waiting_together();
     void follow_round(const std::string& type, const TogetherRound& round);
     void run_set(std::vector<Job> jobs, std::vector<Outcome>& outcomes);
@@ -118,6 +124,8 @@ private:
     // Jobs that left a batch and run alone next, and how often each met an error that was nobody's fault.
     std::deque<std::int64_t> alone_;
     std::unordered_map<std::int64_t, int> repeats_;
+    std::int64_t attempted_ = 0;  // the job of the batch whose attempt is under way
+    SetAside set_aside_{"recorded as Failed"};
     // Types of which some jobs depend on documents of others, these jobs, and since when there are any.
     std::map<std::string, std::vector<std::int64_t>> together_types_;
     std::unordered_set<std::int64_t> together_;

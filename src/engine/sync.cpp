@@ -25,6 +25,19 @@ constexpr const char* operation_hint = "trigger_operation";
         .hint(hint);
 }
 
+// What no code of the controller does. Where it raises, it has been the engine.
+template <class F>
+auto by_engine(SyncContext& sync, F&& act) {
+    sync.engine_at_work = true;
+    auto result = act();
+    sync.engine_at_work = false;
+    return result;
+}
+
+pg::Value load(SyncContext& sync, DocumentType& type, const std::string& name, DocumentType::Lock lock) {
+    return by_engine(sync, [&] { return type.load(name, lock); });
+}
+
 std::shared_ptr<DocumentType> document_type(Oid relation, Oid of_type, const std::vector<std::string>& key) {
     try {
         auto documents = DocumentType::find(relation, relation == of_type ? key : std::vector<std::string>());
@@ -57,13 +70,17 @@ void load_source(SyncContext& sync, const JobType& type) {
     if (job.is_null(C::source_document_name)) return;
     DocumentType& documents = *sync.documents.source_type;
     std::string name(job.text(C::source_document_name));
-    sync.documents.source = documents.load(name, DocumentType::Lock::none);
+    sync.documents.source = load(sync, documents, name, DocumentType::Lock::none);
     bool deleted = sync.documents.source.null;
     if (deleted) {
-        sync.documents.source = find_deleted_document(documents, name);
+        sync.documents.source = by_engine(sync, [&] { return find_deleted_document(documents, name); });
         if (sync.documents.source.null) {
+            bool policies = pg::row_security_applies(documents.relation().oid);
             missing_document("source", name, documents,
-                             "Its name may be wrong; or no record of its deletion was kept; or the role the job runs as may not see it.");
+                             policies ? "Its name may be wrong; or row-level security hides it. To a role that policies of the "
+                                        "table apply to, a deleted document does not exist."
+                                      : "Its name may be wrong; or no record of its deletion was kept; or the role the job "
+                                        "runs as may not see it.");
         }
     }
     sync.documents.source_is_deleted = deleted;
@@ -81,7 +98,8 @@ std::vector<Target> discover(SyncContext& sync) {
         if (named) target.document_name = std::string(job.text(C::target_document_name));
         return {target};
     }
-    return sync.controller->targets(job, sync.documents);
+    if (sync.controller->mapping() == nullptr) return sync.controller->targets(job, sync.documents);
+    return by_engine(sync, [&] { return sync.controller->targets(job, sync.documents); });
 }
 
 bool operation_enabled(const Job& job, Operation operation) {
@@ -175,7 +193,8 @@ void sync_insert(SyncContext& sync) {
     pg::RowValues row = wanted_target(sync, base, &explicit_columns);
     call_before_sync(sync, row, &explicit_columns);
     sync.inserting = true;
-    pg::Value after{type.insert(row, type.inserted_columns(row, explicit_columns)), false};
+    Datum inserted = by_engine(sync, [&] { return type.insert(row, type.inserted_columns(row, explicit_columns)); });
+    pg::Value after{inserted, false};
     finish_write(sync, after);
     if (records_diff(sync.job)) sync.diff = {type.diff({}, after), false};
 }
@@ -183,7 +202,7 @@ void sync_insert(SyncContext& sync) {
 void sync_update(SyncContext& sync) {
     DocumentType& type = *sync.documents.target_type;
     std::string name(sync.job.text(C::target_document_name));
-    sync.before = type.load(name, DocumentType::Lock::for_update);
+    sync.before = load(sync, type, name, DocumentType::Lock::for_update);
     if (sync.before.null) {
         missing_document("target", name, type, "It was deleted, or the role the job runs as may not see it.");
     }
@@ -205,7 +224,7 @@ void sync_update(SyncContext& sync) {
             return;
         }
     }
-    pg::Value after{type.update(name, row, changed), false};
+    pg::Value after{by_engine(sync, [&] { return type.update(name, row, changed); }), false};
     sync.diff = {type.diff(sync.before, after), false};
     finish_write(sync, after);
 }
@@ -214,12 +233,12 @@ void sync_delete(SyncContext& sync) {
     DocumentType& type = *sync.documents.target_type;
     std::string name(sync.job.text(C::target_document_name));
     if (!sync.job.flag(C::dry_run) && sync.controller->has(Hook::before_sync)) {
-        sync.documents.target = type.load(name, DocumentType::Lock::for_update);
+        sync.documents.target = load(sync, type, name, DocumentType::Lock::for_update);
         if (!sync.documents.target.null) {
             sync.controller->call_hook(Hook::before_sync, sync.job, sync.documents, {});
         }
     }
-    sync.before = type.remove(name);
+    sync.before = by_engine(sync, [&] { return type.remove(name); });
     if (sync.before.null) {
         if (!type.load(name, DocumentType::Lock::none).null) {
             throw pg::Error("27000", "delete of a document of type " + quoted(type.label()) + " removed no row")

@@ -22,6 +22,7 @@ struct SyncContext {
     pg::Value result;               // jsonb: what background work returned
     std::vector<Job> children;      // Relayed: in a dry run, still to be inserted after the rollback
     bool inserting = false;         // it has come to the insert: a unique violation may be somebody else's insert
+    bool engine_at_work = false;    // reading or writing a document itself: trouble of the server is not the job's
     bool second_look = false;       // it was: this is the attempt's second pass
 };
 

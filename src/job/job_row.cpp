@@ -23,7 +23,7 @@ const Oid job_column_types[] = {
     boolean, boolean, boolean, boolean, boolean, boolean, boolean,                     // insert_enabled … queue_on_insert
     text, regclass, text, timestamptz, text, jsonb, jsonb, jsonb, text, text, jsonb,   // trigger_type … result
     jsonb, text, regrole, regrole, regrole, timestamptz, timestamptz, timestamptz,     // checkpoint … ended_at
-    interval, text, text, text, int8_array, text, text, boolean};                      // time_taken … publish_event
+    interval, text, text, text, int8_array, text, text, boolean, int4};                // time_taken … depth
 static_assert(std::size(job_column_types) == std::size(job_column_names));
 const int job_column_count = sizeof(job_column_names) / sizeof(job_column_names[0]);
 
@@ -87,8 +87,9 @@ std::optional<Operation> Job::operation() const {
 std::string describe(const Job& job) {
     std::string out = "job " + std::to_string(job.id()) + " (" + std::string(job.text(JobColumn::sync_job_type));
     if (!job.is_null(JobColumn::source_document_name)) {
+        constexpr int longest_name = 140;
         out += ", " + pg::relation_name(job.oid(JobColumn::source_document_type)) + " " +
-               std::string(job.text(JobColumn::source_document_name));
+               pg::clipped(std::string(job.text(JobColumn::source_document_name)), longest_name);
     }
     return out + ")";
 }

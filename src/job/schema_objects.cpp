@@ -160,15 +160,6 @@ void require_trusted_types() {
 
 bool extension_installed() { return pg::find_extension("pg_sync_job").has_value(); }
 
-bool extension_usable(std::string* problem) {
-    auto extension = pg::find_extension("pg_sync_job");
-    if (!extension) return false;
-    *problem = version_problem(*extension);
-    return problem->empty();
-}
-
-bool extension_installed() { return pg::find_extension("pg_sync_job").has_value(); }
-
 std::optional<OtherVersion> other_version() {
     auto extension = pg::find_extension("pg_sync_job");
     if (!extension || extension->version == SYNC_JOB_VERSION) return std::nullopt;

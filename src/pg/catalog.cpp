@@ -224,6 +224,18 @@ bool is_partition_of(Oid relation, Oid ancestor) {
     });
 }
 
+std::vector<Oid> descendants(Oid relation) {
+    List* list = guarded([&] {
+        return has_subclass(relation) ? find_all_inheritors(relation, NoLock, nullptr) : NIL;
+    });
+    std::vector<Oid> found;
+    ListCell* cell;
+    foreach (cell, list) {
+        if (lfirst_oid(cell) != relation) found.push_back(lfirst_oid(cell));
+    }
+    return found;
+}
+
 Oid row_type_of(Oid relation) {
     return guarded([&] { return get_rel_type_id(relation); });
 }
@@ -273,8 +285,8 @@ bool has_index_for(Oid relation, const std::vector<int>& columns, bool unique) {
     });
 }
 
-bool row_security_applies(Oid relation) {
-    return guarded([&] { return check_enable_rls(relation, InvalidOid, true) == RLS_ENABLED; });
+bool row_security_applies(Oid relation, Oid role) {
+    return guarded([&] { return check_enable_rls(relation, role, true) == RLS_ENABLED; });
 }
 
 Oid schema_oid(const std::string& name) {
@@ -507,7 +519,7 @@ void on_relation_change(void (*callback)(Oid)) {
 
 void on_function_change(void (*callback)()) {
     function_callback = callback;
-    for (int cache : {PROCOID, NAMESPACEOID, AUTHOID, AUTHMEMROLEMEM}) {
+    for (int cache : {PROCOID, NAMESPACEOID, AUTHOID, AUTHMEMROLEMEM, DATABASEOID}) {
         CacheRegisterSyscacheCallback(cache, at_function_change, 0);
     }
 }

@@ -76,8 +76,10 @@ bool is_composite(Oid type);
 // `unique`: a unique one, all of whose columns are.
 bool has_index_for(Oid relation, const std::vector<int>& columns, bool unique);
 
-// Policies decide what the current user sees and writes of it.
-bool row_security_applies(Oid relation);
+// Policies decide what the role sees and writes of it; no_oid: the current user.
+bool row_security_applies(Oid relation, Oid role = no_oid);
+// Its partitions and children, and theirs, and so on.
+std::vector<Oid> descendants(Oid relation);
 
 Oid schema_oid(const std::string& name);  // no_oid when there is none
 std::string schema_name(Oid schema);

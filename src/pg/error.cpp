@@ -22,6 +22,24 @@ Error& Error::hint(std::string text) {
 
 namespace {
 
+// The server writes a line for each function that was under way, in English or not: these words stay.
+bool in_function(const ErrorReport& report) {
+    return report.context.find("PL/") != std::string::npos || report.context.find("SQL function") != std::string::npos;
+}
+
+bool of_class(const Error& error, const char* state) { return error.sqlstate().compare(0, 2, state) == 0; }
+
+}  // namespace
+
+bool is_server_trouble(const Error& error) {
+    bool state = of_class(error, "53") || of_class(error, "58") || error.sqlstate() == "XX001" || error.sqlstate() == "XX002";
+    return state && error.report().from_server && !in_function(error.report());
+}
+
+bool is_specific(const Error& error) { return !is_server_trouble(error) && !of_class(error, "57") && !of_class(error, "40"); }
+
+namespace {
+
 // Puts the two stacks of the server back, however the guard is left.
 struct StackState {
     sigjmp_buf* exceptions = PG_exception_stack;

@@ -49,6 +49,13 @@ private:
     std::shared_ptr<ErrorReport> report_;
 };
 
+// Trouble of the server, not of what was being done: no room, no memory, no file, a damaged page or index. Not where the code
+// of a function met or raised it: that may be about that function alone.
+bool is_server_trouble(const Error& error);
+// The error belongs to what was being done, and trying that again would bring it back: it is no trouble of the server, no
+// cancellation or shutdown, no deadlock.
+bool is_specific(const Error& error);
+
 namespace detail {
 void run_guarded(void (*body)(void*), void* argument);
 [[noreturn]] void raise(std::shared_ptr<const ErrorReport> report);

@@ -1,5 +1,9 @@
 #include "pg/server.hpp"
 
+extern "C" {
+#include "mb/pg_wchar.h"
+}
+
 #include "pg/error.hpp"
 #include "pg/hooks.hpp"
 #include "pg/settings.hpp"
@@ -14,11 +18,17 @@ DatabaseCommandHook database_hook = {};
 std::string* captured = nullptr;
 int log_level_before_capture = WARNING;
 
+constexpr std::size_t most_captured = 1 << 20;
+
 void capture_line(const char* label, const char* text) {
-    if (text == nullptr) return;
+    if (text == nullptr || captured->size() > most_captured) return;
     captured->append(label);
-    captured->append(text);
+    captured->append(text, strnlen(text, most_captured));
     captured->push_back('\n');
+    if (captured->size() > most_captured) {
+        captured->resize(pg_mbcliplen(captured->data(), static_cast<int>(captured->size()), most_captured));
+        captured->append("\nNOTICE:  more was raised, and is left out here\n");
+    }
 }
 
 void on_log(ErrorData* data) {

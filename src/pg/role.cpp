@@ -55,14 +55,17 @@ std::string role_name(Oid role) {
     return name == nullptr ? "unknown (OID=" + std::to_string(role) + ")" : std::string(name);
 }
 
-OwnerScope::OwnerScope(Oid owner) : replication_role_(SessionReplicationRole), exceptions_(std::uncaught_exceptions()) {
+OwnerScope::OwnerScope(Oid owner, For what)
+    : replication_role_(SessionReplicationRole), exceptions_(std::uncaught_exceptions()) {
+    int flags = what == For::own_queries ? SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS
+                                         : SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION;
     guarded([&] {
         GetUserIdAndSecContext(&user_, &context_);
         nest_level_ = NewGUCNestLevel();
-        SetUserIdAndSecContext(owner, context_ | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+        SetUserIdAndSecContext(owner, context_ | flags);
         // A user's trigger or rule would have the owner's rights. What fires all the same is ENABLE ALWAYS, which the owner alone
         // can say. Not the setting: its hook throws away all plans.
-        SessionReplicationRole = SESSION_REPLICATION_ROLE_REPLICA;
+        if (what == For::own_queries) SessionReplicationRole = SESSION_REPLICATION_ROLE_REPLICA;
         set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
                           false);
     });

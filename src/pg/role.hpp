@@ -21,11 +21,13 @@ bool role_can_connect(Oid role);
 std::string role_name(Oid role);  // "unknown (OID=5)" when it is gone
 
 // Runs as another role until the end of the scope, inside a transaction. With search_path pinned to pg_catalog,
-// pg_temp, and without triggers and rules but those that are ENABLE ALWAYS: for the engine's own queries as the owner of its
-// tables. Must not be open across a commit.
+// pg_temp: for the engine's own queries as the owner of its tables, without triggers and rules but those that are ENABLE
+// ALWAYS; or for code of that role that somebody else's statement calls, which must not change the session (a restricted
+// operation, as in maintenance commands). Must not be open across a commit.
 class OwnerScope {
 public:
-    explicit OwnerScope(Oid owner);
+    enum class For { own_queries, code_of_owner };
+    explicit OwnerScope(Oid owner, For what = For::own_queries);
     ~OwnerScope();
     OwnerScope(const OwnerScope&) = delete;
     OwnerScope& operator=(const OwnerScope&) = delete;

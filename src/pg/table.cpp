@@ -3,6 +3,7 @@
 #include <algorithm>
 
 extern "C" {
+#include "catalog/pg_am.h"
 #include "commands/sequence.h"
 #include "rewrite/rewriteHandler.h"
 }
@@ -359,7 +360,8 @@ RegProcedure procedure_of(ScanCondition::Operator op) {
     return InvalidOid;
 }
 
-StrategyNumber strategy_of(ScanCondition::Operator op) {
+StrategyNumber strategy_of(ScanCondition::Operator op, Oid access_method) {
+    if (access_method == HASH_AM_OID) return HTEqualStrategyNumber;
     switch (op) {
         case ScanCondition::Operator::at_most_timestamp:
             return BTLessEqualStrategyNumber;
@@ -397,16 +399,16 @@ IndexScan::IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& 
     guarded([&] {
         ScanKeyData keys[INDEX_MAX_KEYS];
         int count = static_cast<int>(conditions.size());
+        index_ = index_open(index, AccessShareLock);
         for (int i = 0; i < count; i++) {
             const ScanCondition& condition = conditions[i];
-            ScanKeyInit(&keys[i], static_cast<AttrNumber>(condition.index_column), strategy_of(condition.op),
+            ScanKeyInit(&keys[i], static_cast<AttrNumber>(condition.index_column), strategy_of(condition.op, index_->rd_rel->relam),
                         procedure_of(condition.op), condition.value);
         }
         if (start) {
             auto* members = static_cast<ScanKey>(palloc(2 * sizeof(ScanKeyData)));  // the scan points to them
             fill_start_key(*start, &keys[count++], members);
         }
-        index_ = index_open(index, AccessShareLock);
         Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
         snapshot_ = snapshot;
         slot_ = MakeSingleTupleTableSlot(RelationGetDescr(table_.relation_), table_slot_callbacks(table_.relation_));

@@ -17,6 +17,7 @@ extern "C" {
 #include "pg/error.hpp"
 #include "pg/json.hpp"
 #include "pg/json_value.hpp"
+#include "pg/unchecked.hpp"
 #include "pg/value.hpp"
 
 namespace sync_job::pg {
@@ -139,13 +140,7 @@ std::string value_to_text(Datum datum, Oid type) {
 }
 
 Datum text_to_value(const std::string& text, Oid type, std::int32_t typmod) {
-    return guarded([&] {
-        Oid function, parameter;
-        int32 base_typmod = typmod;
-        Oid base = getBaseTypeAndTypmod(type, &base_typmod);
-        getTypeInputInfo(base, &function, &parameter);
-        return OidInputFunctionCall(function, const_cast<char*>(text.c_str()), parameter, base_typmod);
-    });
+    return read_unchecked(text, base_type(type), base_typmod(type, typmod));
 }
 
 // --- To jsonb. These functions call the server unguarded: only from within a guard. ---
@@ -439,6 +434,7 @@ Value json_to_value(Datum jsonb, Oid type, std::int32_t typmod, bool exact) {
     Oid base = base_type(type);
     bool own_text = exact && (base == JSONOID || (base == JSONBOID && field.kind == JsonKind::string));
     std::string text = own_text ? field.text : input_text(field, type);
+    if (exact) return {text_to_value(text, type, typmod), false};
     Datum datum = guarded([&] {
         Oid function, parameter;
         getTypeInputInfo(type, &function, &parameter);

@@ -62,10 +62,10 @@ private:
 };
 
 std::string value_to_text(Datum datum, Oid type);
-// The type's input function; domains are looked through, so that no CHECK of theirs runs here.
+// The type's input function; domains are looked through, also those within it, so that no CHECK of theirs runs here.
 Datum text_to_value(const std::string& text, Oid type, std::int32_t typmod = -1);
 // The value of a column from jsonb, converted as jsonb_populate_record does; with `exact`, the inverse of
-// value_to_json(…, exact). Domain constraints are checked.
+// value_to_json(…, exact). Domain constraints are checked; with `exact` they are not.
 Value json_to_value(Datum jsonb, Oid type, std::int32_t typmod, bool exact);
 // As one jsonb value; see JsonBuilder::value().
 Datum value_to_json(Datum datum, Oid type, bool exact);

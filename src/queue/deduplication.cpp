@@ -1,5 +1,8 @@
 #include "queue/deduplication.hpp"
 
+#include <algorithm>
+#include <vector>
+
 #include "job/schema_objects.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
@@ -65,20 +68,30 @@ std::optional<std::int64_t> absorb(const Job& wanted) {
         conditions = {{1, Op::equal_text, wanted.datum(C::sync_job_type)},
                       {2, Op::equal_text, wanted.datum(C::source_document_name)}};
     }
-    pg::IndexScan scan(table, by_job_id ? o.live_job_id : o.live_source, conditions);
-    while (auto place = scan.next()) {
-        Job seen(scan.row());
-        if (!fulfils(seen, wanted)) continue;
+    auto absorbs = [&](const Job& seen) {
         // One of this very transaction that has begun has read its source before this change.
         bool running = seen.status() == Status::started || is_in_progress(seen.id());
-        if (running && by_job_id && wanted.is_null(C::source_document_name)) return seen.id();
-        if (running || seen.status() != Status::queued || !due_no_later(seen, wanted)) continue;
+        if (running && by_job_id && wanted.is_null(C::source_document_name)) return true;
+        if (running || seen.status() != Status::queued || !due_no_later(seen, wanted)) return false;
         pg::StoredRow row;
-        if (table.lock(*place, false, &row) != pg::LockResult::locked) continue;
+        if (table.lock(seen.place, false, &row) != pg::LockResult::locked) return false;
         wake_at_commit(seen);  // a worker that passed over it while it was locked has gone on
-        return seen.id();
+        return true;
+    };
+    std::vector<Job> alike;  // of one job_id: an index of hashes has them in no order
+    pg::IndexScan scan(table, by_job_id ? o.live_job_id : o.live_source, conditions);
+    while (scan.next()) {
+        Job seen(scan.row());
+        if (!fulfils(seen, wanted)) continue;
+        if (by_job_id) {
+            alike.push_back(seen);
+        } else if (absorbs(seen)) {
+            return seen.id();
+        }
     }
-    return std::nullopt;
+    std::sort(alike.begin(), alike.end(), [](const Job& one, const Job& other) { return one.id() < other.id(); });
+    auto first = std::find_if(alike.begin(), alike.end(), absorbs);
+    return first == alike.end() ? std::nullopt : std::optional(first->id());
 }
 
 bool any_live(std::string_view type_name) {

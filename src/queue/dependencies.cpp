@@ -7,8 +7,10 @@
 #include "pg/json.hpp"
 #include "pg/xact.hpp"
 #include "queue/enqueue.hpp"
+#include "queue/events.hpp"
 #include "queue/outcome.hpp"
 #include "queue/rights.hpp"
+#include "queue/set_aside.hpp"
 #include "queue/transition.hpp"
 #include "shared/wake.hpp"
 
@@ -77,20 +79,6 @@ void wait_for_jobs(std::int64_t job, const std::vector<std::int64_t>& others) {
     wake_for_dependencies_at_commit();
 }
 
-void publish_end(const Job& job) {
-    if (!job.flag(C::publish_event)) return;
-    pg::JsonBuilder json;
-    json.begin_object();
-    json.field("event", "sync_job_ended");
-    json.key("sync_job");
-    json.number(job.id());
-    json.field("sync_job_type", job.text(C::sync_job_type));
-    json.field("status", job.text(C::status));
-    if (!job.is_null(C::job_id)) json.field("job_id", job.text(C::job_id));
-    json.end_object();
-    pg::notify("sync_job", pg::json_to_text(json.finish()));
-}
-
 void follow_up(const Outcome& outcome) {
     const Job& job = outcome.job;
     bool failed = failed_for_good(job);
@@ -103,6 +91,7 @@ void follow_up(const Outcome& outcome) {
             enqueue_callback(outcome, std::string(job.text(column)));
             subtransaction.commit();
         } catch (const pg::Error& error) {
+            if (!pg::is_specific(error)) throw;  // it could be enqueued at another time
             pg::warning("callback " + std::string(job.text(column)) + " of sync " + describe(job) +
                         " could not be enqueued: " + error.report().message);
         }
@@ -110,38 +99,49 @@ void follow_up(const Outcome& outcome) {
     publish_end(job);
 }
 
-Release release_waiting_jobs() {
-    static auto& ready = *new InternalStatement(
-        "SELECT d.job, bool_or(j.status IN ('Failed', 'Canceled')), min(j.id) FILTER (WHERE j.status IN ('Failed', "
-        "'Canceled'))"
-        " FROM sync_job_internal.dependency AS d LEFT JOIN {}.sync_job AS j ON j.id = d.waits_for GROUP BY d.job"
-        " HAVING bool_and(j.id IS NULL OR j.status NOT IN ('Pending', 'Queued', 'Started')"
-        "  AND (j.status <> 'Failed' OR j.retry_after IS NULL)) LIMIT 1000",
-        std::vector<Oid>{});
+namespace {
+
+// Starts or cancels it, as those that it waited for have ended.
+bool release(std::int64_t id, std::optional<std::int64_t> culprit) {
     static auto& remove =
         *new InternalStatement("DELETE FROM sync_job_internal.dependency WHERE job = $1", {pg::type::int8});
-    static auto& left = *new InternalStatement("SELECT FROM sync_job_internal.dependency LIMIT 1", std::vector<Oid>{});
-    Release release;
-    for (const auto& row : ready.run({})) {
-        std::int64_t id = pg::datum_int64(row[0].datum);
-        bool badly = !row[1].null && pg::datum_bool(row[1].datum);
-        bool busy = false;
-        auto stored = lock_job(id, false, &busy);
-        if (busy) continue;  // somebody starts or cancels it by hand, and may yet think better of it
-        if (stored && stored->job.status() == Status::pending) {
-            if (badly && stored->job.text(C::after_failure) == "cancel") {
-                std::string culprit = std::to_string(pg::datum_int64(row[2].datum));
-                cancel_job(*stored, "sync job " + culprit + ", which it waited for, has not ended well");
-            } else {
-                start_job(*stored);
-            }
+    bool busy = false;
+    auto stored = lock_job(id, false, &busy);
+    if (busy) return false;  // somebody starts or cancels it by hand, and may yet think better of it
+    if (stored && stored->job.status() == Status::pending) {
+        if (culprit && stored->job.text(C::after_failure) == "cancel") {
+            cancel_job(*stored, "sync job " + std::to_string(*culprit) + ", which it waited for, has not ended well");
+        } else {
+            start_job(*stored);
         }
-        remove.run({{pg::int64_datum(id), false}});
-        pg::command_counter_increment();
-        release.released++;
     }
-    release.some_wait = !left.run({}).empty();
-    return release;
+    remove.run({{pg::int64_datum(id), false}});
+    pg::command_counter_increment();
+    return true;
+}
+
+}  // namespace
+
+Release release_waiting_jobs() {
+    static auto& ready = *new InternalStatement(
+        "SELECT d.job, min(j.id) FILTER (WHERE j.status IN ('Failed', 'Canceled'))"
+        " FROM sync_job_internal.dependency AS d LEFT JOIN {}.sync_job AS j ON j.id = d.waits_for"
+        " WHERE d.job <> ALL ($1) GROUP BY d.job"
+        " HAVING bool_and(j.id IS NULL OR j.status NOT IN ('Pending', 'Queued', 'Started')"
+        "  AND (j.status <> 'Failed' OR j.retry_after IS NULL)) LIMIT 1000",
+        {pg::type::int8_array});
+    static auto& left = *new InternalStatement("SELECT FROM sync_job_internal.dependency LIMIT 1", std::vector<Oid>{});
+    static auto& set_aside = *new SetAside("let go after those that it waited for");
+    std::vector<std::int64_t> jobs;
+    std::vector<std::optional<std::int64_t>> culprits;
+    for (const auto& row : ready.run({{pg::int64_array_datum(set_aside.jobs()), false}})) {
+        jobs.push_back(pg::datum_int64(row[0].datum));
+        culprits.push_back(row[1].null ? std::nullopt : std::optional(pg::datum_int64(row[1].datum)));
+    }
+    Release result;
+    result.released = set_aside.for_each(jobs, [&](std::size_t i) { return release(jobs[i], culprits[i]); });
+    result.some_wait = !left.run({}).empty();
+    return result;
 }
 
 bool waits_for(std::int64_t job, std::int64_t other) {

@@ -15,9 +15,6 @@ void wait_for_jobs(std::int64_t job, const std::vector<std::int64_t>& others);
 // published. A callback that cannot be enqueued is a warning: the job has ended all the same.
 void follow_up(const Outcome& outcome);
 
-// The event of a job that has ended, where it asks for one.
-void publish_end(const Job& job);
-
 // Starts or cancels the jobs whose others have ended.
 struct Release {
     int released = 0;

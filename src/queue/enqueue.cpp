@@ -239,6 +239,25 @@ void set_background(Job& job, const EnqueueRequest& request) {
 
 bool queue_publishes(const Job& job) { return require_queue(std::string(job.text(C::queue)))->publish_events; }
 
+std::size_t source_name_bytes(const pg::RowValues& row) {
+    constexpr int name = static_cast<int>(C::source_document_name) - 1;
+    return row.nulls[name] ? 0 : pg::datum_text(row.values[name]).size();
+}
+
+// The rows into the queue; a name that the index of its documents cannot take is the caller's to know of.
+void insert_rows(pg::Table& table, const std::vector<pg::RowValues>& rows) {
+    try {
+        table.insert_many(rows);
+    } catch (const pg::Error& error) {
+        if (error.sqlstate() != "54000") throw;
+        std::size_t bytes = 0;
+        for (const pg::RowValues& row : rows) bytes = std::max(bytes, source_name_bytes(row));
+        throw pg::Error("54000", "source document name of " + std::to_string(bytes) + " bytes is too long for the queue")
+            .detail("Jobs of a document are found by an index on its name: " + error.report().message + ".")
+            .hint("A key that is shorter than 2000 bytes as text always fits.");
+    }
+}
+
 std::string label_of(Oid relation, Oid of_type, const std::string& label_of_type) {
     if (relation == of_type) return label_of_type;
     return pg::relation_name(relation);
@@ -355,7 +374,7 @@ std::int64_t Enqueuer::insert(Job& job) {
     } else if (request_.many) {
         waiting_rows_.push_back(job.row());
     } else {
-        table_->insert(job.row());
+        insert_rows(*table_, {job.row()});
     }
     if (!request_.after.empty()) wait_for_jobs(id, request_.after);
     if (job.status() == Status::queued) wake_at_commit(job);
@@ -363,7 +382,7 @@ std::int64_t Enqueuer::insert(Job& job) {
 }
 
 void Enqueuer::finish() {
-    table_->insert_many(waiting_rows_);
+    insert_rows(*table_, waiting_rows_);
     waiting_rows_.clear();
 }
 

@@ -16,7 +16,7 @@ using C = JobColumn;
 std::int64_t running_job = 0;
 int running_depth = 0, transaction_depth = 0;
 
-// The jobs whose rows have moved and that are not recorded yet; several where a job runs others inside itself.
+// The jobs whose rows have moved in this transaction; several where a job runs others inside itself.
 std::set<std::int64_t>& moved_jobs() {
     static auto& jobs = *new std::set<std::int64_t>;
     return jobs;
@@ -60,7 +60,7 @@ void register_in_progress() {
 }
 
 void mark_job_row_moved() { moved_jobs().insert(running_job); }
-bool take_job_row_moved(std::int64_t id) { return moved_jobs().erase(id) > 0; }
+bool job_row_moved(std::int64_t id) { return moved_jobs().count(id) > 0; }
 
 std::int64_t current_job_id() { return running_job; }
 

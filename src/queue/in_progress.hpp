@@ -39,8 +39,9 @@ void clear_in_progress(std::int64_t id);
 // Registers the end of the transaction, which clears all; at load.
 void register_in_progress();
 
-// The row of the job that runs has been written anew within its attempt: record() has to look where it is now.
+// The row of the job that runs has been written anew within its attempt, in this transaction: record() has to look where it
+// is now.
 void mark_job_row_moved();
-bool take_job_row_moved(std::int64_t id);
+bool job_row_moved(std::int64_t id);
 
 }  // namespace sync_job

@@ -12,6 +12,19 @@ namespace {
 
 using C = JobColumn;
 
+// A report as long as anybody reads, so that what is made of it (a row, JSON, one text) can be stored.
+std::shared_ptr<const pg::ErrorReport> bounded(std::shared_ptr<const pg::ErrorReport> report) {
+    constexpr std::size_t most_bytes = 1 << 20;
+    auto shorter = std::make_shared<pg::ErrorReport>(*report);
+    bool any = false;
+    for (std::string* text : {&shorter->message, &shorter->detail, &shorter->hint, &shorter->context}) {
+        if (text->size() <= most_bytes) continue;
+        *text = pg::clipped_to_bytes(*text, most_bytes);
+        any = true;
+    }
+    return any ? shorter : report;
+}
+
 std::string full_message(const pg::ErrorReport& report) {
     std::string text = report.message;
     if (!report.detail.empty()) text += "\nDETAIL:  " + report.detail;
@@ -45,17 +58,19 @@ Job as_started(const Job& job) {
 Outcome failed_outcome(const Job& job, const pg::Error& error, bool counted) {
     Outcome outcome;
     outcome.job = job.copy();
-    outcome.error = error.share();
+    outcome.error = bounded(error.share());
     outcome.counted = counted;
     Job& failed = outcome.job;
     failed.set_status(Status::failed);
-    failed.set_text(C::error_message, full_message(error.report()));
+    failed.set_text(C::error_message, full_message(*outcome.error));
     stamp_end(failed);
     int retries = failed.int32(C::retry_count);
-    if (retries < failed.int32(C::max_retries)) {
+    // What is not the job's doing does not end it either.
+    bool again = retries < failed.int32(C::max_retries) || (!counted && pg::is_server_trouble(error));
+    if (again) {
         Backoff backoff = parse_backoff(failed.text(C::retry_backoff)).value_or(Backoff::linear);
         std::int64_t wait = retry_wait(failed.microseconds(C::retry_delay), backoff, retries, random_fraction());
-        failed.set(C::retry_after, pg::int64_datum(pg::now() + wait));
+        failed.set(C::retry_after, pg::int64_datum(failed.int64(C::ended_at) + wait));
     } else {
         failed.clear(C::retry_after);
     }

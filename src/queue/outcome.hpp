@@ -23,7 +23,8 @@ struct Outcome {
     bool too_long = false;                         // run_alone because it took longer than its batch may, and not for a lock
 };
 
-// The job as it is after an attempt that ended with this error: Failed, with the time of the next try.
+// The job as it is after an attempt that ended with this error, now: Failed, with the time of the next try, which counts from
+// its end.
 Outcome failed_outcome(const Job& job, const pg::Error& error, bool counted);
 // Of a job that somebody has asked to cancel.
 Outcome canceled_outcome(const Job& original);

@@ -11,6 +11,12 @@ namespace sync_job {
 // another verdict than `ended` are left as they are.
 void record(const std::vector<Outcome>& outcomes);
 
+// The same for one, where what follows from its end may be what cannot be done: then without callback and event, and without
+// its row in sync_job_error if that is the trouble. Each try is a subtransaction.
+void record_end(const Outcome& outcome);
+// That last resort by itself.
+void record_bare_end(const Outcome& outcome);
+
 // The failed attempt of a job, in sync_job_error.
 void record_error(const Job& job, const pg::ErrorReport& report, bool counted);
 

@@ -160,13 +160,20 @@ void require_trusted_type(const JobType& type, const Job& job) {
 }
 
 void require_own_documents(const DocumentType& documents) {
-    Oid owner = documents.relation().owner;
-    if (!pg::is_superuser(pg::current_user()) || pg::is_superuser(owner)) return;
-    throw SetupError(
-        pg::Error("42501", "sync jobs on " + quoted(documents.label()) + " must not run as a superuser")
-            .detail("It belongs to role " + name_of(owner) + ", which is none.")
-            .hint("Set run_as of the sync job type to " + name_of(owner) +
-                  " or another role that is no superuser, and enqueue the job again."));
+    if (!pg::is_superuser(pg::current_user())) return;
+    auto check = [&](Oid owner, const std::string& what) {
+        if (pg::is_superuser(owner)) return;
+        throw SetupError(
+            pg::Error("42501", "sync jobs on " + quoted(documents.label()) + " must not run as a superuser")
+                .detail(what + " belongs to role " + name_of(owner) + ", which is none.")
+                .hint("Set run_as of the sync job type to " + name_of(owner) +
+                      " or another role that is no superuser, and enqueue the job again."));
+    };
+    check(documents.relation().owner, "It");
+    for (Oid descendant : pg::descendants(documents.relation().oid)) {
+        Oid owner = pg::relation_owner(descendant);
+        if (owner != pg::no_oid) check(owner, "Its partition or child " + quoted(pg::relation_name(descendant)));
+    }
 }
 
 bool may_know(const Job& job) {
@@ -185,10 +192,22 @@ bool may_read(Oid user, Oid owner, Oid run_as, Oid target) {
     return pg::may_select_all(user, target) || pg::has_rights_of(user, run_as);
 }
 
+namespace {
+
+// What an error or a message quotes may be a value of the source.
+bool may_read_texts(const Job& job, Oid user) {
+    Oid source = job.oid(C::source_document_type);
+    if (source == pg::no_oid || (job.is_null(C::error_message) && job.is_null(C::messages))) return true;
+    return may_read(user, job.oid(C::owner), job.oid(C::run_as), source);
+}
+
+}  // namespace
+
 bool may_read_row(const Job& job) {
     Oid user = pg::current_user(), run_as = job.oid(C::run_as);
-    return may_read(user, job.oid(C::owner), run_as, job.oid(C::target_document_type)) ||
-           pg::may_set_role(user, run_as) || has_level(user, Level::operator_) || has_level(user, Level::viewer);
+    bool of_owner = may_read(user, job.oid(C::owner), run_as, job.oid(C::target_document_type));
+    return (of_owner && may_read_texts(job, user)) || pg::may_set_role(user, run_as) ||
+           has_level(user, Level::operator_) || has_level(user, Level::viewer);
 }
 
 Job row_for_caller(const Job& job) {

@@ -31,7 +31,8 @@ void require_role_can_run(Oid role);
 // A job runs what its type says now, with the role it was enqueued with. Raises SetupError when the one is no longer
 // under the control of the other: of a type that was dropped, and made again by somebody else.
 void require_trusted_type(const JobType& type, const Job& job);
-// A superuser's rights are not for other people's tables, whose triggers would get them. Raises SetupError.
+// A superuser's rights are not for other people's tables, whose triggers would get them; nor for tables of which somebody
+// else owns a partition or a child. Raises SetupError.
 void require_own_documents(const DocumentType& documents);
 
 // The job's state and times: for its owner, whoever may become its role, operators and viewers.
@@ -40,7 +41,8 @@ void require_may_know(const Job& job);
 // The job's documents: for its owner, while he may read the target. Where the target is not known, or has policies,
 // what the job has seen of it is for who has the rights of its role.
 bool may_read(Oid user, Oid owner, Oid run_as, Oid target);
-// The same for everything in the row: also operators, viewers, and whoever may become its role.
+// The same for everything in the row, whose error and messages may quote the source as well: also operators, viewers, and
+// whoever may become its role.
 bool may_read_row(const Job& job);
 // The row as the result of a function, without what the caller may not read.
 Job row_for_caller(const Job& job);

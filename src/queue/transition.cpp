@@ -4,7 +4,7 @@
 #include "queue/outcome.hpp"
 #include "pg/error.hpp"
 #include "pg/xact.hpp"
-#include "queue/dependencies.hpp"
+#include "queue/events.hpp"
 #include "queue/record.hpp"
 #include "shared/wake.hpp"
 
@@ -72,7 +72,7 @@ Job recover_job(StoredJob stored, const pg::Error* charge, std::int64_t pause_mi
         return queue_again(stored);
     }
     Outcome outcome = failed_outcome(stored.job, *charge, true);
-    record({outcome});
+    record_end(outcome);
     announce_ended_at_commit();
     return outcome.job;
 }

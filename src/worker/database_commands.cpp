@@ -31,8 +31,14 @@ bool stop_processes(DatabaseSlot& slot, Oid database, bool politely) {
     return gone;
 }
 
+void after_create() {
+    if (shared() != nullptr) pg::wake_process(shared()->launcher_process);
+}
+
+}  // namespace
+
 // The block ends with the transaction, however that ends: until then others see the database as it was.
-void before_command(Oid database) {
+void stop_processes_of(Oid database) {
     DatabaseSlot* slot = shared() == nullptr ? nullptr : find_database_slot(database);
     if (slot == nullptr) return;
     slot->blocked_by = pg::my_pid();
@@ -42,12 +48,6 @@ void before_command(Oid database) {
     }
 }
 
-void after_create() {
-    if (shared() != nullptr) pg::wake_process(shared()->launcher_process);
-}
-
-}  // namespace
-
-void register_database_commands() { pg::on_database_command({before_command, after_create}); }
+void register_database_commands() { pg::on_database_command({stop_processes_of, after_create}); }
 
 }  // namespace sync_job

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "core/retry.hpp"
 #include "pg/background.hpp"
 #include "pg/error.hpp"
 #include "pg/memory.hpp"
@@ -28,8 +29,12 @@ namespace {
 constexpr std::int64_t second = 1000000;
 constexpr long rescan_milliseconds = 10000;
 
+// A scheduler that has lived so long has not ended at once.
+constexpr std::int64_t good_life = 60 * second;
+
 struct Trouble {
     int failures = 0;
+    pg::Timestamp started = 0, ended = 0;  // 0: not seen to have
     pg::Timestamp next_try = 0;
 };
 
@@ -66,7 +71,6 @@ void take_requests(Launcher& launcher) {
         if (database == pg::no_oid) continue;
         launcher.absent.erase(database);
         launcher.wanted.insert(database);
-        launcher.trouble.erase(database);
     }
 }
 
@@ -98,10 +102,8 @@ bool blocked(DatabaseSlot& slot) {
     return false;
 }
 
-void log_trouble(const std::string& name, Trouble& trouble) {
+void note_failure(const std::string& name, Trouble& trouble) {
     trouble.failures++;
-    std::int64_t wait = std::min<std::int64_t>(second << std::min(trouble.failures - 1, 6), 60 * second);
-    trouble.next_try = pg::now() + wait;
     if (trouble.failures == 2) {
         pg::log("the sync job scheduler of database \"" + name + "\" ends again and again",
                 "It is started again with growing pauses, up to a minute.",
@@ -125,7 +127,9 @@ void start_scheduler(Launcher& launcher, DatabaseSlot& slot, const std::string& 
     launcher.out_of_slots_logged = false;
     if (started.result == pg::StartResult::started) slot.scheduler_pid = started.pid;  // before it says so itself
     Trouble& trouble = launcher.trouble[slot.database];
-    trouble.next_try = pg::now() + second;  // should it end at once
+    trouble.started = pg::now();
+    trouble.ended = 0;
+    trouble.next_try = trouble.started + growing_pause(second, good_life, trouble.failures + 1);  // should it end at once
 }
 
 // Brings one database to where it should be; returns whether it must be looked at again soon.
@@ -133,13 +137,11 @@ bool reconcile(Launcher& launcher, Oid database, const std::string& name) {
     if (launcher.absent.count(database) > 0) return false;
     DatabaseSlot* slot = slot_for(database);
     if (slot == nullptr) return false;
-    if (slot->scheduler_pid != 0 && pg::process_exists(slot->scheduler_pid)) {
-        if (slot->state == DatabaseState::serving) launcher.trouble.erase(database);
-        return false;
-    }
+    if (slot->scheduler_pid != 0 && pg::process_exists(slot->scheduler_pid)) return false;
     slot->scheduler_pid = 0;
     if (slot->state == DatabaseState::absent) {
         slot->state = DatabaseState::unknown;
+        launcher.trouble.erase(database);
         if (launcher.wanted.count(database) == 0) {
             launcher.absent.insert(database);
             slot->database = pg::no_oid;
@@ -148,13 +150,15 @@ bool reconcile(Launcher& launcher, Oid database, const std::string& name) {
     }
     if (blocked(*slot)) return true;
     auto trouble = launcher.trouble.find(database);
-    if (trouble != launcher.trouble.end() && launcher.wanted.count(database) == 0) {
-        if (slot->state == DatabaseState::stopped) {
-            trouble->second = {};
-        } else if (trouble->second.next_try > pg::now()) {
+    if (trouble != launcher.trouble.end()) {
+        Trouble& last = trouble->second;
+        if (last.ended == 0) last.ended = pg::now();
+        if (slot->state == DatabaseState::stopped || last.ended - last.started >= good_life) {
+            last = {};
+        } else if (last.next_try > pg::now()) {
             return true;
         } else {
-            log_trouble(name, trouble->second);
+            note_failure(name, last);
         }
     }
     start_scheduler(launcher, *slot, name);

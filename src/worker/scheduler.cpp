@@ -15,6 +15,7 @@
 #include <optional>
 #include <set>
 
+#include "core/retry.hpp"
 #include "job/job_type.hpp"
 #include "job/schema_objects.hpp"
 #include "pg/background.hpp"
@@ -62,6 +63,23 @@ struct GroupState {
     int failures = 0;
 };
 
+// Something that raises an error each time it is tried: said once, and tried again with growing pauses.
+struct Trouble {
+    int failures = 0;
+    Clock::time_point next_try{};
+
+    bool rests() const { return next_try > Clock::now(); }
+    void note(const std::string& what, const pg::Error& error) {
+        failures++;
+        next_try = Clock::now() + Milliseconds(growing_pause(1000, 60000, failures));
+        if (failures == 1) pg::log_error(what, error);
+    }
+    void over(const std::string& what) {
+        if (failures > 0) pg::log(what + ": it goes well again");
+        *this = {};
+    }
+};
+
 struct Scheduler {
     std::map<DueGroup, GroupState> groups;
     std::map<int, DueGroup> starting;  // worker slots that have not come up yet
@@ -73,6 +91,7 @@ struct Scheduler {
     std::set<DueGroup> cut_short;  // a worker was ended in the midst of a round, perhaps by a job of its
     Clock::time_point progress_told{};  // when listeners were told of progress last
     bool progress_failed = false;       // and that was said
+    Trouble round, orphans, retries, dependencies;
 };
 
 void at_exit() {
@@ -122,16 +141,35 @@ bool time_for_orphans() {
     return true;
 }
 
-void read_work(Plan& plan) {
+// One of the things that a round does for the jobs of all roles. Where it raises, the round does the others.
+template <class F>
+void step(Trouble& trouble, const std::string& what, F&& act) {
+    if (trouble.rests()) return;
+    try {
+        pg::Subtransaction subtransaction;
+        act();
+        pg::command_counter_increment();
+        subtransaction.commit();
+        trouble.over(what);
+    } catch (const pg::Error& error) {
+        if (error.sqlstate() == "40P01") throw;
+        trouble.note(what, error);
+    }
+}
+
+void read_work(Scheduler& scheduler, Plan& plan) {
     // First, as TRUNCATE and LOCK do: who has the partitions and then wants the whole would wait for them, and they for him.
     // Closed at once, the table stays locked; open, it would keep its snapshot, too.
     { pg::Table whole(schema_objects().job_table, pg::TableLock::read); }
-    if (time_for_orphans()) recover_orphans(shared()->crashed && !my_slot->settled);
+    if (time_for_orphans()) {
+        step(scheduler.orphans, "sync job scheduler: jobs that nobody runs could not be seen to",
+             [] { recover_orphans(shared()->crashed && !my_slot->settled); });
+    }
     pg::Timestamp now = pg::now();
-    plan.more_retries = requeue_due_retries() > 0;
-    pg::command_counter_increment();
-    my_slot->has_dependencies = release_waiting_jobs().some_wait;
-    pg::command_counter_increment();
+    step(scheduler.retries, "sync job scheduler: due retries could not be queued",
+         [&] { plan.more_retries = requeue_due_retries() > 0; });
+    step(scheduler.dependencies, "sync job scheduler: jobs that wait for others could not be let go",
+         [] { my_slot->has_dependencies = release_waiting_jobs().some_wait; });
     DueWork work = due_work(served_groups(), now);
     plan.due = std::move(work.groups);
     my_slot->due_at = work.next;
@@ -168,7 +206,7 @@ Plan make_plan(Scheduler& scheduler) {
     log_once(scheduler, "", "");
     if (!settings.enabled) return plan;
     plan.serve = true;
-    read_work(plan);
+    read_work(scheduler, plan);
     return plan;
 }
 
@@ -261,15 +299,16 @@ bool better_victim(const WorkerSlot& slot, const WorkerSlot* other) {
     return other == nullptr || (slot.idle && !other->idle) || (slot.idle == other->idle && slot.since < other->since);
 }
 
-// A worker of another group that makes room: an idle one, or where that may be a busy one, after its batch. For a group that
-// has workers, no idle one that has just come up: two groups would take turns in ending each other's.
+// A worker of another group that makes room: an idle one, or where that may be a busy one, after its batch. No busy one that has
+// just come up, and for a group that has workers no idle one either: groups would take turns in ending each other's.
 void make_room(const DueGroup& group, Room where, Victim who) {
     WorkerSlot* victim = nullptr;
     for (WorkerSlot& slot : shared()->workers) {
         if (slot.state != SlotState::running || in_group(slot, group)) continue;
         if (where == Room::in_queue && !in_queue(slot, group.queue)) continue;
         if (slot.stop) return;  // one is on its way out
-        if (who == Victim::idle && (!slot.idle || pg::now() - slot.since < least_service)) continue;
+        if (who == Victim::idle && !slot.idle) continue;
+        if ((who == Victim::idle || !slot.idle) && pg::now() - slot.since < least_service) continue;
         if (better_victim(slot, victim)) victim = &slot;
     }
     if (victim != nullptr) stop_worker(*victim);
@@ -515,12 +554,37 @@ Milliseconds pause_after(const Scheduler& scheduler, const Plan& plan, bool shor
     return progress ? std::min(pause, *progress) : pause;
 }
 
+// Returns how long to rest.
+Milliseconds run_round(Scheduler& scheduler) {
+    Plan plan = read_plan(scheduler);
+    pg::flush_statistics(false);
+    if (plan.end) {
+        stop_all_workers();
+        pg::exit_worker(0);
+    }
+    bool shortage = false;
+    if (plan.serve) {
+        my_slot->state = DatabaseState::serving;
+        check_starting(scheduler);
+        note_ended_workers(scheduler);
+        stop_surplus(plan);
+        shortage = serve_all(scheduler, plan);
+        my_slot->settled = true;
+    } else if (!plan.again) {
+        stop_all_workers();
+        if (plan.outdated && !scheduler.noted) scheduler.noted = note_in_old_view();
+    }
+    notify_progress(scheduler);
+    return pause_after(scheduler, plan, shortage);
+}
+
 void run() {
     Scheduler scheduler;
     pg::start_transaction();
     {
         pg::SnapshotScope snapshot;
-        if (extension_installed()) scheduler.enabled_setting = enabled_setting_of_database();
+        auto other = other_version();  // a round says so
+        if (extension_installed() && (!other || other->known)) scheduler.enabled_setting = enabled_setting_of_database();
     }
     pg::commit_transaction();
     // A transaction allocates where its caller does: without this, in what lives as long as the process.
@@ -530,28 +594,18 @@ void run() {
         memory.reset();
         pg::reset_latch();
         pg::reload_settings_if_asked();
-        auto began = Clock::now();
-        Plan plan = read_plan(scheduler);
-        pg::flush_statistics(false);
-        if (plan.end) {
-            stop_all_workers();
-            pg::exit_worker(0);
+        auto earliest = Clock::now() + shortest_pause;
+        Milliseconds pause(0);
+        try {
+            pause = run_round(scheduler);
+            scheduler.round.over("sync job scheduler");
+        } catch (const pg::Error& error) {
+            pg::abort_transaction();
+            scheduler.round.note("sync job scheduler: a round failed", error);
+            earliest = scheduler.round.next_try;
         }
-        bool shortage = false;
-        if (plan.serve) {
-            my_slot->state = DatabaseState::serving;
-            check_starting(scheduler);
-            note_ended_workers(scheduler);
-            stop_surplus(plan);
-            shortage = serve_all(scheduler, plan);
-            my_slot->settled = true;
-        } else if (!plan.again) {
-            stop_all_workers();
-            if (plan.outdated && !scheduler.noted) scheduler.noted = note_in_old_view();
-        }
-        notify_progress(scheduler);
         pg::show_idle();
-        rest(began + shortest_pause, pause_after(scheduler, plan, shortage));
+        rest(earliest, pause);
     }
     my_slot->state = DatabaseState::stopped;
     pg::exit_worker(0);

@@ -14,6 +14,7 @@
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
 #include "queue/record.hpp"
+#include "queue/set_aside.hpp"
 #include "queue/transition.hpp"
 #include "shared/activity.hpp"
 #include "shared/slots.hpp"
@@ -131,19 +132,24 @@ int requeue_due_retries(Oid run_as) {
         "SELECT f.id, NOT EXISTS (SELECT FROM {}.sync_job_error AS e"
         "  WHERE e.sync_job = f.id AND e.attempt = f.retry_count + 1 AND NOT e.counted)"
         " FROM sync_job_internal.sync_job_failed AS f"
-        " WHERE f.retry_after <= clock_timestamp() AND ($1 = 0::oid OR f.run_as::oid = $1)"
+        " WHERE f.retry_after <= clock_timestamp() AND ($1 = 0::oid OR f.run_as::oid = $1) AND f.id <> ALL ($2)"
         " ORDER BY f.retry_after LIMIT 500",
-        {pg::type::oid});
-    int count = 0;
-    for (const Row& row : select.run({{pg::oid_datum(run_as), false}})) {
-        auto stored = lock_job(pg::datum_int64(row[0].datum), false);
-        if (!stored || stored->job.status() != Status::failed) continue;
-        if (stored->job.is_null(JobColumn::retry_after) || stored->job.int64(JobColumn::retry_after) > pg::now())
-            continue;
-        retry_job(*stored, {}, pg::datum_bool(row[1].datum));
-        count++;
+        {pg::type::oid, pg::type::int8_array});
+    static auto& set_aside = *new SetAside("queued for its retry");
+    std::vector<std::int64_t> jobs;
+    std::vector<bool> counted;
+    for (const Row& row : select.run({{pg::oid_datum(run_as), false}, {pg::int64_array_datum(set_aside.jobs()), false}})) {
+        jobs.push_back(pg::datum_int64(row[0].datum));
+        counted.push_back(pg::datum_bool(row[1].datum));
     }
-    return count;
+    return set_aside.for_each(jobs, [&](std::size_t i) {
+        auto stored = lock_job(jobs[i], false);
+        if (!stored || stored->job.status() != Status::failed) return false;
+        if (stored->job.is_null(JobColumn::retry_after) || stored->job.int64(JobColumn::retry_after) > pg::now())
+            return false;
+        retry_job(*stored, {}, counted[i]);
+        return true;
+    });
 }
 
 namespace {
@@ -193,15 +199,16 @@ void recover_after_end(const StoredJob& stored) {
     recover_job(stored, nullptr, times > 1 ? second << 2 * (times - 2) : 0);
 }
 
-void recover(std::int64_t id, bool after_crash, bool only_one) {
+bool recover(std::int64_t id, bool after_crash, bool only_one) {
     auto stored = lock_job(id, false);
-    if (!stored || stored->job.status() != Status::started) return;
-    pg::log("sync " + describe(stored->job) + " was cut short");
+    if (!stored || stored->job.status() != Status::started) return false;
     if (after_crash) {
         recover_after_crash(*stored, only_one);
     } else {
         recover_after_end(*stored);
     }
+    pg::log("sync " + describe(stored->job) + " was cut short");
+    return true;
 }
 
 }  // namespace
@@ -209,10 +216,11 @@ void recover(std::int64_t id, bool after_crash, bool only_one) {
 void recover_orphans(bool after_crash) {
     static auto& select = *new InternalStatement(
         "SELECT id FROM sync_job_internal.sync_job_live WHERE status = 'Started' ORDER BY id", std::vector<Oid>{});
+    static auto& set_aside = *new SetAside("recovered");
     std::vector<std::int64_t> orphans;
     for (const Row& row : select.run({})) {
         std::int64_t id = pg::datum_int64(row[0].datum);
-        if (!lock_job_number(id)) continue;
+        if (set_aside.has(id) || !lock_job_number(id)) continue;
         if (runs_now(pg::my_database(), id)) {  // a ROLLBACK in its procedure has let go of the lock
             unlock_job_number(id);
         } else {
@@ -225,7 +233,7 @@ void recover_orphans(bool after_crash) {
             for (std::int64_t id : ids) unlock_job_number(id);
         }
     } unlock{orphans};
-    for (std::int64_t id : orphans) recover(id, after_crash, orphans.size() == 1);
+    for (std::int64_t id : orphans) set_aside.for_each({id}, [&](std::size_t) { return recover(id, after_crash, orphans.size() == 1); });
 }
 
 void make_old_view_tell() {

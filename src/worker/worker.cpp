@@ -13,6 +13,7 @@
 #include <ctime>
 
 #include "controller/search_path.hpp"
+#include "core/retry.hpp"
 #include "engine/plan_invalidation.hpp"
 #include "engine/runner.hpp"
 #include "job/schema_objects.hpp"
@@ -64,6 +65,11 @@ void fix_settings() {
 class WorkerTransactions : public Transactions {
 public:
     void begin() override {
+        if (fixes_settings_) {  // no scope could hold what a job has SET across its commits
+            pg::reset_settings();
+            fix_settings();
+            fixes_settings_ = false;
+        }
         pg::start_transaction();
         pg::SnapshotScope snapshot;
         auto extension = pg::find_extension("pg_sync_job");
@@ -80,10 +86,9 @@ public:
     }
     void run_committing_job(std::int64_t id) override {
         expect_committing_job(id);
+        fixes_settings_ = true;
         pg::run_in_portal("CALL sync_job_internal.run_committing_job(" + std::to_string(id) + ")");
         after();
-        pg::reset_settings();  // no scope could hold what it has SET, across its commits
-        fix_settings();
     }
 
 private:
@@ -91,7 +96,21 @@ private:
         pg::flush_statistics(false);
         pg::clean_session();
     }
+
+    bool fixes_settings_ = false;  // before the next transaction
 };
+
+// So long, unless it is to end: new work does not cut it short.
+void rest_after_failure(WorkerSlot& slot, long milliseconds) {
+    auto until = Clock::now() + std::chrono::milliseconds(milliseconds);
+    slot.idle = false;  // it is not to be had for other work
+    while (!pg::shutdown_requested() && !slot.stop) {
+        auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
+        if (left <= 0) return;
+        pg::reset_latch();
+        pg::wait_for_latch(left);
+    }
+}
 
 struct Rounds {
     Runner& runner;
@@ -106,10 +125,12 @@ struct Rounds {
         return runner.run_round(0);
     }
 
-    // One round; 0 when nothing was due. An error costs a pause, that grows while errors follow each other.
+    // One round; 0 when nothing was due. An error costs a pause, that grows while errors follow each other; that they do is
+    // said once, and when it is over.
     int next() {
         try {
             int ended = run_round();
+            if (failures > 0) pg::log("sync job worker: rounds go well again");
             failures = 0;
             if (ended == 0) slot.isolate = 0;
             return ended;
@@ -117,8 +138,8 @@ struct Rounds {
             failures++;
             if (failures == 1) pg::log_error("sync job worker: a round failed", error);
             report_orphans(slot.database);
-            pg::reset_latch();
-            pg::wait_for_latch(std::min(100 << std::min(failures, 7), 10000));
+            constexpr long longest = 60000;
+            rest_after_failure(slot, growing_pause(pg::is_server_trouble(error) ? 1000 : 100, longest, failures));
             return 0;
         }
     }
@@ -178,6 +199,10 @@ void run() {
             pg::reload_settings_if_asked();
             leave_room(std::clock() - round_began);
             round_began = std::clock();
+        }
+        if (rounds.failures > 0) {  // it has rested, and what it has met says nothing about what there is to do
+            idle_since = Clock::now();
+            continue;
         }
         if (!slot.idle) continue;  // it has worked, or was woken: look once more before it rests
         if (!wait_for_work(slot, idle_since)) break;

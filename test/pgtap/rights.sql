@@ -34,7 +34,9 @@ INSERT INTO expected_right VALUES
     ('public.sync_job', '{SELECT}'), ('public.sync_job_error', '{SELECT}'), ('public.sync_job_type', '{INSERT,SELECT}'),
     ('public.sync_job_queue', '{SELECT}'), ('public.sync_job_event', '{SELECT}'), ('public.sync_job_schedule', '{SELECT}'),
     ('public.sync_job_activity', '{SELECT}'), ('public.sync_job_stats', '{SELECT}'), ('public.sync_job_queue_status', '{SELECT}'),
-    ('public.sync_job_relay', '{SELECT}'), ('public.sync_job_recent', '{SELECT}'), ('public.sync_job_schedules', '{SELECT}');
+    ('public.sync_job_relay', '{SELECT}'), ('public.sync_job_recent', '{SELECT}'), ('public.sync_job_schedules', '{SELECT}'),
+    -- pg_dump reads sequences whatever it dumps
+    ('sync_job_internal.sync_job_id_seq', '{SELECT}'), ('public.sync_job_deleted_document_id_seq', '{SELECT}'), ('public.sync_job_event_id_seq', '{SELECT}');
 SELECT set_eq(
     $$SELECT format('%s.%s', r.nspname, r.relname), array_agg(a.privilege_type ORDER BY a.privilege_type)
       FROM member_relation AS r CROSS JOIN LATERAL aclexplode(r.relacl) AS a WHERE a.grantee = 0 GROUP BY 1$$,
@@ -87,7 +89,7 @@ SELECT set_eq(
 SELECT set_eq(
     $$SELECT proname::text FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$,
     ARRAY['adopt_sync_jobs', 'clear_all_sync_jobs', 'clear_old_sync_jobs', 'clear_sync_job_logs', 'enable_sync_job_schedules',
-        'disable_sync_job_schedules', 'check_queue', 'check_type', 'types_changed', 'wake_launcher'],
+        'disable_sync_job_schedules', 'check_queue', 'check_type', 'types_changed', 'rows_restored', 'wake_launcher'],
     'what PUBLIC may not call');
 SELECT set_eq(
     $$SELECT DISTINCT proname::text FROM member_function WHERE has_function_privilege('public', oid, 'EXECUTE')$$,
@@ -122,6 +124,22 @@ SELECT is_empty(
 -- ---- Dumped: who has which rights is part of it ----
 SELECT ok((SELECT extconfig FROM pg_extension WHERE extname = 'pg_sync_job') @> ARRAY[t::oid], t || ' is dumped')
 FROM unnest(ARRAY['sync_job_internal.access', 'sync_job_internal.type_grant', 'public.sync_job_type', 'public.sync_job_schedule']::regclass[]) AS t;
+
+-- A role or table that was dropped is a number in a dump, and another one where that is restored.
+SELECT is_empty(
+    $$SELECT c.relname, a.attname FROM pg_extension AS e CROSS JOIN LATERAL unnest(e.extconfig, e.extcondition) AS d (relation, condition)
+      JOIN pg_class AS c ON c.oid = d.relation JOIN pg_attribute AS a ON a.attrelid = c.oid
+      WHERE e.extname = 'pg_sync_job' AND a.attnum > 0 AND a.atttypid IN ('regrole'::regtype, 'regclass'::regtype, 'oid'::regtype)
+        -- who did it, which gives no right; and the home, which says that the place is another one
+        AND (c.relname, a.attname) NOT IN (('sync_job_deleted_document', 'deleted_by'), ('sync_job_event', 'created_by'), ('home', 'database'))
+        AND a.attname <> 'enqueued_by'
+        AND d.condition NOT LIKE '%.oid = ' || a.attname || ')%'$$,
+    'every column that names a role or table is looked at before its row is dumped');
+-- A restore is the only one to write jobs by SQL.
+SELECT set_eq(
+    $$SELECT t.tgrelid::regclass::text, t.tgenabled::text FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid WHERE p.proname = 'rows_restored'$$,
+    $$VALUES ('sync_job', 'A'), ('sync_job_internal.sync_job_live', 'A'), ('sync_job_internal.sync_job_failed', 'A')$$,
+    'jobs that come with a dump are marked, whatever session_replication_role says');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -382,6 +382,23 @@ SELECT publish_sync_job_event('short', '{"a": 1}'), publish_sync_job_event('no m
 SELECT publish_sync_job_event('long', to_jsonb(repeat('x', 9000)));
 SELECT publish_sync_job_event('wide', to_jsonb(repeat('ü', 3950)));
 SELECT event, length(message #>> '{}') FROM sync_job_event ORDER BY id;
+-- The end of a job, too, whatever its texts grow to in JSON; also as it is canceled.
+SELECT status FROM execute_sync_job(enqueue_background_job('nothing', job_id => repeat('k', 9000), publish_event => true));
+SELECT status FROM execute_sync_job(enqueue_background_job('nothing', job_id => repeat(chr(1), 1400), publish_event => true));
+SELECT status FROM cancel_sync_job(enqueue_background_job('nothing', job_id => repeat('"', 4000), publish_event => true));
+SELECT message->>'status' AS status, length(message->>'job_id') FROM sync_job_event WHERE event = 'sync_job_ended' ORDER BY id;
+
+-- Errors and messages longer than anybody reads are cut, and the job ends.
+CREATE FUNCTION talks(bytes int) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE NOTICE '%', repeat('n', bytes);
+    RAISE '%', repeat('m', bytes) USING detail = repeat('ü', bytes), hint = repeat('h', bytes);
+END $$;
+SET client_min_messages = warning;
+SELECT status, length(error_message) BETWEEN 2600000 AND 2700000 AS cut, length(messages) BETWEEN 1000000 AND 1100000 AS messages_cut
+FROM execute_sync_job(enqueue_background_job('talks', '{"bytes": 20000000}', verbose_logging => true));
+RESET client_min_messages;
+SELECT length(message), length(detail), length(hint) FROM sync_job_error WHERE length(message) > 10000;
 
 -- Large arguments and results.
 CREATE FUNCTION size_of(a text) RETURNS text LANGUAGE sql AS 'SELECT a || a';

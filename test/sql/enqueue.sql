@@ -222,3 +222,9 @@ SELECT count(*) - :jobs AS new_jobs FROM sync_job;
 BEGIN READ ONLY;
 SELECT enqueue_sync_job('Customer Sync', 'x');
 ROLLBACK;
+
+-- The caller's own keys may be as long as he likes. A document's name has to fit the index by which its jobs are found.
+SELECT string_agg(md5(i::text), '') AS long FROM generate_series(1, 300) AS i \gset
+SELECT enqueue_sync_job('Customer Sync', 'x', job_id => :'long', deduplicate => true) AS long_job \gset
+SELECT enqueue_sync_job('Customer Sync', 'x', job_id => :'long', deduplicate => true) = :long_job AS absorbed;
+SELECT enqueue_sync_job('Customer Sync', :'long');

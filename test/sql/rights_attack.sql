@@ -181,7 +181,204 @@ SELECT enqueue_sync_job(name, '''); SELECT mallory.catch(''name''); --') IS NOT 
 SELECT detach_sync_job_triggers(name, source_document_type) FROM sync_job_type WHERE name LIKE '''%';
 SELECT * FROM mallory.caught;
 
+-- ---- Domains and ranges within a type: whoever looks, or names a document, runs none of their code with his rights ----
+\c - regress_mallory
+CREATE TYPE mallory.inner AS (a integer, w mallory.word);
+CREATE DOMAIN mallory.checked_row AS mallory.inner CHECK (mallory.catch('domain over a row'));
+CREATE DOMAIN mallory.narrow AS mallory.word CHECK (mallory.catch('domain over a domain'));
+CREATE TYPE mallory.deep AS (r mallory.checked_row, gone integer, list mallory.word[], rows mallory.checked_row[], n mallory.narrow, plain integer);
+ALTER TYPE mallory.deep DROP ATTRIBUTE gone;
+CREATE TABLE mallory.nested (k mallory.deep PRIMARY KEY, words mallory.word[], single mallory.narrow, v integer);
+CREATE TABLE mallory.target (id integer PRIMARY KEY, deep mallory.deep);
+INSERT INTO mallory.nested SELECT ROW(ROW(i, 'x')::mallory.checked_row, '{a,b}', ARRAY[ROW(2, 'y, "z"')::mallory.checked_row], 'n', i)::mallory.deep, '{c,NULL}', 's', i
+FROM generate_series(1, 2) AS i;
+GRANT SELECT ON mallory.nested TO PUBLIC;
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map)
+VALUES ('Nested', 'mallory.nested', 'mallory.target', '{"id": "v"}', '{"deep": {"value": {"r": {"a": 1, "w": "x"}, "list": ["a"], "n": "n"}}}');
+SELECT attach_sync_job_triggers('Nested', 'mallory.nested');
+DELETE FROM mallory.nested WHERE v = 2;
+SELECT (k).* FROM mallory.nested;
+SELECT k AS name FROM mallory.nested \gset
+TRUNCATE mallory.caught;
+\c - postgres
+SELECT jsonb_pretty(get_sync_document('mallory.nested', :'name'));
+SELECT get_sync_document('mallory.nested', document_name) FROM sync_job_deleted_document WHERE document_type = 'mallory.nested'::regclass;
+SELECT enqueue_sync_job('Nested', :'name') AS job \gset
+SELECT source_document_name = :'name' AS same_name FROM sync_job WHERE id = :job;
+SELECT get_sync_document('mallory.nested', '((one,x),{},{},n,1)');
+SELECT * FROM mallory.caught;
+SELECT severity, message FROM validate_sync_job_type('Nested');
+SELECT DISTINCT as_role FROM mallory.caught; -- the constant is hers, and read as she reads it
+TRUNCATE mallory.caught;
+-- A range reads its bounds itself, and makes them canonical.
+\c - regress_mallory
+CREATE TYPE mallory.span AS RANGE (subtype = mallory.word);
+CREATE TABLE mallory.spans (s mallory.span PRIMARY KEY, m mallory.span_multirange, v integer);
+INSERT INTO mallory.spans VALUES ('[a,c)', '{[a,b),[c,d)}', 1);
+GRANT SELECT ON mallory.spans TO PUBLIC;
+TRUNCATE mallory.caught;
+\c - postgres
+SELECT get_sync_document('mallory.spans', '[a,c)');
+SELECT DISTINCT what, as_role FROM mallory.caught;
+\c - regress_app
+SELECT get_sync_document('mallory.spans', '[a,c)');
+SELECT DISTINCT what, as_role FROM mallory.caught;
+-- Of several owners none gets the rights of another, and the range is not read.
+CREATE DOMAIN app.lower_word AS text CHECK (VALUE = lower(VALUE));
+GRANT USAGE ON TYPE app.lower_word TO PUBLIC;
+\c - regress_mallory
+CREATE TYPE mallory.other_span AS RANGE (subtype = app.lower_word);
+CREATE DOMAIN mallory.checked_span AS mallory.span CHECK (mallory.catch('domain over a range'));
+CREATE TYPE mallory.both AS (s mallory.span, o mallory.other_span, c mallory.checked_span);
+CREATE TABLE mallory.boths (b mallory.both PRIMARY KEY);
+INSERT INTO mallory.boths VALUES ('("[a,b)","[c,d)","[e,f)")');
+GRANT SELECT ON mallory.boths TO PUBLIC;
+TRUNCATE mallory.caught;
+\c - postgres
+SELECT get_sync_document('mallory.boths', '("[a,b)","[c,d)","[e,f)")');
+SELECT * FROM mallory.caught;
+-- Nothing changes the session from within: a restricted operation.
+\c - regress_mallory
+CREATE FUNCTION mallory.escape(text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    RESET ROLE;
+    RETURN true;
+END $$;
+CREATE DOMAIN mallory.escaping AS text CHECK (mallory.escape(VALUE));
+CREATE TYPE mallory.escaping_span AS RANGE (subtype = mallory.escaping);
+CREATE TABLE mallory.escapes (s mallory.escaping_span PRIMARY KEY);
+GRANT SELECT ON mallory.escapes TO PUBLIC;
+\c - postgres
+SELECT get_sync_document('mallory.escapes', '[a,c)');
+
+-- ---- Functions planted on the search_path ----
+CREATE SCHEMA regress_shared;
+GRANT USAGE, CREATE ON SCHEMA regress_shared TO PUBLIC;
+CREATE TABLE regress_shared.src (id integer PRIMARY KEY, name varchar(40));
+CREATE TABLE regress_shared.dst (id integer PRIMARY KEY, name varchar(40), b bigint);
+INSERT INTO regress_shared.src VALUES (1, 'a');
+\c - regress_mallory
+CREATE FUNCTION regress_shared.upper(varchar) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM mallory.catch('upper');
+    RETURN 'planted';
+END $$;
+CREATE FUNCTION regress_shared.plus(integer, bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM mallory.catch('operator +');
+    RETURN -1;
+END $$;
+CREATE OPERATOR regress_shared.|| (FUNCTION = regress_shared.plus, LEFTARG = integer, RIGHTARG = bigint);
+TRUNCATE mallory.caught;
+\c - postgres
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map)
+VALUES ('Planted', 'regress_shared.src', 'regress_shared.dst', '{"id": "id"}', '{"name": {"expr": "upper(source.name)"}}');
+SELECT severity, object, message, detail, hint FROM validate_sync_job_type('Planted');
+SELECT status FROM execute_sync_job(enqueue_sync_job('Planted', '1'));
+SELECT name FROM regress_shared.dst;
+SELECT * FROM mallory.caught;
+-- What the author means by a name of that schema has to be said; the error says why.
+CREATE FUNCTION regress_shared.tidy(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT $1 || ' is tidy' $$;
+UPDATE sync_job_type SET field_map = '{"name": {"expr": "tidy(source.name)"}}' WHERE name = 'Planted';
+SELECT status, error_message FROM execute_sync_job(enqueue_sync_job('Planted', '1'));
+UPDATE sync_job_type SET field_map = '{"name": {"expr": "regress_shared.tidy(source.name)"}}' WHERE name = 'Planted';
+SELECT status FROM execute_sync_job(enqueue_sync_job('Planted', '1'));
+-- One of a function of the type's own author, whose schema somebody else may create in.
+CREATE SCHEMA regress_module;
+GRANT USAGE, CREATE ON SCHEMA regress_module TO regress_mallory;
+CREATE FUNCTION regress_module.execute(sync_job jsonb, source_doc jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN jsonb_build_object('diff', jsonb_build_object('name', upper((source_doc ->> 'name')::varchar),
+        'path', (SELECT array_agg(n::text) FROM unnest(current_schemas(false)) AS n WHERE n LIKE 'regress%' OR n LIKE 'public')));
+END $$;
+INSERT INTO sync_job_type (name, source_document_type, module) VALUES ('Planted Module', 'regress_shared.src', 'regress_module');
+\c - regress_mallory
+CREATE FUNCTION regress_module.upper(varchar) RETURNS text LANGUAGE sql AS $$ SELECT mallory.catch('upper')::text $$;
+\c - postgres
+SELECT object, message, detail FROM validate_sync_job_type('Planted Module');
+SELECT status, diff_summary FROM execute_sync_job(enqueue_sync_job('Planted Module', '1'));
+-- What nobody else may create in is on it.
+REVOKE CREATE ON SCHEMA regress_shared FROM PUBLIC;
+REVOKE CREATE ON SCHEMA regress_module FROM regress_mallory;
+DROP FUNCTION regress_shared.upper(varchar), regress_module.upper(varchar);
+SELECT * FROM validate_sync_job_type('Planted Module');
+SELECT status, diff_summary FROM execute_sync_job(enqueue_sync_job('Planted Module', '1'));
+-- Nor does it matter by which way the right comes: as owner, by membership, as the owner of the database.
+CREATE ROLE regress_group;
+GRANT regress_group TO regress_mallory;
+ALTER SCHEMA regress_shared OWNER TO regress_group;
+SELECT message, detail FROM validate_sync_job_type('Planted');
+UPDATE sync_job_type SET run_as = 'regress_app' WHERE name = 'Planted';
+SELECT message, detail FROM validate_sync_job_type('Planted') WHERE object = 'search_path';
+REVOKE regress_group FROM regress_mallory;
+GRANT regress_group TO regress_app; -- a role that nobody but he can be
+SELECT message, detail FROM validate_sync_job_type('Planted') WHERE object = 'search_path';
+REVOKE regress_group FROM regress_app;
+ALTER SCHEMA regress_shared OWNER TO regress_app;
+SELECT message, detail FROM validate_sync_job_type('Planted') WHERE object = 'search_path';
+SELECT * FROM mallory.caught;
+
+-- ---- Partitions and children that belong to others ----
+CREATE TABLE regress_shared.parts (id integer PRIMARY KEY, v text) PARTITION BY RANGE (id);
+CREATE TABLE regress_shared.middle PARTITION OF regress_shared.parts FOR VALUES FROM (0) TO (100) PARTITION BY RANGE (id);
+CREATE TABLE regress_shared.low PARTITION OF regress_shared.middle FOR VALUES FROM (0) TO (10);
+CREATE TABLE regress_shared.parent (id integer PRIMARY KEY, v text);
+CREATE TABLE regress_shared.child () INHERITS (regress_shared.parent);
+GRANT USAGE ON SCHEMA regress_shared TO regress_mallory;
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, run_as) VALUES
+    ('Parts', 'regress_shared.src', 'regress_shared.parts', '{"id": "id"}', '{"v": "name"}', 'postgres'),
+    ('Children', 'regress_shared.src', 'regress_shared.parent', '{"id": "id"}', '{"v": "name"}', 'postgres');
+ALTER TABLE regress_shared.low OWNER TO regress_mallory;
+ALTER TABLE regress_shared.child OWNER TO regress_mallory;
+\c - regress_mallory
+CREATE FUNCTION mallory.on_part() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM mallory.catch('trigger of a part');
+    RETURN NEW;
+END $$;
+CREATE TRIGGER t BEFORE INSERT ON regress_shared.low FOR EACH ROW EXECUTE FUNCTION mallory.on_part();
+\c - postgres
+SELECT status, split_part(error_message, E'\n', 1) AS error, split_part(error_message, E'\n', 2) AS detail
+FROM execute_sync_job(enqueue_sync_job('Parts', '1'));
+SELECT status, split_part(error_message, E'\n', 1) AS error, split_part(error_message, E'\n', 2) AS detail
+FROM execute_sync_job(enqueue_sync_job('Children', '1'));
+UPDATE sync_job_type SET priority = 1 WHERE name = 'Parts';
+SELECT * FROM mallory.caught;
+
+-- ---- A row that row-level security hides stays hidden when it is deleted ----
+\c - regress_app
+CREATE TABLE app.docs (id integer PRIMARY KEY, tenant name, secret text);
+ALTER TABLE app.docs ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON app.docs USING (tenant = current_user);
+GRANT SELECT ON app.docs TO PUBLIC;
+CREATE TABLE app.docs_copy (id integer PRIMARY KEY, secret text);
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map)
+VALUES ('Docs', 'app.docs', 'app.docs_copy', '{"id": "id"}', '{"secret": "secret"}');
+SELECT attach_sync_job_triggers('Docs', 'app.docs');
+INSERT INTO app.docs SELECT i, 'somebody', 'the secret of another tenant' FROM generate_series(1, 3) AS i;
+INSERT INTO app.docs_copy SELECT i, 'x' FROM generate_series(1, 3) AS i;
+\c - postgres
+DELETE FROM app.docs;
+INSERT INTO sync_job_queue (name, max_workers) VALUES ('peek', 0);
+\c - regress_mallory
+CREATE FUNCTION mallory_moves.execute(sync_job jsonb, source_doc jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT jsonb_build_object('diff', source_doc) $$;
+CREATE TABLE mallory.docs_copy (id integer PRIMARY KEY, secret text);
+INSERT INTO sync_job_type (name, source_document_type, module, run_as) VALUES ('Peek', 'app.docs', 'mallory_moves', 'regress_mallory');
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, run_as, queue)
+VALUES ('Peek Set', 'app.docs', 'mallory.docs_copy', '{"id": "id"}', '{"secret": "secret"}', 'regress_mallory', 'peek');
+SELECT get_sync_document('app.docs', '1');
+SELECT status, diff_summary, error_message FROM execute_sync_job(enqueue_sync_job('Peek', '1'));
+SELECT severity, object, message FROM validate_sync_job_type('Peek');
+SELECT enqueue_sync_jobs('Peek Set', ARRAY['1', '2', '3']);
+CALL run_sync_jobs('peek');
+SELECT status, count(*), min(split_part(error_message, E'\n', 1)) AS error FROM sync_job WHERE sync_job_type = 'Peek Set' GROUP BY status;
+DROP FUNCTION mallory_moves.execute;
+\c - regress_app
+SELECT get_sync_document('app.docs', '1'); -- the owner's, to whom no policy applies
+SELECT status, operation FROM execute_sync_job(enqueue_sync_job('Docs', '1'));
+
 -- ---- A table that changes while a row of it is in use: no row is read as what it is not ----
+\c - regress_mallory
 CREATE TABLE mallory.moving (id integer PRIMARY KEY, v text, w text);
 INSERT INTO mallory.moving VALUES (1, repeat('a', 50), repeat('b', 3000));
 CREATE FUNCTION mallory_moves.get_target_document(sync_job jsonb, source_doc jsonb) RETURNS sync_job_target LANGUAGE sql AS $$
@@ -326,6 +523,9 @@ $$;
 CREATE FUNCTION mallory.run(bigint) RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ SELECT status FROM execute_sync_job($1) $$;
 CREATE FUNCTION mallory.drain() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN CALL run_sync_jobs(); END $$;
 SELECT mallory.definer() AS job \gset
+-- Anybody can send what looks like an event: nobody who waits for the job takes it for one.
+SELECT pg_notify('sync_job', jsonb_build_object('event', 'sync_job_ended', 'sync_job', :job, 'status', 'Finished')::text);
+CALL wait_for_sync_job(:job, '10 ms');
 \c - postgres
 SELECT run_as, owner FROM sync_job WHERE id = :job;
 SELECT mallory.run(:job); -- her job, her function, a superuser's session
@@ -361,7 +561,7 @@ SELECT * FROM app.target;
 SELECT DISTINCT what, superuser FROM mallory.caught WHERE superuser OR as_role <> 'regress_mallory';
 
 SET client_min_messages = warning;
-DROP SCHEMA app, mallory, mallory_sync, mallory_moves, mallory_leaves CASCADE;
+DROP SCHEMA app, mallory, mallory_sync, mallory_moves, mallory_leaves, regress_shared, regress_module CASCADE;
 DROP EXTENSION pg_sync_job;
 DROP OWNED BY regress_app, regress_mallory;
-DROP ROLE regress_app, regress_mallory;
+DROP ROLE regress_app, regress_mallory, regress_group;

@@ -233,6 +233,42 @@ SELECT * FROM sync_job_error WHERE sync_job = :open;
 \c - regress_app
 SELECT status FROM sync_job WHERE id = :open;
 SELECT count(*) FROM sync_job_error WHERE sync_job = :open;
+-- What an error quotes of the source is for who may read that, too.
+\c - postgres
+CREATE TABLE app.open_target (id integer PRIMARY KEY, v integer);
+ALTER TABLE app.open_target OWNER TO regress_app;
+GRANT SELECT ON app.open_target TO PUBLIC;
+\c - regress_app
+INSERT INTO app.source VALUES (100, 'a secret of the source');
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, max_retries)
+VALUES ('Quotes', 'app.source', 'app.open_target', '{"id": "id"}', '{"v": {"expr": "source.v::integer"}}', 0);
+SELECT grant_sync_job_type('Quotes', 'regress_clerk');
+\c - regress_clerk
+SELECT enqueue_sync_job('Quotes', '100') AS quotes \gset
+SELECT status FROM sync_job WHERE id = :quotes;
+\c - regress_app
+SELECT status, split_part(error_message, E'\n', 1) AS error FROM execute_sync_job(:quotes);
+\c - regress_clerk
+SELECT status, error_message FROM sync_job WHERE id = :quotes;
+SELECT * FROM sync_job_error WHERE sync_job = :quotes;
+SELECT status FROM get_sync_job_status(:quotes);
+SELECT status, error_message FROM retry_sync_job(:quotes);
+\c - regress_viewer
+SELECT status, split_part(message, E'\n', 1) AS error FROM sync_job_error JOIN sync_job ON id = sync_job WHERE id = :quotes;
+-- Nor is an earlier attempt's, once the job has ended well.
+\c - regress_app
+UPDATE app.source SET v = '42' WHERE id = 100;
+SELECT status FROM execute_sync_job(:quotes);
+\c - regress_clerk
+SELECT status FROM sync_job WHERE id = :quotes;
+SELECT * FROM sync_job_error WHERE sync_job = :quotes;
+\c - postgres
+GRANT SELECT ON app.source TO regress_clerk;
+\c - regress_clerk
+SELECT message FROM sync_job_error WHERE sync_job = :quotes;
+\c - postgres
+REVOKE SELECT ON app.source FROM regress_clerk;
+
 -- A target that is gone is for nobody else either.
 \c - postgres
 GRANT SELECT ON app.target TO regress_clerk;

@@ -39,6 +39,96 @@ $node->safe_psql('restored', q{SELECT resume_sync_job_queue('long'); SELECT retr
 poll($node, q{SELECT count(*) = 0 FROM sync_job WHERE status <> 'Finished' AND scheduled_at IS NULL}, 'and what was waiting runs', 'restored');
 is($node->safe_psql('postgres', q{SELECT status FROM sync_job WHERE job_id = 'waits'}), 'Queued', 'the original has not moved');
 
+# A parallel restore brings tables in any order, while the server's workers look on: no job runs before it is adopted.
+my @not_in_dump = (q{SELECT count(*) FROM sync_job WHERE status <> 'Queued'}, q{SELECT count(*) FROM effect});
+$node->safe_psql('postgres', 'CREATE DATABASE many');
+$node->safe_psql('postgres', 'ALTER DATABASE many SET sync_job.enabled = off');
+$node->safe_psql('many', 'CREATE EXTENSION pg_sync_job');
+load_probe($node, 300, 'many');
+$node->safe_psql('many', q{SELECT count(enqueue_sync_job('Probe', d)) FROM doc AS d;
+	CREATE TABLE large AS SELECT repeat(md5(i::text), 10) AS text FROM generate_series(1, 50000) AS i});
+my $directory = "$ENV{TESTDATADIR}/many";
+$node->command_ok([ 'pg_dump', '-Fd', '-f', $directory, $node->connstr('many') ], 'pg_dump into a directory');
+for my $round (1 .. 3)
+{
+	$node->safe_psql('postgres', "CREATE DATABASE parallel$round");
+	$node->command_ok([ 'pg_restore', '--exit-on-error', '-j', '4', '-d', $node->connstr("parallel$round"), $directory ], "parallel restore $round");
+	is($node->safe_psql("parallel$round", $_), '0', "nothing has run: $_") for @not_in_dump;
+	is($node->safe_psql("parallel$round", q{SELECT DISTINCT note FROM sync_job_queue_status}), 'waits for adopt_sync_jobs()', 'the jobs wait');
+}
+$node->safe_psql('parallel3', 'SELECT adopt_sync_jobs()');
+poll($node, q{SELECT count(*) = 300 FROM sync_job WHERE status = 'Finished'}, 'and run when they are adopted', 'parallel3');
+# The order at its worst: all is there but the home.
+my ($list) = run_command([ 'pg_restore', '-l', $directory ]);
+my $without_home = "$ENV{TESTDATADIR}/without_home";
+append_to_file($without_home, join("\n", grep { !/TABLE DATA sync_job_internal home/ } split(/\n/, $list)) . "\n");
+$node->safe_psql('postgres', 'CREATE DATABASE homeless');
+$node->command_ok([ 'pg_restore', '--exit-on-error', '-L', $without_home, '-d', $node->connstr('homeless'), $directory ], 'a restore without the home');
+is($node->safe_psql('homeless', q{SELECT DISTINCT note FROM sync_job_queue_status}), 'waits for adopt_sync_jobs()', 'its jobs wait');
+ok($node->wait_for_log(qr/sync jobs of database "homeless" wait: they came with a dump or a copy/), 'the scheduler has looked');
+is($node->safe_psql('homeless', $_), '0', "nothing has run: $_") for @not_in_dump;
+# Nor where there is no row of it at all.
+$node->safe_psql('homeless', 'DELETE FROM sync_job_internal.home');
+is($node->safe_psql('homeless', 'SELECT sync_job_internal.waiting_elsewhere()'), 't', 'without a home they wait, too');
+
+# Definitions first, data later: jobs that come into a database that is served already.
+$node->safe_psql('postgres', 'CREATE DATABASE later');
+$node->command_ok([ 'pg_restore', '--exit-on-error', '-s', '-d', $node->connstr('later'), $directory ], 'a restore of the definitions');
+$node->poll_query_until('later', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'sync job scheduler' AND datname = 'later'});
+is($node->safe_psql('later', q{SELECT DISTINCT note IS NULL FROM sync_job_queue_status}), 't', 'is at home');
+{
+	local $ENV{PGOPTIONS} = '-c session_replication_role=replica';
+	$node->command_ok([ 'pg_restore', '--exit-on-error', '-a', '-j', '4', '-d', $node->connstr('later'), $directory ], 'a restore of the data');
+}
+is($node->safe_psql('later', q{SELECT DISTINCT note FROM sync_job_queue_status}), 'waits for adopt_sync_jobs()', 'then it waits');
+is($node->safe_psql('later', $_), '0', "nothing has run: $_") for @not_in_dump;
+$node->safe_psql('later', q{SELECT adopt_sync_jobs()});
+poll($node, q{SELECT count(*) = 300 FROM sync_job WHERE status = 'Finished'}, 'they run when they are adopted', 'later');
+# Rows of jobs that a superuser writes by SQL are such data, too; a job cannot.
+$node->safe_psql('later', q{INSERT INTO sync_job_internal.sync_job_live SELECT * FROM sync_job_internal.sync_job_live WHERE false});
+is($node->safe_psql('later', q{SELECT DISTINCT note FROM sync_job_queue_status}), 'waits for adopt_sync_jobs()', 'whoever writes jobs by SQL');
+
+# The owner of a database who is no superuser.
+$node->safe_psql('postgres', 'CREATE ROLE plain LOGIN');
+$node->safe_psql('postgres', 'CREATE ROLE saver LOGIN BYPASSRLS IN ROLE pg_read_all_data');
+$node->safe_psql('postgres', 'CREATE DATABASE plain OWNER plain');
+$node->safe_psql('plain', 'CREATE EXTENSION pg_sync_job');
+load_probe($node, 10, 'plain');
+$node->safe_psql('plain', q{GRANT SELECT ON ALL TABLES IN SCHEMA public TO plain; GRANT SELECT ON probe_run TO plain});
+$node->safe_psql('plain', q{REVOKE ALL ON sync_job_deleted_document FROM plain});
+my $plain_dump = "$ENV{TESTDATADIR}/plain";
+my @plain = ('-d', $node->connstr('plain'), '-f', $plain_dump);
+$node->command_ok([ 'pg_dump', '-U', 'plain', '-s', @plain ], 'pg_dump --schema-only as the owner of the database');
+$node->command_ok([ 'pg_dump', '-U', 'plain', '--exclude-table-data=*.sync_job*', '--exclude-table-data=sync_job_internal.*', @plain ], 'pg_dump without the jobs');
+like(slurp_file($plain_dump), qr/COPY public\.doc /, 'which has the tables of users');
+$node->command_ok([ 'pg_dump', '-U', 'saver', @plain ], 'pg_dump by a role that reads all data and that no policy applies to');
+
+# Roles and tables stand in a dump by name. One that has been dropped is a number, which another one may have elsewhere.
+$node->safe_psql('postgres', 'CREATE ROLE gone LOGIN');
+$node->safe_psql('plain', q{
+	SELECT grant_sync_job_access('gone', 'operator'), grant_sync_job_access('plain', 'viewer'), grant_sync_job_type('Probe', 'gone');
+	CREATE TABLE gone_table (id integer PRIMARY KEY);
+	INSERT INTO gone_table VALUES (1);
+	INSERT INTO sync_job_type (name, source_document_type, module, run_as) VALUES ('Gone Role', 'doc', 'probe', 'gone'), ('Gone Table', 'gone_table', 'probe', 'postgres');
+	SELECT attach_sync_job_triggers('Gone Table', 'gone_table');
+	SELECT enqueue_sync_job('Probe', '1', scheduled_at => now() + '1 day', job_id => 'stays'), enqueue_sync_job('Gone Role', '1', scheduled_at => now() + '1 day'),
+		enqueue_sync_job('Gone Table', '1', scheduled_at => now() + '1 day');
+	DELETE FROM gone_table;
+	SET SESSION AUTHORIZATION gone;
+	SELECT enqueue_sync_job('Probe', '2', scheduled_at => now() + '1 day');
+	RESET SESSION AUTHORIZATION;
+	DROP TABLE gone_table;
+	DROP ROLE gone});
+$node->command_ok([ 'pg_dump', '-Fc', @plain ], 'a dump after a role and a table were dropped');
+$node->safe_psql('postgres', 'CREATE DATABASE without');
+$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('without'), $plain_dump ], 'is restored');
+is($node->safe_psql('without', $_->[0]), $_->[1], $_->[0]) for (
+	[ q{SELECT job_id FROM sync_job}, 'stays' ],
+	[ q{SELECT count(*) FROM sync_job_type WHERE name LIKE 'Gone%'}, '0' ],
+	[ q{SELECT role FROM sync_job_internal.access}, 'plain' ],
+	[ q{SELECT count(*) FROM sync_job_internal.type_grant}, '0' ],
+	[ q{SELECT count(*) FROM sync_job_deleted_document}, '0' ]);
+
 # A standby: nothing runs on it.
 $node->backup('copy');
 my $standby = PostgreSQL::Test::Cluster->new('standby');

@@ -83,5 +83,13 @@ TEST(Retry, NeverWaitsLongerThanAHundredYears) {
     EXPECT_EQ(retry_wait(std::numeric_limits<std::int64_t>::max(), Backoff::constant, 0, middle), longest);
 }
 
+TEST(Retry, APauseGrowsToItsLongest) {
+    EXPECT_EQ(growing_pause(second, minute, 1), second);
+    EXPECT_EQ(growing_pause(second, minute, 2), 2 * second);
+    EXPECT_EQ(growing_pause(second, minute, 6), 32 * second);
+    for (int failures : {7, 1000, INT_MAX}) EXPECT_EQ(growing_pause(second, minute, failures), minute);
+    EXPECT_EQ(growing_pause(second, minute, 0), second);
+}
+
 }  // namespace
 }  // namespace sync_job
