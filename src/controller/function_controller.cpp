@@ -90,6 +90,10 @@ std::optional<Target> to_target(const TargetFields& fields, const JobType& type,
         throw pg::Error("22004", "function " + function + " named a target without an operation")
             .hint("Return sync_job_target('insert' | 'update' | 'delete', ...), or NULL for no target.");
     }
+    if (!fields.context.null && pg::json_kind(fields.context.datum) != pg::JsonKind::object) {
+        throw pg::Error("22023", "function " + function + " named a target whose context is no JSON object")
+            .detail("It is: " + pg::clipped(pg::json_to_text(fields.context.datum), 60) + ".");
+    }
     Target target;
     target.operation = operation_from(*fields.operation, function);
     target.document_type = fields.document_type;

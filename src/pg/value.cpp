@@ -1,6 +1,7 @@
 #include "pg/server.hpp"
 
 extern "C" {
+#include "access/detoast.h"
 #include "mb/pg_wchar.h"
 #include "parser/parse_coerce.h"
 #include "pgtime.h"
@@ -441,6 +442,11 @@ Value json_to_value(Datum jsonb, Oid type, std::int32_t typmod, bool exact) {
         return OidInputFunctionCall(function, const_cast<char*>(text.c_str()), parameter, typmod);
     });
     return {datum, false};
+}
+
+std::size_t stored_bytes(Datum datum, int length) {
+    if (length > 0) return length;
+    return guarded([&] { return length == -1 ? toast_raw_datum_size(datum) : datumGetSize(datum, false, length); });
 }
 
 bool same_image(Datum one, Datum other, bool by_value, int length) {

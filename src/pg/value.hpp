@@ -70,6 +70,8 @@ Value json_to_value(Datum jsonb, Oid type, std::int32_t typmod, bool exact);
 // As one jsonb value; see JsonBuilder::value().
 Datum value_to_json(Datum datum, Oid type, bool exact);
 
+// How large the value is, uncompressed; not read for that. `length`: of its type, as in pg_type.
+std::size_t stored_bytes(Datum datum, int length);
 // The same stored image (detoasted), as record_image_eq compares it.
 bool same_image(Datum one, Datum other, bool by_value, int length);
 Datum copy_value(Datum datum, bool by_value, int length);
