@@ -163,6 +163,14 @@ CREATE INDEX sync_job_failed_job_id ON sync_job_internal.sync_job_failed USING h
 DROP INDEX sync_job_internal.sync_job_ended_job_id;
 CREATE INDEX sync_job_ended_job_id ON sync_job_internal.sync_job_ended USING hash (job_id) WHERE job_id IS NOT NULL;
 
+-- Names of documents may be longer than an entry of a B-tree.
+DROP INDEX sync_job_internal.sync_job_live_source;
+CREATE INDEX sync_job_live_source ON sync_job_internal.sync_job_live
+    (sync_job_type, pg_catalog.hashtextextended(source_document_name, 0::pg_catalog.int8)) WHERE source_document_name IS NOT NULL;
+DROP INDEX sync_job_internal.sync_job_ended_source;
+CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended USING spgist (source_document_name)
+    WHERE source_document_name IS NOT NULL;
+
 -- In ASCII, for databases of any encoding.
 COMMENT ON COLUMN @extschema@.sync_job_type.retry_backoff IS 'linear: retry_delay * (retry_count + 1); constant: retry_delay; exponential: retry_delay * 2 ^ retry_count, varied by up to a quarter';
 COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": ..., "new": ...}}; of inserts and deletes in a dry run or with verbose_logging';

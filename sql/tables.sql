@@ -206,9 +206,9 @@ CREATE INDEX sync_job_live_claim ON sync_job_internal.sync_job_live (queue, run_
     WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NULL;
 CREATE INDEX sync_job_live_scheduled ON sync_job_internal.sync_job_live (queue, run_as, scheduled_at, priority, id)
     WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NOT NULL;
--- For deduplication, and to ask what is under way for a document.
-CREATE INDEX sync_job_live_source ON sync_job_internal.sync_job_live (sync_job_type, source_document_name)
-    WHERE source_document_name IS NOT NULL;
+-- For deduplication, and to ask what is under way for a document. Its name may be longer than an entry of a B-tree.
+CREATE INDEX sync_job_live_source ON sync_job_internal.sync_job_live
+    (sync_job_type, pg_catalog.hashtextextended(source_document_name, 0::pg_catalog.int8)) WHERE source_document_name IS NOT NULL;
 -- The caller's own keys are as long as he likes: a hash of them is indexed.
 CREATE INDEX sync_job_live_group ON sync_job_internal.sync_job_live USING hash (job_group) WHERE job_group IS NOT NULL;
 CREATE INDEX sync_job_live_job_id ON sync_job_internal.sync_job_live USING hash (job_id) WHERE job_id IS NOT NULL;
@@ -218,7 +218,9 @@ CREATE INDEX sync_job_failed_retry ON sync_job_internal.sync_job_failed (retry_a
 -- The history's: by id, by time (cheap: it is appended in that order), and "what happened to this document?".
 CREATE UNIQUE INDEX sync_job_ended_id ON sync_job_internal.sync_job_ended (id);
 CREATE INDEX sync_job_ended_at ON sync_job_internal.sync_job_ended USING brin (ended_at) WITH (pages_per_range = 32);
-CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended (source_document_name) WHERE source_document_name IS NOT NULL;
+-- SP-GiST takes names of any length, and, as a hash index does not, a million jobs of one document.
+CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended USING spgist (source_document_name)
+    WHERE source_document_name IS NOT NULL;
 
 -- Jobs by the caller's own key, after they have ended.
 CREATE INDEX sync_job_failed_job_id ON sync_job_internal.sync_job_failed USING hash (job_id) WHERE job_id IS NOT NULL;

@@ -2,6 +2,7 @@
 
 extern "C" {
 #include "access/detoast.h"
+#include "catalog/pg_collation_d.h"
 #include "mb/pg_wchar.h"
 #include "parser/parse_coerce.h"
 #include "pgtime.h"
@@ -508,6 +509,11 @@ std::uint32_t hash_value(Datum datum, Oid type, Oid collation) {
         TypeCacheEntry* entry = lookup_type_cache(type, TYPECACHE_HASH_PROC_FINFO);
         return DatumGetUInt32(FunctionCall1Coll(&entry->hash_proc_finfo, collation, datum));
     });
+}
+
+Datum text_hash(Datum text) {
+    return guarded(
+        [&] { return DirectFunctionCall2Coll(hashtextextended, C_COLLATION_OID, text, Int64GetDatum(0)); });
 }
 
 Oid array_type_of(Oid element_type) {

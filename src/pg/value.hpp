@@ -90,6 +90,9 @@ std::string qualified_type_name(Oid type);
 bool has_hash(Oid type);
 std::uint32_t hash_value(Datum datum, Oid type, Oid collation);
 
+// As hashtextextended(text, 0) of SQL.
+Datum text_hash(Datum text);
+
 // Arrays of a base type, for unnest(). no_oid: the type has none.
 Oid array_type_of(Oid element_type);
 Datum array_datum(const std::vector<Value>& elements, Oid element_type);
