@@ -17,8 +17,14 @@ CREATE FUNCTION sync_job_internal.activity(OUT pid integer, OUT queue text, OUT 
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_activity';
 COMMENT ON FUNCTION sync_job_internal.activity() IS 'the worker processes of this database, from shared memory';
 
-CREATE FUNCTION sync_job_internal.types_alone(queue text) RETURNS text
+-- Called by a view, which must be readable with an older library, too: so each is in a function that is not looked into before
+-- it is called.
+CREATE FUNCTION sync_job_internal.find_types_alone(queue text) RETURNS text
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_types_alone';
+COMMENT ON FUNCTION sync_job_internal.find_types_alone(text) IS 'what types_alone() answers';
+CREATE FUNCTION sync_job_internal.types_alone(queue text) RETURNS text
+    LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+    AS 'SELECT sync_job_internal.find_types_alone($1)';
 COMMENT ON FUNCTION sync_job_internal.types_alone(text) IS 'the job types that workers of the queue run alone, as jobs of theirs took too long for a batch; NULL: none';
 
 -- home has one row, that of this place, and no other. Without one the jobs have no place yet.
@@ -29,8 +35,12 @@ CREATE FUNCTION sync_job_internal.waiting_elsewhere() RETURNS boolean
                                 WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())), true)
           FROM sync_job_internal.home AS h CROSS JOIN pg_catalog.pg_control_system() AS s $$;
 COMMENT ON FUNCTION sync_job_internal.waiting_elsewhere() IS 'true: the jobs came here with a dump or a copy, and nobody has called adopt_sync_jobs() yet';
-CREATE FUNCTION sync_job_internal.in_the_way() RETURNS text
+CREATE FUNCTION sync_job_internal.find_in_the_way() RETURNS text
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_in_the_way';
+COMMENT ON FUNCTION sync_job_internal.find_in_the_way() IS 'what in_the_way() answers';
+CREATE FUNCTION sync_job_internal.in_the_way() RETURNS text
+    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+    AS 'SELECT sync_job_internal.find_in_the_way()';
 COMMENT ON FUNCTION sync_job_internal.in_the_way() IS 'what somebody has hung on the extension''s tables that keeps jobs from being written, or types from being trusted; NULL: nothing';
 
 -- Only superusers may read that setting by themselves.

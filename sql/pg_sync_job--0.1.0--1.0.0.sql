@@ -13,11 +13,17 @@ END $$;
 ALTER TABLE @extschema@.sync_job ADD COLUMN depth integer;
 COMMENT ON COLUMN @extschema@.sync_job.depth IS 'so many jobs led to this one, each by a trigger on what the one before wrote; NULL: none did';
 
-CREATE FUNCTION sync_job_internal.types_alone(queue text) RETURNS text
+-- Called by a view, which must be readable with an older library, too: so each is in a function that is not looked into before
+-- it is called.
+CREATE FUNCTION sync_job_internal.find_types_alone(queue text) RETURNS text
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_types_alone';
+COMMENT ON FUNCTION sync_job_internal.find_types_alone(text) IS 'what types_alone() answers';
+CREATE FUNCTION sync_job_internal.types_alone(queue text) RETURNS text
+    LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+    AS 'SELECT sync_job_internal.find_types_alone($1)';
 COMMENT ON FUNCTION sync_job_internal.types_alone(text) IS 'the job types that workers of the queue run alone, as jobs of theirs took too long for a batch; NULL: none';
-REVOKE ALL ON FUNCTION sync_job_internal.types_alone(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION sync_job_internal.types_alone(text) TO PUBLIC;
+REVOKE ALL ON FUNCTION sync_job_internal.types_alone(text), sync_job_internal.find_types_alone(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sync_job_internal.types_alone(text), sync_job_internal.find_types_alone(text) TO PUBLIC;
 
 -- The extension's own tables beside publications, and what others have hung on them.
 ALTER TABLE sync_job_internal.sync_job_live REPLICA IDENTITY USING INDEX sync_job_live_id;
@@ -25,11 +31,15 @@ ALTER TABLE sync_job_internal.sync_job_failed REPLICA IDENTITY USING INDEX sync_
 ALTER TABLE sync_job_internal.sync_job_ended REPLICA IDENTITY USING INDEX sync_job_ended_id;
 ALTER TABLE sync_job_internal.home REPLICA IDENTITY FULL;
 
-CREATE FUNCTION sync_job_internal.in_the_way() RETURNS text
+CREATE FUNCTION sync_job_internal.find_in_the_way() RETURNS text
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_in_the_way';
+COMMENT ON FUNCTION sync_job_internal.find_in_the_way() IS 'what in_the_way() answers';
+CREATE FUNCTION sync_job_internal.in_the_way() RETURNS text
+    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+    AS 'SELECT sync_job_internal.find_in_the_way()';
 COMMENT ON FUNCTION sync_job_internal.in_the_way() IS 'what somebody has hung on the extension''s tables that keeps jobs from being written, or types from being trusted; NULL: nothing';
-REVOKE ALL ON FUNCTION sync_job_internal.in_the_way() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION sync_job_internal.in_the_way() TO PUBLIC;
+REVOKE ALL ON FUNCTION sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way() TO PUBLIC;
 
 CREATE OR REPLACE VIEW @extschema@.sync_job_queue_status WITH (security_invoker = true) AS
     SELECT q.name AS queue, q.paused, q.max_workers,

@@ -61,7 +61,8 @@ GRANT SELECT ON SEQUENCE sync_job_internal.sync_job_id_seq, @extschema@.sync_job
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync_job_internal FROM PUBLIC;
 REVOKE ALL ON ALL PROCEDURES IN SCHEMA sync_job_internal FROM PUBLIC;
 -- What the views call checks for itself whom it shows what.
-GRANT EXECUTE ON FUNCTION sync_job_internal.activity(), sync_job_internal.types_alone(text), sync_job_internal.waiting_elsewhere(), sync_job_internal.in_the_way(),
+GRANT EXECUTE ON FUNCTION sync_job_internal.activity(), sync_job_internal.types_alone(text), sync_job_internal.find_types_alone(text),
+    sync_job_internal.waiting_elsewhere(), sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way(),
     sync_job_internal.preloaded(), sync_job_internal.has_level(text[]), sync_job_internal.may_read(regrole, regrole, regclass), sync_job_internal.next_cron_time(text, timestamptz) TO PUBLIC;
 -- A worker connected as any role runs its jobs through it; it takes only the job that its worker has just started.
 GRANT USAGE ON SCHEMA sync_job_internal TO PUBLIC;

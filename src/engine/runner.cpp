@@ -227,6 +227,35 @@ void Runner::run_together_later(const std::string& type, std::int64_t id) {
     together_types_[type].push_back(id);
 }
 
+// Together with others it did not succeed: the next attempt counts.
+void Runner::run_alone_to_end(std::int64_t id) {
+    run_alone_next(id, false);
+    counts_alone_.insert(id);
+}
+
+// A job that was Started is Queued again, to run together with others; false where it has done so, or must not.
+bool Runner::queue_for_together(std::int64_t id) {
+    transactions_.begin();
+    auto stored = lock_job(id);
+    bool may = stored && stored->job.status() == Status::started && may_run_together(stored->job);
+    if (may) queue_again(stored->job);
+    transactions_.commit();
+    if (may) run_together_later(std::string(stored->job.text(C::sync_job_type)), id);
+    return may;
+}
+
+bool Runner::may_run_together(const Job& job) const {
+    return counts_alone_.count(job.id()) == 0 && job.is_null(C::procedure) && is_batchable(job);
+}
+
+void Runner::queue_again(const Job& started) {
+    Job queued = started.copy();
+    queued.set_status(Status::queued);
+    queued.clear(C::started_at);
+    store_job({queued, Partition::live});
+    wake_at_commit(queued);
+}
+
 // When all that may help has been done: the queue has nothing else; or it does not come to that.
 bool Runner::together_is_due() const {
     return !together_types_.empty() && (nothing_else_due_ || Clock::now() - together_since_ >= longest_apart);
@@ -250,7 +279,7 @@ int Runner::run_waiting_together() {
     } catch (const pg::Error& error) {
         if (!depends_on_other_documents(error.sqlstate())) throw;
         transactions_.rollback();
-        for (std::int64_t id : round.taken) run_alone_next(id, false);
+        for (std::int64_t id : round.taken) run_alone_to_end(id);
         return 1;
     }
     follow_round(type, round);
@@ -267,7 +296,7 @@ void Runner::follow_round(const std::string& type, const TogetherRound& round) {
     }
     bool once_more = any_ended || (round.some_elsewhere && ++waits_for_others_ < most_waits_for_others);
     if (!once_more || any_ended) waits_for_others_ = 0;
-    for (std::int64_t id : round.left) once_more ? run_together_later(type, id) : run_alone_next(id, false);
+    for (std::int64_t id : round.left) once_more ? run_together_later(type, id) : run_alone_to_end(id);
     if (once_more && !any_ended) pg::pause(wait_for_others_milliseconds);
     nothing_else_due_ = once_more;
 }
@@ -462,6 +491,7 @@ void Runner::run_one_alone(const Alone& job) {
         if (next_) unlock_job_number(next_->id);
         next_.reset();
         resume_.reset();
+        if (depends_on_other_documents(error.sqlstate()) && queue_for_together(id)) return;
         fail(id, error);
     }
 }
@@ -533,20 +563,22 @@ void Runner::run_started(std::int64_t id) {
         transactions_.commit();
         return;
     }
-    Outcome outcome = attempt(stored->job, {0, repeats_[id] < most_repeats, transactions_.ends_with_process()});
+    Outcome outcome = attempt(stored->job, {0, repeats_[id] < most_repeats, transactions_.ends_with_process(),
+                                            may_run_together(stored->job)});
     pg::command_counter_increment();
-    if (outcome.verdict == Verdict::run_alone) {
-        Job queued = stored->job.copy();
-        queued.set_status(Status::queued);
-        queued.clear(C::started_at);
-        store_job({queued, Partition::live});
-        wake_at_commit(queued);
+    if (outcome.verdict != Verdict::ended) {
+        queue_again(stored->job);
         record({outcome});
         transactions_.commit();
-        run_alone_next(id, outcome.repeatable_error);
+        if (outcome.verdict == Verdict::run_alone) {
+            run_alone_next(id, outcome.repeatable_error);
+        } else {
+            run_together_later(std::string(stored->job.text(C::sync_job_type)), id);
+        }
         return;
     }
     repeats_.erase(id);
+    counts_alone_.erase(id);
     count_fast(outcome.job);
     record({outcome});
     announce_ended_at_commit();

@@ -88,6 +88,10 @@ private:
     int run_next_of_alone();
     // Jobs that depend on documents of other jobs of their type.
     void run_together_later(const std::string& type, std::int64_t id);
+    void run_alone_to_end(std::int64_t id);
+    bool queue_for_together(std::int64_t id);
+    bool may_run_together(const Job& job) const;
+    static void queue_again(const Job& started);
     bool together_is_due() const;
     // It stays in the queue for now: together with others later, or as its end cannot be recorded.
     bool is_left_out(std::int64_t id) const { return together_.count(id) > 0 || set_aside_.has(id); }
@@ -130,6 +134,7 @@ private:
     std::map<std::string, std::vector<std::int64_t>> together_types_;
     std::unordered_set<std::int64_t> together_;
     std::chrono::steady_clock::time_point together_since_;
+    std::unordered_set<std::int64_t> counts_alone_;  // those that it did not help
     bool nothing_else_due_ = false;
     int waits_for_others_ = 0;  // rounds, one after the other, in which jobs were in progress elsewhere
     // Types that took too long for a batch: they run alone.

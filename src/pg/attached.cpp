@@ -22,6 +22,12 @@ bool fires(const Trigger& trigger) {
     return trigger.tgenabled == TRIGGER_FIRES_ON_ORIGIN || trigger.tgenabled == TRIGGER_FIRES_ALWAYS;
 }
 
+// The extension's own, of statements: what a restore writes with SQL. It has nothing to do with rows written below it.
+bool marks_restores(const Trigger& trigger) {
+    return !TRIGGER_FOR_ROW(trigger.tgtype) && TRIGGER_FOR_BEFORE(trigger.tgtype) &&
+           std::strcmp(trigger.tgname, "rows_restored") == 0;
+}
+
 // The name that a user knows: a foreign key's triggers are called after numbers. Raises as the server does.
 const char* name_of_trigger(const char* trigger, Oid constraint, bool internal) {
     if (!internal || !OidIsValid(constraint)) return psprintf("trigger \"%s\"", trigger);
@@ -34,7 +40,7 @@ const char* first_attached(::Relation relation) {
     if (const TriggerDesc* triggers = relation->trigdesc) {
         for (int i = 0; i < triggers->numtriggers; i++) {
             const Trigger& trigger = triggers->triggers[i];
-            if ((trigger.tgtype & row_commands) == 0 || !fires(trigger)) continue;
+            if ((trigger.tgtype & row_commands) == 0 || !fires(trigger) || marks_restores(trigger)) continue;
             return name_of_trigger(trigger.tgname, trigger.tgconstraint, trigger.tgisinternal);
         }
     }

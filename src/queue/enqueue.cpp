@@ -321,7 +321,8 @@ void Enqueuer::set_depth() {
     constexpr int most_generations = 100;
     constexpr pg::Timestamp pause_between_lines = 60'000'000;
     static pg::Timestamp last_said = 0;
-    int depth = current_depth() + (request_.from_trigger ? 1 : 0);
+    auto above = current_depth();
+    int depth = above ? *above + (request_.from_trigger ? 1 : 0) : 0;
     if (depth == 0) return;
     template_.set(C::depth, pg::int32_datum(depth));
     if (!request_.from_trigger || depth <= most_generations) return;

@@ -13,8 +13,9 @@ namespace {
 
 using C = JobColumn;
 
+constexpr int none_ran = -1;
 std::int64_t running_job = 0;
-int running_depth = 0, transaction_depth = 0;
+int running_depth = 0, transaction_depth = none_ran;
 
 // The jobs whose rows have moved in this transaction; several where a job runs others inside itself.
 std::set<std::int64_t>& moved_jobs() {
@@ -31,7 +32,10 @@ std::unordered_set<std::int64_t>& in_progress() {
 
 int depth_of(const Job& job) { return job.is_null(C::depth) ? 0 : job.int32(C::depth); }
 
-int current_depth() { return running_job != 0 ? running_depth : transaction_depth; }
+std::optional<int> current_depth() {
+    if (running_job != 0) return running_depth;
+    return transaction_depth == none_ran ? std::nullopt : std::optional<int>(transaction_depth);
+}
 
 CurrentJobScope::CurrentJobScope(const Job& job, const std::string& subject, int depth)
     : previous_(running_job), previous_depth_(running_depth) {
@@ -54,7 +58,7 @@ void clear_in_progress(std::int64_t id) { in_progress().erase(id); }
 void register_in_progress() {
     pg::on_transaction_end([](bool) {
         in_progress().clear();
-        transaction_depth = 0;
+        transaction_depth = none_ran;
         moved_jobs().clear();
     });
 }

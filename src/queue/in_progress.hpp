@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "job/job_row.hpp"
@@ -29,7 +30,7 @@ int depth_of(const Job& job);
 // The job that runs in this process; 0: none. Of a set, the first.
 std::int64_t current_job_id();
 // Its depth; where none runs now, the greatest of those that ran in this transaction, whose deferred triggers may fire yet.
-int current_depth();
+std::optional<int> current_depth();
 
 // An attempt of the job was begun in this transaction, and what came of it is not recorded yet: it runs, whatever its
 // row says. In a batch that is so until the batch has ended.

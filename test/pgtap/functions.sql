@@ -87,7 +87,7 @@ SELECT is_empty(
 SELECT set_eq(
     $$SELECT proname::text FROM actual WHERE pronamespace = 'sync_job_internal'::regnamespace
         AND has_function_privilege('public', oid, 'EXECUTE')$$,
-    ARRAY['activity', 'has_level', 'in_the_way', 'may_read', 'next_cron_time', 'preloaded', 'run_committing_job', 'types_alone', 'waiting_elsewhere'],
+    ARRAY['activity', 'find_in_the_way', 'find_types_alone', 'has_level', 'in_the_way', 'may_read', 'next_cron_time', 'preloaded', 'run_committing_job', 'types_alone', 'waiting_elsewhere'],
     'of sync_job_internal PUBLIC may call what views, policies and workers need, and nothing else');
 SELECT is_empty(
     $$SELECT oid::regprocedure FROM actual WHERE pronargs > 0 AND coalesce(array_length(proargnames, 1), 0) < pronargs$$,

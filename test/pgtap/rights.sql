@@ -106,7 +106,7 @@ SELECT set_eq(
         -- harmless
         'sync_job_target', 'sync_job_result', 'publish_sync_job_event', 'next_cron_time',
         -- what views, policies and workers call
-        'activity', 'types_alone', 'waiting_elsewhere', 'in_the_way', 'preloaded', 'has_level', 'may_read', 'run_committing_job'],
+        'activity', 'types_alone', 'find_types_alone', 'find_in_the_way', 'waiting_elsewhere', 'in_the_way', 'preloaded', 'has_level', 'may_read', 'run_committing_job'],
     'what PUBLIC may call: a new function is added here, with its reason');
 SELECT is_empty(
     $$SELECT oid::regprocedure FROM member_function WHERE proleakproof$$, 'none says that it is leakproof');
