@@ -80,8 +80,10 @@ T read_as(const pg::JsonField& field, Oid type, T (*convert)(Datum)) {
     try {
         return convert(pg::text_to_value(field.text, type));
     } catch (const pg::Error& error) {
-        throw pg::Error("22023", "invalid value for parameter " + quoted(field.key) + ": " + quoted(field.text))
-            .detail(error.report().message + ".");
+        constexpr int most_characters = 140;
+        throw pg::Error("22023", "invalid value for parameter " + quoted(field.key) + ": " +
+                                     quoted(pg::clipped(field.text, most_characters)))
+            .detail(pg::clipped(error.report().message, 2 * most_characters) + ".");
     }
 }
 

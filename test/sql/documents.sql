@@ -257,7 +257,7 @@ END $$;
 CREATE FUNCTION grows.before_sync(sync_job sync_job, source_doc large, target_doc large_copy) RETURNS large_copy LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('ALTER TABLE large_copy DROP COLUMN IF EXISTS %I, ADD COLUMN %I int', 'more' || sync_job.id - 1, 'more' || sync_job.id);
-    target_doc.small := 'before';
+    target_doc.small := 'before ' || source_doc.small;
     RETURN target_doc;
 END $$;
 SELECT status, diff_summary, error_message FROM execute_sync_job(enqueue_sync_job('Large', 1));

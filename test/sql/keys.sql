@@ -164,12 +164,12 @@ CREATE TRIGGER changed AFTER INSERT OR UPDATE ON far FOR EACH ROW EXECUTE FUNCTI
 INSERT INTO far SELECT string_agg(md5(n::text), '' ORDER BY n), decode(string_agg(md5(n::text), '' ORDER BY n DESC), 'hex'), 'far'
     FROM generate_series(1, 150) AS n;
 UPDATE far SET note = 'farther';
-SELECT enqueue_sync_job('Far', (SELECT max(source_document_name) FROM sync_job), deduplicate => true, context => '{"trigger_operation": "Update"}')
-    = max(id) AS deduplicated FROM sync_job;
+SELECT max(id) AS far, max(source_document_name) AS name FROM sync_job WHERE sync_job_type = 'Far' \gset
+SELECT enqueue_sync_job('Far', :'name', deduplicate => true, context => '{"trigger_operation": "Update"}', trigger_type => 'Document Hook') = :far;
 CALL run_sync_jobs();
 SELECT status, length(source_document_name), length(title), error_message FROM sync_job WHERE sync_job_type = 'Far' ORDER BY id;
 SELECT a = (SELECT a FROM far) AS same, note FROM far_copy;
-SELECT count(*) FROM sync_job WHERE source_document_name = (SELECT max(source_document_name) FROM sync_job);
+SELECT count(*) FROM sync_job WHERE source_document_name = :'name';
 
 -- ---- A key that gets another shape while jobs wait ----
 
@@ -215,9 +215,10 @@ CALL odd_settings();
 SELECT status, diff_summary, error_message FROM execute_sync_job(:job) \gset made_
 UPDATE sync_job_type SET disabled = true WHERE name = 'Shape';
 DELETE FROM sync_job_type WHERE name = 'Shape';
-SELECT attach_sync_job_triggers('Odd');
+SELECT attach_sync_job_triggers('Odd', 'odd');
 CALL plain_settings();
 \echo :made_status :made_diff_summary :made_error_message
 SELECT status FROM execute_sync_job(:other);
 SELECT count(*) AS equal FROM odd_copy AS o JOIN images AS i ON (o.k, o.at, o.days, o.span, o.f, o.b, o.x::text, o.m)::text = (i.*)::text;
-SELECT status FROM revert_sync_job(:job) AS r JOIN sync_job ON sync_job.id = r;
+SELECT revert_sync_job(:job) > :job;
+SELECT count(*) FROM odd_copy;
