@@ -177,6 +177,8 @@ CREATE INDEX sync_job_ended_job_id ON sync_job_internal.sync_job_ended USING has
 DROP INDEX sync_job_internal.sync_job_live_source;
 CREATE INDEX sync_job_live_source ON sync_job_internal.sync_job_live
     (sync_job_type, pg_catalog.hashtextextended(source_document_name, 0::pg_catalog.int8)) WHERE source_document_name IS NOT NULL;
+DROP INDEX @extschema@.sync_job_deleted_document_name;
+CREATE INDEX sync_job_deleted_document_name ON @extschema@.sync_job_deleted_document USING spgist (document_name);
 DROP INDEX sync_job_internal.sync_job_ended_source;
 CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended USING spgist (source_document_name)
     WHERE source_document_name IS NOT NULL;

@@ -271,7 +271,7 @@ CREATE TABLE @extschema@.sync_job_deleted_document (
     deleted_at    timestamptz NOT NULL DEFAULT pg_catalog.now(),
     deleted_by    regrole NOT NULL
 );
-CREATE INDEX sync_job_deleted_document_name ON @extschema@.sync_job_deleted_document (document_type, document_name, id);
+CREATE INDEX sync_job_deleted_document_name ON @extschema@.sync_job_deleted_document USING spgist (document_name); -- of any length
 COMMENT ON TABLE @extschema@.sync_job_deleted_document IS 'Rows as they were when they were deleted, kept by the triggers for the jobs that sync the deletion';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.id IS 'number of the record; the newest has the highest';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.document_type IS 'the relation the row was in';

@@ -171,6 +171,12 @@ SELECT status, length(source_document_name), length(title), error_message FROM s
 SELECT a = (SELECT a FROM far) AS same, note FROM far_copy;
 SELECT count(*) FROM sync_job WHERE source_document_name = :'name';
 
+CREATE TRIGGER deleted AFTER DELETE ON far FOR EACH ROW EXECUTE FUNCTION sync_job_trigger('Far');
+DELETE FROM far;
+CALL run_sync_jobs();
+SELECT status, operation FROM sync_job WHERE source_document_name = :'name' ORDER BY id DESC LIMIT 1;
+SELECT count(*) FROM far_copy;
+
 -- ---- A key that gets another shape while jobs wait ----
 
 CREATE TABLE shape (a int PRIMARY KEY, b text, c uuid);

@@ -6,12 +6,6 @@
 namespace sync_job {
 namespace {
 
-std::string repeated(std::string_view text, std::size_t times) {
-    std::string out;
-    for (std::size_t i = 0; i < times; i++) out += text;
-    return out;
-}
-
 TEST(Lower, TouchesOnlyAscii) {
     EXPECT_EQ(lower(""), "");
     EXPECT_EQ(lower("SAP Customer-Sync_1"), "sap customer-sync_1");
