@@ -34,7 +34,7 @@ CREATE TABLE stock_sync.report (
 -- number of that one.
 CREATE FUNCTION stock_sync.start(outlet_group text DEFAULT NULL) RETURNS bigint LANGUAGE sql AS $$
     SELECT enqueue_background_job('stock_sync.process', jsonb_build_object('outlet_group', outlet_group),
-        queue => 'long', timeout => '30 minutes', title => 'Stock sync',
+        queue => 'long', timeout => '20 minutes', title => 'Stock sync',
         job_id => 'stock_sync::' || coalesce(outlet_group, 'all'), deduplicate => true,
         max_retries => 3, retry_delay => '1 second')
 $$;

@@ -245,13 +245,23 @@ public:
     }
 };
 
+std::optional<Job> claim_first(const std::string& queue) {
+    Sweep sweep;
+    do {
+        Claim claim(queue, pg::current_user(), sweep.at.value_or(ClaimPosition()), sweep, false);
+        if (auto job = claim.next()) return job;
+        claim.end();
+    } while (sweep.gave_up);
+    return std::nullopt;
+}
+
 // Within a transaction block nothing can be committed: job after job, in the caller's transaction.
 int run_within_transaction(const std::string& queue, int most) {
     take_session_slot();
     int ended = 0;
     while (most == 0 || ended < most) {
         if (require_queue(queue)->paused) break;
-        std::optional<Job> job = Claim(queue, pg::current_user(), {}).next();
+        std::optional<Job> job = claim_first(queue);
         if (!job) break;
         if (needs_own_transactions(*job)) {
             throw pg::Error("0A000", "the controller of sync " + describe(*job) + " is a procedure, which may commit")
@@ -261,6 +271,17 @@ int run_within_transaction(const std::string& queue, int most) {
         ended++;
     }
     return ended;
+}
+
+int release_all_waiting() {
+    int released = 0;
+    std::int64_t seen = 0;
+    do {
+        Release release = release_waiting_jobs(seen);
+        released += release.released;
+        seen = release.seen_up_to;
+    } while (seen != 0);
+    return released;
 }
 
 int run_queue(const std::string& queue, int most, bool may_commit) {
@@ -364,7 +385,7 @@ SYNC_JOB_FUNCTION(sync_job_run_jobs) {
             ended += run_queue(queue, most == 0 ? 0 : most - ended, may_commit);
         }
         if (may_commit) pg::ensure_portal_snapshot();
-    } while (release_waiting_jobs().released > 0 && (most == 0 || ended < most));
+    } while (release_all_waiting() > 0 && (most == 0 || ended < most));
     return args.null_result();
 }
 

@@ -72,7 +72,8 @@ std::int64_t clear_before(pg::Timestamp before, int most) {
     static const std::string errors_too = " WHERE id = ANY ($1) RETURNING id),"
         " errors AS (DELETE FROM {}.sync_job_error AS e USING gone WHERE e.sync_job = gone.id) SELECT count(*) FROM gone";
     static auto& ended = *new InternalStatement(
-        "SELECT id FROM sync_job_internal.sync_job_ended WHERE ended_at < $1 LIMIT $2", {pg::type::timestamptz, pg::type::int4});
+        "SELECT id FROM sync_job_internal.sync_job_ended WHERE ended_at < $1 LIMIT $2"
+        " FOR UPDATE SKIP LOCKED", {pg::type::timestamptz, pg::type::int4});
     static auto& remove_ended = *new InternalStatement(
         "WITH gone AS (DELETE FROM sync_job_internal.sync_job_ended" + errors_too, {pg::type::int8_array});
     static auto& failed = *new InternalStatement(
@@ -85,7 +86,7 @@ std::int64_t clear_before(pg::Timestamp before, int most) {
         " SELECT d.id FROM {}.sync_job_deleted_document AS d WHERE d.deleted_at < $1"
         " AND NOT EXISTS (SELECT FROM {}.sync_job AS j WHERE j.source_document_name = d.document_name"
         "  AND j.source_document_type = d.document_type AND j.status IN ('Pending', 'Queued', 'Started', 'Failed'))"
-        " LIMIT $2)",
+        " LIMIT $2 FOR UPDATE OF d SKIP LOCKED)",
         {pg::type::timestamptz, pg::type::int4});
     const SchemaObjects& o = schema_objects();
     for (Oid table : {o.ended, o.failed, o.error_table, o.deleted_table}) require_not_referred_to(table);

@@ -10,6 +10,7 @@
 #include "job/schema_objects.hpp"
 #include "pg/xact.hpp"
 #include "queue/in_progress.hpp"
+#include "queue/record.hpp"
 #include "shared/document_locks.hpp"
 
 namespace sync_job {
@@ -19,8 +20,8 @@ namespace {
 using C = JobColumn;
 using Op = pg::ScanCondition::Operator;
 
-// So many jobs are passed over before a claim gives up: a long queue behind one busy document is not read to its end.
-constexpr int most_passed_over = 10000;
+// So many jobs are passed over before a claim gives up, for the next one to go on behind them.
+constexpr int most_passed_over = 2000;
 // So many of the jobs whose time has come are put in the order of claiming, those whose time came first.
 constexpr std::size_t most_scheduled = 500;
 // All that is read of a job that may not be taken comes before this one.
@@ -45,10 +46,25 @@ std::uint64_t mix(std::uint64_t hash, std::uint64_t more) {
     return (hash ^ more) * 0x9E3779B97F4A7C15ull + (hash >> 29);
 }
 
+// The jobs that ran at a crash share it, so that they run one at a time.
+constexpr std::uint64_t suspects_key = 0x5355535045435453;
+
 std::uint64_t key_for(std::string_view type, char side, Oid relation, std::string_view name) {
     std::uint64_t hash = mix(std::hash<std::string_view>()(type), static_cast<std::uint64_t>(side));
     hash = mix(mix(hash, relation), std::hash<std::string_view>()(name));
     return hash == 0 ? 1 : hash;
+}
+
+// A job of a parent that has been relayed: it has its target from the parent's controller.
+bool is_child_of_relay(std::int64_t parent) {
+    static auto& relayed = *new std::unordered_set<std::int64_t>;  // one stays so
+    constexpr std::size_t most = 10000;
+    if (relayed.count(parent) > 0) return true;
+    auto stored = find_job(parent);
+    if (!stored || stored->job.status() != Status::relayed) return false;
+    if (relayed.size() >= most) relayed.clear();
+    relayed.insert(parent);
+    return true;
 }
 
 template <class Columns>
@@ -59,7 +75,10 @@ std::uint64_t key_of(Columns& columns) {
                        pg::datum_text(target.datum));
     }
     pg::Value source = columns.at(C::source_document_name);
-    if (source.null || !columns.at(C::parent_sync_job).null) return 0;
+    if (source.null) return 0;
+    pg::Value parent = columns.at(C::parent_sync_job);
+    bool may_be_child = !parent.null && !columns.at(C::operation).null;
+    if (may_be_child && is_child_of_relay(pg::datum_int64(parent.datum))) return 0;
     return key_for(columns.text(C::sync_job_type), 's', pg::datum_oid(columns.at(C::source_document_type).datum),
                    pg::datum_text(source.datum));
 }
@@ -142,14 +161,19 @@ bool take_type_slot_for(const std::string& name) {
     return take_type_slot(type_key(type->name), *type->concurrency_limit);
 }
 
-Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start, std::function<bool(std::int64_t)> left_out)
+Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start, Sweep& sweep, bool cautious,
+             std::function<bool(std::int64_t)> left_out)
     : left_out_(std::move(left_out)),
       table_(schema_objects().live, pg::TableLock::write),
       ready_scan_(table_, schema_objects().live_claim, of_queue(queue, run_as), pg::ScanStart{3, start.priority, start.id},
                   columns_read),
       scheduled_scan_(table_, schema_objects().live_scheduled, due_in(queue, run_as), std::nullopt, columns_read),
-      resume_(start) {
+      sweep_(sweep),
+      cautious_(cautious),
+      resume_(start),
+      read_(start) {
     require_writable_tables();
+    sweep_.gave_up = false;
 }
 
 Claim::Candidate Claim::candidate(pg::IndexScan& scan, pg::RowPlace place, bool ready) {
@@ -201,40 +225,64 @@ std::optional<Claim::Candidate> Claim::take_first() {
     return first;
 }
 
-bool Claim::may_run(const Candidate& candidate) {
-    if (is_type_locked(type_key(candidate.type))) return false;
-    if (candidate.document != 0 && (behind_.count(candidate.document) > 0 || !lock_document(candidate.document))) {
-        return false;
-    }
+Claim::May Claim::may_run(const Candidate& candidate) {
+    auto full = [&] {
+        sweep_.full_types.insert(candidate.type);
+        return May::behind_its_type;
+    };
+    // Their documents need not be remembered: later jobs of these are of the same type.
+    if (sweep_.full_types.count(candidate.type) > 0) return May::behind_its_type;
+    if (is_type_locked(type_key(candidate.type))) return full();
+    std::uint64_t document = candidate.document;
+    if (document != 0 && (sweep_.behind.count(document) > 0 || !lock_document(document))) return May::wait;
     // After the document: its last job has let go of it when its children could be seen.
-    return !waits_for_children(table_, candidate.type, candidate.source_type, candidate.source) &&
-           take_type_slot_for(candidate.type);
+    if (waits_for_children(table_, candidate.type, candidate.source_type, candidate.source)) return May::wait;
+    if (cautious_ && cut_short_by_crash(candidate.position.id) && !lock_document(suspects_key)) return May::wait;
+    return take_type_slot_for(candidate.type) ? May::run : full();
+}
+
+// Returns the job, locked, unless it has to wait.
+std::optional<Job> Claim::take(const Candidate& candidate) {
+    std::int64_t id = candidate.position.id;
+    bool none = is_in_progress(id) || (left_out_ && left_out_(id));  // a job within which jobs are run
+    May may = none ? May::wait : may_run(candidate);
+    pg::StoredRow row;
+    pg::LockResult result = may == May::run ? table_.lock(candidate.place, false, &row) : pg::LockResult::busy;
+    if (result == pg::LockResult::locked) return Job(row);
+    bool has_document = candidate.document != 0 && may != May::behind_its_type;
+    if (has_document && result == pg::LockResult::busy) sweep_.behind.insert(candidate.document);
+    return std::nullopt;
 }
 
 std::optional<Job> Claim::next() {
-    while (auto candidate = take_first()) {
-        pg::StoredRow row;
-        pg::LockResult result = pg::LockResult::busy;
-        std::int64_t id = candidate->position.id;
-        bool none = is_in_progress(id) || (left_out_ && left_out_(id));  // a job within which jobs are run
-        if (!none && may_run(*candidate)) result = table_.lock(candidate->place, false, &row);
-        if (result == pg::LockResult::locked) {
-            if (candidate->ready) resume_ = {candidate->position.priority, candidate->position.id + 1};
-            return Job(row);
+    while (passed_over_ < most_passed_over) {
+        auto candidate = take_first();
+        if (!candidate) return std::nullopt;
+        if (candidate->ready) read_ = {candidate->position.priority, candidate->position.id + 1};
+        if (auto job = take(*candidate)) {
+            if (candidate->ready) resume_ = read_;
+            sweep_.found = true;
+            return job;
         }
-        if (candidate->ready && !first_left_) first_left_ = candidate->position;
-        if (result == pg::LockResult::busy && candidate->document != 0) behind_.insert(candidate->document);
-        if (++passed_over_ >= most_passed_over) break;
+        if (candidate->ready && !sweep_.first_left) sweep_.first_left = candidate->position;
+        if (candidate->ready || sweep_.scheduled.insert(candidate->position.id).second) passed_over_++;
     }
+    sweep_.gave_up = true;
     return std::nullopt;
+}
+
+void Claim::end() {
+    if (sweep_.gave_up || sweep_.at) sweep_.at = left_ ? std::min(*left_, read_) : read_;
 }
 
 void Claim::leave(const Job& job) {
     if (!job.is_null(C::scheduled_at)) return;
     ClaimPosition position{job.int32(C::priority), job.id()};
-    first_left_ = first_left_ ? std::min(*first_left_, position) : position;
+    left_ = left_ ? std::min(*left_, position) : position;
+    sweep_.first_left = sweep_.first_left ? std::min(*sweep_.first_left, position) : position;
+    if (sweep_.at) sweep_.at = std::min(*sweep_.at, position);
 }
 
-ClaimPosition Claim::resume() const { return first_left_ ? std::min(*first_left_, resume_) : resume_; }
+ClaimPosition Claim::resume() const { return sweep_.first_left ? std::min(*sweep_.first_left, resume_) : resume_; }
 
 }  // namespace sync_job

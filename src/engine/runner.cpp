@@ -19,9 +19,11 @@
 #include "pg/xact.hpp"
 #include "queue/in_progress.hpp"
 #include "queue/record.hpp"
+#include "queue/rights.hpp"
 #include "shared/activity.hpp"
 #include "shared/claim_cursor.hpp"
 #include "shared/document_locks.hpp"
+#include "shared/settings.hpp"
 #include "shared/wake.hpp"
 
 namespace sync_job {
@@ -72,10 +74,16 @@ int Runner::run_round(int most) {
         if (!alone_.empty()) return run_next_of_alone();
         if (together_is_due()) return run_waiting_together();
         int ended = run_batch(most);
+        while (ended == 0 && sweep_.gave_up) {
+            transactions_.begin();
+            ended = run_batch(most);
+        }
+        if (ended == 0) sweep_ = {};
         nothing_else_due_ = ended == 0;
         return ended == 0 && !together_types_.empty() ? 1 : ended;
     } catch (...) {
         transactions_.rollback();
+        sweep_ = {};
         throw;
     }
 }
@@ -133,10 +141,23 @@ bool Runner::takes_no_more(const std::vector<Outcome>& outcomes) const {
     return !outcomes.empty() && (outcomes.back().verdict == Verdict::run_alone || batch_is_full());
 }
 
+// Where the next claim begins: behind those that the last ones have passed over, or at the head.
+ClaimPosition Runner::begin_claim() {
+    bool may_start_over = !sweep_.at || sweep_.found;
+    ClaimPosition since;
+    ClaimPosition head = claim_start(may_start_over, &since);
+    if (!sweep_.at || (sweep_.found && !is_blocked())) {
+        sweep_ = {};
+        return head;
+    }
+    if (since < *sweep_.at) sweep_.at = since;
+    return *sweep_.at;
+}
+
 // Claims jobs and runs them, one by one or as sets of one type, until the batch is full or nothing more is due.
 void Runner::claim_and_run(Batch& batch, int batch_jobs) {
     std::vector<Outcome>& outcomes = batch.outcomes;
-    Claim claim(queue_, run_as_, claim_start(), [this](std::int64_t id) { return is_left_out(id); });
+    Claim claim(queue_, run_as_, begin_claim(), sweep_, isolated_jobs_ > 0, [this](std::int64_t id) { return is_left_out(id); });
     std::vector<Job> set;  // claimed, of one type, to be run as one
     auto claimed_jobs = [&] { return static_cast<int>(outcomes.size() + set.size()); };
     auto run_collected = [&] {
@@ -160,6 +181,7 @@ void Runner::claim_and_run(Batch& batch, int batch_jobs) {
         if (left_work_) break;
     }
     run_collected();
+    claim.end();
     left_work_ = left_work_ || !returned_.empty();
     for (const Job& job : returned_) claim.leave(job);
     for (const Outcome& outcome : outcomes) {
@@ -190,6 +212,7 @@ int Runner::run_batch(int most) {
     try {
         claim_and_run(batch, batch_jobs);
         if (batch.single) {
+            if (!may_run_alone()) return 1;
             resume_ = batch.resume;
             return run_alone(*batch.single, batch_jobs);
         }
@@ -198,6 +221,7 @@ int Runner::run_batch(int most) {
         if (batch.single || (batch.outcomes.empty() && attempted_ == 0)) throw;
         // A deferred constraint, most likely: which job it was shows when each runs in a transaction of its own.
         transactions_.rollback();
+        sweep_ = {};
         for (const Outcome& outcome : batch.outcomes) {
             if (depends_on_other_documents(error.sqlstate()) && outcome.job.is_null(C::procedure)) {
                 run_together_later(std::string(outcome.job.text(C::sync_job_type)), outcome.job.id());
@@ -262,6 +286,7 @@ bool Runner::together_is_due() const {
 }
 
 int Runner::run_waiting_together() {
+    sweep_ = {};
     std::string type = together_types_.begin()->first;
     nothing_else_due_ = false;
     if (!lock_type(type_key(type))) {  // another worker is at it; it wakes this one
@@ -383,6 +408,7 @@ int Runner::run_next_of_alone() {
     bool ours = stored && stored->job.status() == Status::queued && may_have_document(stored->job) &&
                 !waits_for_children(stored->job) &&
                 take_type_slot_for(std::string(stored->job.text(C::sync_job_type)));
+    if (ours && !may_run_alone()) return 1;
     if (!ours) {  // canceled, run by somebody else, or behind another job of its document or type: it is in the queue,
                   // if anywhere
         repeats_.erase(id);
@@ -413,6 +439,36 @@ public:
 
 private:
     std::int64_t id_, outer_;  // a job alone may run others
+};
+
+}  // namespace
+
+// Whether the role's share leaves a place for one more of its jobs alone; if not, the transaction is over. Those who may
+// have all places: superusers, operators and managers.
+bool Runner::may_run_alone() {
+    auto queue = find_queue(queue_);
+    bool may = take_place_alone(queue == nullptr ? 0 : queue->max_workers, settings.max_workers) ||
+               ((has_level(run_as_, Level::operator_) || has_level(run_as_, Level::manager)) && take_place_alone(0, 0));
+    if (may) return true;
+    gives_way_ = true;
+    transactions_.commit();
+    return false;
+}
+
+namespace {
+
+// A job alone that runs others in its process keeps its place.
+class LeavePlaceAlone {
+public:
+    LeavePlaceAlone() { depth_++; }
+    ~LeavePlaceAlone() {
+        if (--depth_ == 0) leave_place_alone();
+    }
+    LeavePlaceAlone(const LeavePlaceAlone&) = delete;
+    LeavePlaceAlone& operator=(const LeavePlaceAlone&) = delete;
+
+private:
+    static inline int depth_ = 0;
 };
 
 }  // namespace
@@ -462,6 +518,7 @@ std::optional<Runner::Alone> Runner::commit_as_started(const Job& claimed) {
 int Runner::run_alone(const Job& claimed, int most) {
     auto until = Clock::now() + std::chrono::milliseconds(limits_.batch_milliseconds);
     HoldLocksAcrossTransactions keep;
+    LeavePlaceAlone leave_place;
     int ended = 0;
     for (auto current = commit_as_started(claimed); current; current = next_) {
         NumberLock lock(current->id);
@@ -492,6 +549,7 @@ void Runner::run_one_alone(const Alone& job) {
         next_.reset();
         resume_.reset();
         if (depends_on_other_documents(error.sqlstate()) && queue_for_together(id)) return;
+        counts_alone_.erase(id);
         fail(id, error);
     }
 }
@@ -543,8 +601,10 @@ void Runner::start_next() {
         pg::Subtransaction subtransaction;
         std::optional<Job> job;
         {
-            Claim claim(queue_, run_as_, claim_start(), [this](std::int64_t id) { return is_left_out(id); });
+            Claim claim(queue_, run_as_, begin_claim(), sweep_, false, [this](std::int64_t id) { return is_left_out(id); });
             job = claim.next();
+            claim.end();
+            if (job && suits_batch(*job)) claim.leave(*job);
             if (job && !suits_batch(*job)) resume_ = claim.resume();
         }
         if (resume_) next_ = begin_alone(*job);
@@ -553,6 +613,7 @@ void Runner::start_next() {
         if (next_) unlock_job_number(next_->id);
         next_.reset();
         resume_.reset();
+        sweep_ = {};
     }
 }
 
@@ -578,12 +639,12 @@ void Runner::run_started(std::int64_t id) {
         return;
     }
     repeats_.erase(id);
-    counts_alone_.erase(id);
     count_fast(outcome.job);
     record({outcome});
     announce_ended_at_commit();
     if (!wants_new_process()) start_next();
     transactions_.commit();
+    counts_alone_.erase(id);
 }
 
 namespace {

@@ -17,6 +17,7 @@
 
 #include "core/claim_position.hpp"
 #include "engine/attempt.hpp"
+#include "engine/claim.hpp"
 #include "engine/together.hpp"
 #include "job/job_store.hpp"
 #include "pg/memory.hpp"
@@ -62,6 +63,8 @@ public:
     bool isolates() const { return isolated_jobs_ > 0; }
     // The last batch ended because it was full, not because nothing was left.
     bool left_work() const { return left_work_; }
+    // The role has had its share of the places for jobs alone: the caller gives its place up.
+    bool gives_way() const { return gives_way_; }
 
 private:
     // One transaction, and what has become of the jobs in it.
@@ -73,6 +76,8 @@ private:
     int run_batch(int most);
     void claim_and_run(Batch& batch, int batch_jobs);
     void commit_batch(const Batch& batch);
+    ClaimPosition begin_claim();
+    bool may_run_alone();
     // A job that runs in a transaction of its own, Started.
     struct Alone {
         std::int64_t id;
@@ -116,7 +121,8 @@ private:
     const RunnerLimits& limits_;
     pg::Memory memory_;
     int isolated_jobs_ = 0;
-    bool left_work_ = false;
+    bool left_work_ = false, gives_way_ = false;
+    Sweep sweep_;  // over the jobs that may not be taken now
     std::chrono::steady_clock::time_point batch_end_;
     int since_growth_check_ = 0;  // jobs, since the tables were looked at
     bool may_start_next_ = false;

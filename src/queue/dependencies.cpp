@@ -122,23 +122,30 @@ bool release(std::int64_t id, std::optional<std::int64_t> culprit) {
 
 }  // namespace
 
-Release release_waiting_jobs() {
-    static auto& ready = *new InternalStatement(
-        "SELECT d.job, min(j.id) FILTER (WHERE j.status IN ('Failed', 'Canceled'))"
-        " FROM sync_job_internal.dependency AS d LEFT JOIN {}.sync_job AS j ON j.id = d.waits_for"
-        " WHERE d.job <> ALL ($1) GROUP BY d.job"
-        " HAVING bool_and(j.id IS NULL OR j.status NOT IN ('Pending', 'Queued', 'Started')"
-        "  AND (j.status <> 'Failed' OR j.retry_after IS NULL)) LIMIT 1000",
-        {pg::type::int8_array});
+Release release_waiting_jobs(std::int64_t after) {
+    constexpr int most = 1000;
+    static auto& look = *new InternalStatement(
+        "SELECT n.job, EXISTS (SELECT FROM sync_job_internal.dependency AS d JOIN {}.sync_job AS j ON j.id = d.waits_for"
+        "  WHERE d.job = n.job AND (j.status IN ('Pending', 'Queued', 'Started')"
+        "   OR (j.status = 'Failed' AND j.retry_after IS NOT NULL))),"
+        " (SELECT min(j.id) FROM sync_job_internal.dependency AS d JOIN {}.sync_job AS j ON j.id = d.waits_for"
+        "  WHERE d.job = n.job AND j.status IN ('Failed', 'Canceled'))"
+        " FROM (SELECT DISTINCT job FROM sync_job_internal.dependency WHERE job > $1 ORDER BY job LIMIT $2) AS n"
+        " ORDER BY n.job",
+        {pg::type::int8, pg::type::int4});
     static auto& left = *new InternalStatement("SELECT FROM sync_job_internal.dependency LIMIT 1", std::vector<Oid>{});
     static auto& set_aside = *new SetAside("let go after those that it waited for");
     std::vector<std::int64_t> jobs;
     std::vector<std::optional<std::int64_t>> culprits;
-    for (const auto& row : ready.run({{pg::int64_array_datum(set_aside.jobs()), false}})) {
-        jobs.push_back(pg::datum_int64(row[0].datum));
-        culprits.push_back(row[1].null ? std::nullopt : std::optional(pg::datum_int64(row[1].datum)));
-    }
     Release result;
+    auto rows = look.run({{pg::int64_datum(after), false}, {pg::int32_datum(most), false}});
+    for (const auto& row : rows) {
+        std::int64_t job = pg::datum_int64(row[0].datum);
+        if (rows.size() == most) result.seen_up_to = job;
+        if (pg::datum_bool(row[1].datum) || set_aside.has(job)) continue;
+        jobs.push_back(job);
+        culprits.push_back(row[2].null ? std::nullopt : std::optional(pg::datum_int64(row[2].datum)));
+    }
     result.released = set_aside.for_each(jobs, [&](std::size_t i) { return release(jobs[i], culprits[i]); });
     result.some_wait = !left.run({}).empty();
     return result;

@@ -15,12 +15,14 @@ void wait_for_jobs(std::int64_t job, const std::vector<std::int64_t>& others);
 // published. A callback that cannot be enqueued is a warning: the job has ended all the same.
 void follow_up(const Outcome& outcome);
 
-// Starts or cancels the jobs whose others have ended.
+// Starts or cancels the jobs whose others have ended. Looks at some hundreds of those that wait, the ones after `after`: one
+// role may have very many of them.
 struct Release {
     int released = 0;
     bool some_wait = false;
+    std::int64_t seen_up_to = 0;  // from where to look on; 0: at all
 };
-Release release_waiting_jobs();
+Release release_waiting_jobs(std::int64_t after);
 
 // The job cannot run before the other one has ended: it waits for it, or for one that does.
 bool waits_for(std::int64_t job, std::int64_t other);

@@ -1,5 +1,7 @@
 #include "queue/enqueue.hpp"
 
+#include <limits>
+
 #include "core/text.hpp"
 #include "job/job_store.hpp"
 #include "job/schema_objects.hpp"
@@ -192,9 +194,29 @@ void set_flags(Job& job, const EnqueueRequest& request, const JobType& type) {
     set(C::queue_on_insert, request.queue_on_insert, true);
 }
 
+// 0 is none.
+std::int64_t limit_of(std::int64_t timeout) { return timeout == 0 ? std::numeric_limits<std::int64_t>::max() : timeout; }
+
+// A job without end holds a worker: more than the type or the queue allows is for who may stop it for others. What a
+// trigger asks for is cut, as the application's write must not fail.
+std::int64_t allowed_timeout(const EnqueueRequest& request, const Queue& queue, std::int64_t most) {
+    std::int64_t timeout = *request.timeout;
+    if (limit_of(timeout) <= most) return timeout;
+    Oid role = request.owner != pg::no_oid ? request.owner : pg::current_user();
+    if (has_level(role, Level::operator_) || has_level(role, Level::manager)) return timeout;
+    if (request.from_trigger) return most;
+    throw pg::Error("42501", "permission denied for a timeout of " +
+                                 (timeout == 0 ? std::string("0, which is none") : seconds_text(timeout)))
+        .detail("The limit is " + seconds_text(most) + ", that of queue " + quoted(queue.name) +
+                " or of the sync job type, and role " + quoted(pg::role_name(role)) + " has neither level operator nor manager.")
+        .hint("Give a shorter timeout, or a queue with a longer one.");
+}
+
 void set_running(Job& job, const EnqueueRequest& request, const JobType& type) {
     auto queue = require_queue(request.queue.value_or(type.queue));
-    std::int64_t timeout = request.timeout ? *request.timeout : type.timeout ? *type.timeout : queue->timeout;
+    std::int64_t usual = type.timeout.value_or(queue->timeout);
+    std::int64_t timeout = request.timeout.value_or(usual);
+    if (request.timeout) timeout = allowed_timeout(request, *queue, std::max(limit_of(usual), limit_of(queue->timeout)));
     job.set_text(C::queue, queue->name);
     job.set(C::priority, pg::int32_datum(request.priority.value_or(type.priority)));
     job.set(C::timeout, pg::interval_datum(timeout));

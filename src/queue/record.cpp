@@ -45,6 +45,12 @@ void record_error(const Job& job, const pg::ErrorReport& report, bool counted) {
                 {job.datum(C::ended_at), !ended || job.is_null(C::ended_at)}});
 }
 
+bool cut_short_by_crash(std::int64_t id) {
+    static auto& select = *new InternalStatement(
+        "SELECT FROM {}.sync_job_error WHERE sync_job = $1 AND sqlstate = '57P02'", {pg::type::int8});
+    return !select.run({{pg::int64_datum(id), false}}).empty();
+}
+
 namespace {
 
 // Where the row of the job is that ends; what the job itself has written down in it stays.

@@ -19,5 +19,7 @@ void record_bare_end(const Outcome& outcome);
 
 // The failed attempt of a job, in sync_job_error.
 void record_error(const Job& job, const pg::ErrorReport& report, bool counted);
+// It ran at a crash before, at this attempt or another one.
+bool cut_short_by_crash(std::int64_t id);
 
 }  // namespace sync_job

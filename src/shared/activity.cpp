@@ -99,6 +99,28 @@ std::int64_t show_alone(std::int64_t job) {
     return slot->alone_job.exchange(job);
 }
 
+bool take_place_alone(int places_of_queue, int all_places) {
+    if (!in_worker()) return true;
+    WorkerSlot& own = *my_slot_or_null();
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    int in_queue = 0, all = 0;
+    for (const WorkerSlot& slot : used_slots(*shared())) {
+        if (&slot == &own || slot.state != SlotState::running || !slot.in_place_alone || slot.role != own.role) continue;
+        all++;
+        if (slot.database == own.database && slot.queue_hash == own.queue_hash) in_queue++;
+    }
+    auto leaves_one = [](int places, int taken) { return places < 2 || taken + 1 < places; };
+    if (!leaves_one(places_of_queue, in_queue) || !leaves_one(all_places, all)) return false;
+    own.in_place_alone = true;
+    return true;
+}
+
+void leave_place_alone() {
+    if (!in_worker()) return;
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    my_slot_or_null()->in_place_alone = false;
+}
+
 void show_types_alone(const std::string& names) {
     WorkerSlot* slot = my_slot_or_null();
     if (slot == nullptr) return;

@@ -22,6 +22,12 @@ void show_job_end();
 // The job runs in transactions of its own; 0: not any more. Returns the one that did so far.
 std::int64_t show_alone(std::int64_t job);
 
+// A job alone may take long, and nothing but its time limit ends it. So one role's jobs alone leave one place of the queue
+// and one of all workers to others: with two places or more, a worker may not begin one when workers of its role have all
+// others. 0: no such limit. False: it has to give way. Nothing for a session.
+bool take_place_alone(int places_of_queue, int all_places);
+void leave_place_alone();
+
 // The types that this worker runs alone, as they have taken too long for a batch: names, with commas between them.
 void show_types_alone(const std::string& names);
 

@@ -33,16 +33,18 @@ void reset_claim_start(WorkerSlot& slot) {
     slot.lowered = no_position;
 }
 
-ClaimPosition claim_start() {
+ClaimPosition claim_start(bool may_start_over, ClaimPosition* since) {
+    *since = {std::numeric_limits<int>::max(), 0};
     if (!in_worker()) return {};
     WorkerSlot& slot = *my_slot_or_null();
     // Now and then from the start, for what no commit here has told of: prepared transactions, rows restored by hand.
-    if (Clock::now() - last_from_start >= std::chrono::milliseconds(settings.poll_interval)) {
+    if (may_start_over && Clock::now() - last_from_start >= std::chrono::milliseconds(settings.poll_interval)) {
         last_from_start = Clock::now();
         reset_claim_start(slot);
-        return {};
+        return *since = {};
     }
     PackedPosition lowered = slot.lowered.exchange(no_position);
+    if (lowered != no_position) *since = unpacked(lowered);
     if (lowered < slot.cursor) slot.cursor = lowered;
     return unpacked(slot.cursor);
 }

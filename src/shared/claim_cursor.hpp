@@ -14,8 +14,9 @@ namespace sync_job {
 
 // --- This worker's own ---
 
-// To be asked before the claim takes its snapshot.
-ClaimPosition claim_start();
+// To be asked before the claim takes its snapshot. `since`: where something has come to wait since it was asked last; the
+// greatest position: nowhere. Where it may not start over, not even now and then.
+ClaimPosition claim_start(bool may_start_over, ClaimPosition* since);
 // After a claim that began at claim_start(): nothing before this waits any more.
 void set_claim_start(ClaimPosition position);
 

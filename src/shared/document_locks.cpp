@@ -115,6 +115,11 @@ void mark_blocked() {
     if (WorkerSlot* own = my_slot_or_null()) own->blocked = true;
 }
 
+bool is_blocked() {
+    WorkerSlot* own = my_slot_or_null();
+    return own != nullptr && own->blocked;
+}
+
 void register_document_locks() { pg::on_transaction_end(at_transaction_end); }
 
 HoldLocksAcrossTransactions::HoldLocksAcrossTransactions() : outer_(std::exchange(across_transactions, true)) {}
@@ -141,21 +146,28 @@ void take_session_slot() {
     Shared* s = shared();
     if (s == nullptr || my_slot_or_null() != nullptr) return;
     pg::at_session_exit(leave);
+    Oid role = pg::session_user();
+    bool limited = !pg::is_superuser(role);
     pg::SharedLock lock(pg::SharedLock::Mode::write);
-    int sessions = 0;
+    int sessions = 0, of_role = 0;
     for (const WorkerSlot& slot : s->workers) {
-        if (slot.state == SlotState::session) sessions++;
+        if (slot.state != SlotState::session) continue;
+        sessions++;
+        if (slot.role == role) of_role++;
     }
-    if (sessions == most_sessions) {
+    bool role_has_its_share = limited && of_role >= most_sessions_of_role;
+    if (sessions == most_sessions || role_has_its_share) {
+        int most = role_has_its_share ? most_sessions_of_role : most_sessions;
         throw pg::Error("53300", "too many sessions run sync jobs")
-            .detail("There is room for " + std::to_string(most_sessions) + " at a time.")
+            .detail("There is room for " + std::to_string(most) + " at a time" +
+                    (role_has_its_share ? " of a role that is no superuser." : "."))
             .hint("Leave the jobs to workers, or end transactions in which jobs have run.");
     }
     WorkerSlot* slot = find_free_slot();  // there is one: workers and sessions have their limits
     slot->process_number = pg::my_process_number();
     slot->pid = pg::my_pid();
     slot->database = pg::my_database();
-    slot->role = pg::current_user();
+    slot->role = role;
     slot->since = pg::now();
     slot->state = SlotState::session;
     set_my_slot(slot);

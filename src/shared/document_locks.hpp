@@ -26,6 +26,8 @@ bool is_document_in_progress(std::uint64_t key);
 // This process has passed over a job because of what is in progress elsewhere: it is woken when some of that has ended.
 // The functions above say so themselves where another process is in the way.
 void mark_blocked();
+// It has, and none of that has ended since.
+bool is_blocked();
 // Wakes the processes that are marked so.
 void wake_blocked(Shared& s);
 

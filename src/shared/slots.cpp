@@ -55,7 +55,7 @@ void clear_slot(WorkerSlot& slot) {
     slot.queue_hash = 0;
     slot.idle = slot.stop = slot.blocked = slot.progress_changed = false;
     slot.isolate = 0;
-    slot.cut_short = false;
+    slot.in_place_alone = slot.gave_way = slot.cut_short = false;
     slot.types_alone[0] = '\0';
     slot.activity.job = 0;
     slot.alone_job = 0;

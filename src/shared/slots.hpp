@@ -24,6 +24,7 @@ namespace sync_job {
 constexpr int most_databases = 64;
 constexpr int most_workers = 64;
 constexpr int most_sessions = 64;  // that run jobs themselves: they take no place from workers
+constexpr int most_sessions_of_role = 32;  // that is no superuser: the others are for others
 constexpr int most_requests = 16;
 constexpr int queue_name_bytes = 64;
 constexpr int most_documents = 512;    // that one transaction holds
@@ -56,6 +57,8 @@ struct WorkerSlot {
     std::atomic<std::int64_t> alone_job;  // that it runs in transactions of its own, until that is recorded; 0: none
     std::atomic<bool> stop;     // is asked to end after its round
     std::atomic<int> isolate;  // so many jobs are to run alone first
+    std::atomic<bool> in_place_alone;  // shared/activity.hpp, take_place_alone(); changed under the lock
+    std::atomic<bool> gave_way;  // its process has ended as its role has had its share; the slot may be free by now
     std::atomic<bool> cut_short;  // its process was ended in the midst of a round; the slot may be free by now
     char types_alone[128];  // those that take too long for a batch, for people; changed and read under the lock
 

@@ -47,6 +47,8 @@ constexpr auto shortest_pause = Milliseconds(10);
 // All workers of a group busy for so long, with more to do: it gets another one.
 constexpr auto patience = Milliseconds(50);
 constexpr auto shortage_pause = Milliseconds(200);
+// A role that has had its share of the places for jobs alone gets no more workers for so long.
+constexpr auto share_pause = std::chrono::seconds(5);
 constexpr std::int64_t least_service = 1000000;  // microseconds
 
 DatabaseSlot* my_slot = nullptr;
@@ -60,6 +62,7 @@ std::string progress_message(std::int64_t job, double percent) {
 struct GroupState {
     std::optional<Clock::time_point> busy_since;  // all its workers, with due jobs
     Clock::time_point next_try{};                 // after workers that did not come up
+    Clock::time_point share_had{};                // until then no more workers: the last one gave way to other roles
     int failures = 0;
 };
 
@@ -91,6 +94,7 @@ struct Scheduler {
     std::set<DueGroup> cut_short;  // a worker was ended in the midst of a round, perhaps by a job of its
     Clock::time_point progress_told{};  // when listeners were told of progress last
     bool progress_failed = false;       // and that was said
+    std::int64_t dependencies_seen = 0;  // the job up to which this sweep over those that wait has come
     Trouble round, orphans, retries, dependencies;
 };
 
@@ -114,7 +118,7 @@ struct Plan {
     bool serve = false;  // jobs may run
     bool again = false;  // it could not be read this time
     bool outdated = false;  // waits for ALTER EXTENSION UPDATE
-    bool more_retries = false;
+    bool more_retries = false, more_dependencies = false;
     std::vector<DueGroup> due;
     std::vector<Queue> queues;
 };
@@ -169,7 +173,12 @@ void read_work(Scheduler& scheduler, Plan& plan) {
     step(scheduler.retries, "sync job scheduler: due retries could not be queued",
          [&] { plan.more_retries = requeue_due_retries() > 0; });
     step(scheduler.dependencies, "sync job scheduler: jobs that wait for others could not be let go",
-         [] { my_slot->has_dependencies = release_waiting_jobs().some_wait; });
+         [&] {
+             Release release = release_waiting_jobs(scheduler.dependencies_seen);
+             my_slot->has_dependencies = release.some_wait;
+             scheduler.dependencies_seen = release.seen_up_to;
+             plan.more_dependencies = release.seen_up_to != 0;
+         });
     DueWork work = due_work(served_groups(), now);
     plan.due = std::move(work.groups);
     my_slot->due_at = work.next;
@@ -363,15 +372,18 @@ void note_ended_workers(Scheduler& scheduler) {
     for (WorkerSlot& slot : used_slots(*shared())) {
         if (slot.state != SlotState::free || slot.database != my_slot->database) continue;
         if (slot.cut_short.exchange(false)) scheduler.cut_short.insert({slot.queue, slot.role});
+        if (slot.gave_way.exchange(false)) {
+            scheduler.groups[{slot.queue, slot.role}].share_had = Clock::now() + share_pause;
+        }
     }
 }
 
 // The first worker of a group after a crash does not trust its jobs, whenever that is; nor the one that takes the place of
-// a worker that was ended.
-Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& state) {
+// a worker that was ended; nor those that come while one of these is there: `isolate`, the jobs that it runs one by one yet.
+Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& state, int isolate) {
     if (state.next_try > Clock::now()) return Started::failed;
     bool trusted = (!shared()->crashed || scheduler.trusted.count(group) > 0) && scheduler.cut_short.count(group) == 0;
-    WorkerSlot* slot = reserve_slot(group, trusted ? 0 : settings.batch_jobs);
+    WorkerSlot* slot = reserve_slot(group, trusted ? isolate : settings.batch_jobs);
     if (slot == nullptr) return Started::shortage;
     auto worker = pg::start_worker("sync job worker " + group.queue, "sync job worker", worker_entry, slot_index(slot));
     switch (worker.result) {
@@ -415,7 +427,8 @@ void check_starting(Scheduler& scheduler) {
 
 struct GroupView {
     int workers = 0;
-    bool any_idle = false, any_isolating = false, all_alone = true;
+    int isolate = 0;  // the most jobs that one of them runs one by one
+    bool any_idle = false, all_alone = true;
     WorkerSlot* idle = nullptr;
 };
 
@@ -426,7 +439,7 @@ GroupView view_of(const DueGroup& group) {
         view.workers++;
         if (slot.state == SlotState::starting) view.any_idle = true;
         if (slot.idle) view.any_idle = true, view.idle = &slot;
-        if (slot.isolate > 0) view.any_isolating = true;
+        view.isolate = std::max(view.isolate, slot.isolate.load());
         if (slot.alone_job == 0) view.all_alone = false;
     }
     return view;
@@ -444,7 +457,11 @@ bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
     if (view.workers > 0) {
         if (!state.busy_since) state.busy_since = Clock::now();
         bool waited = view.all_alone || Clock::now() - *state.busy_since >= patience;
-        if (!waited || view.any_isolating) return false;
+        if (!waited) return false;
+    }
+    if (state.share_had > Clock::now()) {
+        state.busy_since.reset();
+        return false;
     }
     // One more than it has would be nice: an idle worker goes for that, no busy one.
     Victim victim = view.workers > 0 ? Victim::idle : Victim::any;
@@ -452,7 +469,7 @@ bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
         make_room(group, Room::in_queue, victim);  // roles share the workers of a queue
         return false;
     }
-    if (start_worker(scheduler, group, state) != Started::shortage) {
+    if (start_worker(scheduler, group, state, view.isolate) != Started::shortage) {
         state.busy_since.reset();
         return false;
     }
@@ -477,7 +494,7 @@ bool serve_all(Scheduler& scheduler, const Plan& plan) {
     }
     for (auto it = scheduler.groups.begin(); it != scheduler.groups.end();) {
         bool due = std::find(plan.due.begin(), plan.due.end(), it->first) != plan.due.end();
-        it = due || it->second.next_try > Clock::now() ? std::next(it) : scheduler.groups.erase(it);
+        it = due || std::max(it->second.next_try, it->second.share_had) > Clock::now() ? std::next(it) : scheduler.groups.erase(it);
     }
     if (!shortage) scheduler.shortage_logged = false;
     return shortage;
@@ -539,7 +556,7 @@ void rest(Clock::time_point earliest, Milliseconds at_most) {
 }
 
 Milliseconds pause_for_work(const Scheduler& scheduler, const Plan& plan, bool shortage) {
-    if (plan.more_retries) return Milliseconds(0);
+    if (plan.more_retries || plan.more_dependencies) return Milliseconds(0);
     if (shortage || plan.again) return shortage_pause;
     for (const auto& [group, state] : scheduler.groups) {
         if (state.busy_since) return patience;

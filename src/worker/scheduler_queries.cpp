@@ -133,7 +133,7 @@ int requeue_due_retries(Oid run_as) {
         "  WHERE e.sync_job = f.id AND e.attempt = f.retry_count + 1 AND NOT e.counted)"
         " FROM sync_job_internal.sync_job_failed AS f"
         " WHERE f.retry_after <= clock_timestamp() AND ($1 = 0::oid OR f.run_as::oid = $1) AND f.id <> ALL ($2)"
-        " ORDER BY f.retry_after LIMIT 500",
+        " ORDER BY f.retry_after LIMIT 500 FOR UPDATE SKIP LOCKED",
         {pg::type::oid, pg::type::int8_array});
     static auto& set_aside = *new SetAside("queued for its retry");
     std::vector<std::int64_t> jobs;
@@ -154,17 +154,6 @@ int requeue_due_retries(Oid run_as) {
 
 namespace {
 
-// The second time a job's attempt is found cut short by a crash, it is charged whoever else ran.
-bool cut_short_before(const Job& job) {
-    static auto& select =
-        *new InternalStatement("SELECT FROM {}.sync_job_error WHERE sync_job = $1 AND attempt = $2 AND sqlstate = '57P02'",
-                          {pg::type::int8, pg::type::int4});
-    return !select
-                .run({{pg::int64_datum(job.id()), false},
-                      {pg::int32_datum(job.int32(JobColumn::retry_count) + 1), false}})
-                .empty();
-}
-
 // Of jobs whose process was ended while they ran, and the server went on.
 int times_ended(std::int64_t id) {
     static auto& times = *new std::unordered_map<std::int64_t, int>;
@@ -173,14 +162,17 @@ int times_ended(std::int64_t id) {
     return ++times[id];
 }
 
+// The second time that a job is found cut short by a crash, it is charged whoever else ran: of those that were once,
+// cautious workers run one at a time (engine/claim.cpp).
 void recover_after_crash(const StoredJob& stored, bool only_one) {
-    if (!only_one && !cut_short_before(stored.job)) {
+    if (!only_one && !cut_short_by_crash(stored.job.id())) {
         record_error(stored.job, pg::Error("57P02", "the server crashed while the job and others ran").report(), false);
         recover_job(stored, nullptr, 0);
         return;
     }
     pg::Error died("57P02", "the server crashed while the job ran");
-    died.detail("The job was the only one said to run, so the crash is counted as its failure.");
+    died.detail(only_one ? "The job was the only one said to run, so the crash is counted as its failure."
+                         : "The job also ran at a crash before, so this one is counted as its failure.");
     recover_job(stored, &died, 0);
 }
 

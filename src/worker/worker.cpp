@@ -40,7 +40,7 @@ bool in_round = false;
 
 void at_exit() {
     WorkerSlot& slot = *my_slot_or_null();
-    slot.cut_short = in_round;
+    slot.cut_short = in_round && !slot.stop;  // not where it was told to end
     // The waiting session of a cancellation, and a scheduler that counts workers, look at the state only.
     slot.pid = 0;
     slot.process_number = -1;
@@ -180,7 +180,7 @@ void run() {
     runner.isolate(slot.isolate);
     Rounds rounds{runner, slot};
     auto idle_since = Clock::now();
-    auto has_to_end = [&] { return pg::shutdown_requested() || slot.stop || wants_new_process(); };
+    auto has_to_end = [&] { return pg::shutdown_requested() || slot.stop || runner.gives_way() || wants_new_process(); };
     while (!has_to_end()) {
         pg::reset_latch();
         pg::reload_settings_if_asked();
@@ -207,6 +207,7 @@ void run() {
         if (!slot.idle) continue;  // it has worked, or was woken: look once more before it rests
         if (!wait_for_work(slot, idle_since)) break;
     }
+    slot.gave_way = runner.gives_way();
     if (wants_new_process()) pg::log("a sync job worker ends for the sake of a new one: definitions have changed since it began");
     pg::exit_worker(0);
 }

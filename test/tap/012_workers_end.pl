@@ -130,6 +130,25 @@ is($node->safe_psql('postgres', "SELECT status, sqlstate, counted FROM sync_job 
   for sort keys %ending;
 is($node->safe_psql('postgres', q{SELECT count(*) FROM sync_job WHERE job_id = 'beside' AND status = 'Finished' AND retry_count = 0}), '31', 'those beside them have run');
 
+# After a crash the workers are cautious, and as many as before. Four jobs that wait for each other are met.
+$node->safe_psql('postgres', q{
+	CREATE TABLE met (id int, job bigint);
+	CREATE FUNCTION meet(met int) RETURNS int LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM pg_advisory_lock_shared(met, pg_backend_pid());
+		WHILE (SELECT count(DISTINCT objid) FROM pg_locks WHERE locktype = 'advisory' AND classid = met) < 4 AND NOT EXISTS (SELECT FROM met AS m WHERE m.id = met) LOOP
+			PERFORM pg_sleep(0.01);
+		END LOOP;
+		INSERT INTO met VALUES (met);
+		PERFORM pg_advisory_unlock_shared(met, pg_backend_pid());
+		RETURN 1;
+	END $$});
+my $launcher = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'sync job launcher'});
+kill 'KILL', $launcher;
+ok(wait_until_up(), 'the server restarts');
+$node->safe_psql('postgres', q{SELECT count(enqueue_background_job('meet', jsonb_build_object('met', 777), timeout => '1 min')) FROM generate_series(1, 4)});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 4 FROM sync_job WHERE procedure ~ 'meet' AND status = 'Finished'}), 'after a crash four jobs run at a time');
+
 # A session that is terminated in a job it runs by itself: the job is queued again at once, not at the next poll.
 $node->append_conf('postgresql.conf', "sync_job.poll_interval = '1h'");
 $node->restart;

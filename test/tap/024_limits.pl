@@ -100,7 +100,80 @@ lower('sync_job.max_workers', 0);
 has_workers(0, 'sync_job.max_workers = 0 ends all');
 lower('sync_job.max_workers', 8);
 
+# ---- A share for each role ----
+
+# Jobs without end of an ordinary role leave a place of each queue, and one of all workers, to others; a lower limit of theirs
+# ends them.
+lower('sync_job.max_workers', 4);
+value(q{
+	UPDATE sync_job_queue SET max_workers = 3;
+	CREATE ROLE greedy LOGIN; CREATE ROLE modest LOGIN; CREATE ROLE trusted LOGIN;
+	CREATE SCHEMA greedy AUTHORIZATION greedy; CREATE SCHEMA modest AUTHORIZATION modest; CREATE SCHEMA trusted AUTHORIZATION trusted;
+	SELECT grant_sync_job_access('trusted', 'operator');
+	CREATE FUNCTION rest() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM pg_sleep(3600)';
+	CREATE FUNCTION at_once() RETURNS int LANGUAGE sql AS 'SELECT 1'});
+sub as_role { return $node->safe_psql('postgres', "SET SESSION AUTHORIZATION $_[0]; $_[1]") }
+as_role('greedy', q{SELECT count(enqueue_background_job('rest', queue => q)) FROM unnest(ARRAY['short', 'default', 'long']) AS q, generate_series(1, 3)});
+my $started = q{FROM sync_job WHERE status = 'Started' AND run_as = 'greedy'::regrole};
+poll($node, qq{SELECT count(*) = 3 AND max(n) <= 2 FROM (SELECT count(*) OVER (PARTITION BY queue) AS n $started) AS s}, 'a role has all places but one');
+for my $queue ('short', 'default', 'long')
+{
+	my $short = as_role('modest', "SELECT enqueue_background_job('at_once', queue => '$queue')");
+	poll($node, "SELECT status = 'Finished' FROM sync_job WHERE id = $short", "$queue: another role's job runs beside its jobs");
+}
+is(value("SELECT count(*) $started"), '3', 'and they go on');
+my $batched = as_role('greedy', q{SELECT enqueue_background_job('at_once')});
+is(status_of($node, $batched), 'Queued', 'one more of its own waits');
+value(qq{SELECT count(*) FROM cancel_sync_job((SELECT array_agg(id) FROM sync_job WHERE run_as = 'greedy'::regrole AND status IN ('Queued', 'Started') AND id <> $batched), 'enough', true)});
+poll($node, "SELECT status = 'Finished' FROM sync_job WHERE id = $batched", 'until there is a place');
+# An operator may have them all.
+as_role('trusted', q{SELECT count(enqueue_background_job('rest', timeout => '0')) FROM generate_series(1, 3)});
+poll($node, q{SELECT count(*) = 3 FROM sync_job WHERE status = 'Started' AND run_as = 'trusted'::regrole}, "an operator's jobs have all places of a queue");
+is(value(q{SELECT DISTINCT timeout FROM sync_job WHERE run_as = 'trusted'::regrole}), '00:00:00', 'with no time limit');
+value(q{SELECT count(*) FROM cancel_sync_job((SELECT array_agg(id) FROM sync_job WHERE run_as = 'trusted'::regrole), 'enough', true)});
+for my $timeout ('0', '5 min 1 s')
+{
+	my ($code, $out, $err) = $node->psql('postgres', "SET SESSION AUTHORIZATION modest; SELECT enqueue_background_job('rest', timeout => '$timeout')", extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	like($err, qr/ERROR:  42501: permission denied for a timeout of .*\nDETAIL:  The limit is 00:05:00, .*\nHINT:  Give a shorter timeout/, "no more than the queue's timeout for others: $timeout");
+}
+as_role('modest', q{SELECT enqueue_background_job('at_once', timeout => '5 min')});
+
+# Retries that a role keeps locked do not keep others' from being queued.
+as_role($_, qq{CREATE FUNCTION $_.fails() RETURNS int LANGUAGE sql AS 'SELECT 1 / 0 FROM pg_sleep(0)'}) for 'greedy', 'modest';
+as_role('greedy', q{SELECT count(enqueue_background_job('greedy.fails', max_retries => 1, retry_delay => '1 hour', job_id => 'locked')) FROM generate_series(1, 600)});
+poll($node, q{SELECT count(*) = 600 FROM sync_job WHERE job_id = 'locked' AND status = 'Failed'}, '600 jobs of a role have failed');
+value(q{UPDATE sync_job SET retry_after = clock_timestamp() + interval '3 s' WHERE job_id = 'locked'});
+my $holder = $node->background_psql('postgres');
+$holder->query_safe(q{SET SESSION AUTHORIZATION greedy; BEGIN;
+	SELECT count(*) FROM retry_sync_job((SELECT array_agg(id) FROM sync_job WHERE job_id = 'locked'))});
+my $retried = as_role('modest', q{SELECT enqueue_background_job('modest.fails', max_retries => 1, retry_delay => '3500 ms')});
+poll($node, "SELECT status = 'Failed' AND retry_count = 1 FROM sync_job WHERE id = $retried", "another role's retry runs while they are locked");
+$holder->query_safe('ROLLBACK');
+$holder->quit;
+wait_for_jobs($node);
+
+# Nor do jobs that somebody works with keep the history from being cleared.
+my $locked = value(q{SELECT max(id) FROM sync_job WHERE status = 'Finished'});
+$holder = $node->background_psql('postgres');
+$holder->query_safe("BEGIN; SELECT FROM sync_job WHERE id = $locked FOR UPDATE");
+cmp_ok(value('SELECT clear_old_sync_jobs(0)'), '>', 600, 'the history is cleared');
+is(value('SELECT string_agg(id::text, \',\') FROM sync_job'), $locked, 'but for the job that is locked');
+$holder->quit;
+value(q{UPDATE sync_job_queue SET max_workers = 4});
+lower('sync_job.max_workers', 0);
+has_workers(0, 'no worker is left');
+
 # ---- Sessions that run jobs ----
+
+# An ordinary role may not have all the places.
+my @greedy = map { $node->background_psql('postgres', on_error_stop => 0) } 0 .. 32;
+$_->query_safe('SET SESSION AUTHORIZATION greedy; BEGIN; CALL run_sync_jobs()') for @greedy[0 .. 31];
+my ($code, $out, $err) = $node->psql('postgres', 'SET SESSION AUTHORIZATION greedy; CALL run_sync_jobs()');
+like($err, qr/too many sessions run sync jobs\n.*room for 32 at a time of a role that is no superuser/, 'a role has half of the places for sessions');
+as_role('modest', 'CALL run_sync_jobs()');
+$_->quit for @greedy;
+poll($node, q{SELECT count(*) = 0 FROM sync_job_activity}, 'until they end');
+lower('sync_job.max_workers', 8);
 
 # As many as there may be, each in an open transaction.
 my $most = 64;

@@ -67,6 +67,36 @@ $node->safe_psql('postgres', q{SELECT enqueue_sync_job('One', '4')});
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM sync_job WHERE sync_job_type = 'One' AND status IN ('Queued', 'Started')}), 'a raised limit lets them run');
 is($node->safe_psql('postgres', qq{SELECT status FROM cancel_sync_job($long, 'enough', true)}), 'Canceled', 'and the long one is stopped');
 
+# Nor do very many of them.
+$node->safe_psql('postgres', q{
+	UPDATE sync_job_type SET concurrency_limit = 1 WHERE name = 'One';
+	SELECT enqueue_sync_job('One', '1', '{"sleep": 3600}', job_id => 'holds');
+	SELECT count(enqueue_sync_job('One', (1 + n % 20)::text, job_id => 'held')) FROM generate_series(1, 12000) AS n;
+	SELECT enqueue_sync_job('Alone', '5', job_id => 'behind many'), enqueue_sync_job('Batched', '5', job_id => 'behind many')});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM sync_job WHERE job_id = 'behind many' AND status = 'Finished'}), 'another type gets past 12,000 jobs');
+$node->safe_psql('postgres', q{SELECT enqueue_sync_job('Alone', '5', priority => 5, job_id => 'later'), enqueue_sync_job('Alone', '6', priority => -5, job_id => 'first')});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM sync_job WHERE job_id IN ('later', 'first') AND status = 'Finished'}), 'and so do those that come after that, whatever their priority');
+$node->safe_psql('postgres', q{SELECT count(*) FROM cancel_sync_job((SELECT array_agg(id) FROM (SELECT id FROM sync_job WHERE job_id = 'held' ORDER BY id DESC LIMIT 11950) AS s))});
+$node->safe_psql('postgres', q{SELECT count(*) FROM cancel_sync_job((SELECT array_agg(id) FROM sync_job WHERE job_id = 'holds'), 'enough', true)});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 50 FROM sync_job WHERE job_id = 'held' AND status = 'Finished'}), 'they run when the type has room again');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM disorder'), '0', 'in their order');
+# A document in progress, and jobs whose time has come.
+$node->safe_psql('postgres', q{
+	SELECT enqueue_sync_job('Alone', '1', '{"sleep": 3600}', job_id => 'holds');
+	SELECT count(enqueue_sync_job('Alone', '1', job_id => 'held', scheduled_at => now() - n * interval '1 ms')) FROM generate_series(1, 3000) AS n;
+	SELECT count(enqueue_sync_job('Alone', '1', job_id => 'held')) FROM generate_series(1, 3000) AS n;
+	SELECT enqueue_sync_job('Alone', '7', job_id => 'behind both')});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM sync_job WHERE job_id = 'behind both' AND status = 'Finished'}), 'another document gets past 6,000 jobs of one that is in progress');
+$node->safe_psql('postgres', q{SELECT count(*) FROM cancel_sync_job((SELECT array_agg(id ORDER BY id DESC) FROM sync_job WHERE job_id IN ('held', 'holds') AND status IN ('Queued', 'Started')), 'enough', true)});
+
+# A job that somebody gives a parent is still a job of its document, with an operation, too.
+$node->safe_psql('postgres', q{
+	SELECT enqueue_sync_job('Alone', '1', queue_on_insert => false, job_id => 'parent');
+	SELECT count(enqueue_sync_job('Alone', '8', '{"sleep": 0.05}', parent_sync_job => id, operation => op))
+		FROM sync_job, generate_series(1, 8), unnest(ARRAY[NULL, 'Insert']) AS op WHERE job_id = 'parent'});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 16 FROM sync_job WHERE parent_sync_job IS NOT NULL AND source_document_name = '8' AND status = 'Finished'}), 'jobs with a parent are run');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM disorder'), '0', 'one at a time for a document');
+
 # One that has failed does not hold up the next one of its document.
 my ($failing, $next) = split /\|/, $node->safe_psql('postgres', q{SELECT enqueue_sync_job('Alone', '9', '{"fail": true}', retry_delay => '1 hour'), enqueue_sync_job('Alone', '9')});
 ok($node->poll_query_until('postgres', qq{SELECT status = 'Finished' FROM sync_job WHERE id = $next}), 'the next one runs');

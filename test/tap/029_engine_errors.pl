@@ -146,13 +146,6 @@ ok($node->wait_for_log(qr/sync job $bad could not be recovered/, $offset), 'besi
 accept_again('live');
 poll($node, "SELECT status = 'Finished' FROM sync_job WHERE id = $bad", 'and is, later');
 
-# Clearing: a job that somebody's foreign key holds stays.
-value(qq{CREATE TABLE report (job bigint REFERENCES sync_job_internal.sync_job_ended (id)); INSERT INTO report VALUES ($last)});
-$node->psql('postgres', 'SELECT clear_all_sync_jobs()', stderr => \my $warning);
-like($warning, qr/WARNING:  1 sync jobs could not be cleared/, 'clearing leaves out what cannot be cleared');
-is(value('SELECT string_agg(id::text, \',\') FROM sync_job'), $last, 'and clears the others');
-value('DROP TABLE report');
-
 # ---- Trouble of the server ----
 
 # A damaged index of the history: no job is charged, and all are finished when it has been mended.
