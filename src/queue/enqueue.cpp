@@ -32,11 +32,6 @@ void check_not_negative(const char* what, std::optional<std::int64_t> microsecon
     }
 }
 
-void check_finite(const char* what, std::optional<pg::Timestamp> time, const char* hint) {
-    if (!time || (*time != INT64_MAX && *time != INT64_MIN)) return;
-    throw pg::Error("22008", std::string(what) + " must not be infinite").hint(hint);
-}
-
 void check_enabled(const JobType& type) {
     if (!type.disabled) return;
     throw pg::Error("55000", "sync job type " + quoted(type.name) + " is disabled")
@@ -159,8 +154,6 @@ void say_when_not_preloaded() {
 void check_numbers(const EnqueueRequest& request) {
     check_not_negative("timeout", request.timeout);
     check_not_negative("retry_delay", request.retry_delay);
-    check_finite("scheduled_at", request.scheduled_at, "Leave it out for a job that is to run at once; queue_on_insert => false "
-                 "makes one that waits until start_sync_job().");
     if (request.max_retries && *request.max_retries < 0) {
         throw pg::Error("22023", "max_retries must not be negative: " + std::to_string(*request.max_retries));
     }
@@ -224,7 +217,10 @@ void set_running(Job& job, const EnqueueRequest& request, const JobType& type) {
     job.set_text(C::retry_backoff, request.retry_backoff.value_or(type.retry_backoff));
     job.set(C::max_retries, pg::int32_datum(request.max_retries.value_or(type.max_retries)));
     job.set(C::retry_count, pg::int32_datum(0));
-    if (request.scheduled_at) job.set(C::scheduled_at, pg::int64_datum(*request.scheduled_at));
+    constexpr pg::Timestamp before_all = INT64_MIN;  // -infinity: with it nobody should count
+    if (request.scheduled_at.value_or(before_all) != before_all) {
+        job.set(C::scheduled_at, pg::int64_datum(*request.scheduled_at));
+    }
 }
 
 Oid background_role(const EnqueueRequest& request) {

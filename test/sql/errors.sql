@@ -242,8 +242,8 @@ SELECT status FROM execute_sync_job(:job);
 CALL wait_for_sync_job(:job, '178000000 years');
 SELECT clear_old_sync_jobs(2147483647);
 SELECT enqueue_sync_job('Edge', 1, timeout => '-178000000 years');
-SELECT enqueue_sync_job('Edge', 1, scheduled_at => 'infinity');
-SELECT enqueue_sync_job('{"sync_job_type": "Edge", "source_document_name": 1, "scheduled_at": "-infinity"}'::jsonb);
+SELECT enqueue_sync_job('{"sync_job_type": "Edge", "source_document_name": 1, "scheduled_at": "-infinity"}'::jsonb) AS first \gset
+SELECT status, scheduled_at FROM sync_job WHERE id = :first;
 SELECT enqueue_sync_job('{"sync_job_type": "Edge", "source_document_name": 1, "timeout": "NaN"}'::jsonb);
 SELECT enqueue_sync_job('{"sync_job_type": "Edge", "source_document_name": 1, "retry_delay": 1e300}'::jsonb);
 SELECT enqueue_sync_job('{"sync_job_type": "Edge", "source_document_name": 1, "priority": 2147483648}'::jsonb);
