@@ -95,21 +95,26 @@ ALTER TABLE src ALTER n TYPE int USING 0;
 CALL run_sync_jobs();
 SELECT * FROM last_jobs(8) ORDER BY source, error NULLS FIRST, status;
 TABLE dst;
-SELECT get_sync_document('src', '2');
+DO $$
+BEGIN
+    PERFORM get_sync_document('src', '2');
+EXCEPTION WHEN OTHERS THEN
+    RAISE NOTICE '% %', sqlstate, regexp_replace(sqlerrm, 'kept at \S+ \S+', 'kept at …');
+END $$;
 -- The row can be repaired.
 UPDATE sync_job_deleted_document SET data = data || '{"m": "low", "f": "low", "n": 1}' WHERE document_type = 'src'::regclass;
 INSERT INTO dst VALUES (1, 'low');
-SELECT r.status, r.operation FROM sync_job AS j, execute_sync_job(retry_sync_job(j.id)) AS r
+SELECT r.status, r.operation FROM sync_job AS j, execute_sync_job(j.id) AS r
 WHERE j.status = 'Failed' AND j.sync_job_type = 'By mood' AND j.source_document_name = '1';
 TABLE dst;
 -- A column that match reads was renamed, or dropped and made anew under another name.
 INSERT INTO src VALUES (7, 'ok', 'ok', 1);
 DELETE FROM src;
-SELECT cancel_sync_job(ARRAY(SELECT id FROM sync_job WHERE status = 'Queued' AND sync_job_type <> 'By mood')) IS NOT NULL AS canceled;
+SELECT count(*) FROM cancel_sync_job(ARRAY(SELECT id FROM sync_job WHERE status = 'Queued' AND sync_job_type <> 'By mood'));
 ALTER TABLE src RENAME m TO mo;
 UPDATE sync_job_type SET match = '{"m": "mo"}' WHERE name = 'By mood';
 CALL run_sync_jobs();
-SELECT * FROM last_jobs(1);
+SELECT * FROM last_jobs(8) WHERE status <> 'Canceled';
 
 -- A large row does not make the DELETE fail, and is kept without its largest columns.
 CREATE TABLE big (id int PRIMARY KEY, a text, b text, c bytea, small text);
@@ -197,14 +202,15 @@ CALL unseen($$INSERT INTO c VALUES (9, 'a@x', 'Unseen')$$);
 CALL run_sync_jobs();
 SELECT * FROM last_jobs(1);
 TABLE m ORDER BY email;
--- Flags: nothing is deleted where that is not enabled, nor moved.
+-- Flags: nothing is moved or deleted where that is not enabled, and it is not made up for.
 UPDATE c SET email = 'c@x' WHERE id = 1;
-SELECT cancel_sync_job(ARRAY(SELECT id FROM sync_job WHERE status = 'Queued')) IS NOT NULL AS canceled;
+SELECT count(*) FROM cancel_sync_job(ARRAY(SELECT id FROM sync_job WHERE status = 'Queued'));
 SELECT status, operation, target_document_name, diff_summary FROM execute_sync_job(enqueue_sync_job('M', 1, dry_run => true));
 SELECT status, operation FROM execute_sync_job(enqueue_sync_job('M', 1, update_enabled => false));
+SELECT status, operation, target_document_name FROM execute_sync_job(enqueue_sync_job('M', 1));
 TABLE m ORDER BY email;
 UPDATE c SET email = NULL WHERE id = 1;
-SELECT cancel_sync_job(ARRAY(SELECT id FROM sync_job WHERE status = 'Queued')) IS NOT NULL AS canceled;
+SELECT count(*) FROM cancel_sync_job(ARRAY(SELECT id FROM sync_job WHERE status = 'Queued'));
 SELECT status, operation FROM execute_sync_job(enqueue_sync_job('M', 1, delete_enabled => false));
 TABLE m ORDER BY email;
 SELECT detach_sync_job_triggers('M', 'c');
@@ -232,7 +238,7 @@ BEGIN
     COMMIT;
     CALL run_sync_jobs();
     RAISE NOTICE '    %', (SELECT string_agg(t::text, ' ' ORDER BY id) FROM t);
-    RAISE NOTICE '    %', (SELECT string_agg(DISTINCT concat_ws(' ', status, operation, error_message), ', ') FROM sync_job WHERE sync_job_type = 'S');
+    RAISE NOTICE '    %', (SELECT string_agg(DISTINCT concat_ws(' ', status, operation, split_part(error_message, E'\n', 1)), ', ') FROM sync_job WHERE sync_job_type = 'S');
     PERFORM detach_sync_job_triggers('S', 's');
     PERFORM cancel_sync_job(ARRAY(SELECT id FROM sync_job WHERE sync_job_type = 'S' AND status IN ('Queued', 'Failed')));
     DELETE FROM sync_job_type WHERE name = 'S';
