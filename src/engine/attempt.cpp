@@ -135,7 +135,6 @@ void run_in_subtransaction(SyncContext& sync, const JobType& type, pg::Deadline&
     }
 }
 
-
 Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& error, const AttemptLimits& limits,
                       const Limit& limit, const pg::Deadline& deadline) {
     bool deadline_passed = deadline.passed();
