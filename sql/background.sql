@@ -34,7 +34,7 @@ COMMENT ON FUNCTION @extschema@.report_sync_job_progress(numeric, text, text) IS
 
 CREATE FUNCTION @extschema@.publish_sync_job_event(event text, message jsonb DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_publish_event';
-COMMENT ON FUNCTION @extschema@.publish_sync_job_event(text, jsonb) IS 'NOTIFY on the channel sync_job, delivered at commit: {"event": …, "message": …}; a message too long for that is kept in sync_job_event, and the notification has its event_id';
+COMMENT ON FUNCTION @extschema@.publish_sync_job_event(text, jsonb) IS 'NOTIFY on the channel sync_job, delivered at commit: {"event": ..., "message": ...}; a message too long for that is kept in sync_job_event, and the notification has its event_id';
 
 CREATE FUNCTION @extschema@.get_sync_job_checkpoint() RETURNS jsonb
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_checkpoint';

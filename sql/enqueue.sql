@@ -62,7 +62,7 @@ BEGIN
             WHEN pg_catalog.strpos(pg_catalog.pg_get_function_arguments(function), 'source_document_names') OPERATOR(pg_catalog.>) 0 THEN
                 'enqueues a job for each of the documents, set-based: what they share is checked once; returns how many'
             WHEN pg_catalog.strpos(pg_catalog.pg_get_function_arguments(function), 'anyelement') OPERATOR(pg_catalog.>) 0 THEN
-                'enqueues a job for a document given as a row (or its key as a number, uuid, …), returns the job''s id: SELECT enqueue_sync_job(''SAP Customer Sync'', c) FROM customer c'
+                'enqueues a job for a document given as a row (or its key as a number, uuid, ...), returns the job''s id: SELECT enqueue_sync_job(''SAP Customer Sync'', c) FROM customer c'
             WHEN pg_catalog.strpos(pg_catalog.pg_get_function_arguments(function), 'params') OPERATOR(pg_catalog.>) 0 THEN
                 'enqueues a job described by one JSON object with the arguments of the other forms, returns its id; numbers where an interval is meant are seconds'
             ELSE

@@ -173,4 +173,32 @@ CREATE INDEX sync_job_failed_job_id ON sync_job_internal.sync_job_failed USING h
 DROP INDEX sync_job_internal.sync_job_ended_job_id;
 CREATE INDEX sync_job_ended_job_id ON sync_job_internal.sync_job_ended USING hash (job_id) WHERE job_id IS NOT NULL;
 
+-- Names of documents may be longer than an entry of a B-tree.
+DROP INDEX sync_job_internal.sync_job_live_source;
+CREATE INDEX sync_job_live_source ON sync_job_internal.sync_job_live
+    (sync_job_type, pg_catalog.hashtextextended(source_document_name, 0::pg_catalog.int8)) WHERE source_document_name IS NOT NULL;
+DROP INDEX @extschema@.sync_job_deleted_document_name;
+CREATE INDEX sync_job_deleted_document_name ON @extschema@.sync_job_deleted_document USING spgist (document_name);
+DROP INDEX sync_job_internal.sync_job_ended_source;
+CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended USING spgist (source_document_name)
+    WHERE source_document_name IS NOT NULL;
+
+-- In ASCII, for databases of any encoding.
+COMMENT ON COLUMN @extschema@.sync_job_type.retry_backoff IS 'linear: retry_delay * (retry_count + 1); constant: retry_delay; exponential: retry_delay * 2 ^ retry_count, varied by up to a quarter';
+COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": ..., "new": ...}}; of inserts and deletes in a dry run or with verbose_logging';
+COMMENT ON COLUMN @extschema@.sync_job_error.attempt IS '1 for the first run, 2 for the first retry, ...';
+COMMENT ON FUNCTION @extschema@.sync_job_trigger() IS 'AFTER INSERT OR UPDATE OR DELETE ... FOR EACH ROW EXECUTE FUNCTION sync_job_trigger(''Job Type'' [, ''keep_deleted=false'']): enqueues a job for each changed row';
+COMMENT ON FUNCTION @extschema@.publish_sync_job_event(text, jsonb) IS 'NOTIFY on the channel sync_job, delivered at commit: {"event": ..., "message": ...}; a message too long for that is kept in sync_job_event, and the notification has its event_id';
+DO $comment$
+DECLARE
+    function pg_catalog.regprocedure;
+BEGIN
+    SELECT oid INTO STRICT function FROM pg_catalog.pg_proc
+    WHERE proname OPERATOR(pg_catalog.=) 'enqueue_sync_job' AND pronamespace OPERATOR(pg_catalog.=) '@extschema@'::pg_catalog.regnamespace::pg_catalog.oid
+        AND pg_catalog.strpos(pg_catalog.pg_get_function_arguments(oid), 'anyelement') OPERATOR(pg_catalog.>) 0;
+    EXECUTE pg_catalog.format('COMMENT ON FUNCTION %s IS %L', function,
+        'enqueues a job for a document given as a row (or its key as a number, uuid, ...), returns the job''s id: SELECT enqueue_sync_job(''SAP Customer Sync'', c) FROM customer c');
+END
+$comment$;
+
 SELECT sync_job_internal.wake_launcher();

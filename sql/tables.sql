@@ -56,7 +56,7 @@ COMMENT ON COLUMN @extschema@.sync_job_type.queue IS 'the queue its jobs wait in
 COMMENT ON COLUMN @extschema@.sync_job_type.priority IS 'lower runs first';
 COMMENT ON COLUMN @extschema@.sync_job_type.timeout IS 'time limit of one attempt; NULL: the queue''s; 0: no limit';
 COMMENT ON COLUMN @extschema@.sync_job_type.retry_delay IS 'wait before the first retry; see retry_backoff for the next ones';
-COMMENT ON COLUMN @extschema@.sync_job_type.retry_backoff IS 'linear: retry_delay × (retry_count + 1); constant: retry_delay; exponential: retry_delay × 2 ^ retry_count, varied by up to a quarter';
+COMMENT ON COLUMN @extschema@.sync_job_type.retry_backoff IS 'linear: retry_delay * (retry_count + 1); constant: retry_delay; exponential: retry_delay * 2 ^ retry_count, varied by up to a quarter';
 COMMENT ON COLUMN @extschema@.sync_job_type.max_retries IS 'retries after the first attempt has failed; 0: none';
 COMMENT ON COLUMN @extschema@.sync_job_type.concurrency_limit IS 'at most so many jobs of the type run at a time; NULL: no limit';
 COMMENT ON COLUMN @extschema@.sync_job_type.verbose_logging IS 'keep what the controller raises, the snapshots of the target, and the diff of inserts and deletes, with the job';
@@ -177,7 +177,7 @@ COMMENT ON COLUMN @extschema@.sync_job.trigger_document_timestamp IS 'the versio
 COMMENT ON COLUMN @extschema@.sync_job.job_id IS 'the caller''s own key';
 COMMENT ON COLUMN @extschema@.sync_job.current_data IS 'the target before; kept with verbose_logging and when the job failed';
 COMMENT ON COLUMN @extschema@.sync_job.updated_data IS 'the target after, or as the controller wanted it when the job failed; kept likewise';
-COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": …, "new": …}}; of inserts and deletes in a dry run or with verbose_logging';
+COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": ..., "new": ...}}; of inserts and deletes in a dry run or with verbose_logging';
 COMMENT ON COLUMN @extschema@.sync_job.error_message IS 'the error of the last attempt, with detail, hint, SQLSTATE and context; all attempts: sync_job_error';
 COMMENT ON COLUMN @extschema@.sync_job.messages IS 'what the controller raised (NOTICE and above), with verbose_logging';
 COMMENT ON COLUMN @extschema@.sync_job.result IS 'what background work returned';
@@ -206,9 +206,9 @@ CREATE INDEX sync_job_live_claim ON sync_job_internal.sync_job_live (queue, run_
     WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NULL;
 CREATE INDEX sync_job_live_scheduled ON sync_job_internal.sync_job_live (queue, run_as, scheduled_at, priority, id)
     WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NOT NULL;
--- For deduplication, and to ask what is under way for a document.
-CREATE INDEX sync_job_live_source ON sync_job_internal.sync_job_live (sync_job_type, source_document_name)
-    WHERE source_document_name IS NOT NULL;
+-- For deduplication, and to ask what is under way for a document. Its name may be longer than an entry of a B-tree.
+CREATE INDEX sync_job_live_source ON sync_job_internal.sync_job_live
+    (sync_job_type, pg_catalog.hashtextextended(source_document_name, 0::pg_catalog.int8)) WHERE source_document_name IS NOT NULL;
 -- The caller's own keys are as long as he likes: a hash of them is indexed.
 CREATE INDEX sync_job_live_group ON sync_job_internal.sync_job_live USING hash (job_group) WHERE job_group IS NOT NULL;
 CREATE INDEX sync_job_live_job_id ON sync_job_internal.sync_job_live USING hash (job_id) WHERE job_id IS NOT NULL;
@@ -218,7 +218,9 @@ CREATE INDEX sync_job_failed_retry ON sync_job_internal.sync_job_failed (retry_a
 -- The history's: by id, by time (cheap: it is appended in that order), and "what happened to this document?".
 CREATE UNIQUE INDEX sync_job_ended_id ON sync_job_internal.sync_job_ended (id);
 CREATE INDEX sync_job_ended_at ON sync_job_internal.sync_job_ended USING brin (ended_at) WITH (pages_per_range = 32);
-CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended (source_document_name) WHERE source_document_name IS NOT NULL;
+-- SP-GiST takes names of any length, and, as a hash index does not, a million jobs of one document.
+CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended USING spgist (source_document_name)
+    WHERE source_document_name IS NOT NULL;
 
 -- Jobs by the caller's own key, after they have ended.
 CREATE INDEX sync_job_failed_job_id ON sync_job_internal.sync_job_failed USING hash (job_id) WHERE job_id IS NOT NULL;
@@ -252,7 +254,7 @@ CREATE TABLE @extschema@.sync_job_error (
 );
 COMMENT ON TABLE @extschema@.sync_job_error IS 'Every failed attempt of every job';
 COMMENT ON COLUMN @extschema@.sync_job_error.sync_job IS 'the job, sync_job.id';
-COMMENT ON COLUMN @extschema@.sync_job_error.attempt IS '1 for the first run, 2 for the first retry, …';
+COMMENT ON COLUMN @extschema@.sync_job_error.attempt IS '1 for the first run, 2 for the first retry, ...';
 COMMENT ON COLUMN @extschema@.sync_job_error.occurred_at IS 'when the attempt failed';
 COMMENT ON COLUMN @extschema@.sync_job_error.sqlstate IS 'SQLSTATE of the error';
 COMMENT ON COLUMN @extschema@.sync_job_error.message IS 'primary message';
@@ -269,7 +271,7 @@ CREATE TABLE @extschema@.sync_job_deleted_document (
     deleted_at    timestamptz NOT NULL DEFAULT pg_catalog.now(),
     deleted_by    regrole NOT NULL
 );
-CREATE INDEX sync_job_deleted_document_name ON @extschema@.sync_job_deleted_document (document_type, document_name, id);
+CREATE INDEX sync_job_deleted_document_name ON @extschema@.sync_job_deleted_document USING spgist (document_name); -- of any length
 COMMENT ON TABLE @extschema@.sync_job_deleted_document IS 'Rows as they were when they were deleted, kept by the triggers for the jobs that sync the deletion';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.id IS 'number of the record; the newest has the highest';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.document_type IS 'the relation the row was in';

@@ -4,7 +4,7 @@
 
 CREATE FUNCTION @extschema@.sync_job_trigger() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_change_trigger';
-COMMENT ON FUNCTION @extschema@.sync_job_trigger() IS 'AFTER INSERT OR UPDATE OR DELETE … FOR EACH ROW EXECUTE FUNCTION sync_job_trigger(''Job Type'' [, ''keep_deleted=false'']): enqueues a job for each changed row';
+COMMENT ON FUNCTION @extschema@.sync_job_trigger() IS 'AFTER INSERT OR UPDATE OR DELETE ... FOR EACH ROW EXECUTE FUNCTION sync_job_trigger(''Job Type'' [, ''keep_deleted=false'']): enqueues a job for each changed row';
 
 CREATE FUNCTION @extschema@.attach_sync_job_triggers(sync_job_type text, source regclass, level text DEFAULT 'row',
         deduplicate boolean DEFAULT true, keep_deleted boolean DEFAULT true, OUT trigger_name text) RETURNS SETOF text

@@ -98,7 +98,7 @@ SYNC_JOB_FUNCTION(sync_job_detach_triggers) {
             "SELECT tgname::pg_catalog.text FROM pg_catalog.pg_trigger WHERE tgrelid OPERATOR(pg_catalog.=) $1"
             " AND NOT tgisinternal AND tgparentid OPERATOR(pg_catalog.=) 0"
             " AND tgfoid OPERATOR(pg_catalog.=) $3::pg_catalog.regprocedure"
-            " AND pg_catalog.substring(tgargs, 1, position('\\x00'::pg_catalog.bytea IN tgargs)"
+            " AND pg_catalog.substring(tgargs, 1, position(E'\\\\x00'::pg_catalog.bytea IN tgargs)"
             " OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog.=)"
             " pg_catalog.convert_to($2, pg_catalog.getdatabaseencoding()) ORDER BY 1",
             {pg::type::oid, pg::type::text, pg::type::text});

@@ -199,7 +199,7 @@ void check_runs_as_me(const Job& job) {
                                    : ", not in a session of role " + quoted(pg::role_name(pg::session_user()))))
         .hint(disguised
                   ? "Use RESET ROLE first, and call it directly."
-                  : "Leave it to a worker and CALL wait_for_sync_job(…), or use SET SESSION AUTHORIZATION first.");
+                  : "Leave it to a worker and CALL wait_for_sync_job(...), or use SET SESSION AUTHORIZATION first.");
 }
 
 // With one snapshot for the whole transaction a job could not see what it was enqueued for.
@@ -343,7 +343,7 @@ SYNC_JOB_FUNCTION(sync_job_execute_call) {
     std::int64_t id = required_id(args);
     if (!args.may_commit()) {
         throw pg::Error("25001", "CALL execute_sync_job() cannot run inside a transaction block")
-            .hint("Use SELECT execute_sync_job(…) there, if the controller does not commit.");
+            .hint("Use SELECT execute_sync_job(...) there, if the controller does not commit.");
     }
     require_this_version();
     pg::SpiScope spi(pg::SpiScope::Commits::allowed);
@@ -415,7 +415,7 @@ SYNC_JOB_FUNCTION(sync_job_run_committing_job) {
     std::int64_t id = required_id(args);
     // The job of another is not to be had this way, nor the own one twice.
     if (!in_worker() || !take_committing_job(id))
-        throw pg::Error("42501", "only a worker runs jobs this way").hint("Use CALL execute_sync_job(…, NULL).");
+        throw pg::Error("42501", "only a worker runs jobs this way").hint("Use CALL execute_sync_job(..., NULL).");
     pg::SpiScope spi(pg::SpiScope::Commits::allowed);
     run_committing_here(id);
     return args.null_result();

@@ -80,8 +80,10 @@ T read_as(const pg::JsonField& field, Oid type, T (*convert)(Datum)) {
     try {
         return convert(pg::text_to_value(field.text, type));
     } catch (const pg::Error& error) {
-        throw pg::Error("22023", "invalid value for parameter " + quoted(field.key) + ": " + quoted(field.text))
-            .detail(error.report().message + ".");
+        constexpr int most_characters = 140;
+        throw pg::Error("22023", "invalid value for parameter " + quoted(field.key) + ": " +
+                                     quoted(pg::clipped(field.text, most_characters)))
+            .detail(pg::clipped(error.report().message, 2 * most_characters) + ".");
     }
 }
 
@@ -95,7 +97,7 @@ std::int64_t interval_from(const pg::JsonField& field) {
 
 std::string text_from(const pg::JsonField& field) {
     if (field.kind == pg::JsonKind::array || field.kind == pg::JsonKind::object) {
-        throw pg::Error("22023", "parameter " + quoted(field.key) + " must be a text: " + shortened(field.text, 60));
+        throw pg::Error("22023", "parameter " + quoted(field.key) + " must be a text: " + pg::clipped(field.text, 60));
     }
     return field.text;
 }
@@ -222,7 +224,7 @@ SYNC_JOB_FUNCTION(sync_job_enqueue_by_params) {
     if (pg::json_kind(args.datum(0)) != pg::JsonKind::object) {
         throw pg::Error("22023", "params must be a JSON object")
             .hint(
-                "For example: enqueue_sync_job('{\"sync_job_type\": \"…\", \"source_document_name\": \"…\"}'::jsonb).");
+                "For example: enqueue_sync_job('{\"sync_job_type\": \"...\", \"source_document_name\": \"...\"}'::jsonb).");
     }
     EnqueueRequest request = request_from_params(args.datum(0));
     if (request.sync_job_type.empty()) {

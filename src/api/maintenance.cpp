@@ -121,7 +121,8 @@ SYNC_JOB_FUNCTION(sync_job_clear_old) {
     if (days < 0) throw pg::Error("22023", "days must not be negative: " + std::to_string(days));
     if (most < 1) throw pg::Error("22023", "max_jobs must be at least 1: " + std::to_string(most));
     constexpr std::int64_t day = 86400LL * 1000000;
-    return pg::int64_datum(clear_before(pg::transaction_start() - days * day, most));
+    std::int64_t span = std::min(days, static_cast<int>(pg::longest_interval / day)) * day;
+    return pg::int64_datum(clear_before(pg::transaction_start() - span, most));
 }
 
 SYNC_JOB_FUNCTION(sync_job_clear_all) { return pg::int64_datum(clear_before(INT64_MAX, most_cleared)); }

@@ -86,7 +86,7 @@ void require_no_live_jobs(const char* what, const char* column, const std::strin
 void require_no_triggers(const std::string& name) {
     static auto& select = *new InternalStatement(
         "SELECT tgname::text, tgrelid FROM pg_trigger WHERE tgfoid = '{}.sync_job_trigger()'::regprocedure"
-        " AND substring(tgargs FROM 1 FOR position('\\x00'::bytea IN tgargs) - 1)"
+        " AND substring(tgargs FROM 1 FOR position(E'\\\\x00'::bytea IN tgargs) - 1)"
         " = convert_to($1, getdatabaseencoding())",
         {pg::type::text});
     auto type = find_job_type(name);
@@ -150,7 +150,7 @@ void fill_defaults(TableRow& row, Event event) {
 void check_object(const TableRow& row, const char* column) {
     pg::Value value = row.at(column);
     if (!value.null && pg::json_kind(value.datum) != pg::JsonKind::object) {
-        throw bad_column(column, "must be a JSON object: " + shortened(pg::json_to_text(value.datum), 60));
+        throw bad_column(column, "must be a JSON object: " + pg::clipped(pg::json_to_text(value.datum), 60));
     }
 }
 

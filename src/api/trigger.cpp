@@ -34,7 +34,7 @@ bool option_value(const std::string& trigger, const std::string& option, const s
 Options read_options(const pg::TriggerCall& call) {
     if (call.arguments.empty()) {
         throw pg::Error("22023", "trigger " + quoted(call.trigger_name) + " names no sync job type")
-            .hint("CREATE TRIGGER … EXECUTE FUNCTION sync_job_trigger('SAP Customer Sync').");
+            .hint("CREATE TRIGGER ... EXECUTE FUNCTION sync_job_trigger('SAP Customer Sync').");
     }
     Options options;
     options.sync_job_type = call.arguments[0];
@@ -154,7 +154,7 @@ void row_changed(Changes& changes, const pg::TriggerCall& call) {
 [[noreturn]] void no_transition_table(const pg::TriggerCall& call, const char* clause) {
     throw pg::Error("39P01", "trigger " + quoted(call.trigger_name) + " has no transition table")
         .detail(std::string("A statement-level trigger of this event needs REFERENCING ") + clause + ".")
-        .hint("attach_sync_job_triggers(…, level => 'statement') makes the right ones.");
+        .hint("attach_sync_job_triggers(..., level => 'statement') makes the right ones.");
 }
 
 void rows_inserted(Changes& changes, pg::Arguments& args, const pg::TriggerCall& call) {
@@ -162,7 +162,7 @@ void rows_inserted(Changes& changes, pg::Arguments& args, const pg::TriggerCall&
     bool found = pg::for_each_transition_row(args, pg::Transition::new_rows, [&](const pg::RowValues& row) {
         changes.enqueue(Operation::insert, documents.name_of(documents.row_of(call.relation, row)));
     });
-    if (!found) no_transition_table(call, "NEW TABLE AS …");
+    if (!found) no_transition_table(call, "NEW TABLE AS ...");
 }
 
 void rows_deleted(Changes& changes, pg::Arguments& args, const pg::TriggerCall& call) {
@@ -171,7 +171,7 @@ void rows_deleted(Changes& changes, pg::Arguments& args, const pg::TriggerCall& 
         pg::RowValues row = documents.row_of(call.relation, old_row);
         changes.enqueue_delete(documents.name_of(row), row);
     });
-    if (!found) no_transition_table(call, "OLD TABLE AS …");
+    if (!found) no_transition_table(call, "OLD TABLE AS ...");
 }
 
 // A name that is new was inserted, one that is gone deleted: the key has changed.
@@ -179,7 +179,7 @@ void rows_updated(Changes& changes, pg::Arguments& args, const pg::TriggerCall& 
     DocumentType& documents = changes.documents();
     auto name_of = [&](const pg::RowValues& row) { return documents.name_of(documents.row_of(call.relation, row)); };
     if (!pg::has_transition(args, pg::Transition::old_rows) || !pg::has_transition(args, pg::Transition::new_rows)) {
-        no_transition_table(call, "OLD TABLE AS … NEW TABLE AS …");
+        no_transition_table(call, "OLD TABLE AS ... NEW TABLE AS ...");
     }
     if (call.relation == documents.relation().oid && !pg::may_have_changed(args, documents.key())) {
         pg::for_each_transition_row(args, pg::Transition::new_rows, [&](const pg::RowValues& row) {

@@ -36,7 +36,7 @@ pg::Value json_or_null(const pg::JsonField& field) {
 void require_object(Datum json, const std::string& function) {
     if (pg::json_kind(json) == pg::JsonKind::object) return;
     throw pg::Error("22023", "function " + function + " returned no JSON object")
-        .detail("It returned: " + shortened(pg::json_to_text(json), 60) + ".");
+        .detail("It returned: " + pg::clipped(pg::json_to_text(json), 60) + ".");
 }
 
 // What get_target_document returns, as composite or as jsonb.
@@ -88,7 +88,11 @@ std::optional<Target> to_target(const TargetFields& fields, const JobType& type,
     if (!fields.operation) {
         if (fields.document_type == pg::no_oid && !fields.name) return std::nullopt;
         throw pg::Error("22004", "function " + function + " named a target without an operation")
-            .hint("Return sync_job_target('insert' | 'update' | 'delete', …), or NULL for no target.");
+            .hint("Return sync_job_target('insert' | 'update' | 'delete', ...), or NULL for no target.");
+    }
+    if (!fields.context.null && pg::json_kind(fields.context.datum) != pg::JsonKind::object) {
+        throw pg::Error("22023", "function " + function + " named a target whose context is no JSON object")
+            .detail("It is: " + pg::clipped(pg::json_to_text(fields.context.datum), 60) + ".");
     }
     Target target;
     target.operation = operation_from(*fields.operation, function);
@@ -290,7 +294,7 @@ std::vector<Target> FunctionController::targets_from_json(Datum jsonb, const Job
     const std::string& function = hooks_[static_cast<std::size_t>(Hook::before_relay)]->name();
     if (pg::json_kind(jsonb) != pg::JsonKind::array) {
         throw pg::Error("22023", "function " + function + " returned no JSON array")
-            .detail("It returned: " + shortened(pg::json_to_text(jsonb), 60) + ".");
+            .detail("It returned: " + pg::clipped(pg::json_to_text(jsonb), 60) + ".");
     }
     std::vector<Target> targets;
     for (const pg::JsonField& item : pg::json_elements(jsonb)) {

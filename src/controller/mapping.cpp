@@ -101,7 +101,7 @@ std::string Mapping::expression(const pg::JsonField& field, const pg::Column& co
         if (source_->relation().column(field.text) == nullptr) {
             throw pg::Error("42703", in_column(what, field.key) + " names source column " + quoted(field.text) +
                                          ", which document type " + quoted(source_->label()) + " does not have")
-                .hint("A constant is written as {\"value\": …}, an expression as {\"expr\": \"…\"}.");
+                .hint("A constant is written as {\"value\": ...}, an expression as {\"expr\": \"...\"}.");
         }
         return "source." + pg::quoted_identifier(field.text);
     }
@@ -128,8 +128,8 @@ std::string Mapping::expression(const pg::JsonField& field, const pg::Column& co
         return "(" + parts[0].text + "\n)";
     }
     throw pg::Error("22023", in_column(what, field.key) + " is neither a source column, a constant nor an expression")
-        .detail("It is: " + shortened(pg::json_to_text(field.value), 60) + ".")
-        .hint("Write \"column\", {\"value\": …} or {\"expr\": \"…\"}.");
+        .detail("It is: " + pg::clipped(pg::json_to_text(field.value), 60) + ".")
+        .hint("Write \"column\", {\"value\": ...} or {\"expr\": \"...\"}.");
 }
 
 // --- Statements ---

@@ -23,11 +23,11 @@ void check_run_as(const JobType& type) {
     if (!pg::role_exists(type.run_as)) throw pg::Error("42704", "role " + name + " does not exist");
     if (pg::workers_need_login && !pg::role_can_log_in(type.run_as)) {
         throw pg::Error("42501", "role " + name + " may not log in")
-            .hint("ALTER ROLE … LOGIN, or name another role in run_as.");
+            .hint("ALTER ROLE ... LOGIN, or name another role in run_as.");
     }
     if (!pg::role_can_connect(type.run_as)) {
         throw pg::Error("42501", "role " + name + " may not connect to this database")
-            .hint("GRANT CONNECT ON DATABASE … to it.");
+            .hint("GRANT CONNECT ON DATABASE ... to it.");
     }
 }
 

@@ -33,25 +33,15 @@ std::string scrubbed(std::string_view name) {
     return out;
 }
 
-std::string shortened(std::string_view utf8, std::size_t limit) {
-    std::size_t characters = 0;
-    for (std::size_t i = 0; i < utf8.size(); i++) {
-        bool begins_character = (static_cast<unsigned char>(utf8[i]) & 0xC0) != 0x80;
-        if (begins_character && ++characters > limit) return std::string(utf8.substr(0, i));
-    }
-    return std::string(utf8);
-}
-
 std::string make_title(std::string_view job_type, std::string_view source_type, std::string_view source_name,
                        std::string_view target_type, std::string_view target_name) {
-    constexpr std::size_t title_limit = 140;
     std::string title(source_type.empty() ? job_type : source_type);
     if (!target_type.empty() && !target_name.empty()) {
         title.append(" > ").append(target_type).append(": ").append(target_name);
     } else if (!source_name.empty()) {
         title.append(": ").append(source_name);
     }
-    return shortened(title, title_limit);
+    return title;
 }
 
 }  // namespace sync_job

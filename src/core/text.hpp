@@ -21,11 +21,8 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 // Lower case, every run of blanks and hyphens one underscore: `SAP Customer Sync` → `sap_customer_sync`.
 std::string scrubbed(std::string_view name);
 
-// At most `limit` characters (not bytes) of UTF-8 text.
-std::string shortened(std::string_view utf8, std::size_t limit);
-
-// "source > target: target name", or "source: source name", or "source", at most 140 characters; the job type stands in
-// for a source there is not. Empty texts mean: none.
+// "source > target: target name", or "source: source name", or "source"; the job type stands in for a source there is not.
+// Empty texts mean: none.
 std::string make_title(std::string_view job_type, std::string_view source_type, std::string_view source_name,
                        std::string_view target_type, std::string_view target_name);
 

@@ -160,13 +160,29 @@ std::vector<pg::Value> DocumentType::key_values(const std::string& name) const {
         }
     }
     std::vector<pg::Value> values;
+    if (name_is_text_) return {{pg::text_datum(texts[0]), false}};
+    pg::CanonicalOutput canonical;
     for (std::size_t i = 0; i < texts.size(); i++) {
         const pg::Column& column = relation_->columns[key_[i] - 1];
-        values.push_back(
-            {name_is_text_ ? pg::text_datum(texts[i]) : pg::text_to_value(texts[i], column.type, column.typmod),
-             false});
+        values.push_back({pg::text_to_value(texts[i], column.type, column.typmod), false});
     }
     return values;
+}
+
+std::vector<pg::Value> DocumentType::values_of(const std::string& name) const {
+    try {
+        return key_values(name);
+    } catch (const pg::Error& error) {
+        std::vector<std::string> columns;
+        for (int number : key_) {
+            const pg::Column& column = relation_->columns[number - 1];
+            columns.push_back(column.name + " " + pg::type_name(column.type));
+        }
+        throw pg::Error("22023", "name " + quoted(pg::clipped(name, 140)) + " does not fit the key of document type " + quoted(label_) +
+                                     ", which is now (" + join(columns, ", ") + ")")
+            .detail(error.report().message + ".")
+            .hint("Where the key has changed since the job was enqueued, cancel it, and enqueue the document by its name of today.");
+    }
 }
 
 std::string DocumentType::canonical_name(const std::string& name) const {
@@ -254,11 +270,11 @@ bool DocumentType::lockable() {
 pg::Value DocumentType::load(const std::string& name, Lock lock) {
     bool lock_row = lock == Lock::for_update && locks_rows();
     const std::string& sql = lock_row ? lock_sql_ : load_sql_;
-    return only_row(statement(sql, key_types())->execute(key_values(name), false), label_);
+    return only_row(statement(sql, key_types())->execute(values_of(name), false), label_);
 }
 
 pg::Value DocumentType::remove(const std::string& name) {
-    return only_row(statement(remove_sql_, key_types())->execute(key_values(name)), label_);
+    return only_row(statement(remove_sql_, key_types())->execute(values_of(name)), label_);
 }
 
 Datum DocumentType::written(const pg::Rows& rows, const char* command) const {
@@ -292,7 +308,7 @@ Datum DocumentType::insert(const pg::RowValues& row, const ColumnSet& columns, I
 Datum DocumentType::update(const std::string& name, const pg::RowValues& row, const ColumnSet& columns) {
     std::string assignments;
     std::vector<Oid> types = key_types();
-    std::vector<pg::Value> arguments = key_values(name);
+    std::vector<pg::Value> arguments = values_of(name);
     for (int number : columns) {
         const pg::Column& column = relation_->columns[number - 1];
         types.push_back(pg::base_type(column.type));
@@ -430,9 +446,21 @@ Datum DocumentType::diff(pg::Value before, pg::Value after) const {
     return diff(row_of(before), row_of(after));
 }
 
+namespace {
+
+// jsonb takes 256 MB in all, and a value may take several times as much there as in its column.
+constexpr std::size_t most_bytes_in_diff = 16 << 20;
+
+std::size_t stored_bytes(const pg::Column& column, pg::Value value) {
+    return value.null ? 0 : pg::stored_bytes(value.datum, column.length);
+}
+
+}  // namespace
+
 Datum DocumentType::diff(const pg::RowValues& old_row, const pg::RowValues& new_row) const {
     pg::CanonicalOutput canonical;
     pg::JsonBuilder json;
+    std::size_t left = most_bytes_in_diff;
     json.begin_object();
     for (const pg::Column& column : relation_->columns) {
         if (column.dropped) continue;
@@ -440,10 +468,17 @@ Datum DocumentType::diff(const pg::RowValues& old_row, const pg::RowValues& new_
         if (same(column, old_value, new_value)) continue;
         json.key(column.name);
         json.begin_object();
-        json.key("old");
-        json.value(old_value.datum, old_value.null, column.type, true);
-        json.key("new");
-        json.value(new_value.datum, new_value.null, column.type, true);
+        std::size_t bytes = stored_bytes(column, old_value) + stored_bytes(column, new_value);
+        if (bytes > left) {
+            json.key("too_large");
+            json.boolean(true);
+        } else {
+            left -= bytes;
+            json.key("old");
+            json.value(old_value.datum, old_value.null, column.type, true);
+            json.key("new");
+            json.value(new_value.datum, new_value.null, column.type, true);
+        }
         json.end_object();
     }
     json.end_object();

@@ -92,6 +92,8 @@ public:
 private:
     DocumentType() = default;
     std::vector<pg::Value> key_values(const std::string& name) const;
+    // Of a name that has been told before: the error says what the key is now.
+    std::vector<pg::Value> values_of(const std::string& name) const;
     std::string key_condition(int first_parameter) const;
     std::vector<Oid> key_types() const;
     void require_all_written(std::size_t written, std::size_t wanted, const char* command) const;

@@ -41,7 +41,7 @@ bool DocumentType::supports_many() const {
 std::vector<pg::Value> DocumentType::key_arrays(const std::vector<std::string>& names) const {
     std::vector<std::vector<pg::Value>> columns(key_.size());
     for (const std::string& name : names) {
-        std::vector<pg::Value> values = key_values(name);
+        std::vector<pg::Value> values = values_of(name);
         for (std::size_t i = 0; i < values.size(); i++) columns[i].push_back(values[i]);
     }
     std::vector<Oid> types = key_types();

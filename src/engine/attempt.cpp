@@ -135,32 +135,28 @@ void run_in_subtransaction(SyncContext& sync, const JobType& type, pg::Deadline&
     }
 }
 
-// PL/Perl and PL/Python hand a cancellation on as an error of their own (class 38).
-bool may_be_canceled(const std::string& sqlstate) { return sqlstate == "57014" || sqlstate.starts_with("38"); }
-
-bool repeatable(const std::string& sqlstate) { return sqlstate == "40001" || sqlstate == "40P01"; }
 
 Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& error, const AttemptLimits& limits,
                       const Limit& limit, const pg::Deadline& deadline) {
     bool deadline_passed = deadline.passed();
     Outcome outcome;
     outcome.job = original.copy();
-    if (may_be_canceled(error.sqlstate())) {
-        if (cancel_requested(original.id())) return canceled_outcome(original);
-        if (deadline_passed && limit.of_batch) {
-            outcome.verdict = Verdict::run_alone;
-            outcome.too_long = !deadline.passed_waiting();
-            return outcome;
-        }
-        if (deadline_passed) {
-            auto report = std::make_shared<pg::ErrorReport>(timeout_error(original).report());
-            report->context = error.report().context;
-            outcome = failed_outcome(original, pg::Error(report), true);
-            record_snapshots(outcome.job, sync);
-            return outcome;
-        }
+    // Whatever the error: procedural languages, and code that catches and raises, hand a cancellation on as one of their own.
+    if (cancel_requested(original.id())) return canceled_outcome(original);
+    if (deadline_passed && limit.of_batch) {
+        outcome.verdict = Verdict::run_alone;
+        outcome.too_long = !deadline.passed_waiting();
+        return outcome;
     }
-    if (repeatable(error.sqlstate()) && limits.may_repeat) {
+    if (deadline_passed) {
+        auto report = std::make_shared<pg::ErrorReport>(timeout_error(original).report());
+        if (error.sqlstate() != "57014") report->detail = "It ended with: " + error.report().message;
+        report->context = error.report().context;
+        outcome = failed_outcome(original, pg::Error(report), true);
+        record_snapshots(outcome.job, sync);
+        return outcome;
+    }
+    if (is_repeatable(error.sqlstate()) && limits.may_repeat) {
         outcome.verdict = Verdict::run_alone;
         outcome.repeatable_error = true;
         return outcome;

@@ -93,11 +93,11 @@ std::string source_to_relay(Columns& columns) {
 }
 
 bool has_children(pg::Table& live, const std::string& type, Oid source_type, const std::string& source) {
-    pg::IndexScan scan(live, schema_objects().live_source,
-                       {{1, Op::equal_text, pg::text_datum(type)}, {2, Op::equal_text, pg::text_datum(source)}},
+    pg::IndexScan scan(live, schema_objects().live_source, of_source(pg::text_datum(type), pg::text_datum(source)),
                        std::nullopt, columns_read);
     ScannedColumns columns{scan};
     while (scan.next()) {
+        if (columns.text(C::source_document_name) != source) continue;  // another one with its hash
         if (columns.at(C::parent_sync_job).null || columns.at(C::operation).null) continue;
         if (!columns.at(C::scheduled_at).null || columns.text(C::status) == "Pending") continue;  // no child of a relay
         if (pg::datum_oid(columns.at(C::source_document_type).datum) == source_type) return true;

@@ -47,11 +47,12 @@ namespace {
 std::uint64_t dropped_at = 0;  // pg::definition_changes() when all was dropped last
 bool new_process_wanted = false;
 
-// An error of meaning, not of data: SQLSTATE class 42 without missing rights, "cached plan must not change result type", and
-// what the server did not expect ("cache lookup failed for type …"). What the engine says of a set-up it has just read anew.
+// An error of meaning, not of data: SQLSTATE class 42 without missing rights, "cached plan must not change result type", rows of
+// a table as it was before a change (datum_version_mismatch, of newer minor versions), and what the server did not expect ("cache lookup failed for type …"). What the engine says of a set-up it has just read anew.
 bool is_of_definitions(const pg::Error& error) {
     const std::string& state = error.sqlstate();
-    bool fits = (state.starts_with("42") && state != "42501") || state == "0A000" || state == "XX000";
+    bool fits = (state.starts_with("42") && state != "42501") || state == "0A000" || state == "22P07" ||
+                state == "XX000";
     return fits && dynamic_cast<const SetupError*>(&error) == nullptr;
 }
 

@@ -62,7 +62,12 @@ std::vector<Change> changes_of(const Job& job, bool backwards) {
     std::vector<Change> changes;
     for (const pg::JsonField& field : pg::json_fields(job.datum(C::diff_summary))) {
         Change change{field.key, 0, 0};
-        for (const pg::JsonField& side : pg::json_fields(field.value)) {
+        auto sides = pg::json_fields(field.value);
+        if (sides.size() == 1 && sides[0].key == "too_large") {
+            cannot(job, backwards, "The values of " + quoted(field.key) + " were too large to be recorded.",
+                   backwards ? "Change the document by hand." : "Sync the document again.");
+        }
+        for (const pg::JsonField& side : sides) {
             bool from = (side.key == "old") != backwards;
             (from ? change.from : change.to) = side.value;
         }

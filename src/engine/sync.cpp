@@ -147,7 +147,7 @@ void call_before_sync(SyncContext& sync, pg::RowValues& row, ColumnSet* explicit
         case HookResult::json:
             if (pg::json_kind(result.datum) != pg::JsonKind::object) {
                 throw pg::Error("22023", "hook before_sync returned no JSON object")
-                    .detail("It returned: " + shortened(pg::json_to_text(result.datum), 60) + ".");
+                    .detail("It returned: " + pg::clipped(pg::json_to_text(result.datum), 60) + ".");
             }
             row = type.from_json(result.datum, row, explicit_columns);
             break;

@@ -76,6 +76,14 @@ std::optional<StoredJob> lock_job(std::int64_t id, bool wait, bool* busy) {
     return std::nullopt;
 }
 
+// Until ALTER EXTENSION UPDATE it is the name itself that is indexed.
+std::vector<pg::ScanCondition> of_source(Datum type, Datum source_name) {
+    using Op = pg::ScanCondition::Operator;
+    pg::ScanCondition name{2, Op::equal_text, source_name};
+    if (schema_objects().current) name = {2, Op::equal_int8, pg::text_hash(source_name)};
+    return {{1, Op::equal_text, type}, name};
+}
+
 std::vector<std::int64_t> children_of(std::int64_t parent) {
     static auto& select =
         *new InternalStatement("SELECT id FROM {}.sync_job WHERE parent_sync_job = $1 ORDER BY id", {pg::type::int8});

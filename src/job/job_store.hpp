@@ -23,6 +23,9 @@ std::optional<StoredJob> find_job(std::int64_t id);
 std::optional<StoredJob> lock_job(std::int64_t id, bool wait = true, bool* busy = nullptr);
 
 // The children a Relayed job made, by id.
+// For a scan of the index live_source: the jobs of a type that have this source name, and those whose name has the same hash.
+std::vector<pg::ScanCondition> of_source(Datum type, Datum source_name);
+
 std::vector<std::int64_t> children_of(std::int64_t parent);
 
 // Raises where one of the tables that a job goes through cannot be written: before it runs, as its end could not be recorded.

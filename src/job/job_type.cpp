@@ -151,7 +151,7 @@ std::shared_ptr<const JobType> require_job_type(const std::string& name) {
     pg::Error error("42704", "sync job type " + quoted(name) + " does not exist");
     std::size_t start = name.find_first_not_of(" \t\r\n");
     if (start != std::string::npos && name[start] == '{') {
-        throw error.hint("To pass all parameters as one object, cast it: enqueue_sync_job('{…}'::jsonb).");
+        throw error.hint("To pass all parameters as one object, cast it: enqueue_sync_job('{...}'::jsonb).");
     }
     throw error.hint("Job types are the rows of table sync_job_type; their names are case-sensitive.");
 }
@@ -169,7 +169,7 @@ std::shared_ptr<const Queue> require_queue(const std::string& name) {
     std::sort(known.begin(), known.end());
     throw pg::Error("42704", "queue " + quoted(name) + " does not exist")
         .detail("Queues are: " + join(known, ", ") + ".")
-        .hint("Add a queue with INSERT INTO sync_job_queue (name) VALUES (…).");
+        .hint("Add a queue with INSERT INTO sync_job_queue (name) VALUES (...).");
 }
 
 std::vector<Queue> all_queues() {

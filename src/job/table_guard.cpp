@@ -54,7 +54,7 @@ void check_new_trigger(const pg::NewTrigger& trigger) {
     }
     if (!trigger.of_truncate && !written_by_users(table)) {
         pg::notice(trigger.name + " does not fire for what pg_sync_job itself writes to table " + quoted(table),
-                   "ALTER TABLE … ENABLE ALWAYS TRIGGER has it fire there, with the rights of the table's owner.");
+                   "ALTER TABLE ... ENABLE ALWAYS TRIGGER has it fire there, with the rights of the table's owner.");
     }
 }
 

@@ -45,9 +45,17 @@ RowValues take_apart(Datum composite, int columns) {
     });
 }
 
+// By the row type as it is now: a row may be of a later version of it than what is known of the relation. Of the columns that
+// have been added since nothing is known.
 RowValues take_apart(Datum composite, const RelationInfo& relation) {
     require_current(relation);
-    return guarded([&] { return deform(DatumGetHeapTupleHeader(composite), relation.descriptor, 0); });
+    return guarded([&] {
+        TupleDesc descriptor = lookup_rowtype_tupdesc(relation.row_type, -1);
+        RowValues row = deform(DatumGetHeapTupleHeader(composite), descriptor, 0);
+        row.count = relation.descriptor->natts;
+        ReleaseTupleDesc(descriptor);
+        return row;
+    });
 }
 
 RowValues empty_row(const RelationInfo& relation) {
@@ -65,7 +73,15 @@ RowValues copy_of(const RowValues& other) {
 
 Datum put_together(const RowValues& row, const RelationInfo& relation) {
     require_current(relation);
-    return guarded([&] { return form(row, relation.descriptor); });
+    return guarded([&] {
+        TupleDesc descriptor = lookup_rowtype_tupdesc(relation.row_type, -1);
+        RowValues whole = allocate_row(std::max(row.count, descriptor->natts));
+        std::memcpy(whole.values, row.values, row.count * sizeof(Datum));
+        std::memcpy(whole.nulls, row.nulls, row.count * sizeof(bool));
+        Datum composite = form(whole, descriptor);
+        ReleaseTupleDesc(descriptor);
+        return composite;
+    });
 }
 
 Datum put_together(const RowValues& row, Oid row_type) {

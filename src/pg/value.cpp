@@ -1,14 +1,19 @@
 #include "pg/server.hpp"
 
 extern "C" {
+#include "access/detoast.h"
+#include "catalog/pg_collation_d.h"
 #include "mb/pg_wchar.h"
 #include "parser/parse_coerce.h"
 #include "pgtime.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/bytea.h"
 #include "utils/datetime.h"
 #include "utils/float.h"
+#include "utils/xml.h"
 }
+#include <algorithm>
 #include <cmath>
 
 #include "pg/error.hpp"
@@ -78,7 +83,10 @@ std::string clipped_to_bytes(const std::string& text, int bytes) {
 
 std::int64_t interval_microseconds(Datum datum) {
     const Interval* interval = DatumGetIntervalP(datum);
-    return interval->time + (std::int64_t{interval->month} * DAYS_PER_MONTH + interval->day) * USECS_PER_DAY;
+    __extension__ using Wide = __int128;
+    Wide days = Wide{interval->month} * DAYS_PER_MONTH + interval->day;
+    Wide sum = interval->time + days * USECS_PER_DAY;
+    return static_cast<std::int64_t>(std::clamp<Wide>(sum, -longest_interval, longest_interval));
 }
 
 Datum interval_datum(std::int64_t microseconds) {
@@ -95,12 +103,18 @@ CanonicalOutput::CanonicalOutput() noexcept
       interval_style_(IntervalStyle),
       float_digits_(extra_float_digits),
       bytea_(bytea_output),
+      xml_option_(xmloption),
+      array_nulls_(Array_nulls),
+      quote_all_(quote_all_identifiers),
       time_zone_(session_timezone) {
     DateStyle = USE_ISO_DATES;
     DateOrder = DATEORDER_YMD;
     IntervalStyle = INTSTYLE_POSTGRES;
     extra_float_digits = 1;
     bytea_output = BYTEA_OUTPUT_HEX;
+    xmloption = XMLOPTION_CONTENT;
+    Array_nulls = true;
+    quote_all_identifiers = false;
     pg_tz* utc = pg_tzset("GMT");
     if (utc != nullptr) session_timezone = utc;
 }
@@ -111,6 +125,9 @@ CanonicalOutput::~CanonicalOutput() {
     IntervalStyle = interval_style_;
     extra_float_digits = float_digits_;
     bytea_output = bytea_;
+    xmloption = xml_option_;
+    Array_nulls = array_nulls_;
+    quote_all_identifiers = quote_all_;
     session_timezone = static_cast<pg_tz*>(time_zone_);
 }
 
@@ -428,6 +445,11 @@ Value json_to_value(Datum jsonb, Oid type, std::int32_t typmod, bool exact) {
     return {datum, false};
 }
 
+std::size_t stored_bytes(Datum datum, int length) {
+    if (length > 0) return length;
+    return guarded([&] { return length == -1 ? toast_raw_datum_size(datum) : datumGetSize(datum, false, length); });
+}
+
 bool same_image(Datum one, Datum other, bool by_value, int length) {
     return guarded([&] { return datum_image_eq(one, other, by_value, length); });
 }
@@ -487,6 +509,11 @@ std::uint32_t hash_value(Datum datum, Oid type, Oid collation) {
         TypeCacheEntry* entry = lookup_type_cache(type, TYPECACHE_HASH_PROC_FINFO);
         return DatumGetUInt32(FunctionCall1Coll(&entry->hash_proc_finfo, collation, datum));
     });
+}
+
+Datum text_hash(Datum text) {
+    return guarded(
+        [&] { return DirectFunctionCall2Coll(hashtextextended, C_COLLATION_OID, text, Int64GetDatum(0)); });
 }
 
 Oid array_type_of(Oid element_type) {

@@ -40,11 +40,14 @@ std::string clipped(const std::string& text, int characters);
 // The same by bytes, without half a character at the end.
 std::string clipped_to_bytes(const std::string& text, int bytes);
 
+// 100 years: what is longer, or infinite, counts as so long, so that sums with it and with times stay numbers.
+constexpr std::int64_t longest_interval = 36525LL * 86400 * 1000000;
 // interval in microseconds, months counted as 30 days as interval comparison does; and back.
 std::int64_t interval_microseconds(Datum interval);
 Datum interval_datum(std::int64_t microseconds);
 
-// While it lives, output does not depend on the session: ISO dates, UTC, hex, shortest-exact floats.
+// While it lives, what is printed and read does not depend on the session: ISO dates, UTC, hex, shortest-exact floats, NULL in
+// arrays, XML that need not be a document, names quoted where they must be.
 class CanonicalOutput {
 public:
     CanonicalOutput() noexcept;
@@ -53,7 +56,8 @@ public:
     CanonicalOutput& operator=(const CanonicalOutput&) = delete;
 
 private:
-    int date_style_, date_order_, interval_style_, float_digits_, bytea_;
+    int date_style_, date_order_, interval_style_, float_digits_, bytea_, xml_option_;
+    bool array_nulls_, quote_all_;
     void* time_zone_;
 };
 
@@ -66,6 +70,8 @@ Value json_to_value(Datum jsonb, Oid type, std::int32_t typmod, bool exact);
 // As one jsonb value; see JsonBuilder::value().
 Datum value_to_json(Datum datum, Oid type, bool exact);
 
+// How large the value is, uncompressed; not read for that. `length`: of its type, as in pg_type.
+std::size_t stored_bytes(Datum datum, int length);
 // The same stored image (detoasted), as record_image_eq compares it.
 bool same_image(Datum one, Datum other, bool by_value, int length);
 Datum copy_value(Datum datum, bool by_value, int length);
@@ -83,6 +89,9 @@ std::string qualified_type_name(Oid type);
 // Equal values, by the operator in Column::equality, have the same hash.
 bool has_hash(Oid type);
 std::uint32_t hash_value(Datum datum, Oid type, Oid collation);
+
+// As hashtextextended(text, 0) of SQL.
+Datum text_hash(Datum text);
 
 // Arrays of a base type, for unnest(). no_oid: the type has none.
 Oid array_type_of(Oid element_type);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "job/job_store.hpp"
 #include "job/schema_objects.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
@@ -65,8 +66,7 @@ std::optional<std::int64_t> absorb(const Job& wanted) {
     if (by_job_id) {
         conditions = {{1, Op::equal_text, wanted.datum(C::job_id)}};
     } else {
-        conditions = {{1, Op::equal_text, wanted.datum(C::sync_job_type)},
-                      {2, Op::equal_text, wanted.datum(C::source_document_name)}};
+        conditions = of_source(wanted.datum(C::sync_job_type), wanted.datum(C::source_document_name));
     }
     auto absorbs = [&](const Job& seen) {
         // One of this very transaction that has begun has read its source before this change.

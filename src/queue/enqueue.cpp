@@ -35,7 +35,7 @@ void check_not_negative(const char* what, std::optional<std::int64_t> microsecon
 void check_enabled(const JobType& type) {
     if (!type.disabled) return;
     throw pg::Error("55000", "sync job type " + quoted(type.name) + " is disabled")
-        .hint("Enable it with UPDATE sync_job_type SET disabled = false WHERE name = …");
+        .hint("Enable it with UPDATE sync_job_type SET disabled = false WHERE name = ...");
 }
 
 // The document type a side of the job has: the job type's, or the given one where that leaves it open.
@@ -64,7 +64,7 @@ Oid relation_of_document(const pg::Value& document, const char* argument) {
         throw pg::Error("42804", std::string(argument) + " is not a row of a table")
             .detail("An anonymous record does not tell which document it is.")
             .hint(
-                "Pass the row itself, as in SELECT enqueue_sync_job('…', c) FROM customer c, or the document's name.");
+                "Pass the row itself, as in SELECT enqueue_sync_job('...', c) FROM customer c, or the document's name.");
     }
     return relation;
 }
@@ -127,7 +127,7 @@ std::string_view trigger_type_of(const EnqueueRequest& request) {
 void check_context(const pg::Value& context) {
     if (context.null || pg::json_kind(context.datum) == pg::JsonKind::object) return;
     throw pg::Error("22023", "context must be a JSON object")
-        .detail("It is: " + shortened(pg::json_to_text(context.datum), 60) + ".");
+        .detail("It is: " + pg::clipped(pg::json_to_text(context.datum), 60) + ".");
 }
 
 void check_parent(std::optional<std::int64_t> parent) {
@@ -217,7 +217,10 @@ void set_running(Job& job, const EnqueueRequest& request, const JobType& type) {
     job.set_text(C::retry_backoff, request.retry_backoff.value_or(type.retry_backoff));
     job.set(C::max_retries, pg::int32_datum(request.max_retries.value_or(type.max_retries)));
     job.set(C::retry_count, pg::int32_datum(0));
-    if (request.scheduled_at) job.set(C::scheduled_at, pg::int64_datum(*request.scheduled_at));
+    constexpr pg::Timestamp before_all = INT64_MIN;  // -infinity: with it nobody should count
+    if (request.scheduled_at.value_or(before_all) != before_all) {
+        job.set(C::scheduled_at, pg::int64_datum(*request.scheduled_at));
+    }
 }
 
 Oid background_role(const EnqueueRequest& request) {

@@ -132,11 +132,11 @@ void require_role_can_run(Oid role) {
     if (pg::workers_need_login && !pg::role_can_log_in(role)) {
         throw pg::Error("42501", "role " + name + " cannot run sync jobs: it may not log in")
             .detail("Before PostgreSQL 17 a worker cannot be connected as a role without LOGIN.")
-            .hint("ALTER ROLE … LOGIN (without a password nobody else can use that), or name another role in run_as.");
+            .hint("ALTER ROLE ... LOGIN (without a password nobody else can use that), or name another role in run_as.");
     }
     if (!pg::role_can_connect(role)) {
         throw pg::Error("42501", "role " + name + " cannot run sync jobs: it may not connect to this database")
-            .hint("GRANT CONNECT ON DATABASE … to it, or name another role in run_as.");
+            .hint("GRANT CONNECT ON DATABASE ... to it, or name another role in run_as.");
     }
 }
 

@@ -5,6 +5,7 @@
 #include <initializer_list>
 
 #include "pg/background.hpp"
+#include "pg/value.hpp"
 
 namespace sync_job {
 
@@ -17,11 +18,8 @@ char cancel_reason[sizeof(WorkerSlot::cancel_reason)] = "";
 
 template <std::size_t N>
 void copy_text(char (&target)[N], std::string_view text) {
-    std::size_t length = text.size() < N ? text.size() : N - 1;
-    // Not in the middle of a UTF-8 character.
-    while (length > 0 && length < text.size() && (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80) length--;
-    std::memcpy(target, text.data(), length);
-    target[length] = '\0';
+    std::string fitting = pg::clipped_to_bytes(std::string(text), static_cast<int>(N - 1));
+    std::memcpy(target, fitting.c_str(), fitting.size() + 1);
 }
 
 // Readers see all of a change or none of it.

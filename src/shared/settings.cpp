@@ -11,7 +11,7 @@ void define_settings() {
     using pg::Change;
     using pg::Unit;
     pg::define_setting("sync_job.enabled", "Lets workers run sync jobs.",
-                       "Off: jobs are enqueued and wait. May be set for one database with ALTER DATABASE … SET.",
+                       "Off: jobs are enqueued and wait. May be set for one database with ALTER DATABASE ... SET.",
                        &settings.enabled, true, Change::by_superuser);
     pg::define_setting({"sync_job.max_workers", "Most worker processes that run sync jobs at a time, in all databases.",
                         "Each takes one of max_worker_processes, as do the launcher and a scheduler for each database.",

@@ -40,7 +40,7 @@ bool in_round = false;
 
 void at_exit() {
     WorkerSlot& slot = *my_slot_or_null();
-    slot.cut_short = in_round;
+    slot.cut_short = in_round && !slot.stop;  // not where it was told to end
     // The waiting session of a cancellation, and a scheduler that counts workers, look at the state only.
     slot.pid = 0;
     slot.process_number = -1;

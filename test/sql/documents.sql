@@ -230,3 +230,36 @@ SELECT * FROM run('Columns', '{"operation": "insert", "target_document_type": "b
 SELECT * FROM run('Columns', '{"operation": "upsert"}', '{"id": 5}');
 SELECT * FROM run('Columns', '{"op": "insert"}', '{"id": 5}');
 SELECT * FROM run('Columns', '[]', '{"id": 5}');
+
+-- What is too large for a diff is synced; and so is what gets a column while it is synced.
+\t
+\pset format unaligned
+CREATE TABLE large (id int PRIMARY KEY, note text, small text);
+CREATE TABLE large_copy (LIKE large INCLUDING ALL);
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map)
+VALUES ('Large', 'large', 'large_copy', '{"id": "id"}', '{"note": "note", "small": "small"}');
+INSERT INTO large VALUES (1, repeat('x', 20000000), 'a');
+SELECT status, operation FROM execute_sync_job(enqueue_sync_job('Large', 1));
+UPDATE large SET note = repeat('y', 20000000), small = 'b';
+SELECT enqueue_sync_job('Large', 1) AS large \gset
+SELECT status, diff_summary, error_message FROM execute_sync_job(:large);
+SELECT l.note = c.note AND l.small = c.small AS same FROM large AS l JOIN large_copy AS c USING (id);
+\set VERBOSITY default
+SELECT revert_sync_job(:large);
+UPDATE sync_job_type SET match = NULL, field_map = NULL, module = 'grows' WHERE name = 'Large';
+CREATE SCHEMA grows;
+CREATE FUNCTION grows.get_target_document(sync_job sync_job, source_doc large) RETURNS sync_job_target LANGUAGE sql
+    AS $$ SELECT sync_job_target('update', target_document_name => source_doc.id::text) $$;
+CREATE FUNCTION grows.update_target_doc(sync_job sync_job, source_doc large, INOUT target_doc large_copy) LANGUAGE plpgsql AS $$
+BEGIN
+    target_doc.small := source_doc.small || '+';
+END $$;
+CREATE FUNCTION grows.before_sync(sync_job sync_job, source_doc large, target_doc large_copy) RETURNS large_copy LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('ALTER TABLE large_copy DROP COLUMN IF EXISTS %I, ADD COLUMN %I int', 'more' || sync_job.id - 1, 'more' || sync_job.id);
+    target_doc.small := 'before ' || source_doc.small;
+    RETURN target_doc;
+END $$;
+SELECT status, diff_summary, error_message FROM execute_sync_job(enqueue_sync_job('Large', 1));
+UPDATE large SET small = 'c';
+SELECT status, diff_summary, error_message FROM execute_sync_job(enqueue_sync_job('Large', 1));

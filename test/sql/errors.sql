@@ -212,3 +212,44 @@ SELECT setup('Flaky');
 CREATE OR REPLACE FUNCTION flaky.get_target_document(sync_job jsonb, source_doc jsonb) RETURNS jsonb LANGUAGE sql
     AS $$ SELECT '{"operation": "update", "target_document_name": "five"}'::jsonb $$;
 SELECT setup('Flaky');
+
+-- ---- Cancellations under another name, spans of time without end, a context that is none ----
+
+\t
+\pset format unaligned
+CREATE TABLE edge (id int PRIMARY KEY);
+INSERT INTO edge VALUES (1);
+CREATE SCHEMA edge;
+CREATE FUNCTION edge.execute(sync_job jsonb, source_doc jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_sleep(60);
+EXCEPTION WHEN query_canceled THEN
+    RAISE EXCEPTION 'it says: %', sqlerrm;
+END $$;
+INSERT INTO sync_job_type (name, source_document_type, module, max_retries) VALUES ('Edge', 'edge', 'edge', 0);
+SELECT status, split_part(error_message, E'\nCONTEXT', 1) FROM execute_sync_job(enqueue_sync_job('Edge', 1, timeout => '10 ms'));
+CREATE OR REPLACE FUNCTION edge.execute(sync_job jsonb, source_doc jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    IF sync_job -> 'retry_count' = '1' THEN RETURN '{}'; END IF;
+    RAISE EXCEPTION 'no';
+END $$;
+SELECT timeout, retry_delay, status, retry_after - ended_at AS wait FROM execute_sync_job(enqueue_sync_job('Edge', 1,
+    timeout => '178000000 years', retry_delay => '178000000 years', max_retries => 2147483647, priority => -2147483648)) AS j;
+UPDATE sync_job_type SET retry_backoff = 'exponential', retry_delay = '100000 years', timeout = '178000000 years' WHERE name = 'Edge';
+SELECT timeout, retry_delay, status, retry_after - ended_at AS wait FROM execute_sync_job(enqueue_sync_job('Edge', 1, max_retries => 1)) AS j;
+SELECT max(id) AS job FROM sync_job \gset
+SELECT status FROM execute_sync_job(:job);
+CALL wait_for_sync_job(:job, '178000000 years');
+SELECT clear_old_sync_jobs(2147483647);
+SELECT enqueue_sync_job('Edge', 1, timeout => '-178000000 years');
+SELECT enqueue_sync_job('{"sync_job_type": "Edge", "source_document_name": 1, "scheduled_at": "-infinity"}'::jsonb) AS first \gset
+SELECT status, scheduled_at FROM sync_job WHERE id = :first;
+SELECT enqueue_sync_job('{"sync_job_type": "Edge", "source_document_name": 1, "timeout": "NaN"}'::jsonb);
+SELECT enqueue_sync_job('{"sync_job_type": "Edge", "source_document_name": 1, "retry_delay": 1e300}'::jsonb);
+SELECT enqueue_sync_job('{"sync_job_type": "Edge", "source_document_name": 1, "priority": 2147483648}'::jsonb);
+UPDATE sync_job_type SET timeout = '-178000000 years' WHERE name = 'Edge';
+DROP FUNCTION edge.execute;
+CREATE FUNCTION edge.get_multiple_target_documents(sync_job jsonb, source_doc jsonb) RETURNS SETOF jsonb LANGUAGE sql
+    AS $$ SELECT jsonb_build_object('operation', 'insert', 'target_document_type', 'edge', 'context', '"text"'::jsonb) FROM generate_series(1, 2) $$;
+CREATE FUNCTION edge.update_target_doc(sync_job jsonb, source_doc jsonb, target_doc jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT target_doc $$;
+SELECT status, error_message FROM execute_sync_job(enqueue_sync_job('Edge', 1));

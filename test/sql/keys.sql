@@ -151,3 +151,80 @@ SELECT j.status, split_part(j.error_message, E'\nSQL', 1) AS error FROM execute_
 SELECT enqueue_sync_job('No Key', 'x');
 SELECT enqueue_sync_job('Wrong Key', 'x');
 SELECT enqueue_sync_job('Declared', s, operation => 'update', target_doc => s) FROM seen AS s WHERE b = 'z';
+
+-- ---- Names longer than an entry of a B-tree ----
+
+\pset format unaligned
+\pset tuples_only on
+CREATE TABLE far (a text, b bytea, note text);
+CREATE TABLE far_copy (a text, b bytea, note text);
+INSERT INTO sync_job_type (name, source_document_type, source_key, target_document_type, target_key, match, field_map)
+VALUES ('Far', 'far', '{a,b}', 'far_copy', '{a,b}', '{"a": "a", "b": "b"}', '{"note": "note"}');
+CREATE TRIGGER changed AFTER INSERT OR UPDATE ON far FOR EACH ROW EXECUTE FUNCTION sync_job_trigger('Far');
+INSERT INTO far SELECT string_agg(md5(n::text), '' ORDER BY n), decode(string_agg(md5(n::text), '' ORDER BY n DESC), 'hex'), 'far'
+    FROM generate_series(1, 150) AS n;
+UPDATE far SET note = 'farther';
+SELECT max(id) AS far, max(source_document_name) AS name FROM sync_job WHERE sync_job_type = 'Far' \gset
+SELECT enqueue_sync_job('Far', :'name', deduplicate => true, context => '{"trigger_operation": "Update"}', trigger_type => 'Document Hook') = :far;
+CALL run_sync_jobs();
+SELECT status, length(source_document_name), length(title), error_message FROM sync_job WHERE sync_job_type = 'Far' ORDER BY id;
+SELECT a = (SELECT a FROM far) AS same, note FROM far_copy;
+SELECT count(*) FROM sync_job WHERE source_document_name = :'name';
+
+CREATE TRIGGER deleted AFTER DELETE ON far FOR EACH ROW EXECUTE FUNCTION sync_job_trigger('Far');
+DELETE FROM far;
+CALL run_sync_jobs();
+SELECT status, operation FROM sync_job WHERE source_document_name = :'name' ORDER BY id DESC LIMIT 1;
+SELECT count(*) FROM far_copy;
+
+-- ---- A key that gets another shape while jobs wait ----
+
+CREATE TABLE shape (a int PRIMARY KEY, b text, c uuid);
+CREATE TABLE shape_copy (a int PRIMARY KEY, b text);
+INSERT INTO shape VALUES (1, 'one', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11');
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, max_retries)
+VALUES ('Shape', 'shape', 'shape_copy', '{"a": "a"}', '{"b": "b"}', 0);
+SELECT enqueue_sync_job('Shape', 1) AS one \gset
+ALTER TABLE shape DROP CONSTRAINT shape_pkey, ADD PRIMARY KEY (a, b);
+SELECT status, error_message FROM execute_sync_job(:one);
+SELECT enqueue_sync_job('Shape', '["1","one"]') AS one \gset
+ALTER TABLE shape DROP CONSTRAINT shape_pkey, ADD PRIMARY KEY (c);
+SELECT status, error_message FROM execute_sync_job(:one);
+
+-- ---- Settings of whoever names, diffs and reads ----
+
+CREATE TABLE odd (k text[] PRIMARY KEY, at timestamptz, days date, span interval, f float8, b bytea, x xml, m int[]);
+CREATE TABLE odd_copy (LIKE odd INCLUDING ALL);
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, verbose_logging) VALUES ('Odd', 'odd', 'odd_copy',
+    '{"k": "k"}', '{"at": "at", "days": "days", "span": "span", "f": "f", "b": "b", "x": "x", "m": "m"}', true);
+CREATE PROCEDURE odd_settings() LANGUAGE plpgsql AS $$
+BEGIN
+    SET timezone = 'Asia/Kathmandu'; SET datestyle = 'SQL, DMY'; SET intervalstyle = 'sql_standard'; SET bytea_output = 'escape';
+    SET extra_float_digits = -15; SET array_nulls = off; SET xmloption = document; SET xmlbinary = hex; SET quote_all_identifiers = on;
+    SET standard_conforming_strings = off; SET backslash_quote = off; SET escape_string_warning = off; SET transform_null_equals = on;
+END $$;
+CREATE PROCEDURE plain_settings() LANGUAGE plpgsql AS $$
+BEGIN
+    RESET timezone; RESET datestyle; RESET intervalstyle; RESET bytea_output; RESET extra_float_digits; RESET array_nulls; RESET xmloption;
+    RESET xmlbinary; RESET quote_all_identifiers; RESET standard_conforming_strings; RESET backslash_quote; RESET transform_null_equals;
+END $$;
+CREATE TABLE images AS SELECT k, at, days, span, f, b, x::text, m FROM odd;
+INSERT INTO odd VALUES (ARRAY['a', NULL, 'NULL'], '2024-02-01 10:00:00.123456+00', '2024-02-01', '-1 day -02:03:04', 0.1 + 0.2, '\x00ff5c', 'a<b/>c', ARRAY[1, NULL]);
+INSERT INTO images SELECT k, at, days, span, f, b, x::text, m FROM odd;
+CALL odd_settings();
+SELECT source_document_name, title FROM sync_job, (SELECT enqueue_sync_job('Odd', o) AS id FROM odd AS o) AS o WHERE sync_job.id = o.id;
+SELECT max(id) AS job FROM sync_job \gset
+CALL plain_settings();
+SELECT enqueue_sync_job('Odd', o) AS other FROM odd AS o \gset
+SELECT count(DISTINCT source_document_name) FROM sync_job WHERE sync_job_type = 'Odd';
+CALL odd_settings();
+SELECT status, diff_summary, error_message FROM execute_sync_job(:job) \gset made_
+UPDATE sync_job_type SET disabled = true WHERE name = 'Shape';
+DELETE FROM sync_job_type WHERE name = 'Shape';
+SELECT attach_sync_job_triggers('Odd', 'odd');
+CALL plain_settings();
+\echo :made_status :made_diff_summary :made_error_message
+SELECT status FROM execute_sync_job(:other);
+SELECT count(*) AS equal FROM odd_copy AS o JOIN images AS i ON (o.k, o.at, o.days, o.span, o.f, o.b, o.x::text, o.m)::text = (i.*)::text;
+SELECT revert_sync_job(:job) > :job;
+SELECT count(*) FROM odd_copy;

@@ -6,12 +6,6 @@
 namespace sync_job {
 namespace {
 
-std::string repeated(std::string_view text, std::size_t times) {
-    std::string out;
-    for (std::size_t i = 0; i < times; i++) out += text;
-    return out;
-}
-
 TEST(Lower, TouchesOnlyAscii) {
     EXPECT_EQ(lower(""), "");
     EXPECT_EQ(lower("SAP Customer-Sync_1"), "sap customer-sync_1");
@@ -59,34 +53,6 @@ TEST(Scrubbed, ChangesNothingTheSecondTime) {
         EXPECT_EQ(scrubbed(scrubbed(name)), scrubbed(name));
 }
 
-TEST(Shortened, CountsCharactersNotBytes) {
-    EXPECT_EQ(shortened("abc", 3), "abc");
-    EXPECT_EQ(shortened("abcd", 3), "abc");
-    EXPECT_EQ(shortened("äöü", 3), "äöü");
-    EXPECT_EQ(shortened("äöüß", 3), "äöü");
-    EXPECT_EQ(shortened("東京都庁", 2), "東京");
-    EXPECT_EQ(shortened("a😀b😀", 3), "a😀b");
-    EXPECT_EQ(shortened("", 3), "");
-}
-
-TEST(Shortened, CutsNoCharacterInTwo) {
-    const std::string text = "xä東😀";
-    EXPECT_EQ(shortened(text, 0), "");
-    EXPECT_EQ(shortened(text, 1), "x");
-    EXPECT_EQ(shortened(text, 2), "xä");
-    EXPECT_EQ(shortened(text, 3), "xä東");
-    EXPECT_EQ(shortened(text, 4), text);
-}
-
-// A database in another encoding hands us such text: whatever comes out, it is a beginning of what went in.
-TEST(Shortened, EndsOnTextThatIsNoUtf8) {
-    const std::string broken = "\x80\x80\xC3(\xFF\xE4\xB8";
-    for (std::size_t limit = 0; limit < 8; limit++) {
-        std::string out = shortened(broken, limit);
-        EXPECT_EQ(broken.compare(0, out.size(), out), 0);
-    }
-}
-
 TEST(Title, NamesTheTargetWhereThereIsOne) {
     EXPECT_EQ(make_title("T", "customer", "C-1", "sap_customer", "7"), "customer > sap_customer: 7");
     EXPECT_EQ(make_title("T", "customer", "", "sap_customer", "7"), "customer > sap_customer: 7");
@@ -106,19 +72,6 @@ TEST(Title, ElseTheSourceType) {
 TEST(Title, JobTypeStandsInForASource) {
     EXPECT_EQ(make_title("Nightly Report", "", "", "", ""), "Nightly Report");
     EXPECT_EQ(make_title("Nightly Report", "", "", "report", "2026"), "Nightly Report > report: 2026");
-}
-
-TEST(Title, HasAtMost140Characters) {
-    const std::string exactly = "customer: " + repeated("x", 130);
-    EXPECT_EQ(make_title("T", "customer", repeated("x", 130), "", ""), exactly);
-    EXPECT_EQ(make_title("T", "customer", repeated("x", 131), "", ""), exactly);
-    EXPECT_EQ(make_title(repeated("t", 1000), "", "", "", ""), repeated("t", 140));
-}
-
-TEST(Title, IsCutBetweenCharacters) {
-    EXPECT_EQ(make_title("T", "customer", repeated("東", 200), "", ""), "customer: " + repeated("東", 130));
-    EXPECT_EQ(make_title("T", "customer", "", "sap_customer", repeated("😀", 200)),
-              "customer > sap_customer: " + repeated("😀", 115));
 }
 
 }  // namespace
