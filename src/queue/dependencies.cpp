@@ -1,5 +1,8 @@
 #include "queue/dependencies.hpp"
 
+#include <optional>
+#include <unordered_map>
+
 #include "controller/background_call.hpp"
 #include "core/text.hpp"
 #include "job/internal_sql.hpp"
@@ -122,30 +125,79 @@ bool release(std::int64_t id, std::optional<std::int64_t> culprit) {
 
 }  // namespace
 
-Release release_waiting_jobs(std::int64_t after) {
-    constexpr int most = 500;
-    // No EXISTS: of that the planner makes a hash table of all dependencies.
-    static auto& look = *new InternalStatement(
-        "SELECT n.job, (SELECT true FROM sync_job_internal.dependency AS d JOIN {}.sync_job AS j ON j.id = d.waits_for"
-        "  WHERE d.job = n.job AND (j.status IN ('Pending', 'Queued', 'Started')"
-        "   OR (j.status = 'Failed' AND j.retry_after IS NOT NULL)) LIMIT 1),"
-        " (SELECT min(j.id) FROM sync_job_internal.dependency AS d JOIN {}.sync_job AS j ON j.id = d.waits_for"
-        "  WHERE d.job = n.job AND j.status IN ('Failed', 'Canceled'))"
-        " FROM (SELECT DISTINCT job FROM sync_job_internal.dependency WHERE job > $1 ORDER BY job LIMIT $2) AS n"
-        " ORDER BY n.job",
+namespace {
+
+struct Dependent {
+    std::int64_t job;
+    std::vector<std::int64_t> waits_for;
+};
+
+constexpr int most_looked_at = 500;
+
+void add_dependents(InternalStatement& select, const std::vector<pg::Value>& arguments, std::vector<Dependent>& dependents) {
+    for (const auto& row : select.run(arguments)) {
+        std::int64_t job = pg::datum_int64(row[0].datum);
+        if (dependents.empty() || dependents.back().job != job) dependents.push_back({job, {}});
+        dependents.back().waits_for.push_back(pg::datum_int64(row[1].datum));
+    }
+}
+
+// The next ones, each with all that it waits for; `more`: they are not the last.
+std::vector<Dependent> dependents_after(std::int64_t after, bool* more) {
+    static auto& some = *new InternalStatement(
+        "SELECT job, waits_for FROM sync_job_internal.dependency WHERE job > $1 ORDER BY job, waits_for LIMIT $2",
         {pg::type::int8, pg::type::int4});
+    static auto& of_job = *new InternalStatement(
+        "SELECT job, waits_for FROM sync_job_internal.dependency WHERE job = $1", {pg::type::int8});
+    std::vector<Dependent> found;
+    add_dependents(some, {{pg::int64_datum(after), false}, {pg::int32_datum(most_looked_at), false}}, found);
+    std::size_t rows = 0;
+    for (const Dependent& dependent : found) rows += dependent.waits_for.size();
+    *more = rows == most_looked_at;
+    if (!*more) return found;
+    std::int64_t last = found.back().job;  // perhaps not all of it
+    found.pop_back();
+    if (found.empty()) add_dependents(of_job, {{pg::int64_datum(last), false}}, found);
+    return found;
+}
+
+enum class Ended { no, well, badly };
+
+// Looked up in the indexes, one by one: a plan for all of them, made while few wait, would read whole tables once many do.
+Ended has_ended(std::int64_t id) {
+    auto stored = find_job(id);
+    if (!stored) return Ended::well;  // cleared away
+    const Job& job = stored->job;
+    if (stored->partition == Partition::live) return Ended::no;
+    if (job.status() == Status::failed) return failed_for_good(job) ? Ended::badly : Ended::no;
+    return job.status() == Status::canceled ? Ended::badly : Ended::well;
+}
+
+}  // namespace
+
+Release release_waiting_jobs(std::int64_t after) {
     static auto& left = *new InternalStatement("SELECT FROM sync_job_internal.dependency LIMIT 1", std::vector<Oid>{});
     static auto& set_aside = *new SetAside("let go after those that it waited for");
+    std::unordered_map<std::int64_t, Ended> known;  // many may wait for one
     std::vector<std::int64_t> jobs;
     std::vector<std::optional<std::int64_t>> culprits;
     Release result;
-    auto rows = look.run({{pg::int64_datum(after), false}, {pg::int32_datum(most), false}});
-    for (const auto& row : rows) {
-        std::int64_t job = pg::datum_int64(row[0].datum);
-        if (rows.size() == most) result.seen_up_to = job;
-        if (!row[1].null || set_aside.has(job)) continue;
-        jobs.push_back(job);
-        culprits.push_back(row[2].null ? std::nullopt : std::optional(pg::datum_int64(row[2].datum)));
+    bool more = false;
+    for (const Dependent& dependent : dependents_after(after, &more)) {
+        if (more) result.seen_up_to = dependent.job;
+        if (set_aside.has(dependent.job)) continue;
+        bool waits = false;
+        std::optional<std::int64_t> culprit;
+        for (std::int64_t other : dependent.waits_for) {
+            auto [entry, is_new] = known.try_emplace(other, Ended::no);
+            if (is_new) entry->second = has_ended(other);
+            waits = entry->second == Ended::no;
+            if (waits) break;
+            if (entry->second == Ended::badly && (!culprit || other < *culprit)) culprit = other;
+        }
+        if (waits) continue;
+        jobs.push_back(dependent.job);
+        culprits.push_back(culprit);
     }
     result.released = set_aside.for_each(jobs, [&](std::size_t i) { return release(jobs[i], culprits[i]); });
     result.some_wait = !left.run({}).empty();
