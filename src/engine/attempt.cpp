@@ -135,8 +135,6 @@ void run_in_subtransaction(SyncContext& sync, const JobType& type, pg::Deadline&
     }
 }
 
-bool repeatable(const std::string& sqlstate) { return sqlstate == "40001" || sqlstate == "40P01"; }
-
 Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& error, const AttemptLimits& limits,
                       const Limit& limit, const pg::Deadline& deadline) {
     bool deadline_passed = deadline.passed();
@@ -151,13 +149,13 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
     }
     if (deadline_passed) {
         auto report = std::make_shared<pg::ErrorReport>(timeout_error(original).report());
-        if (error.sqlstate() != "57014") report->detail = "It ended with: " + error.report().message;
+        if (error.sqlstate() != "57014") report->detail = "It ended with: " + error.report().message + ".";
         report->context = error.report().context;
         outcome = failed_outcome(original, pg::Error(report), true);
         record_snapshots(outcome.job, sync);
         return outcome;
     }
-    if (repeatable(error.sqlstate()) && limits.may_repeat) {
+    if (is_repeatable(error.sqlstate()) && limits.may_repeat) {
         outcome.verdict = Verdict::run_alone;
         outcome.repeatable_error = true;
         return outcome;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "job/job_row.hpp"
 #include "queue/outcome.hpp"
@@ -27,6 +28,9 @@ Outcome attempt(const Job& job, const AttemptLimits& limits);
 // The same for a job whose controller is a procedure that commits. Called in a procedure outside a transaction block,
 // in an SpiScope that may commit, the job Started and committed. Returns in a new transaction.
 Outcome attempt_committing(const Job& started);
+
+// A serialization failure or a deadlock: nobody's fault.
+inline bool is_repeatable(std::string_view sqlstate) { return sqlstate == "40001" || sqlstate == "40P01"; }
 
 // Whether the job may share a transaction with others; a job whose type or controller cannot be found may: it fails at
 // once.

@@ -201,6 +201,15 @@ void Runner::commit_batch(const Batch& batch) {
     transactions_.keep_search_path(last_search_path());
 }
 
+namespace {
+
+// At a commit: two transactions that check each other's keys may deadlock.
+bool may_help_together(const std::string& sqlstate) {
+    return depends_on_other_documents(sqlstate) || is_repeatable(sqlstate);
+}
+
+}  // namespace
+
 int Runner::run_batch(int most) {
     batch_end_ = Clock::now() + std::chrono::milliseconds(limits_.batch_milliseconds);
     int batch_jobs = most > 0 ? std::min(most, limits_.batch_jobs) : limits_.batch_jobs;
@@ -223,7 +232,7 @@ int Runner::run_batch(int most) {
         transactions_.rollback();
         sweep_ = {};
         for (const Outcome& outcome : batch.outcomes) {
-            if (depends_on_other_documents(error.sqlstate()) && outcome.job.is_null(C::procedure)) {
+            if (may_help_together(error.sqlstate()) && outcome.job.is_null(C::procedure)) {
                 run_together_later(std::string(outcome.job.text(C::sync_job_type)), outcome.job.id());
             } else {
                 run_alone_next(outcome.job.id(), false);
@@ -302,10 +311,12 @@ int Runner::run_waiting_together() {
         announce_ended_at_commit();
         transactions_.commit();
     } catch (const pg::Error& error) {
-        if (!depends_on_other_documents(error.sqlstate())) throw;
+        bool met_others = is_repeatable(error.sqlstate());
+        if (!met_others && !depends_on_other_documents(error.sqlstate())) throw;
         transactions_.rollback();
-        for (std::int64_t id : round.taken) run_alone_to_end(id);
-        return 1;
+        round.outcomes.clear();
+        round.left = round.taken;
+        round.some_elsewhere = round.some_elsewhere || met_others;
     }
     follow_round(type, round);
     return 1;
@@ -548,7 +559,7 @@ void Runner::run_one_alone(const Alone& job) {
         if (next_) unlock_job_number(next_->id);
         next_.reset();
         resume_.reset();
-        if (depends_on_other_documents(error.sqlstate()) && queue_for_together(id)) return;
+        if (may_help_together(error.sqlstate()) && queue_for_together(id)) return;
         counts_alone_.erase(id);
         fail(id, error);
     }

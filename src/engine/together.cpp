@@ -24,7 +24,7 @@ constexpr std::size_t most_together = 10000;
 constexpr std::int64_t set_microseconds = 60'000'000;
 
 // What is due now, in the order of claiming.
-std::vector<std::int64_t> due_jobs(const std::string& type, const std::string& queue, Oid run_as) {
+std::vector<std::int64_t> due_jobs(const std::string& type, const std::string& queue, Oid run_as, TogetherRound& round) {
     using Op = pg::ScanCondition::Operator;
     std::vector<std::pair<ClaimPosition, std::int64_t>> found;
     {
@@ -38,7 +38,9 @@ std::vector<std::int64_t> due_jobs(const std::string& type, const std::string& q
                 value.datum = scan.column(static_cast<int>(c), &value.null);
                 return value;
             };
-            bool ours = pg::datum_text(column(C::status).datum) == "Queued" &&
+            std::string_view status = pg::datum_text(column(C::status).datum);
+            round.some_elsewhere = round.some_elsewhere || status == to_text(Status::started);
+            bool ours = status == to_text(Status::queued) &&
                         pg::datum_text(column(C::queue).datum) == queue && pg::datum_oid(column(C::run_as).datum) == run_as;
             pg::Value scheduled_at = column(C::scheduled_at);
             if (!ours || (!scheduled_at.null && pg::datum_int64(scheduled_at.datum) > pg::now())) continue;
@@ -122,7 +124,7 @@ bool depends_on_other_documents(std::string_view sqlstate) {
 }
 
 void run_together(const std::string& type, const std::string& queue, Oid run_as, TogetherRound& round) {
-    std::vector<Job> jobs = take(due_jobs(type, queue, run_as), round);
+    std::vector<Job> jobs = take(due_jobs(type, queue, run_as, round), round);
     pg::defer_constraints();
     run_one_by_one(run_as_set(jobs, round), round);
     pg::Subtransaction subtransaction;

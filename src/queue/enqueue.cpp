@@ -259,7 +259,7 @@ std::size_t source_name_bytes(const pg::RowValues& row) {
     return row.nulls[name] ? 0 : pg::datum_text(row.values[name]).size();
 }
 
-// The rows into the queue; a name that the index of its documents cannot take is the caller's to know of.
+// The rows into the queue. In a database of version 0.1.0 the index of the documents does not take every name.
 void insert_rows(pg::Table& table, const std::vector<pg::RowValues>& rows) {
     try {
         table.insert_many(rows);

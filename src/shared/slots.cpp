@@ -36,7 +36,7 @@ void initialize_shared(void* memory) {
         database.settled = false;
         database.renew_after = 0;
         database.has_dependencies = true;  // until the scheduler has looked
-        database.orphans_possible = true;
+        database.orphans_possible = database.dependents_possible = true;
         database.progress_pending = false;
     }
     for (WorkerSlot& worker : s->workers) {

@@ -81,7 +81,9 @@ void act(Shared& s) {
     }
     DatabaseSlot* slot = find_database_slot(database);
     if (pending.dependencies && slot != nullptr) slot->has_dependencies = true;
-    if (pending.dependencies || (pending.ended && slot != nullptr && slot->has_dependencies)) pending.scheduler = true;
+    bool look = pending.dependencies || (pending.ended && slot != nullptr && slot->has_dependencies);
+    if (look && slot != nullptr) slot->dependents_possible = true;
+    if (look) pending.scheduler = true;
     if (pending.due_at != never && slot != nullptr && pending.due_at < slot->due_at) {
         lower(slot->due_at, pending.due_at);
         pending.scheduler = true;

@@ -145,6 +145,16 @@ bool time_for_orphans() {
     return true;
 }
 
+// A sweep over those that wait goes on, or there is a reason for one.
+bool time_for_dependents(std::int64_t seen_up_to) {
+    static Clock::time_point looked{};
+    if (seen_up_to != 0) return true;
+    bool told = my_slot->dependents_possible.exchange(false);
+    if (!told && Clock::now() - looked < Milliseconds(settings.poll_interval)) return false;
+    looked = Clock::now();
+    return true;
+}
+
 // One of the things that a round does for the jobs of all roles. Where it raises, the round does the others.
 template <class F>
 void step(Trouble& trouble, const std::string& what, F&& act) {
@@ -172,13 +182,14 @@ void read_work(Scheduler& scheduler, Plan& plan) {
     pg::Timestamp now = pg::now();
     step(scheduler.retries, "sync job scheduler: due retries could not be queued",
          [&] { plan.more_retries = requeue_due_retries() > 0; });
-    step(scheduler.dependencies, "sync job scheduler: jobs that wait for others could not be let go",
-         [&] {
-             Release release = release_waiting_jobs(scheduler.dependencies_seen);
-             my_slot->has_dependencies = release.some_wait;
-             scheduler.dependencies_seen = release.seen_up_to;
-             plan.more_dependencies = release.seen_up_to != 0;
-         });
+    if (time_for_dependents(scheduler.dependencies_seen)) {
+        step(scheduler.dependencies, "sync job scheduler: jobs that wait for others could not be let go", [&] {
+            Release release = release_waiting_jobs(scheduler.dependencies_seen);
+            my_slot->has_dependencies = release.some_wait;
+            scheduler.dependencies_seen = release.seen_up_to;
+            plan.more_dependencies = release.seen_up_to != 0;
+        });
+    }
     DueWork work = due_work(served_groups(), now);
     plan.due = std::move(work.groups);
     my_slot->due_at = work.next;

@@ -62,16 +62,12 @@ SELECT grant_sync_job_access('regress_app', 'manager');
 
 -- Whoever may become the role gives every argument.
 SELECT enqueue_sync_job('App Sync', '1', '{"a": 1}', operation => 'Update', source_document_type => 'app.source',
-    target_document_type => 'app.target', target_document_name => '1', queue => 'long', priority => -5, timeout => '20 minutes',
+    target_document_type => 'app.target', target_document_name => '1', queue => 'long', priority => -5, timeout => '1 hour',
     retry_delay => '1 s', max_retries => 9, scheduled_at => '2100-01-01', trigger_type => 'API',
     triggered_by_document_type => 'app.other', triggered_by_document_name => '5', queue_on_insert => false, dry_run => true,
     insert_enabled => false, update_enabled => false, delete_enabled => false, update_without_changes_enabled => true,
     verbose_logging => true, job_id => 'x', deduplicate => true) AS job \gset
 SELECT enqueue_sync_job('App Sync', '1', parent_sync_job => :job) IS NOT NULL AS parent;
--- But a time limit beyond the queue's and the type's is for levels.
-SELECT enqueue_sync_job('App Sync', '1', timeout => '1 hour');
-SELECT enqueue_sync_job('App Sync', '1', queue => 'long', timeout => '0');
-SELECT enqueue_sync_job('App Sync', '1', queue => 'long', timeout => '25 minutes', queue_on_insert => false) IS NOT NULL AS longest;
 -- Where the type fixes a document type, another one is an error for everyone.
 SELECT enqueue_sync_job('App Sync', '1', source_document_type => 'app.other');
 SELECT enqueue_sync_job('App Sync', '1', target_document_type => 'app.other');
