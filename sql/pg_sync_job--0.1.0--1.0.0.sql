@@ -13,6 +13,14 @@ END $$;
 ALTER TABLE @extschema@.sync_job ADD COLUMN depth integer;
 COMMENT ON COLUMN @extschema@.sync_job.depth IS 'so many jobs led to this one, each by a trigger on what the one before wrote; NULL: none did';
 
+ALTER TABLE @extschema@.sync_job_deleted_document ADD COLUMN sync_job_type text, ADD COLUMN is_deletion boolean NOT NULL DEFAULT true;
+COMMENT ON TABLE @extschema@.sync_job_deleted_document IS 'Rows as they were when they were deleted, or changed in what they match, kept by the triggers for the jobs that sync this';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.data IS 'the row; columns that were too large are named under the key ""';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.deleted_at IS 'when it was deleted, or changed';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.deleted_by IS 'who deleted it, or changed it';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.sync_job_type IS 'the job type whose trigger kept it; NULL: not known, it was kept by version 0.1.0';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.is_deletion IS 'false: the document was not deleted, but changed in what match reads; or it has been seen alive since';
+
 -- Called by a view, which must be readable with an older library, too: so each is in a function that is not looked into before
 -- it is called.
 CREATE FUNCTION sync_job_internal.find_types_alone(queue text) RETURNS text

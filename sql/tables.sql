@@ -269,16 +269,20 @@ CREATE TABLE @extschema@.sync_job_deleted_document (
     document_name text COLLATE "C" NOT NULL,
     data          jsonb NOT NULL,
     deleted_at    timestamptz NOT NULL DEFAULT pg_catalog.now(),
-    deleted_by    regrole NOT NULL
+    deleted_by    regrole NOT NULL,
+    sync_job_type text,
+    is_deletion   boolean NOT NULL DEFAULT true
 );
 CREATE INDEX sync_job_deleted_document_name ON @extschema@.sync_job_deleted_document USING spgist (document_name); -- of any length
-COMMENT ON TABLE @extschema@.sync_job_deleted_document IS 'Rows as they were when they were deleted, kept by the triggers for the jobs that sync the deletion';
+COMMENT ON TABLE @extschema@.sync_job_deleted_document IS 'Rows as they were when they were deleted, or changed in what they match, kept by the triggers for the jobs that sync this';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.id IS 'number of the record; the newest has the highest';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.document_type IS 'the relation the row was in';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.document_name IS 'its key, as in sync_job.source_document_name';
-COMMENT ON COLUMN @extschema@.sync_job_deleted_document.data IS 'the row';
-COMMENT ON COLUMN @extschema@.sync_job_deleted_document.deleted_at IS 'start of the transaction that deleted it';
-COMMENT ON COLUMN @extschema@.sync_job_deleted_document.deleted_by IS 'who deleted it';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.data IS 'the row; columns that were too large are named under the key ""';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.deleted_at IS 'when it was deleted, or changed';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.deleted_by IS 'who deleted it, or changed it';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.sync_job_type IS 'the job type whose trigger kept it; NULL: not known, it was kept by version 0.1.0';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.is_deletion IS 'false: the document was not deleted, but changed in what match reads; or it has been seen alive since';
 
 -- Which job waits for which.
 CREATE TABLE sync_job_internal.dependency (

@@ -26,8 +26,7 @@ using Event = pg::TriggerCall::Event;
 // A row of one of the two tables, its columns by name.
 class TableRow {
 public:
-    TableRow(Oid relation, Datum row)
-        : relation_(pg::read_relation(relation)), values_(pg::take_apart(row, *relation_)) {}
+    TableRow(Oid relation, const pg::RowValues& row) : relation_(pg::read_relation(relation)), values_(pg::copy_of(row)) {}
 
     pg::Value at(const char* column) const { return values_.at(number(column)); }
     bool is_null(const char* column) const { return at(column).null; }
@@ -293,19 +292,19 @@ Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
     require_level(Level::manager, "table sync_job_type");
     require_trusted_types();
     if (call.event != Event::insert) {
-        TableRow old_row(call.relation, call.old_row.datum);
+        TableRow old_row(call.relation, call.old_row);
         check_may_change(old_row);
         bool renamed = call.event == Event::update &&
-                       TableRow(call.relation, call.new_row.datum).text("name") != old_row.text("name");
+                       TableRow(call.relation, call.new_row).text("name") != old_row.text("name");
         if (call.event == Event::remove || renamed) {
             require_no_live_jobs("sync job type", "sync_job_type", old_row.text("name"));
             require_no_triggers(old_row.text("name"));
             move_grants(old_row.text("name"),
-                        call.event == Event::update ? TableRow(call.relation, call.new_row.datum).text("name") : "");
+                        call.event == Event::update ? TableRow(call.relation, call.new_row).text("name") : "");
         }
     }
     if (call.event == Event::remove) return pg::trigger_proceed(args);
-    TableRow row(call.relation, call.new_row.datum);
+    TableRow row(call.relation, call.new_row);
     fill_defaults(row, call.event);
     check_type_form(row);
     check_run_as(row);
@@ -313,7 +312,7 @@ Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
     if (call.event == Event::insert) {
         report_document_types(row, nullptr);
     } else {
-        TableRow old_row(call.relation, call.old_row.datum);
+        TableRow old_row(call.relation, call.old_row);
         report_document_types(row, &old_row);
     }
     return pg::trigger_replace(args, row.row());
@@ -330,12 +329,12 @@ SYNC_JOB_FUNCTION(sync_job_check_queue) {
     pg::invalidate_relation(call.relation);
     wake_scheduler_at_commit();
     std::string old_name;
-    if (call.event != Event::insert) old_name = TableRow(call.relation, call.old_row.datum).text("name");
+    if (call.event != Event::insert) old_name = TableRow(call.relation, call.old_row).text("name");
     if (call.event == Event::remove) {
         require_no_live_jobs("queue", "queue", old_name);
         return pg::trigger_proceed(args);
     }
-    TableRow row(call.relation, call.new_row.datum);
+    TableRow row(call.relation, call.new_row);
     check_queue_form(row);
     if (call.event == Event::update && row.text("name") != old_name) require_no_live_jobs("queue", "queue", old_name);
     if (call.event == Event::insert && replaces_standard_queue(row)) return pg::trigger_suppress(args);

@@ -1,6 +1,7 @@
 // sync_job_trigger(): a job for each changed row of a source table; at row level, or for a whole statement at once.
 #include <unordered_map>
 
+#include "controller/mapping.hpp"
 #include "core/state.hpp"
 #include "core/text.hpp"
 #include "document/deleted_document.hpp"
@@ -83,9 +84,15 @@ pg::Value context_for(Operation operation) {
 class Changes {
 public:
     Changes(const Options& options, const JobType& type, const pg::TriggerCall& call)
-        : options_(options), enqueuer_(request(options, type, call)), documents_(enqueuer_.source_documents()) {}
+        : options_(options), enqueuer_(request(options, type, call)), documents_(enqueuer_.source_documents()) {
+        if (call.event == Event::update && options.keep_deleted && keeps_changed_documents()) {
+            matched_ = match_reads(type, *documents_);
+        }
+    }
 
     DocumentType& documents() { return *documents_; }
+    // Where one of these changes, a declarative type's target may be another, and the job has to know which it was.
+    const ColumnSet& matched() const { return matched_; }
 
     void finish() { enqueuer_.finish(); }
 
@@ -101,8 +108,13 @@ public:
 
     // The row goes into the records of the deleted first.
     void enqueue_delete(const std::string& name, const pg::RowValues& row) {
-        if (options_.keep_deleted) keep_deleted_document(*documents_, name, row);
+        if (options_.keep_deleted) keep_document(*documents_, options_.sync_job_type, name, row, Kept::deleted);
         enqueue(Operation::remove, name);
+    }
+
+    // The document has the name now, and had it as this row.
+    void keep_changed(const std::string& name, const pg::RowValues& row) {
+        keep_document(*documents_, options_.sync_job_type, name, row, Kept::changed);
     }
 
 private:
@@ -122,6 +134,7 @@ private:
     const Options& options_;
     Enqueuer enqueuer_;
     std::shared_ptr<DocumentType> documents_;
+    ColumnSet matched_;
     pg::Value contexts_[3];
     MemoryContextData* memory_ = pg::current_memory();
 };
@@ -130,14 +143,18 @@ private:
 
 void row_changed(Changes& changes, const pg::TriggerCall& call) {
     DocumentType& documents = changes.documents();
-    auto row_of = [&](pg::Value row) { return documents.row_of(call.relation, row.datum); };
+    auto row_of = [&](const pg::RowValues& row) { return documents.row_of(call.relation, row); };
     switch (call.event) {
         case Event::insert:
             return changes.enqueue(Operation::insert, documents.name_of(row_of(call.new_row)));
         case Event::update: {
-            pg::RowValues before = row_of(call.old_row);
-            std::string old_name = documents.name_of(before), new_name = documents.name_of(row_of(call.new_row));
-            if (old_name != new_name) changes.enqueue_delete(old_name, before);
+            pg::RowValues before = row_of(call.old_row), after = row_of(call.new_row);
+            std::string old_name = documents.name_of(before), new_name = documents.name_of(after);
+            if (old_name != new_name) {
+                changes.enqueue_delete(old_name, before);
+            } else if (!documents.changed_columns(before, after, changes.matched()).empty()) {
+                changes.keep_changed(old_name, before);
+            }
             return changes.enqueue(old_name == new_name ? Operation::update : Operation::insert, new_name);
         }
         case Event::remove: {
@@ -174,6 +191,27 @@ void rows_deleted(Changes& changes, pg::Arguments& args, const pg::TriggerCall& 
     if (!found) no_transition_table(call, "OLD TABLE AS ...");
 }
 
+// Where rows exchange their keys, the document of a name is another row than before.
+void keep_changed_rows(Changes& changes, pg::Arguments& args, const pg::TriggerCall& call,
+                       const std::unordered_map<std::string, bool>& still_there) {
+    if (changes.matched().empty()) return;
+    DocumentType& documents = changes.documents();
+    auto keep = [&](const std::string& name, const pg::RowValues& row) {
+        if (still_there.at(name)) changes.keep_changed(name, row);
+    };
+    bool told = pg::for_each_updated_row(args, [&](const pg::RowValues& old_row, const pg::RowValues& new_row) {
+        pg::RowValues before = documents.row_of(call.relation, old_row), after = documents.row_of(call.relation, new_row);
+        std::string name = documents.name_of(before);
+        bool same = name == documents.name_of(after) && documents.changed_columns(before, after, changes.matched()).empty();
+        if (!same) keep(name, before);
+    });
+    if (told) return;
+    pg::for_each_transition_row(args, pg::Transition::old_rows, [&](const pg::RowValues& old_row) {
+        pg::RowValues before = documents.row_of(call.relation, old_row);
+        keep(documents.name_of(before), before);
+    });
+}
+
 // A name that is new was inserted, one that is gone deleted: the key has changed.
 void rows_updated(Changes& changes, pg::Arguments& args, const pg::TriggerCall& call) {
     DocumentType& documents = changes.documents();
@@ -181,7 +219,8 @@ void rows_updated(Changes& changes, pg::Arguments& args, const pg::TriggerCall& 
     if (!pg::has_transition(args, pg::Transition::old_rows) || !pg::has_transition(args, pg::Transition::new_rows)) {
         no_transition_table(call, "OLD TABLE AS ... NEW TABLE AS ...");
     }
-    if (call.relation == documents.relation().oid && !pg::may_have_changed(args, documents.key())) {
+    bool same_names = call.relation == documents.relation().oid && !pg::may_have_changed(args, documents.key());
+    if (same_names && (changes.matched().empty() || !pg::may_have_changed(args, changes.matched()))) {
         pg::for_each_transition_row(args, pg::Transition::new_rows, [&](const pg::RowValues& row) {
             changes.enqueue(Operation::update, name_of(row));
         });
@@ -209,6 +248,7 @@ void rows_updated(Changes& changes, pg::Arguments& args, const pg::TriggerCall& 
             if (!still_there[name]) changes.enqueue_delete(name, row);
         });
     }
+    keep_changed_rows(changes, args, call, still_there);
     for (const std::string& name : inserted) changes.enqueue(Operation::insert, name);
 }
 

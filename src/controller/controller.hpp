@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/state.hpp"
+#include "document/deleted_document.hpp"
 #include "document/document.hpp"
 #include "job/job_row.hpp"
 #include "job/job_type.hpp"
@@ -22,6 +23,8 @@ struct Target {
     std::optional<std::string> document_name;
     pg::Value context;  // jsonb; replaces the job's when not null
     pg::RowValues wanted;  // declarative: what the search has computed already, for update()
+    bool moves = false;    // declarative: its match values change, too
+    std::vector<std::string> left_behind;  // declarative: targets that belong to no source any more, and go with it
 };
 
 // What a bypass controller says it did.
@@ -38,7 +41,11 @@ struct Documents {
     pg::Value source, target;    // composite values
     pg::RowValues wanted;        // of the Target, where it has any
     bool target_is_new = false;  // an insert that has not been written: as jsonb it shows only what is set
-    bool source_is_deleted = false;  // `source` is the row as it was
+    bool source_is_deleted = false;  // `source` is the row as it was; declarative: the last of `kept`
+    bool target_moves = false;       // of the Target
+    // Rows that the triggers have kept of the source, read before it, the newest first; when it is deleted, from the row of
+    // its deletion on.
+    std::vector<KeptRow> kept;
 };
 
 class Mapping;

@@ -1,11 +1,16 @@
 // The declarative controller: match and field_map of the job type in place of functions. It has no hooks.
+#include <algorithm>
+
 #include "controller/kinds.hpp"
 #include "controller/mapping.hpp"
 #include "pg/error.hpp"
+#include "pg/xact.hpp"
 
 namespace sync_job {
 
 namespace {
+
+pg::Value context_of(const Job& job) { return {job.datum(JobColumn::context), job.is_null(JobColumn::context)}; }
 
 class DeclarativeController : public Controller {
 public:
@@ -21,23 +26,20 @@ public:
     pg::Value call_hook(Hook, const Job&, const Documents&, pg::Value) override { return {}; }
 
     std::vector<Target> targets(const Job& job, const Documents& documents) override {
-        pg::RowValues wanted = evaluate(job, documents);
-        if (mapping_.matches_nothing(wanted)) return {};
-        pg::Value found = mapping_.find(wanted, Mapping::Lock::none);
-        bool updates = !found.null && !documents.source_is_deleted && job.flag(JobColumn::update_enabled) &&
-                       mapping_.target().locks_rows();
-        if (updates && mapping_.find(wanted, Mapping::Lock::for_update).null) {  // gone while we waited, or hidden
-            found = mapping_.find(wanted, Mapping::Lock::none);
-        }
+        if (documents.source_is_deleted) return targets_of_deleted(job, documents);
         Target target;
-        target.wanted = wanted;
-        if (!found.null) target.document_name = mapping_.target().name_of(found.datum);
-        if (documents.source_is_deleted) {
-            if (found.null) return {};
-            target.operation = Operation::remove;
-        } else {
-            target.operation = found.null ? Operation::insert : Operation::update;
+        target.wanted = evaluate(job, documents);
+        bool wants_none = mapping_.matches_nothing(target.wanted);
+        if (!wants_none) find_current(job, target);
+        std::vector<std::string> behind = left_behind(job, documents, target);
+        if (wants_none) return deletes(behind);
+        if (!target.document_name && !behind.empty()) {
+            target.operation = Operation::update;
+            target.document_name = behind[0];
+            target.moves = true;
+            behind.erase(behind.begin());
         }
+        target.left_behind = behind;
         return {target};
     }
 
@@ -46,15 +48,89 @@ public:
         // Not a second time: an expression may be volatile, and cost something.
         pg::RowValues wanted = documents.wanted.values != nullptr ? documents.wanted : evaluate(job, documents);
         pg::RowValues row = pg::copy_of(target);
-        *explicit_columns = documents.target_is_new ? mapping_.all_columns() : mapping_.set_columns();
+        bool all = documents.target_is_new || documents.target_moves;
+        *explicit_columns = all ? mapping_.all_columns() : mapping_.set_columns();
         for (int column : *explicit_columns) row.set(column, wanted.at(column));
         return row;
     }
 
 private:
     pg::RowValues evaluate(const Job& job, const Documents& documents) {
-        using C = JobColumn;
-        return mapping_.evaluate(documents.source, {job.datum(C::context), job.is_null(C::context)});
+        if (documents.source_is_deleted) {  // an operation and a target were given with the job
+            const DocumentType& source = mapping_.source();
+            std::string name(job.text(JobColumn::source_document_name));
+            pg::Value row = whole_document(source, read_kept(source, name, documents.kept.at(0)));
+            return mapping_.evaluate(row, context_of(job));
+        }
+        return mapping_.evaluate(documents.source, context_of(job));
+    }
+
+    // The target that belongs to what the source is now.
+    void find_current(const Job& job, Target& target) {
+        pg::Value found = mapping_.find(target.wanted, Mapping::Lock::none);
+        bool updates = !found.null && job.flag(JobColumn::update_enabled) && mapping_.target().locks_rows();
+        if (updates && mapping_.find(target.wanted, Mapping::Lock::for_update).null) {  // gone while we waited, or hidden
+            found = mapping_.find(target.wanted, Mapping::Lock::none);
+        }
+        if (!found.null) target.document_name = mapping_.target().name_of(found.datum);
+        target.operation = found.null ? Operation::insert : Operation::update;
+    }
+
+    std::vector<Target> targets_of_deleted(const Job& job, const Documents& documents) {
+        std::vector<std::string> names;
+        for (std::size_t i = 0; i < documents.kept.size(); i++) {
+            if (i == 0 || mapping_.match_may_change()) add_left_behind(names, match_of(job, documents.kept[i]), i == 0);
+        }
+        return deletes(names);
+    }
+
+    static std::vector<Target> deletes(std::vector<std::string> names) {
+        if (names.empty()) return {};
+        Target target;
+        target.operation = Operation::remove;
+        target.document_name = names[0];
+        names.erase(names.begin());
+        target.left_behind = names;
+        return {target};
+    }
+
+    pg::RowValues match_of(const Job& job, const KeptRow& row) {
+        std::string name(job.text(JobColumn::source_document_name));
+        return mapping_.evaluate_match(read_kept(mapping_.source(), name, row), context_of(job));
+    }
+
+    // The targets of values that the source had, and no source has now.
+    std::vector<std::string> left_behind(const Job& job, const Documents& documents, const Target& current) {
+        std::vector<std::string> names;
+        if (!mapping_.match_may_change()) return names;
+        if (current.document_name) names.push_back(*current.document_name);
+        for (const KeptRow& row : documents.kept) {
+            if (!row.own) continue;
+            try {
+                pg::Subtransaction subtransaction;
+                add_left_behind(names, match_of(job, row), false);
+                subtransaction.commit();
+            } catch (const pg::Error& error) {
+                // That the document itself is brought in step counts for more.
+                if (!pg::is_specific(error)) throw;
+                pg::warning("the target of an earlier value is left as it is: " + error.report().message);
+            }
+        }
+        if (current.document_name) names.erase(names.begin());
+        return names;
+    }
+
+    // Locked before anybody asks whether a source lives that has the value: whose job comes after that waits for us, and
+    // finds it gone; one that came before has made its source visible.
+    void add_left_behind(std::vector<std::string>& names, const pg::RowValues& wanted, bool if_unknown) {
+        if (mapping_.matches_nothing(wanted)) return;
+        pg::Value found = mapping_.find(wanted, Mapping::Lock::none);
+        if (found.null) return;
+        std::string name = mapping_.target().name_of(found.datum);
+        if (std::find(names.begin(), names.end(), name) != names.end()) return;
+        if (mapping_.target().locks_rows() && mapping_.find(wanted, Mapping::Lock::for_update).null) return;
+        Mapping::Living lives = mapping_.lives(wanted);
+        if (lives == Mapping::Living::no || (lives == Mapping::Living::unknown && if_unknown)) names.push_back(name);
     }
 
     Mapping mapping_;

@@ -11,9 +11,21 @@ namespace sync_job {
 
 namespace {
 
+constexpr const char* given_row = "pg_catalog.unnest(ARRAY[$1])";
+
 std::string output_name(std::size_t index) { return "sync_job_" + std::to_string(index + 1); }
 
 std::vector<pg::JsonField> fields_of(const std::string& json) { return pg::json_fields(pg::json_from_text(json)); }
+
+bool is_expression(const pg::JsonField& field) {
+    if (field.kind != pg::JsonKind::object) return false;
+    std::vector<pg::JsonField> parts = pg::json_fields(field.value);
+    return parts.size() == 1 && parts[0].key == "expr";
+}
+
+bool contains(const ColumnSet& columns, int number) {
+    return std::find(columns.begin(), columns.end(), number) != columns.end();
+}
 
 std::string in_column(const char* what, const std::string& target_column) {
     return std::string(what) + " of column " + quoted(target_column);
@@ -34,6 +46,7 @@ Mapping::Mapping(const JobType& type)
       source_(DocumentType::find(type.source, type.source_key)),
       target_(DocumentType::find(type.target, type.target_key)) {
     read(type);
+    judge_match();
     match_indexed_ = pg::has_index_for(type.target, match_columns_, false);
     many_ = source_->supports_many() && target_->supports_many() && !pg::row_security_applies(type.target);
     for (const Item& item : items_) many_ = many_ && fits_array(item.type);
@@ -92,7 +105,10 @@ Mapping::Item Mapping::item(const pg::JsonField& field, const char* what) const 
     if (std::string(what) == "match" && column->equality.empty()) {
         throw pg::Error("42883", "match names column " + quoted(field.key) + ", whose type has no equality operator");
     }
-    return {column->number, expression(field, *column, what), pg::base_type(column->type),
+    bool is_column = field.kind == pg::JsonKind::string;
+    std::string sql = expression(field, *column, what);
+    return {column->number, is_column ? source_->relation().column(field.text)->number : 0,
+            !is_column && is_expression(field), sql, pg::base_type(column->type),
             pg::base_typmod(column->type, column->typmod)};
 }
 
@@ -157,9 +173,9 @@ std::string Mapping::match_condition(const std::string& value_prefix) const {
     return join(conditions, " AND ");
 }
 
-std::unique_ptr<pg::Statement> Mapping::one_document(std::size_t first, std::size_t end) const {
+std::unique_ptr<pg::Statement> Mapping::one_document(std::size_t first, std::size_t end, const std::string& from) const {
     return std::make_unique<pg::Statement>(
-        "SELECT v.* FROM pg_catalog.unnest(ARRAY[$1]) AS source" + values_sql("$2", first, end),
+        "SELECT v.* FROM " + from + " AS source" + values_sql("$2", first, end),
         std::vector<Oid>{source_->relation().row_type, pg::type::jsonb}, pg::Statement::Access::any);
 }
 
@@ -181,7 +197,7 @@ void prepare_now(pg::Statement& statement) {
 void Mapping::raise_of_column() const {
     for (std::size_t i = 0; i < items_.size(); i++) {
         try {
-            prepare_now(*one_document(i, i + 1));
+            prepare_now(*one_document(i, i + 1, given_row));
         } catch (const pg::Error& error) {
             const std::string& column = target_->relation().columns[items_[i].column - 1].name;
             throw in_column(i < match_count_ ? "match" : "field_map", column, error);
@@ -201,7 +217,8 @@ void Mapping::prepare_statements() {
         match_types.push_back(items_[i].type);
         match_arrays.push_back(pg::array_type_of(items_[i].type));
     }
-    evaluate_ = one_document(0, items_.size());
+    evaluate_ = one_document(0, items_.size(), given_row);
+    match_ = one_document(0, match_count_, given_row);
     std::string named = target.quoted + " AS " + target.alias;
     std::string find = "SELECT " + target.alias + " FROM " + named + " WHERE " + match_condition("$") + " LIMIT 2";
     find_ = make(find, match_types, by_match);
@@ -245,18 +262,72 @@ pg::RowValues Mapping::to_row(const pg::RowValues& result, int first) const {
     return row;
 }
 
-pg::RowValues Mapping::evaluate(pg::Value source_row, pg::Value context) {
-    pg::Rows rows = evaluate_->execute({source_row, context});
-    if (rows.size() != 1) {
-        throw pg::Error("21000", "match or field_map of sync job type " + quoted(type_name_) + " gives " +
-                                     std::to_string(rows.size()) + " rows for one document")
-            .hint("An expression must return one value; one that returns a set does not.");
-    }
+namespace {
+
+[[noreturn]] void raise(const KeptDocument::Unread& unread) {
+    throw pg::Error(std::make_shared<pg::ErrorReport>(*unread.error));
+}
+
+[[noreturn]] void several_rows(const std::string& type_name, std::uint64_t rows) {
+    throw pg::Error("21000", "match or field_map of sync job type " + quoted(type_name) + " gives " +
+                                 std::to_string(rows) + " rows for one document")
+        .hint("An expression must return one value; one that returns a set does not.");
+}
+
+}  // namespace
+
+// The first `count` items; the values are copied.
+pg::RowValues Mapping::only_row(const pg::Rows& rows, std::size_t count) const {
+    if (rows.size() != 1) several_rows(type_name_, rows.size());
     pg::RowValues result = pg::empty_row(target_->relation());
-    for (std::size_t i = 0; i < items_.size(); i++) {
+    for (std::size_t i = 0; i < count; i++) {
         result.set(items_[i].column, pg::with_typmod(rows.copy(0, static_cast<int>(i)), items_[i].type, items_[i].typmod));
     }
     return result;
+}
+
+pg::RowValues Mapping::evaluate(pg::Value source_row, pg::Value context) {
+    return only_row(evaluate_->execute({source_row, context}), items_.size());
+}
+
+// Which columns an expression reads, the parser tells: it is parsed over a source that has only those that can be read.
+std::unique_ptr<pg::Statement> Mapping::match_over_readable(const KeptDocument& kept) const {
+    std::vector<std::string> columns;
+    for (const pg::Column& column : source_->relation().columns) {
+        auto is_this = [&](const auto& unread) { return unread.column == column.number; };
+        bool unread = std::any_of(kept.unread.begin(), kept.unread.end(), is_this);
+        if (!column.dropped && !unread) columns.push_back("kept." + pg::quoted_identifier(column.name));
+    }
+    auto statement = one_document(
+        0, match_count_, "(SELECT " + join(columns, ", ") + " FROM " + given_row + std::string(" AS kept)"));
+    prepare_now(*statement);
+    return statement;
+}
+
+pg::RowValues Mapping::evaluate_match(const KeptDocument& kept, pg::Value context) {
+    bool by_expression = false;
+    for (std::size_t i = 0; i < match_count_; i++) {
+        by_expression = by_expression || items_[i].is_expression;
+        for (const KeptDocument::Unread& unread : kept.unread) {
+            if (unread.column == items_[i].source_column) raise(unread);
+        }
+        if (!contains(kept.absent, items_[i].source_column)) continue;
+        throw pg::Error("42703", "column " + quoted(source_->relation().columns[items_[i].source_column - 1].name) +
+                                     " is not in " + kept.described)
+            .detail("match reads it, and it was added, or renamed, since.")
+            .hint("Add its value to the row in sync_job_deleted_document; or see to the target by hand, and cancel the job.");
+    }
+    std::unique_ptr<pg::Statement> over_readable;
+    if (by_expression && !kept.unread.empty()) {
+        try {
+            over_readable = match_over_readable(kept);
+        } catch (const pg::Error& error) {
+            if (!pg::is_specific(error)) throw;
+            raise(kept.unread[0]);
+        }
+    }
+    pg::Value row{pg::put_together(kept.row, source_->relation()), false};
+    return only_row((over_readable != nullptr ? over_readable : match_)->execute({row, context}), match_count_);
 }
 
 bool Mapping::matches_nothing(const pg::RowValues& wanted) const {
@@ -291,6 +362,99 @@ pg::Value Mapping::find(const pg::RowValues& wanted, Lock lock) {
     if (rows.empty()) return {};
     if (rows.size() > 1) two_targets(target_->label());
     return {pg::copy_row(rows.at(0, 0).datum), false};
+}
+
+// --- Match values that change, or that documents share ---
+
+// A document's key says which it is: a match of all its columns is no other's.
+void Mapping::judge_match() {
+    ColumnSet plain;
+    for (std::size_t i = 0; i < match_count_; i++) {
+        int column = items_[i].source_column;
+        if (column != 0) plain.push_back(column);
+        match_may_change_ = match_may_change_ || items_[i].is_expression ||
+                            (column != 0 && !contains(source_->key(), column));
+    }
+    for (int column : source_->key()) match_is_shared_ = match_is_shared_ || !contains(plain, column);
+}
+
+// Compared as the target compares them. A number of another length is left as it is, for its index.
+std::string Mapping::living_sql() const {
+    std::vector<std::string> conditions;
+    for (std::size_t i = 0; i < match_count_; i++) {
+        const Item& item = items_[i];
+        const pg::Column& column = target_->relation().columns[item.column - 1];
+        const pg::Column* from = item.source_column == 0 ? nullptr : &source_->relation().columns[item.source_column - 1];
+        std::string value;
+        if (from != nullptr && pg::is_integer(pg::base_type(from->type)) && pg::is_integer(item.type)) {
+            value = item.sql + from->base_cast;
+            conditions.push_back(value + " OPERATOR(pg_catalog.=) $" + std::to_string(i + 1));
+            continue;
+        }
+        std::int32_t typmod = pg::is_text(item.type) ? -1 : item.typmod;
+        value = "CAST(" + item.sql + " AS " + pg::qualified_type_name(item.type, typmod) + ")";
+        bool same_collation = from != nullptr && from->collation == column.collation;
+        std::string collation = same_collation ? std::string() : pg::collation_name(column.collation);
+        if (!collation.empty()) value += " COLLATE " + collation;
+        conditions.push_back(value + " " + column.equality + " $" + std::to_string(i + 1));
+    }
+    return "SELECT 1 FROM " + source_->relation().quoted + " AS source WHERE " + join(conditions, " AND ") + " LIMIT 1";
+}
+
+// Null where it cannot be asked: an expression that reads the context, or one that a condition cannot have.
+pg::Statement* Mapping::living() {
+    if (living_asked_) return living_.get();
+    living_asked_ = true;
+    if (pg::row_security_applies(source_->relation().oid)) return nullptr;
+    std::vector<Oid> types;
+    for (std::size_t i = 0; i < match_count_; i++) types.push_back(items_[i].type);
+    auto statement = std::make_unique<pg::Statement>(living_sql(), types, pg::Statement::Access::by_index);
+    try {
+        pg::Subtransaction subtransaction;
+        {
+            pg::SpiScope spi;
+            pg::SnapshotScope snapshot;
+            living_by_index_ = !statement->reads_whole_table();
+        }
+        subtransaction.commit();
+        living_ = std::move(statement);
+    } catch (const pg::Error& error) {
+        if (!pg::is_specific(error)) throw;
+    }
+    return living_.get();
+}
+
+bool Mapping::lives_by_index() { return !match_is_shared_ || (living() != nullptr && living_by_index_); }
+
+Mapping::Living Mapping::lives(const pg::RowValues& wanted) {
+    constexpr std::int64_t most_pages = 1024;  // 8 MB, some milliseconds
+    if (!match_is_shared_) return Living::no;
+    pg::Statement* statement = living();
+    bool too_slow = !living_by_index_ && pg::relation_pages(source_->relation().oid) > most_pages;
+    if (statement == nullptr || too_slow) return Living::unknown;
+    std::vector<pg::Value> values;
+    for (std::size_t i = 0; i < match_count_; i++) values.push_back(wanted.at(items_[i].column));
+    return statement->execute(values).empty() ? Living::no : Living::yes;
+}
+
+ColumnSet match_reads(const JobType& type, const DocumentType& source) {
+    ColumnSet columns;
+    bool beyond_key = false;
+    if (!type.declarative()) return columns;
+    for (const pg::JsonField& field : fields_of(type.match)) {
+        if (field.kind == pg::JsonKind::string) {
+            const pg::Column* column = source.relation().column(field.text);
+            if (column == nullptr) continue;  // the job says so
+            columns.push_back(column->number);
+            beyond_key = beyond_key || !contains(source.key(), column->number);
+        } else if (is_expression(field)) {
+            for (const pg::Column& column : source.relation().columns) {
+                if (!column.dropped) columns.push_back(column.number);
+            }
+            beyond_key = true;
+        }
+    }
+    return beyond_key ? columns : ColumnSet();
 }
 
 // --- Many documents ---

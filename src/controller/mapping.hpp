@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "document/deleted_document.hpp"
 #include "document/document.hpp"
 #include "job/job_type.hpp"
 #include "pg/json.hpp"
@@ -37,6 +38,9 @@ public:
 
     // Rows of the target type in which the columns of all_columns() are filled in.
     pg::RowValues evaluate(pg::Value source_row, pg::Value context);
+    // The columns of match alone, from a row that was kept. Raises what match reads and cannot be read; the rest does not
+    // matter.
+    pg::RowValues evaluate_match(const KeptDocument& kept, pg::Value context);
     // A value of the match is null: no target belongs to the source.
     bool matches_nothing(const pg::RowValues& wanted) const;
     // The same for values that match the same targets. Where it supports many.
@@ -45,6 +49,15 @@ public:
     // and does not find what no longer matches then, nor what policies keep from being locked.
     enum class Lock { none, for_update };
     pg::Value find(const pg::RowValues& wanted, Lock lock);
+
+    // --- Match values that change, or that documents share ---
+    // Match reads more than the source's key: a document may come to have another target.
+    bool match_may_change() const { return match_may_change_; }
+    // Whether a document of the source that is there has these match values: asked of all that the current user sees.
+    enum class Living { no, yes, unknown };
+    Living lives(const pg::RowValues& wanted);
+    // No index of the source tells who has a value: where the table is large, that is unknown.
+    bool lives_by_index();
 
     // --- Many at a time; in an SpiScope, and the rows live as long as it ---
     // Not where a column of keys or items is an array or composite, a match column has no hash, or policies of the target
@@ -57,7 +70,9 @@ public:
 
 private:
     struct Item {
-        int column;  // of the target
+        int column;         // of the target
+        int source_column;  // 0: a constant or an expression
+        bool is_expression;
         std::string sql;
         Oid type;            // its base type
         std::int32_t typmod;
@@ -68,7 +83,13 @@ private:
     void prepare_statements();
     // The items from `first` to before `end`.
     std::string values_sql(const std::string& context, std::size_t first, std::size_t end) const;
-    std::unique_ptr<pg::Statement> one_document(std::size_t first, std::size_t end) const;
+    // `from`: what the source is made of.
+    std::unique_ptr<pg::Statement> one_document(std::size_t first, std::size_t end, const std::string& from) const;
+    pg::RowValues only_row(const pg::Rows& rows, std::size_t count) const;
+    std::unique_ptr<pg::Statement> match_over_readable(const KeptDocument& kept) const;
+    void judge_match();
+    std::string living_sql() const;
+    pg::Statement* living();
     void raise_of_column() const;
     std::string match_condition(const std::string& value_prefix) const;
     pg::RowValues to_row(const pg::RowValues& result, int first) const;
@@ -78,8 +99,13 @@ private:
     std::vector<Item> items_;  // of match, then of field_map
     std::size_t match_count_ = 0;
     ColumnSet all_columns_, set_columns_, match_columns_;
-    bool match_indexed_ = false, many_ = false;
-    std::unique_ptr<pg::Statement> evaluate_, find_, find_locked_, evaluate_many_, lock_many_;
+    bool match_indexed_ = false, many_ = false, match_may_change_ = false, match_is_shared_ = false;
+    bool living_asked_ = false, living_by_index_ = false;  // living_ has been tried
+    std::unique_ptr<pg::Statement> living_;                // null: it cannot be asked
+    std::unique_ptr<pg::Statement> evaluate_, match_, find_, find_locked_, evaluate_many_, lock_many_;
 };
+
+// Without the mapping, for triggers: the columns beyond its key that match of the type reads, where it reads any.
+ColumnSet match_reads(const JobType& type, const DocumentType& source);
 
 }  // namespace sync_job

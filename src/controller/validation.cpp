@@ -82,6 +82,13 @@ pg::Error match_warning(const JobType& type, const Mapping& mapping) {
     return warning.hint("Create a unique index on the columns of match.");
 }
 
+pg::Error change_warning(const JobType& type) {
+    return pg::Error("01000", "no index of " + quoted(pg::relation_name(type.source)) + " tells whether a document has a value of match")
+        .detail("When such a value changes, or its document is deleted, the table is read; and when it is larger than 8 MB, a "
+                "target may be left behind under a value that no document has any more.")
+        .hint("Create an index on the source columns, or the expressions, of match.");
+}
+
 pg::Error identity_warning(const pg::Column& column) {
     return pg::Error("01000", "match names column " + quoted(column.name) + ", which is GENERATED ALWAYS AS IDENTITY")
         .detail("Documents that are there can be updated; an insert fails, as it cannot set the column.")
@@ -156,6 +163,7 @@ std::vector<Finding> validate(const JobType& type) {
                 findings.push_back({false, "match", identity_warning(*column).share()});
             }
             if (!mapping->match_is_unique()) findings.push_back({false, "match", match_warning(type, *mapping).share()});
+            if (!mapping->lives_by_index()) findings.push_back({false, "match", change_warning(type).share()});
         });
     } else {
         validate_functions(type, look);

@@ -332,14 +332,14 @@ Datum DocumentType::update(const std::string& name, const pg::RowValues& row, co
 
 namespace {
 
-Datum row_to_json(const pg::RowValues& row, const pg::RelationInfo& relation, bool exact, bool sparse) {
+Datum row_to_json(const pg::RowValues& row, const pg::RelationInfo& relation, bool sparse) {
     pg::JsonBuilder json;
     json.begin_object();
     for (const pg::Column& column : relation.columns) {
         if (column.dropped || (sparse && row.nulls[column.number - 1])) continue;
         json.key(column.name);
         pg::Value value = row.at(column.number);
-        json.value(value.datum, value.null, column.type, exact);
+        json.value(value.datum, value.null, column.type, false);
     }
     json.end_object();
     return json.finish();
@@ -348,12 +348,7 @@ Datum row_to_json(const pg::RowValues& row, const pg::RelationInfo& relation, bo
 }  // namespace
 
 Datum DocumentType::to_json(Datum row, bool sparse) const {
-    return row_to_json(pg::take_apart(row, *relation_), *relation_, false, sparse);
-}
-
-Datum DocumentType::to_exact_json(const pg::RowValues& row) const {
-    pg::CanonicalOutput canonical;
-    return row_to_json(row, *relation_, true, false);
+    return row_to_json(pg::take_apart(row, *relation_), *relation_, sparse);
 }
 
 namespace {
@@ -386,17 +381,6 @@ pg::RowValues DocumentType::from_json(Datum jsonb, const pg::RowValues& base, Co
         bool same = !old.null && pg::json_to_text(pg::value_to_json(old.datum, column->type, false)) ==
                                      pg::json_to_text(field.value);
         if (!same) row.set(column->number, field_value(*column, field));
-    }
-    return row;
-}
-
-pg::RowValues DocumentType::from_exact_json(Datum jsonb) const {
-    pg::CanonicalOutput canonical;
-    pg::RowValues row = pg::empty_row(*relation_);
-    for (const pg::JsonField& field : pg::json_fields(jsonb)) {
-        const pg::Column* column = relation_->column(field.key);
-        if (column == nullptr) continue;  // dropped since
-        row.set(column->number, pg::json_to_value(field.value, column->type, column->typmod, true));
     }
     return row;
 }

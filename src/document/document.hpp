@@ -73,12 +73,9 @@ public:
     // --- Conversions and comparison ---
     // As to_jsonb() would; `sparse`: without the columns that are null.
     Datum to_json(Datum row, bool sparse = false) const;
-    // Every value in a form that gives it back.
-    Datum to_exact_json(const pg::RowValues& row) const;
     // A row from jsonb: columns it does not name keep what `base` has. A column whose JSON value is the one that
     // `base` shows stays as it is stored. `named`: the columns it names.
     pg::RowValues from_json(Datum jsonb, const pg::RowValues& base, ColumnSet* named) const;
-    pg::RowValues from_exact_json(Datum jsonb) const;
     // Columns a controller may change (generated ones are the database's) whose stored image differs.
     ColumnSet changed_columns(const pg::RowValues& before, const pg::RowValues& after) const;
     ColumnSet changed_columns(const pg::RowValues& before, const pg::RowValues& after, const ColumnSet& among) const;

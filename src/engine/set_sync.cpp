@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_set>
 
@@ -33,6 +34,7 @@ struct Member {
     bool by_itself = false;  // runs after the set; others of its target, too, if they come after it
     pg::RowValues wanted, before;
     ColumnSet changed;
+    std::vector<pg::RowValues> kept;  // what it matched before: others may come to have that now
 };
 
 class Set {
@@ -55,6 +57,7 @@ public:
 
 private:
     void load_sources();
+    void look_at_kept(Member& member, const std::string& name);
     void find_targets(std::vector<Member>& existing, std::vector<Member>& missing);
     void update(std::vector<Member>& members);
     void insert(std::vector<Member>& members);
@@ -117,8 +120,18 @@ private:
     pg::Value corrected_;
 };
 
-// A document that comes a second time has to wait for what the first time makes of it. One that is gone is none of the
-// set; but what else goes to its target has to wait for it.
+// What the triggers have kept of a document, the job by itself sees to; but what else goes to its targets has to wait for it.
+void Set::look_at_kept(Member& member, const std::string& name) {
+    const Job& job = jobs_[member.number];
+    member.by_itself = true;
+    pg::Value context = context_for(job, member.wanted.values == nullptr);
+    for (const KeptRow& row : kept_rows(mapping_.source(), type_.name, name)) {
+        member.kept.push_back(mapping_.evaluate_match(read_kept(mapping_.source(), name, row), context));
+    }
+}
+
+// A document that comes a second time has to wait for what the first time makes of it. One that is gone, or was changed in
+// what it matches, is none of the set. First the rows that were kept, then the documents, as load_source() does.
 void Set::load_sources() {
     std::unordered_set<std::uint64_t> documents;
     std::vector<std::string> names;
@@ -127,16 +140,15 @@ void Set::load_sources() {
     for (std::size_t i = 0; i < jobs_.size(); i++) {
         const Job& job = jobs_[i];
         std::uint64_t document = document_key(job);
-        members_.push_back({i, document != 0 && !documents.insert(document).second, {}, {}, {}});
+        members_.push_back({i, document != 0 && !documents.insert(document).second, {}, {}, {}, {}});
         names.emplace_back(job.text(C::source_document_name));
         contexts.push_back(corrected.of(job));
     }
+    std::set<std::string> with_kept = names_with_kept_rows(mapping_.source(), type_.name, names);
     for (NumberedRow& found : mapping_.evaluate_many(names, contexts)) members_[found.number].wanted = found.row;
     for (Member& member : members_) {
-        if (member.wanted.values != nullptr) continue;
-        member.by_itself = true;
-        pg::Value deleted = find_deleted_document(mapping_.source(), names[member.number]);
-        if (!deleted.null) member.wanted = mapping_.evaluate(deleted, context_for(jobs_[member.number], true));
+        const std::string& name = names[member.number];
+        if (member.wanted.values == nullptr || with_kept.contains(name)) look_at_kept(member, name);
     }
 }
 
@@ -145,6 +157,9 @@ void Set::find_targets(std::vector<Member>& existing, std::vector<Member>& missi
     std::vector<Member> with_match;
     std::vector<pg::RowValues> wanted;
     for (Member& member : members_) {
+        for (const pg::RowValues& kept : member.kept) {
+            if (!mapping_.matches_nothing(kept)) targets.insert(mapping_.match_hash(kept));
+        }
         if (member.wanted.values == nullptr) continue;
         if (mapping_.matches_nothing(member.wanted)) {
             if (!member.by_itself) end(member, Status::no_target);

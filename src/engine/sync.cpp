@@ -60,6 +60,50 @@ void replace_dropped_document_types(Job& job, const JobType& type) {
     replace(C::target_document_type, type.target);
 }
 
+std::string stated_operation(const Job& job) {
+    if (job.is_null(C::context)) return {};
+    for (const pg::JsonField& field : pg::json_fields(job.datum(C::context))) {
+        if (field.key == operation_hint) return field.text;
+    }
+    return {};
+}
+
+// The deletion that the job is about: the last one that its own type has kept, else another. The document lived when a trigger
+// enqueued the job for an insert or update: what was kept before that is of an earlier life.
+const KeptRow* last_deletion(const std::vector<KeptRow>& rows, const Job& job) {
+    std::string stated = stated_operation(job);
+    bool lived = stated == to_text(Operation::insert) || stated == to_text(Operation::update);
+    const KeptRow* of_another = nullptr;
+    for (const KeptRow& row : rows) {
+        if (!row.is_deletion || (lived && !row.nameless && row.kept_at < pg::datum_int64(job.datum(C::created_at)))) continue;
+        if (row.own) return &row;
+        if (of_another == nullptr) of_another = &row;
+    }
+    return of_another;
+}
+
+void take_deletion(SyncContext& sync, const JobType& type, const std::string& name) {
+    DocumentType& documents = *sync.documents.source_type;
+    sync.kept = kept_rows(documents, type.name, name);  // it may have been deleted since we looked
+    const KeptRow* deletion = last_deletion(sync.kept, sync.job);
+    if (deletion == nullptr) {
+        bool policies = pg::row_security_applies(documents.relation().oid);
+        missing_document("source", name, documents,
+                         policies ? "Its name may be wrong; or row-level security hides it. To a role that policies of the "
+                                    "table apply to, a deleted document does not exist."
+                                  : "Its name may be wrong; or no record of its deletion was kept; or the role the job "
+                                    "runs as may not see it.");
+    }
+    sync.deletion = deletion->id;
+    sync.documents.kept.push_back(*deletion);
+    for (const KeptRow& row : sync.kept) {
+        if (row.own && row.id < deletion->id) sync.documents.kept.push_back(row);
+    }
+    // A declarative type reads of it what it needs.
+    if (sync.controller->mapping() != nullptr) return;
+    sync.documents.source = whole_document(documents, read_kept(documents, name, *deletion));
+}
+
 void load_source(SyncContext& sync, const JobType& type) {
     Job& job = sync.job;
     Oid relation = job.oid(C::source_document_type);
@@ -70,21 +114,26 @@ void load_source(SyncContext& sync, const JobType& type) {
     if (job.is_null(C::source_document_name)) return;
     DocumentType& documents = *sync.documents.source_type;
     std::string name(job.text(C::source_document_name));
-    sync.documents.source = load(sync, documents, name, DocumentType::Lock::none);
+    // First the rows, then the document: one that is there now was so after what they tell of.
+    sync.kept = kept_rows(documents, type.name, name);
+    sync.documents.source = documents.load(name, DocumentType::Lock::none);
     bool deleted = sync.documents.source.null;
     if (deleted) {
-        sync.documents.source = by_engine(sync, [&] { return find_deleted_document(documents, name); });
-        if (sync.documents.source.null) {
-            bool policies = pg::row_security_applies(documents.relation().oid);
-            missing_document("source", name, documents,
-                             policies ? "Its name may be wrong; or row-level security hides it. To a role that policies of the "
-                                        "table apply to, a deleted document does not exist."
-                                      : "Its name may be wrong; or no record of its deletion was kept; or the role the job "
-                                        "runs as may not see it.");
-        }
+        take_deletion(sync, type, name);
+    } else {
+        sync.documents.kept = sync.kept;
     }
     sync.documents.source_is_deleted = deleted;
     correct_operation_hint(job, deleted);
+}
+
+// What was kept has had its say.
+void forget_kept(const SyncContext& sync) {
+    if (sync.documents.source_is_deleted) {
+        forget_before(sync.kept, sync.deletion);
+    } else {
+        forget_earlier_lives(sync.kept);
+    }
 }
 
 // Where to: as the job says, or as the controller finds.
@@ -123,6 +172,7 @@ void settle_target(SyncContext& sync, const JobType& type, const Target& target)
     }
     sync.documents.target_type = document_type(relation, type.target, type.target_key);
     sync.documents.wanted = target.wanted;
+    sync.documents.target_moves = target.moves;
     job.set_oid(C::target_document_type, relation);
     if (target.document_name) {
         job.set_text(C::target_document_name, sync.documents.target_type->canonical_name(*target.document_name));
@@ -210,6 +260,7 @@ void sync_update(SyncContext& sync) {
     pg::RowValues base = pg::take_apart(sync.before.datum, type.relation());
     ColumnSet explicit_columns;
     pg::RowValues row = wanted_target(sync, base, &explicit_columns);
+    sync.inserting = sync.documents.target_moves;  // under a value that another may have inserted
     ColumnSet changed = type.changed_columns(base, row);
     if (changed.empty() && !sync.job.flag(C::update_without_changes_enabled)) {
         sync.status = Status::skipped;
@@ -281,6 +332,27 @@ void sync_target(SyncContext& sync, const JobType& type, const Target& target) {
     }
 }
 
+// Where the document's target was, under values that it had.
+void remove_left_behind(SyncContext& sync, const std::vector<std::string>& names) {
+    if (names.empty() || !sync.job.flag(C::delete_enabled)) return;
+    DocumentType& type = *sync.documents.target_type;
+    pg::JsonBuilder json;
+    json.begin_object();
+    json.key("deleted_targets");
+    json.begin_array();
+    bool any = false;
+    for (const std::string& name : names) {
+        if (type.remove(name).null) continue;
+        any = true;
+        json.string(name);
+    }
+    json.end_array();
+    json.end_object();
+    if (!any) return;
+    sync.result = {json.finish(), false};
+    if (sync.status == Status::skipped) sync.status = Status::finished;
+}
+
 void run_bypass(SyncContext& sync) {
     BypassResult result = sync.controller->execute(sync.job, sync.documents);
     Job& job = sync.job;
@@ -288,6 +360,27 @@ void run_bypass(SyncContext& sync) {
     if (result.document_name) job.set_text(C::target_document_name, *result.document_name);
     if (result.operation) job.set_text(C::operation, to_text(*result.operation));
     sync.diff = result.diff;
+}
+
+void run_document_sync(SyncContext& sync, const JobType& type) {
+    require_trusted_type(type, sync.job);
+    replace_dropped_document_types(sync.job, type);
+    sync.controller = find_controller(type);
+    load_source(sync, type);
+    if (sync.controller->has(Hook::after_start)) {
+        sync.controller->call_hook(Hook::after_start, sync.job, sync.documents, {});
+    }
+    if (sync.controller->bypass()) return run_bypass(sync);
+    std::vector<Target> targets = discover(sync);
+    if (targets.size() > 1) targets = filtered_by_hook(sync, targets);
+    if (targets.empty()) {
+        sync.status = Status::no_target;
+    } else if (targets.size() == 1) {
+        sync_target(sync, type, targets[0]);
+        remove_left_behind(sync, targets[0].left_behind);
+    } else {
+        relay(sync, type, targets);
+    }
 }
 
 }  // namespace
@@ -320,23 +413,8 @@ void run_sync(SyncContext& sync, const JobType& type) {
         sync.result = make_call(call, sync.own_transactions);
         return;
     }
-    require_trusted_type(type, sync.job);
-    replace_dropped_document_types(sync.job, type);
-    sync.controller = find_controller(type);
-    load_source(sync, type);
-    if (sync.controller->has(Hook::after_start)) {
-        sync.controller->call_hook(Hook::after_start, sync.job, sync.documents, {});
-    }
-    if (sync.controller->bypass()) return run_bypass(sync);
-    std::vector<Target> targets = discover(sync);
-    if (targets.size() > 1) targets = filtered_by_hook(sync, targets);
-    if (targets.empty()) {
-        sync.status = Status::no_target;
-    } else if (targets.size() == 1) {
-        sync_target(sync, type, targets[0]);
-    } else {
-        relay(sync, type, targets);
-    }
+    run_document_sync(sync, type);
+    forget_kept(sync);
 }
 
 void call_quietly(Hook hook, SyncContext& sync, pg::Value extra) {

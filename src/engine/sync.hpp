@@ -16,6 +16,8 @@ struct SyncContext {
     std::shared_ptr<Controller> controller;
     Status status = Status::finished;
     bool own_transactions = false;  // the job may commit as it goes
+    std::vector<KeptRow> kept;      // of the source, whosever
+    std::int64_t deletion = 0;      // that of them which it is about
     pg::Value before, wanted;       // the target as it was, and as it should be: composite values
     pg::Value context;              // that the controller gave in place of the job's
     pg::Value diff;                 // jsonb

@@ -310,11 +310,10 @@ TriggerData* trigger_data(Arguments& args, const char* function) {
     return reinterpret_cast<TriggerData*>(call->context);
 }
 
-Value row_value(HeapTuple tuple, TupleDesc descriptor) {
-    Value value;
-    value.datum = guarded([&] { return heap_copy_tuple_as_datum(tuple, descriptor); });
-    value.null = false;
-    return value;
+RowValues row_value(HeapTuple tuple, TupleDesc descriptor) {
+    RowValues row{allocate_array<Datum>(descriptor->natts), allocate_array<bool>(descriptor->natts), descriptor->natts};
+    guarded([&] { heap_deform_tuple(tuple, descriptor, row.values, row.nulls); });
+    return row;
 }
 
 }  // namespace
@@ -366,28 +365,64 @@ Tuplestorestate* transition_store(Arguments& args, Transition which) {
 
 bool has_transition(Arguments& args, Transition which) { return transition_store(args, which) != nullptr; }
 
-bool for_each_transition_row(Arguments& args, Transition which, const std::function<void(const RowValues&)>& row) {
-    auto* data = reinterpret_cast<TriggerData*>(args.raw()->context);
-    Tuplestorestate* store = transition_store(args, which);
-    if (store == nullptr) return false;
-    Memory memory("sync job transition row");
-    TupleTableSlot* slot = guarded([&] {
-        tuplestore_rescan(store);
-        return MakeSingleTupleTableSlot(RelationGetDescr(data->tg_relation), &TTSOpsMinimalTuple);
-    });
-    auto next = [&] {
+namespace {
+
+// Goes through a transition table.
+class TransitionScan {
+public:
+    TransitionScan(Arguments& args, Transition which) : store_(transition_store(args, which)) {
+        auto* data = reinterpret_cast<TriggerData*>(args.raw()->context);
+        slot_ = guarded([&] {
+            tuplestore_rescan(store_);
+            return MakeSingleTupleTableSlot(RelationGetDescr(data->tg_relation), &TTSOpsMinimalTuple);
+        });
+    }
+
+    bool next() {
         return guarded([&] {
-            if (!tuplestore_gettupleslot(store, true, false, slot)) return false;
-            slot_getallattrs(slot);
+            if (!tuplestore_gettupleslot(store_, true, false, slot_)) return false;
+            slot_getallattrs(slot_);
             return true;
         });
-    };
-    while (next()) {
+    }
+    RowValues row() const { return {slot_->tts_values, slot_->tts_isnull, slot_->tts_tupleDescriptor->natts}; }
+    void end() {
+        guarded([&] { ExecDropSingleTupleTableSlot(slot_); });
+    }
+
+private:
+    Tuplestorestate* store_;
+    TupleTableSlot* slot_;
+};
+
+}  // namespace
+
+bool for_each_transition_row(Arguments& args, Transition which, const std::function<void(const RowValues&)>& row) {
+    if (!has_transition(args, which)) return false;
+    Memory memory("sync job transition row");
+    TransitionScan scan(args, which);
+    while (scan.next()) {
         memory.reset();
         MemorySwitch in_memory(memory);
-        row({slot->tts_values, slot->tts_isnull, slot->tts_tupleDescriptor->natts});
+        row(scan.row());
     }
-    guarded([&] { ExecDropSingleTupleTableSlot(slot); });
+    scan.end();
+    return true;
+}
+
+// The server puts both versions of a row into their tables at the same time.
+bool for_each_updated_row(Arguments& args, const std::function<void(const RowValues&, const RowValues&)>& rows) {
+    std::int64_t before = tuplestore_tuple_count(transition_store(args, Transition::old_rows));
+    if (before != tuplestore_tuple_count(transition_store(args, Transition::new_rows))) return false;
+    Memory memory("sync job transition row");
+    TransitionScan old_rows(args, Transition::old_rows), new_rows(args, Transition::new_rows);
+    while (old_rows.next() && new_rows.next()) {
+        memory.reset();
+        MemorySwitch in_memory(memory);
+        rows(old_rows.row(), new_rows.row());
+    }
+    old_rows.end();
+    new_rows.end();
     return true;
 }
 

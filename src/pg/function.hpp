@@ -106,8 +106,8 @@ struct TriggerCall {
     Oid relation;
     std::string trigger_name;
     std::vector<std::string> arguments;
-    // Composite values of the table's row type.
-    Value old_row, new_row;
+    // Values of the table's columns; they point into the rows, out of line values not fetched.
+    RowValues old_row, new_row;
 };
 // The rows of a statement-level trigger's transition tables, as values of the table's columns; they live in
 // `row_memory`, reset after each. False when the trigger does not refer to that table.
@@ -115,6 +115,9 @@ enum class Transition { old_rows, new_rows };
 // An UPDATE trigger: one of these columns of its table may have changed in some row; false only where none can have.
 bool may_have_changed(Arguments& args, const std::vector<int>& columns);
 bool for_each_transition_row(Arguments& args, Transition which, const std::function<void(const RowValues&)>& row);
+// Of an UPDATE trigger: each row as it was, and as it is. False when they cannot be told: a row went to another partition, and
+// was kept out of it.
+bool for_each_updated_row(Arguments& args, const std::function<void(const RowValues&, const RowValues&)>& rows);
 bool has_transition(Arguments& args, Transition which);
 
 // Raises 39P01 when the function was not called as a trigger.

@@ -176,6 +176,55 @@ void Statement::prepare() {
     plan_ = plan;
 }
 
+namespace {
+
+// An index read from end to end is no better than its table.
+bool reads_whole(const Plan* plan) {
+    if (plan == nullptr) return false;
+    const List* parts = NIL;
+    switch (nodeTag(plan)) {
+        case T_SeqScan:
+        case T_ForeignScan:
+            return true;
+        case T_IndexScan:
+            return reinterpret_cast<const ::IndexScan*>(plan)->indexqual == NIL;
+        case T_IndexOnlyScan:
+            return reinterpret_cast<const IndexOnlyScan*>(plan)->indexqual == NIL;
+        case T_Append:
+            parts = reinterpret_cast<const Append*>(plan)->appendplans;
+            break;
+        case T_MergeAppend:
+            parts = reinterpret_cast<const MergeAppend*>(plan)->mergeplans;
+            break;
+        case T_SubqueryScan:
+            return reads_whole(reinterpret_cast<const SubqueryScan*>(plan)->subplan);
+        default:
+            break;
+    }
+    const ListCell* cell;
+    foreach (cell, parts) {
+        if (reads_whole(static_cast<const Plan*>(lfirst(cell)))) return true;
+    }
+    return reads_whole(plan->lefttree) || reads_whole(plan->righttree);
+}
+
+}  // namespace
+
+bool Statement::reads_whole_table() {
+    if (plan_ == nullptr) prepare();
+    IndexAccessOnly only;
+    return guarded([&] {
+        CachedPlan* cached = SPI_plan_get_cached_plan(static_cast<SPIPlanPtr>(plan_));
+        bool whole = cached == nullptr;
+        ListCell* cell;
+        if (cached != nullptr) {
+            foreach (cell, cached->stmt_list) whole = whole || reads_whole(lfirst_node(PlannedStmt, cell)->planTree);
+            ReleaseCachedPlan(cached, CurrentResourceOwner);
+        }
+        return whole;
+    });
+}
+
 Rows Statement::execute(const Value* arguments, int count, bool read_only, std::int64_t max_rows) {
     if (plan_ == nullptr) prepare();
     Datum values[FUNC_MAX_ARGS * 16];

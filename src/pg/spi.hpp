@@ -85,6 +85,8 @@ public:
 
     // Raises what is wrong with the statement; execute() does so otherwise. In an SpiScope.
     void prepare();
+    // Of Access::by_index: no index carries it, and it reads a whole table. Prepares it.
+    bool reads_whole_table();
     Rows execute(const std::vector<Value>& arguments, bool read_only = false, std::int64_t max_rows = 0);
     Rows execute(const Value* arguments, int count, bool read_only = false, std::int64_t max_rows = 0);
 

@@ -2,7 +2,7 @@
 
 extern "C" {
 #include "access/detoast.h"
-#include "catalog/pg_collation_d.h"
+#include "catalog/pg_collation.h"
 #include "mb/pg_wchar.h"
 #include "parser/parse_coerce.h"
 #include "pgtime.h"
@@ -11,10 +11,12 @@ extern "C" {
 #include "utils/bytea.h"
 #include "utils/datetime.h"
 #include "utils/float.h"
+#include "utils/ruleutils.h"
 #include "utils/xml.h"
 }
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "pg/error.hpp"
 #include "pg/json.hpp"
@@ -454,6 +456,13 @@ bool same_image(Datum one, Datum other, bool by_value, int length) {
     return guarded([&] { return datum_image_eq(one, other, by_value, length); });
 }
 
+std::int64_t full_size(Datum datum, bool by_value, int length) {
+    if (by_value || length > 0) return by_value ? 8 : length;
+    return guarded([&] {
+        return static_cast<std::int64_t>(length == -1 ? toast_raw_datum_size(datum) : std::strlen(DatumGetCString(datum)));
+    });
+}
+
 Datum copy_value(Datum datum, bool by_value, int length) {
     return guarded([&] { return datumCopy(datum, by_value, length); });
 }
@@ -536,13 +545,21 @@ Datum array_datum(const std::vector<Value>& elements, Oid element_type) {
     });
 }
 
+bool is_integer(Oid type) { return type == INT2OID || type == INT4OID || type == INT8OID; }
+bool is_text(Oid type) { return type == TEXTOID || type == VARCHAROID; }
+
 std::string type_name(Oid type) {
     const char* name = guarded([&] { return format_type_be(type); });
     return name;
 }
 
-std::string qualified_type_name(Oid type) {
-    const char* name = guarded([&] { return format_type_extended(type, -1, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY); });
+std::string collation_name(Oid collation) {
+    if (collation == InvalidOid || collation == DEFAULT_COLLATION_OID) return {};
+    return guarded([&] { return generate_collation_name(collation); });
+}
+
+std::string qualified_type_name(Oid type, std::int32_t typmod) {
+    const char* name = guarded([&] { return format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY); });
     return name;
 }
 

@@ -74,6 +74,8 @@ Datum value_to_json(Datum datum, Oid type, bool exact);
 std::size_t stored_bytes(Datum datum, int length);
 // The same stored image (detoasted), as record_image_eq compares it.
 bool same_image(Datum one, Datum other, bool by_value, int length);
+// Its bytes, also where they are compressed or out of line.
+std::int64_t full_size(Datum datum, bool by_value, int length);
 Datum copy_value(Datum datum, bool by_value, int length);
 
 // The value as a column of the type with this modifier stores it (length, precision), by assignment: a text that is too
@@ -82,9 +84,14 @@ Value with_typmod(Value value, Oid type, std::int32_t typmod);
 
 Oid base_type(Oid type);
 std::int32_t base_typmod(Oid type, std::int32_t typmod);  // of a domain, its own
+// One of int2, int4 and int8; one of text and varchar.
+bool is_integer(Oid type);
+bool is_text(Oid type);
 std::string type_name(Oid type);
 // For SQL text; without a modifier: "character" would be one character.
-std::string qualified_type_name(Oid type);
+std::string qualified_type_name(Oid type, std::int32_t typmod = -1);
+// For SQL text, with its schema. Empty for the database's default one, and for none.
+std::string collation_name(Oid collation);
 
 // Equal values, by the operator in Column::equality, have the same hash.
 bool has_hash(Oid type);
