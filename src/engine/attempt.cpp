@@ -149,7 +149,7 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
     }
     if (deadline_passed) {
         auto report = std::make_shared<pg::ErrorReport>(timeout_error(original).report());
-        if (error.sqlstate() != "57014") report->detail = "It ended with: " + error.report().message;
+        if (error.sqlstate() != "57014") report->detail = "It ended with: " + error.report().message + ".";
         report->context = error.report().context;
         outcome = failed_outcome(original, pg::Error(report), true);
         record_snapshots(outcome.job, sync);

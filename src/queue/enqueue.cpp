@@ -217,10 +217,7 @@ void set_running(Job& job, const EnqueueRequest& request, const JobType& type) {
     job.set_text(C::retry_backoff, request.retry_backoff.value_or(type.retry_backoff));
     job.set(C::max_retries, pg::int32_datum(request.max_retries.value_or(type.max_retries)));
     job.set(C::retry_count, pg::int32_datum(0));
-    constexpr pg::Timestamp before_all = INT64_MIN;  // -infinity: with it nobody should count
-    if (request.scheduled_at.value_or(before_all) != before_all) {
-        job.set(C::scheduled_at, pg::int64_datum(*request.scheduled_at));
-    }
+    if (request.scheduled_at) job.set(C::scheduled_at, pg::int64_datum(*request.scheduled_at));
 }
 
 Oid background_role(const EnqueueRequest& request) {
@@ -262,7 +259,7 @@ std::size_t source_name_bytes(const pg::RowValues& row) {
     return row.nulls[name] ? 0 : pg::datum_text(row.values[name]).size();
 }
 
-// The rows into the queue; a name that the index of its documents cannot take is the caller's to know of.
+// The rows into the queue. In a database of version 0.1.0 the index of the documents does not take every name.
 void insert_rows(pg::Table& table, const std::vector<pg::RowValues>& rows) {
     try {
         table.insert_many(rows);

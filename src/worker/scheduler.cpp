@@ -551,8 +551,8 @@ void notify_progress(Scheduler& scheduler) {
 void rest(Clock::time_point earliest, Milliseconds at_most) {
     std::int64_t due = my_slot->due_at;
     if (due != never) {
-        std::int64_t wait = (due - pg::now() + 999) / 1000;
-        at_most = std::min(at_most, Milliseconds(std::max<std::int64_t>(wait, 0)));
+        std::int64_t wait = due <= pg::now() ? 0 : (due - pg::now() + 999) / 1000;  // -infinity is a time, too
+        at_most = std::min(at_most, Milliseconds(wait));
     }
     Clock::time_point until = Clock::now() + at_most;
     while (!pg::shutdown_requested()) {
