@@ -123,7 +123,7 @@ INSERT INTO expected_default VALUES
     ('sync_job_type', 'retry_backoff', $$'linear'::text$$), ('sync_job_type', 'max_retries', '3'), ('sync_job_type', 'verbose_logging', 'false'),
     ('sync_job_type', 'disabled', 'false'), ('sync_job_type', 'is_standard', 'false'), ('sync_job_type', 'publish_events', 'false'),
     ('sync_job_type', 'created_at', 'now()'), ('sync_job_type', 'modified_at', 'now()'),
-    ('sync_job_event', 'created_at', 'now()'), ('sync_job_schedule', 'created_at', 'now()'), ('sync_job_deleted_document', 'deleted_at', 'now()');
+    ('sync_job_event', 'created_at', 'now()'), ('sync_job_schedule', 'created_at', 'now()'), ('sync_job_deleted_document', 'deleted_at', 'now()'), ('sync_job_deleted_document', 'is_deletion', 'true');
 SELECT set_eq(
     $$SELECT attrelid::regclass, attname, pg_get_expr(adbin, adrelid)
         FROM pg_attribute JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
