@@ -236,7 +236,7 @@ END $$;
 SELECT timeout, retry_delay, status, retry_after - ended_at AS wait FROM execute_sync_job(enqueue_sync_job('Edge', 1,
     timeout => '178000000 years', retry_delay => '178000000 years', max_retries => 2147483647, priority => -2147483648)) AS j;
 UPDATE sync_job_type SET retry_backoff = 'exponential', retry_delay = '100000 years', timeout = '178000000 years' WHERE name = 'Edge';
-SELECT timeout, retry_delay, status, retry_after - ended_at BETWEEN '70 years' AND '100 years' AS waits FROM execute_sync_job(enqueue_sync_job('Edge', 1, max_retries => 1)) AS j;
+SELECT timeout, retry_delay, status, retry_after - ended_at BETWEEN '27000 days' AND '36525 days' AS waits FROM execute_sync_job(enqueue_sync_job('Edge', 1, max_retries => 1)) AS j;
 SELECT max(id) AS job FROM sync_job \gset
 SELECT status FROM execute_sync_job(:job);
 CALL wait_for_sync_job(:job, '178000000 years');
