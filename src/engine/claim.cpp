@@ -155,6 +155,11 @@ bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start) {
 
 std::uint64_t type_key(const std::string& name) { return std::hash<std::string>()(name); }
 
+bool may_have_document(const Job& job) {
+    std::uint64_t key = document_key(job);
+    return !is_type_locked(type_key(std::string(job.text(C::sync_job_type)))) && (key == 0 || lock_document(key));
+}
+
 bool take_type_slot_for(const std::string& name) {
     auto type = find_job_type(name);
     if (type == nullptr || !type->concurrency_limit) return true;

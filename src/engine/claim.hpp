@@ -19,6 +19,9 @@ namespace sync_job {
 // the children of a relay run side by side.
 std::uint64_t document_key(const Job& job);
 
+// Locks the document of the job for this transaction; false where another process has it, or all of the type.
+bool may_have_document(const Job& job);
+
 // A job of the role waits in the queue, due at once, not before `start`; whether or not somebody has it under way.
 bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start);
 

@@ -123,6 +123,8 @@ bool depends_on_other_documents(std::string_view sqlstate) {
     return sqlstate == "23503" || sqlstate == "23505" || sqlstate == "23P01";
 }
 
+bool may_help_together(std::string_view sqlstate) { return depends_on_other_documents(sqlstate) || is_repeatable(sqlstate); }
+
 void run_together(const std::string& type, const std::string& queue, Oid run_as, TogetherRound& round) {
     std::vector<Job> jobs = take(due_jobs(type, queue, run_as, round), round);
     pg::defer_constraints();

@@ -15,6 +15,9 @@ namespace sync_job {
 // The SQLSTATE of such an error: foreign key, unique and exclusion constraints.
 bool depends_on_other_documents(std::string_view sqlstate);
 
+// The same of a commit: two transactions that check each other's keys may deadlock.
+bool may_help_together(std::string_view sqlstate);
+
 struct TogetherRound {
     std::vector<Outcome> outcomes;    // of those that have ended, or have to run alone; to be recorded
     std::vector<std::int64_t> left;   // for which it did not help

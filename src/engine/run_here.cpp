@@ -1,0 +1,132 @@
+// Jobs that a session runs itself, by execute_sync_job(), or whose controller commits: the runner's procedures and functions for
+// one job that somebody names.
+#include <algorithm>
+
+#include "controller/controller.hpp"
+#include "engine/claim.hpp"
+#include "engine/runner.hpp"
+#include "engine/together.hpp"
+#include "job/job_store.hpp"
+#include "job/job_type.hpp"
+#include "pg/catalog.hpp"
+#include "pg/shared.hpp"
+#include "pg/spi.hpp"
+#include "pg/xact.hpp"
+#include "queue/in_progress.hpp"
+#include "queue/record.hpp"
+#include "queue/rights.hpp"
+#include "shared/activity.hpp"
+#include "shared/claim_cursor.hpp"
+#include "shared/document_locks.hpp"
+#include "shared/settings.hpp"
+#include "shared/wake.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+
+// A worker lets go of a document a moment after its commit, which others see at once: to whoever has waited for that
+// commit the document is free.
+void require_document(const Job& job) {
+    constexpr int most_pauses = 200;
+    constexpr long pause_milliseconds = 5;
+    for (int i = 0; i < most_pauses; i++) {
+        if (may_have_document(job)) return;
+        pg::pause(pause_milliseconds);
+    }
+    throw pg::Error("55006", "another job of the document of " + describe(job) + " runs right now")
+        .hint("Try again, or leave it to a worker.");
+}
+
+}  // namespace
+
+namespace {
+
+// A Pending or Failed job as Queued, to be run by hand; for a Failed one that is a retry.
+Job queued_by_hand(const StoredJob& stored) {
+    if (stored.job.status() == Status::queued) return stored.job;
+    Job job = stored.job.copy();
+    if (job.status() == Status::failed) job.set(C::retry_count, pg::int32_datum(job.int32(C::retry_count) + 1));
+    job.set_status(Status::queued);
+    store_job({job, stored.partition});
+    return lock_job(job.id())->job;
+}
+
+}  // namespace
+
+void Runner::run_one(const StoredJob& stored) {
+    pg::MemorySwitch memory(memory_);
+    try {
+        require_document(stored.job);
+        run_alone(queued_by_hand(stored), 1);
+        if (set_aside_.has(stored.job.id())) {
+            throw pg::Error("55000", "the end of " + describe(stored.job) + " could not be recorded")
+                .hint("The server's log says why.");
+        }
+    } catch (...) {
+        transactions_.rollback();
+        throw;
+    }
+}
+
+Job run_here(const StoredJob& stored, bool raise) {
+    require_document(stored.job);
+    struct Forget {
+        std::int64_t id;
+        ~Forget() { clear_in_progress(id); }
+    } forget{stored.job.id()};  // also where the caller catches the error and goes on
+    Job queued = queued_by_hand(stored);
+    Outcome outcome;
+    try {
+        pg::Subtransaction subtransaction;
+        outcome = attempt(queued, {0, false});
+        if (raise && outcome.error != nullptr) throw pg::Error(std::make_shared<pg::ErrorReport>(*outcome.error));
+        pg::command_counter_increment();
+        record({outcome});
+        subtransaction.commit();
+    } catch (const pg::Error& error) {
+        if (raise || !pg::is_specific(error)) throw;
+        outcome = failed_outcome(as_started(queued), error, true);
+        record_end(outcome);
+    }
+    announce_ended_at_commit();
+    pg::command_counter_increment();
+    auto ended = find_job(outcome.job.id());  // with what the job itself has written down
+    return ended ? ended->job : outcome.job;
+}
+
+namespace {
+// The classid of these locks in pg_locks: no catalog's OID.
+constexpr Oid job_lock_class = 9999;
+}  // namespace
+
+bool lock_job_number(std::int64_t id) { return pg::try_lock_number(job_lock_class, id); }
+void unlock_job_number(std::int64_t id) noexcept { pg::unlock_number(job_lock_class, id); }
+
+namespace {
+std::int64_t expected_committing_job = 0;
+}  // namespace
+
+void expect_committing_job(std::int64_t id) { expected_committing_job = id; }
+
+bool take_committing_job(std::int64_t id) { return std::exchange(expected_committing_job, 0) == id && id != 0; }
+
+void run_committing_here(std::int64_t id) {
+    auto stored = find_job(id);
+    if (!stored || stored->job.status() != Status::started || remove_if_ended(*stored)) return;
+    Outcome outcome = attempt_committing(stored->job);
+    auto locked = lock_job(id);
+    if (!locked || locked->job.status() != Status::started) return;
+    outcome.job.place = locked->job.place;
+    // What the job itself has written down in between stays.
+    for (C column : {C::checkpoint}) {
+        outcome.job.set(column, pg::Value{locked->job.datum(column), locked->job.is_null(column)});
+    }
+    record({outcome});
+    announce_ended_at_commit();
+    pg::command_counter_increment();
+}
+
+}  // namespace sync_job

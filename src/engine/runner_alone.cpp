@@ -1,0 +1,287 @@
+// The part of the runner that runs jobs alone, each in transactions of its own, Started and committed before.
+#include <algorithm>
+
+#include "controller/controller.hpp"
+#include "engine/claim.hpp"
+#include "engine/plan_invalidation.hpp"
+#include "engine/runner.hpp"
+#include "engine/together.hpp"
+#include "job/job_store.hpp"
+#include "job/job_type.hpp"
+#include "pg/catalog.hpp"
+#include "pg/shared.hpp"
+#include "pg/spi.hpp"
+#include "pg/xact.hpp"
+#include "queue/in_progress.hpp"
+#include "queue/record.hpp"
+#include "queue/rights.hpp"
+#include "shared/activity.hpp"
+#include "shared/claim_cursor.hpp"
+#include "shared/document_locks.hpp"
+#include "shared/settings.hpp"
+#include "shared/wake.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+using Clock = std::chrono::steady_clock;
+
+constexpr int most_repeats = 3;
+constexpr long repeat_pause_milliseconds = 10;  // before the first repeat; four times as long before each next one
+
+}  // namespace
+
+int Runner::run_next_of_alone() {
+    std::int64_t id = alone_.front();
+    alone_.pop_front();
+    // Whoever it met is about to wake: at once, it would have the same locks again before that, and deadlock again.
+    if (auto met = repeats_.find(id); met != repeats_.end() && met->second > 0) {
+        pg::pause(repeat_pause_milliseconds << 2 * (met->second - 1));
+    }
+    bool busy = false;
+    auto stored = lock_job(id, false, &busy);
+    bool ours = stored && stored->job.status() == Status::queued && may_have_document(stored->job) &&
+                !waits_for_children(stored->job) &&
+                take_type_slot_for(std::string(stored->job.text(C::sync_job_type)));
+    if (ours && !may_run_alone()) return 1;
+    if (!ours) {  // canceled, run by somebody else, or behind another job of its document or type: it is in the queue,
+                  // if anywhere
+        repeats_.erase(id);
+        transactions_.commit();
+        return 1;
+    }
+    return run_alone(stored->job, 1);
+}
+
+void Runner::mark_started(const Job& claimed) {
+    Job started = claimed.copy();
+    started.set_status(Status::started);
+    started.set(C::started_at, pg::int64_datum(pg::now()));
+    store_job({started, Partition::live});
+}
+
+namespace {
+
+class NumberLock {
+public:
+    explicit NumberLock(std::int64_t id) : id_(id), outer_(show_alone(id)) {}
+    ~NumberLock() {
+        show_alone(outer_);
+        unlock_job_number(id_);
+    }
+    NumberLock(const NumberLock&) = delete;
+    NumberLock& operator=(const NumberLock&) = delete;
+
+private:
+    std::int64_t id_, outer_;  // a job alone may run others
+};
+
+}  // namespace
+
+// Whether the role's share leaves a place for one more of its jobs alone; if not, the transaction is over. Those who may
+// have all places: superusers, operators and managers.
+bool Runner::may_run_alone() {
+    auto queue = find_queue(queue_);
+    bool may = take_place_alone(queue == nullptr ? 0 : queue->max_workers, settings.max_workers) ||
+               ((has_level(run_as_, Level::operator_) || has_level(run_as_, Level::manager)) && take_place_alone(0, 0));
+    if (may) return true;
+    gives_way_ = true;
+    transactions_.commit();
+    return false;
+}
+
+namespace {
+
+// A job alone that runs others in its process keeps its place.
+class LeavePlaceAlone {
+public:
+    LeavePlaceAlone() { depth_++; }
+    ~LeavePlaceAlone() {
+        if (--depth_ == 0) leave_place_alone();
+    }
+    LeavePlaceAlone(const LeavePlaceAlone&) = delete;
+    LeavePlaceAlone& operator=(const LeavePlaceAlone&) = delete;
+
+private:
+    static inline int depth_ = 0;
+};
+
+}  // namespace
+
+// Marks it as Started, for the commit that is next.
+Runner::Alone Runner::begin_alone(const Job& claimed) {
+    std::int64_t id = claimed.id();
+    if (isolated_jobs_ > 0) isolated_jobs_--;
+    if (!lock_job_number(id)) {
+        throw pg::Error("55006", "the number of " + describe(claimed) + " is locked by another session");
+    }
+    try {
+        Alone alone{id, needs_own_transactions(claimed), document_key(claimed),
+                    type_key(std::string(claimed.text(C::sync_job_type)))};
+        mark_started(claimed);
+        return alone;
+    } catch (...) {
+        unlock_job_number(id);
+        throw;
+    }
+}
+
+// Started and committed; nothing where that is not to be had, and the job has failed.
+std::optional<Runner::Alone> Runner::commit_as_started(const Job& claimed) {
+    std::optional<Alone> alone;
+    std::int64_t outer = 0;
+    try {
+        alone = begin_alone(claimed);
+        outer = show_alone(alone->id);
+        transactions_.commit();
+        show_alone(outer);
+        return alone;
+    } catch (const pg::Error& error) {
+        bool locked = error.sqlstate() == "55006";  // its number: by the scheduler, for a moment
+        transactions_.rollback();
+        if (alone) {
+            show_alone(outer);
+            unlock_job_number(alone->id);
+        }
+        if (locked || !pg::is_specific(error)) throw;
+        fail(claimed.id(), error);
+        return std::nullopt;
+    }
+}
+
+// Where the one after it has to run alone, too, the commit that ends a job starts the next.
+int Runner::run_alone(const Job& claimed, int most) {
+    auto until = Clock::now() + std::chrono::milliseconds(limits_.batch_milliseconds);
+    HoldLocksAcrossTransactions keep;
+    LeavePlaceAlone leave_place;
+    int ended = 0;
+    for (auto current = commit_as_started(claimed); current; current = next_) {
+        NumberLock lock(current->id);
+        if (ended > 0) keep.release_all_but(current->document, current->type);
+        if (resume_) set_claim_start(*std::exchange(resume_, std::nullopt));
+        ended++;
+        next_.reset();
+        may_start_next_ = ended < most && Clock::now() < until;
+        run_one_alone(*current);
+    }
+    return std::max(ended, 1);
+}
+
+// In a transaction of its own, or several.
+void Runner::run_one_alone(const Alone& job) {
+    std::int64_t id = job.id;
+    try {
+        if (job.committing) {
+            transactions_.run_committing_job(id);
+        } else {
+            transactions_.begin();
+            run_started(id);
+        }
+    } catch (const pg::Error& error) {
+        // The commit failed (a deferred constraint), or something around the job: either way the attempt has.
+        transactions_.rollback();
+        if (next_) unlock_job_number(next_->id);
+        next_.reset();
+        resume_.reset();
+        if (may_help_together(error.sqlstate()) && queue_for_together(id)) return;
+        counts_alone_.erase(id);
+        fail(id, error);
+    }
+}
+
+namespace {
+
+Outcome outcome_of_error(const Job& job, const pg::Error& error) {
+    if (error.sqlstate() == "57014" && cancel_requested(job.id())) return canceled_outcome(job);
+    return failed_outcome(job, error, !pg::is_server_trouble(error));
+}
+
+}  // namespace
+
+// The job's attempt has ended in an error of the engine's own, and was rolled back. If its failure cannot be recorded with what
+// follows from it, it is without; if not even that is to be had, the job is left to recovery, and alone for a while. Raises
+// trouble of the server, after the record.
+void Runner::fail(std::int64_t id, const pg::Error& error) {
+    for (bool bare : {false, true}) {
+        try {
+            transactions_.begin();
+            auto stored = lock_job(id);
+            if (stored && stored->partition == Partition::live && stored->job.status() != Status::pending) {
+                Outcome outcome = outcome_of_error(stored->job, error);
+                bare ? record_bare_end(outcome) : record({outcome});
+                announce_ended_at_commit();
+            }
+            transactions_.commit();
+            set_aside_.remove(id);
+            break;
+        } catch (const pg::Error& another) {
+            transactions_.rollback();
+            if (!pg::is_specific(another)) throw;
+            if (bare) {
+                set_aside_.add(id, another);
+            } else {
+                pg::log_error("the end of sync job " + std::to_string(id) + " is recorded without what follows from it", another);
+            }
+        }
+    }
+    if (pg::is_server_trouble(error)) throw error;
+}
+
+// The next job in the queue, if it runs alone as well: Started with the commit that ends the one before.
+void Runner::start_next() {
+    if (!may_start_next_ || !alone_.empty() || isolated_jobs_ > 0) return;
+    auto queue = find_queue(queue_);
+    if (queue == nullptr || queue->paused) return;
+    try {  // its trouble is not that of the job that has ended
+        pg::Subtransaction subtransaction;
+        std::optional<Job> job;
+        {
+            Claim claim(queue_, run_as_, begin_claim(), sweep_, false, [this](std::int64_t id) { return is_left_out(id); });
+            job = claim.next();
+            claim.end();
+            if (job && suits_batch(*job)) claim.leave(*job);
+            if (job && !suits_batch(*job)) resume_ = claim.resume();
+        }
+        if (resume_) next_ = begin_alone(*job);
+        subtransaction.commit();
+    } catch (const pg::Error&) {
+        if (next_) unlock_job_number(next_->id);
+        next_.reset();
+        resume_.reset();
+        sweep_ = {};
+    }
+}
+
+// The job is Started, and nothing else runs in this transaction.
+void Runner::run_started(std::int64_t id) {
+    auto stored = lock_job(id);
+    if (!stored || stored->job.status() != Status::started || remove_if_ended(*stored)) {
+        transactions_.commit();
+        return;
+    }
+    Outcome outcome = attempt(stored->job, {0, repeats_[id] < most_repeats, transactions_.ends_with_process(),
+                                            may_run_together(stored->job)});
+    pg::command_counter_increment();
+    if (outcome.verdict != Verdict::ended) {
+        queue_again(stored->job);
+        record({outcome});
+        transactions_.commit();
+        if (outcome.verdict == Verdict::run_alone) {
+            run_alone_next(id, outcome.repeatable_error);
+        } else {
+            run_together_later(std::string(stored->job.text(C::sync_job_type)), id);
+        }
+        return;
+    }
+    repeats_.erase(id);
+    count_fast(outcome.job);
+    record({outcome});
+    announce_ended_at_commit();
+    if (!wants_new_process()) start_next();
+    transactions_.commit();
+    counts_alone_.erase(id);
+}
+
+}  // namespace sync_job
