@@ -50,7 +50,7 @@ struct KeptDocument {
         std::shared_ptr<const pg::ErrorReport> error;  // names the row and the column
     };
     std::vector<Unread> unread;
-    std::string described;  // "the kept row of document …"
+    std::string described;  // the kept row of document "5" …
 };
 KeptDocument read_kept(const DocumentType& type, const std::string& name, const KeptRow& row);
 // All of it as a composite value; raises what cannot be read.

@@ -110,7 +110,7 @@ INSERT INTO expected VALUES
     ('sync_job', 'after', 'bigint[]'),
     ('sync_job', 'after_failure', 'text'),
     ('sync_job', 'job_group', 'text'),
-    ('sync_job', 'publish_event', 'boolean');
+    ('sync_job', 'publish_event', 'boolean'), ('sync_job', 'depth', 'integer');
 
 SELECT col_type_is('public', relation, name, type, format('%s.%s is %s', relation, name, type)) FROM expected;
 
