@@ -71,6 +71,7 @@ sub retry_and_chain
 				last := enqueue_background_job('nothing', after => CASE WHEN i % 10 <> 1 THEN ARRAY[last] END);
 			END LOOP;
 		END \$\$});
+	$node->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM sync_job WHERE status = 'Pending')});
 	like(wait_for_jobs($node), qr/^Finished=\d+$/, "$jobs jobs retried and $jobs in chains");
 	$node->safe_psql('postgres', 'SELECT clear_all_sync_jobs()');
 	return;
