@@ -78,9 +78,11 @@ COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, w
 
 DO $$
 BEGIN
-    IF pg_catalog.has_schema_privilege('public', '@extschema@'::pg_catalog.regnamespace, 'CREATE') THEN
-        RAISE WARNING USING MESSAGE := 'everybody may create objects in schema @extschema@, which is therefore no longer on the search_path of sync jobs',
-            HINT := 'REVOKE CREATE ON SCHEMA @extschema@ FROM PUBLIC, and look for what is in it already.';
+    IF EXISTS (SELECT FROM pg_catalog.pg_namespace AS n, pg_catalog.aclexplode(n.nspacl) AS a LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) a.grantee
+               WHERE n.oid OPERATOR(pg_catalog.=) '@extschema@'::pg_catalog.regnamespace::pg_catalog.oid AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
+                 AND a.grantee OPERATOR(pg_catalog.<>) n.nspowner AND NOT coalesce(r.rolsuper, false)) THEN
+        RAISE WARNING USING MESSAGE := 'others than its owner may create objects in schema @extschema@: for jobs of roles that do not trust them it is no longer on the search_path',
+            HINT := 'REVOKE CREATE ON SCHEMA @extschema@ from them, and look for what is in it already; or name objects with their schema in controllers. validate_sync_job_type() says which types it is about.';
     END IF;
 END $$;
 

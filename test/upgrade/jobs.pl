@@ -41,7 +41,7 @@ my (%expected, %rights, %grants);
 for my $database (@databases)
 {
 	$node->safe_psql('postgres', "CREATE DATABASE $database");
-	$node->safe_psql($database, 'CREATE EXTENSION pg_sync_job; GRANT CREATE ON SCHEMA public TO app');
+	$node->safe_psql($database, 'CREATE EXTENSION pg_sync_job');
 	load_probe($node, 100, $database);
 	load_example($node, $database);
 	$node->safe_psql($database, q{
