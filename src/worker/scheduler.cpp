@@ -365,7 +365,10 @@ std::string name_of_role(Oid role) {
 }
 
 void record_failure(const DueGroup& group, GroupState& state) {
-    if (pg::shutdown_requested()) return;  // they go first
+    // At a shutdown they may be told to end a moment before this process is.
+    constexpr long moment_milliseconds = 50;
+    if (state.failures == 0) pg::pause(moment_milliseconds);
+    if (pg::shutdown_requested()) return;
     state.failures++;
     auto wait = std::chrono::seconds(std::min(5 << std::min(state.failures - 1, 4), 60));
     state.next_try = Clock::now() + wait;
