@@ -91,8 +91,8 @@ ErrorData* take_error() {
     report->internal_query = text_or_empty(data->internalquery);
     report->internal_position = data->internalpos;
     report->cursor_position = data->cursorpos;
-    report->file = data->filename;
-    report->function = data->funcname;
+    report->file = text_or_empty(data->filename);
+    report->function = text_or_empty(data->funcname);
     report->line = data->lineno;
     report->from_server = true;
     report->to_log = data->output_to_server;
@@ -122,8 +122,8 @@ ErrorData* to_server(const ErrorReport& report) {
     data->internalquery = copy(report.internal_query);
     data->internalpos = report.internal_position;
     data->cursorpos = report.cursor_position;
-    data->filename = report.file;
-    data->funcname = report.function;
+    data->filename = copy(report.file);
+    data->funcname = copy(report.function);
     data->lineno = report.line;
     data->message_id = data->message;
     data->assoc_context = CurrentMemoryContext;

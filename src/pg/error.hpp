@@ -25,8 +25,7 @@ struct ErrorReport {
     std::string schema_name, table_name, column_name, datatype_name, constraint_name;
     std::string internal_query;
     int internal_position = 0, cursor_position = 0;
-    const char* file = nullptr;  // static storage of the code that raised it
-    const char* function = nullptr;
+    std::string file, function;  // copies: an error that a parallel worker sent has them in memory that goes
     int line = 0;
     bool from_server = false;              // raised by the server, its context is complete
     bool to_log = true, to_client = true;  // where the server would have said it
