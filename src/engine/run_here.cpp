@@ -2,23 +2,14 @@
 // one job that somebody names.
 #include <algorithm>
 
-#include "controller/controller.hpp"
 #include "engine/claim.hpp"
 #include "engine/runner.hpp"
-#include "engine/together.hpp"
 #include "job/job_store.hpp"
-#include "job/job_type.hpp"
-#include "pg/catalog.hpp"
 #include "pg/shared.hpp"
-#include "pg/spi.hpp"
 #include "pg/xact.hpp"
 #include "queue/in_progress.hpp"
 #include "queue/record.hpp"
-#include "queue/rights.hpp"
-#include "shared/activity.hpp"
-#include "shared/claim_cursor.hpp"
 #include "shared/document_locks.hpp"
-#include "shared/settings.hpp"
 #include "shared/wake.hpp"
 
 namespace sync_job {

@@ -12,18 +12,11 @@
 #include "engine/together.hpp"
 #include "job/job_store.hpp"
 #include "job/job_type.hpp"
-#include "job/schema_objects.hpp"
-#include "pg/catalog.hpp"
-#include "pg/shared.hpp"
-#include "pg/spi.hpp"
 #include "pg/xact.hpp"
-#include "queue/in_progress.hpp"
 #include "queue/record.hpp"
-#include "queue/rights.hpp"
 #include "shared/activity.hpp"
 #include "shared/claim_cursor.hpp"
 #include "shared/document_locks.hpp"
-#include "shared/settings.hpp"
 #include "shared/wake.hpp"
 
 namespace sync_job {

@@ -1,18 +1,14 @@
 // The part of the runner that runs jobs alone, each in transactions of its own, Started and committed before.
 #include <algorithm>
 
-#include "controller/controller.hpp"
 #include "engine/claim.hpp"
 #include "engine/plan_invalidation.hpp"
 #include "engine/runner.hpp"
 #include "engine/together.hpp"
 #include "job/job_store.hpp"
 #include "job/job_type.hpp"
-#include "pg/catalog.hpp"
 #include "pg/shared.hpp"
-#include "pg/spi.hpp"
 #include "pg/xact.hpp"
-#include "queue/in_progress.hpp"
 #include "queue/record.hpp"
 #include "queue/rights.hpp"
 #include "shared/activity.hpp"

@@ -146,9 +146,6 @@ void pause(long milliseconds) {
 
 void reset_latch() { ResetLatch(MyLatch); }
 bool latch_is_set() { return MyLatch->is_set; }
-void check_for_interrupts() {
-    guarded([] { CHECK_FOR_INTERRUPTS(); });
-}
 
 // Plain stdio: this runs in the postmaster, before the server's own file access is set up. In doubt it says yes.
 bool server_crashed() {

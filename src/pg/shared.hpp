@@ -65,7 +65,6 @@ bool wait_for_latch(long milliseconds);
 void pause(long milliseconds);
 void reset_latch();
 bool latch_is_set();
-void check_for_interrupts();
 
 // The control file says that the server was not shut down cleanly (valid until recovery has ended: in the
 // initializer of shared memory).

@@ -26,8 +26,6 @@ void abort_transaction() noexcept {
     guarded_cleanup([] { AbortCurrentTransaction(); });
 }
 
-bool in_transaction() { return IsTransactionState(); }
-
 void command_counter_increment() {
     guarded([] { CommandCounterIncrement(); });
 }

@@ -13,7 +13,6 @@ void start_transaction();
 void commit_transaction();
 // After an Error at the top level of a worker. Never throws.
 void abort_transaction() noexcept;
-bool in_transaction();
 
 // --- Inside a transaction ---
 

@@ -17,7 +17,7 @@ bool lock_document(std::uint64_t key);
 // At most `limit` processes have jobs of the type in progress; false when they do.
 bool take_type_slot(std::uint64_t key, int limit);
 // This process alone may run jobs of the type, whatever their documents; false when another one has said so. What others
-// have begun goes on: document_in_progress().
+// have begun goes on: is_document_in_progress().
 bool lock_type(std::uint64_t key);
 // Another process has said so: its jobs are left to it.
 bool is_type_locked(std::uint64_t key);
