@@ -26,7 +26,7 @@
 #include "shared/document_locks.hpp"
 #include "shared/settings.hpp"
 #include "shared/wake.hpp"
-#include "worker/scheduler.hpp"
+#include "worker/scheduler_queries.hpp"
 
 namespace sync_job {
 

@@ -11,7 +11,7 @@
 #include "queue/rights.hpp"
 #include "queue/transition.hpp"
 #include "shared/wake.hpp"
-#include "worker/scheduler.hpp"
+#include "worker/scheduler_queries.hpp"
 
 namespace sync_job {
 

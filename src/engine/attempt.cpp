@@ -14,6 +14,7 @@
 #include "pg/deadline.hpp"
 #include "pg/hooks.hpp"
 #include "pg/json.hpp"
+#include "pg/lock_patience.hpp"
 #include "pg/settings.hpp"
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
@@ -136,7 +137,7 @@ void run_in_subtransaction(SyncContext& sync, const JobType& type, pg::Deadline&
 }
 
 Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& error, const AttemptLimits& limits,
-                      const Limit& limit, const pg::Deadline& deadline) {
+                      const Limit& limit, const pg::Deadline& deadline, bool gave_up_waiting) {
     bool deadline_passed = deadline.passed();
     Outcome outcome;
     outcome.job = original.copy();
@@ -153,6 +154,11 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
         report->context = error.report().context;
         outcome = failed_outcome(original, pg::Error(report), true);
         record_snapshots(outcome.job, sync);
+        return outcome;
+    }
+    if (gave_up_waiting) {
+        outcome.verdict = Verdict::run_alone;
+        outcome.waits_for_lock = true;
         return outcome;
     }
     if (is_repeatable(error.sqlstate()) && limits.may_repeat) {
@@ -214,17 +220,20 @@ Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limi
         outcome.verdict = Verdict::run_alone;
         return outcome;
     }
+    pg::LockPatience patience(limits.lock_patience_microseconds);
     pg::Deadline deadline(limit.microseconds);
     try {
         run_in_subtransaction(sync, type, deadline, limit, check_deferred);
+        patience.stop();
     } catch (pg::Error& error) {
         deadline.stop();
+        patience.stop();
         if (look_again != nullptr && deserves_second_look(sync, error)) {
             *look_again = true;
             return {};
         }
         tell_of_left_out_schemas(error, type);
-        Outcome outcome = judge_failure(original, sync, error, limits, limit, deadline);
+        Outcome outcome = judge_failure(original, sync, error, limits, limit, deadline, patience.gave_up());
         call_failed_hook(sync, outcome);
         return outcome;
     }
@@ -301,7 +310,7 @@ Outcome attempt_committing(const Job& started) {
             pg::spi_rollback();
             pg::ensure_portal_snapshot();
             dropped_stale_plans(error);  // for the next try: this one may have committed something
-            outcome = judge_failure(started, sync, error, {0, false}, limit, deadline);
+            outcome = judge_failure(started, sync, error, {0, false}, limit, deadline, false);
         }
     }
     pg::set_session("search_path", path_before);

@@ -21,6 +21,8 @@ struct AttemptLimits {
     // Where a constraint says that the document is in the way of another one, or lacks one, the job may run again
     // together with others of its type.
     bool may_run_together = false;
+    // A job that has waited this long for somebody else's lock, and done little else, is left in the queue. 0: it waits on.
+    std::int64_t lock_patience_microseconds = 0;
 };
 
 Outcome attempt(const Job& job, const AttemptLimits& limits);

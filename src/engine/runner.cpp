@@ -58,6 +58,7 @@ int Runner::run_round(int most) {
             transactions_.commit();
             return 0;
         }
+        if (alone_.empty()) try_locks_again();
         if (!alone_.empty()) return run_next_of_alone();
         if (together_is_due()) return run_waiting_together();
         int ended = run_batch(most);
@@ -67,7 +68,7 @@ int Runner::run_round(int most) {
         }
         if (ended == 0) sweep_ = {};
         nothing_else_due_ = ended == 0;
-        return ended == 0 && !together_types_.empty() ? 1 : ended;
+        return ended == 0 && (!together_types_.empty() || some_wait_for_locks()) ? 1 : ended;
     } catch (...) {
         transactions_.rollback();
         sweep_ = {};

@@ -99,7 +99,15 @@ private:
     static void queue_again(const Job& started);
     bool together_is_due() const;
     // It stays in the queue for now: together with others later, or as its end cannot be recorded.
-    bool is_left_out(std::int64_t id) const { return together_.count(id) > 0 || set_aside_.has(id); }
+    bool is_left_out(std::int64_t id) const {
+        if (together_.count(id) > 0 || set_aside_.has(id)) return true;
+        auto waiting = lock_waits_.find(id);
+        return waiting != lock_waits_.end() && waiting->second.left_out;
+    }
+    std::int64_t lock_patience(std::int64_t id) const;
+    void leave_out_for_lock(std::int64_t id);
+    bool some_wait_for_locks() const;
+    void try_locks_again();
     int run_waiting_together();
     void follow_round(const std::string& type, const TogetherRound& round);
     void run_set(std::vector<Job> jobs, std::vector<Outcome>& outcomes);
@@ -141,6 +149,13 @@ private:
     std::unordered_set<std::int64_t> together_;
     std::chrono::steady_clock::time_point together_since_;
     std::unordered_set<std::int64_t> counts_alone_;  // those that it did not help
+    // Jobs that waited in vain for somebody else's lock: left out until the queue has nothing else, or so long.
+    struct LockWait {
+        int times = 0;
+        bool left_out = false;
+        std::chrono::steady_clock::time_point until{};
+    };
+    std::unordered_map<std::int64_t, LockWait> lock_waits_;
     bool nothing_else_due_ = false;
     int waits_for_others_ = 0;  // rounds, one after the other, in which jobs were in progress elsewhere
     // Types that took too long for a batch: they run alone.

@@ -25,6 +25,10 @@ using C = JobColumn;
 using Clock = std::chrono::steady_clock;
 
 constexpr int most_repeats = 3;
+// A job that waits for somebody else's lock gives way to other jobs after the first, then after twice that, and so on: among
+// many that wait for one lock it must get its turn.
+constexpr auto first_lock_patience = std::chrono::seconds(2);
+constexpr auto longest_lock_patience = std::chrono::seconds(16);
 constexpr long repeat_pause_milliseconds = 10;  // before the first repeat; four times as long before each next one
 
 }  // namespace
@@ -45,10 +49,42 @@ int Runner::run_next_of_alone() {
     if (!ours) {  // canceled, run by somebody else, or behind another job of its document or type: it is in the queue,
                   // if anywhere
         repeats_.erase(id);
+        lock_waits_.erase(id);
         transactions_.commit();
         return 1;
     }
     return run_alone(stored->job, 1);
+}
+
+// Microseconds that it may wait for a lock while other jobs could run.
+std::int64_t Runner::lock_patience(std::int64_t id) const {
+    auto waited = lock_waits_.find(id);
+    int times = waited == lock_waits_.end() ? 0 : waited->second.times;
+    auto patience = std::min<std::chrono::microseconds>(first_lock_patience * (1 << std::min(times, 8)), longest_lock_patience);
+    return patience.count();
+}
+
+void Runner::leave_out_for_lock(std::int64_t id) {
+    constexpr int for_others = 4;  // times as long as it has waited
+    std::chrono::microseconds pause(lock_patience(id) * for_others);
+    LockWait& wait = lock_waits_[id];
+    wait = {wait.times + 1, true, Clock::now() + pause};
+}
+
+bool Runner::some_wait_for_locks() const {
+    return std::any_of(lock_waits_.begin(), lock_waits_.end(), [](const auto& entry) { return entry.second.left_out; });
+}
+
+// The one that has been left out for longest waits again, when the queue has nothing else or its time has come.
+void Runner::try_locks_again() {
+    auto first = lock_waits_.end();
+    for (auto it = lock_waits_.begin(); it != lock_waits_.end(); ++it) {
+        if (it->second.left_out && (first == lock_waits_.end() || it->second.until < first->second.until)) first = it;
+    }
+    if (first == lock_waits_.end() || (!nothing_else_due_ && Clock::now() < first->second.until)) return;
+    nothing_else_due_ = false;
+    first->second.left_out = false;
+    alone_.push_back(first->first);
 }
 
 void Runner::mark_started(const Job& claimed) {
@@ -200,6 +236,7 @@ Outcome outcome_of_error(const Job& job, const pg::Error& error) {
 // follows from it, it is without; if not even that is to be had, the job is left to recovery, and alone for a while. Raises
 // trouble of the server, after the record.
 void Runner::fail(std::int64_t id, const pg::Error& error) {
+    lock_waits_.erase(id);
     for (bool bare : {false, true}) {
         try {
             transactions_.begin();
@@ -257,14 +294,17 @@ void Runner::run_started(std::int64_t id) {
         transactions_.commit();
         return;
     }
-    Outcome outcome = attempt(stored->job, {0, repeats_[id] < most_repeats, transactions_.ends_with_process(),
-                                            may_run_together(stored->job)});
+    bool in_worker = transactions_.ends_with_process();
+    Outcome outcome = attempt(stored->job, {0, repeats_[id] < most_repeats, in_worker, may_run_together(stored->job),
+                                            in_worker ? lock_patience(id) : 0});
     pg::command_counter_increment();
     if (outcome.verdict != Verdict::ended) {
         queue_again(stored->job);
         record({outcome});
         transactions_.commit();
-        if (outcome.verdict == Verdict::run_alone) {
+        if (outcome.waits_for_lock) {
+            leave_out_for_lock(id);
+        } else if (outcome.verdict == Verdict::run_alone) {
             run_alone_next(id, outcome.repeatable_error);
         } else {
             run_together_later(std::string(stored->job.text(C::sync_job_type)), id);
@@ -272,6 +312,7 @@ void Runner::run_started(std::int64_t id) {
         return;
     }
     repeats_.erase(id);
+    lock_waits_.erase(id);
     count_fast(outcome.job);
     record({outcome});
     announce_ended_at_commit();

@@ -20,6 +20,7 @@ struct Outcome {
     std::shared_ptr<const pg::ErrorReport> error;  // of a Failed one; of one that runs again in a new process
     bool counted = true;                           // the failed attempt uses up a retry
     bool repeatable_error = false;                 // run_alone because of a deadlock or serialization failure
+    bool waits_for_lock = false;                   // run_alone, later: somebody else has a lock for long
     bool too_long = false;                         // run_alone because it took longer than its batch may, and not for a lock
 };
 

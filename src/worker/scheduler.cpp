@@ -1,16 +1,15 @@
-// A scheduler: one process for each database with the extension. Each round it reads from the tables what is due and
-// brings the workers to what that needs. It runs no job.
+// A scheduler: one process for each database with the extension. Each round it reads from the tables what is due, and
+// starts and stops workers accordingly. It runs no jobs itself.
 //
-// - Nobody serves a (queue, role) with due jobs: a worker is started.
-// - All its workers have been busy for a while: one more, up to sync_job_queue.max_workers.
-// - No worker is to be had: an idle one of another group has to go, and for a group that has none a busy one.
-// - There are more than the settings allow, as they have been lowered: those too many end.
-// - A job falls due, or its retry: a timer, to the millisecond.
-// - A job is Started and nobody runs it: queued again, or failed, by what is known of its runner's end.
-// - The extension goes, or is updated: the scheduler ends, or waits.
+// - Nobody serves a (queue, role) with due jobs: it starts a worker.
+// - All workers of the group have been busy for a while: one more, up to sync_job_queue.max_workers.
+// - No worker can be started: an idle one of another group is stopped, and for a group without any, a busy one.
+// - There are more workers than the settings now allow: the surplus is stopped.
+// - A job or a retry falls due: a timer, to the millisecond.
+// - A job is Started but nobody runs it: it is queued again or failed, depending on how its process ended.
+// - The extension is dropped or updated: the scheduler ends or waits.
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <map>
 #include <optional>
 #include <set>
@@ -28,12 +27,12 @@
 #include "pg/table.hpp"
 #include "pg/xact.hpp"
 #include "queue/dependencies.hpp"
-#include "shared/activity.hpp"
-#include "shared/claim_cursor.hpp"
 #include "shared/settings.hpp"
 #include "shared/slots.hpp"
 #include "worker/mains.hpp"
-#include "worker/scheduler.hpp"
+#include "worker/progress_notifier.hpp"
+#include "worker/scheduler_queries.hpp"
+#include "worker/worker_pool.hpp"
 
 namespace sync_job {
 
@@ -42,31 +41,26 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Milliseconds = std::chrono::milliseconds;
 
-// Between two rounds at least; every commit of a busy system would else cause one.
+// The least time between two rounds: otherwise each commit of a busy system would cause one.
 constexpr auto shortest_pause = Milliseconds(10);
-// All workers of a group busy for so long, with more to do: it gets another one.
+// A group whose workers have all been busy for this long, with more to do, gets another one.
 constexpr auto patience = Milliseconds(50);
 constexpr auto shortage_pause = Milliseconds(200);
-// A role that has had its share of the places for jobs alone gets no more workers for so long.
+// For this long a role that has used its share of the places for jobs that run alone gets no more workers.
 constexpr auto share_pause = std::chrono::seconds(5);
-constexpr std::int64_t least_service = 1000000;  // microseconds
 
 DatabaseSlot* my_slot = nullptr;
 
-std::string progress_message(std::int64_t job, double percent) {
-    char number[32];
-    std::snprintf(number, sizeof(number), "%.2f", percent);
-    return "{\"sync_job\": " + std::to_string(job) + ", \"percent\": " + number + "}";
-}
+WorkerPool pool() { return WorkerPool(my_slot->database); }
 
 struct GroupState {
-    std::optional<Clock::time_point> busy_since;  // all its workers, with due jobs
-    Clock::time_point next_try{};                 // after workers that did not come up
-    Clock::time_point share_had{};                // until then no more workers: the last one gave way to other roles
+    std::optional<Clock::time_point> busy_since;  // since when all its workers are busy while jobs are due
+    Clock::time_point next_try{};                 // after workers that failed to start
+    Clock::time_point share_had{};                // no more workers until then: the last one gave way to other roles
     int failures = 0;
 };
 
-// Something that raises an error each time it is tried: said once, and tried again with growing pauses.
+// A step that keeps raising an error: logged once, and tried again at growing intervals.
 struct Trouble {
     int failures = 0;
     Clock::time_point next_try{};
@@ -78,23 +72,22 @@ struct Trouble {
         if (failures == 1) pg::log_error(what, error);
     }
     void over(const std::string& what) {
-        if (failures > 0) pg::log(what + ": it goes well again");
+        if (failures > 0) pg::log(what + ": works again");
         *this = {};
     }
 };
 
 struct Scheduler {
     std::map<DueGroup, GroupState> groups;
-    std::map<int, DueGroup> starting;  // worker slots that have not come up yet
-    std::string enabled_setting;       // of the database, as it was when we connected
-    std::string logged_problem;        // said once
-    bool noted = false;                // in the old view, that this waits for an update
+    std::map<int, DueGroup> starting;  // by worker slot: started, but not running yet
+    std::string enabled_setting;       // of the database, when this process connected
+    std::string logged_problem;        // the one logged last
+    bool noted = false;                // the old view says that jobs wait for an update
     bool shortage_logged = false;
-    std::set<DueGroup> trusted;  // after a crash: those that have had a worker since
-    std::set<DueGroup> cut_short;  // a worker was ended in the midst of a round, perhaps by a job of its
-    Clock::time_point progress_told{};  // when listeners were told of progress last
-    bool progress_failed = false;       // and that was said
-    std::int64_t dependencies_seen = 0;  // the job up to which this sweep over those that wait has come
+    std::set<DueGroup> trusted;    // after a crash: groups that have had a worker since
+    std::set<DueGroup> cut_short;  // a worker ended during a round, perhaps because of one of its jobs
+    ProgressNotifier progress;
+    std::int64_t dependencies_seen = 0;  // how far the sweep over waiting jobs has got
     Trouble round, orphans, retries, dependencies;
 };
 
@@ -104,7 +97,7 @@ void at_exit() {
     pg::wake_process(shared()->launcher_process);  // it may not be the one that started us
 }
 
-// Says a problem once, and again only when another one came between.
+// Logs a problem once, and again only after a different one.
 void log_once(Scheduler& scheduler, const std::string& problem, const std::string& hint) {
     if (scheduler.logged_problem == problem) return;
     scheduler.logged_problem = problem;
@@ -114,29 +107,16 @@ void log_once(Scheduler& scheduler, const std::string& problem, const std::strin
 // --- What there is to do, read in one transaction ---
 
 struct Plan {
-    bool end = false;    // the extension is gone, or this process must start anew
+    bool end = false;    // the extension was dropped, or a new process must take over
     bool serve = false;  // jobs may run
-    bool again = false;  // it could not be read this time
+    bool again = false;  // the plan could not be read this time
     bool outdated = false;  // waits for ALTER EXTENSION UPDATE
     bool more_retries = false, more_dependencies = false;
     std::vector<DueGroup> due;
     std::vector<Queue> queues;
 };
 
-// The groups that have workers, and where the claims of all of these begin.
-std::map<DueGroup, ClaimPosition> served_groups() {
-    std::map<DueGroup, ClaimPosition> groups;
-    for (const WorkerSlot& slot : shared()->workers) {
-        if (slot.state != SlotState::running || slot.database != my_slot->database) continue;
-        DueGroup group{slot.queue, slot.role};
-        ClaimPosition start = claim_start_of(slot);
-        auto [known, is_new] = groups.try_emplace(group, start);
-        if (!is_new) known->second = std::min(known->second, start);
-    }
-    return groups;
-}
-
-// Not in each round: under a snapshot that somebody holds, that look goes through all jobs that have been Started since.
+// Not in each round: while somebody holds a snapshot, the query reads every job that has been Started since.
 bool time_for_orphans() {
     static Clock::time_point looked{};
     bool told = my_slot->orphans_possible.exchange(false);
@@ -145,7 +125,7 @@ bool time_for_orphans() {
     return true;
 }
 
-// A sweep over those that wait goes on, or there is a reason for one.
+// A sweep over the waiting jobs has not finished, or there is a reason to begin one.
 bool time_for_dependents(std::int64_t seen_up_to) {
     static Clock::time_point looked{};
     if (seen_up_to != 0) return true;
@@ -155,7 +135,7 @@ bool time_for_dependents(std::int64_t seen_up_to) {
     return true;
 }
 
-// One of the things that a round does for the jobs of all roles. Where it raises, the round does the others.
+// One step of a round, for the jobs of all roles. If it raises an error, the round goes on with the next step.
 template <class F>
 void step(Trouble& trouble, const std::string& what, F&& act) {
     if (trouble.rests()) return;
@@ -172,8 +152,8 @@ void step(Trouble& trouble, const std::string& what, F&& act) {
 }
 
 void read_work(Scheduler& scheduler, Plan& plan) {
-    // First, as TRUNCATE and LOCK do: who has the partitions and then wants the whole would wait for them, and they for him.
-    // Closed at once, the table stays locked; open, it would keep its snapshot, too.
+    // The parent table is locked first, as TRUNCATE and LOCK do; partitions first could deadlock with them. It is closed at
+    // once, which keeps the lock but not the snapshot.
     { pg::Table whole(schema_objects().job_table, pg::TableLock::read); }
     if (time_for_orphans()) {
         step(scheduler.orphans, "sync job scheduler: jobs that nobody runs could not be seen to",
@@ -190,10 +170,10 @@ void read_work(Scheduler& scheduler, Plan& plan) {
             plan.more_dependencies = release.seen_up_to != 0;
         });
     }
-    DueWork work = due_work(served_groups(), now);
+    DueWork work = due_work(pool().served_groups(), now);
     plan.due = std::move(work.groups);
     my_slot->due_at = work.next;
-    // After the jobs: what was set for their queue before they were enqueued holds for them.
+    // Read after the jobs, so that settings made before a job was enqueued apply to it.
     plan.queues = all_queues();
 }
 
@@ -212,7 +192,7 @@ Plan make_plan(Scheduler& scheduler) {
         return plan;
     }
     std::string setting = enabled_setting_of_database();
-    if (setting != scheduler.enabled_setting) {  // a new connection takes it over
+    if (setting != scheduler.enabled_setting) {  // only a new connection sees the new value
         my_slot->state = DatabaseState::stopped;
         plan.end = true;
         return plan;
@@ -230,7 +210,7 @@ Plan make_plan(Scheduler& scheduler) {
     return plan;
 }
 
-// A deadlock is nobody's fault: this side steps back.
+// A deadlock is no failure: the scheduler gives way and looks again.
 Plan read_plan(Scheduler& scheduler) {
     pg::start_transaction();
     try {
@@ -247,7 +227,7 @@ Plan read_plan(Scheduler& scheduler) {
     return plan;
 }
 
-// False: somebody has the view, try again.
+// False: the view is locked, try again.
 bool note_in_old_view() {
     pg::start_transaction();
     try {
@@ -263,97 +243,9 @@ bool note_in_old_view() {
 
 // --- The workers ---
 
-bool is_worker(const WorkerSlot& slot) { return slot.state == SlotState::starting || slot.state == SlotState::running; }
-
-bool in_group(const WorkerSlot& slot, const DueGroup& group) {
-    return is_worker(slot) && slot.database == my_slot->database && slot.role == group.role &&
-           group.queue == slot.queue;
-}
-
-void stop_worker(WorkerSlot& slot) {
-    slot.stop = true;
-    pg::wake_process(slot.process_number);
-}
-
-void stop_all_workers() {
-    for (WorkerSlot& slot : shared()->workers) {
-        if (slot.state == SlotState::running && slot.database == my_slot->database) stop_worker(slot);
-    }
-}
-
-bool in_queue(const WorkerSlot& slot, const std::string& queue) {
-    return slot.database == my_slot->database && queue == slot.queue;
-}
-
-int count_workers(const std::string* queue) {
-    int count = 0;
-    for (WorkerSlot& slot : shared()->workers) {
-        if (!is_worker(slot)) continue;
-        if (queue == nullptr || in_queue(slot, *queue)) count++;
-    }
-    return count;
-}
-
-WorkerSlot* reserve_slot(const DueGroup& group, int isolate) {
-    pg::SharedLock lock(pg::SharedLock::Mode::write);
-    if (count_workers(nullptr) >= settings.max_workers) return nullptr;
-    WorkerSlot* slot = find_free_slot();
-    if (slot == nullptr) return nullptr;
-    slot->database = my_slot->database.load();
-    slot->role = group.role;
-    slot->queue_hash = queue_hash(group.queue.c_str());
-    std::size_t length = std::min<std::size_t>(group.queue.size(), queue_name_bytes - 1);
-    group.queue.copy(slot->queue, length);
-    slot->queue[length] = '\0';
-    slot->since = pg::now();
-    slot->isolate = isolate;
-    slot->state = SlotState::starting;
-    return slot;
-}
-
-enum class Room { anywhere, in_queue };
-enum class Victim { idle, any };
-
-// The one to stop of two workers: an idle one, else the one that has served longest.
-bool better_victim(const WorkerSlot& slot, const WorkerSlot* other) {
-    return other == nullptr || (slot.idle && !other->idle) || (slot.idle == other->idle && slot.since < other->since);
-}
-
-// A worker of another group that makes room: an idle one, or where that may be a busy one, after its batch. No busy one that has
-// just come up, and for a group that has workers no idle one either: groups would take turns in ending each other's.
-void make_room(const DueGroup& group, Room where, Victim who) {
-    WorkerSlot* victim = nullptr;
-    for (WorkerSlot& slot : shared()->workers) {
-        if (slot.state != SlotState::running || in_group(slot, group)) continue;
-        if (where == Room::in_queue && !in_queue(slot, group.queue)) continue;
-        if (slot.stop) return;  // one is on its way out
-        if (who == Victim::idle && !slot.idle) continue;
-        if ((who == Victim::idle || !slot.idle) && pg::now() - slot.since < least_service) continue;
-        if (better_victim(slot, victim)) victim = &slot;
-    }
-    if (victim != nullptr) stop_worker(*victim);
-}
-
-// Stops what is there beyond so many workers, of the queue or of all databases. Under the lock, as the schedulers of other
-// databases count the same ones.
-void stop_surplus(const std::string* queue, int most) {
-    pg::SharedLock lock(pg::SharedLock::Mode::write);
-    for (;;) {
-        int count = 0;
-        WorkerSlot* victim = nullptr;
-        for (WorkerSlot& slot : shared()->workers) {
-            if (!is_worker(slot) || slot.stop || (queue != nullptr && !in_queue(slot, *queue))) continue;
-            count++;
-            if (better_victim(slot, victim)) victim = &slot;
-        }
-        if (count <= most) return;
-        stop_worker(*victim);
-    }
-}
-
 void stop_surplus(const Plan& plan) {
-    for (const Queue& queue : plan.queues) stop_surplus(&queue.name, queue.max_workers);
-    stop_surplus(nullptr, settings.max_workers);
+    for (const Queue& queue : plan.queues) pool().stop_surplus(queue.name, queue.max_workers);
+    stop_surplus_workers(settings.max_workers);
 }
 
 // For the log. The round's transaction is over.
@@ -365,7 +257,7 @@ std::string name_of_role(Oid role) {
 }
 
 void record_failure(const DueGroup& group, GroupState& state) {
-    // At a shutdown they may be told to end a moment before this process is.
+    // At shutdown, workers may be told to end a moment before this process is.
     constexpr long moment_milliseconds = 50;
     if (state.failures == 0) pg::pause(moment_milliseconds);
     if (pg::shutdown_requested()) return;
@@ -392,12 +284,12 @@ void note_ended_workers(Scheduler& scheduler) {
     }
 }
 
-// The first worker of a group after a crash does not trust its jobs, whenever that is; nor the one that takes the place of
-// a worker that was ended; nor those that come while one of these is there: `isolate`, the jobs that it runs one by one yet.
+// After a crash the first worker of a group, whenever it starts, runs its jobs one by one; so does the successor of a worker
+// that was killed, and any worker that joins one of these. `isolate`: how many jobs that one still runs in this way.
 Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& state, int isolate) {
     if (state.next_try > Clock::now()) return Started::failed;
     bool trusted = (!shared()->crashed || scheduler.trusted.count(group) > 0) && scheduler.cut_short.count(group) == 0;
-    WorkerSlot* slot = reserve_slot(group, trusted ? isolate : settings.batch_jobs);
+    WorkerSlot* slot = pool().reserve(group, trusted ? isolate : settings.batch_jobs);
     if (slot == nullptr) return Started::shortage;
     auto worker = pg::start_worker("sync job worker " + group.queue, "sync job worker", worker_entry, slot_index(slot));
     switch (worker.result) {
@@ -412,19 +304,19 @@ Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& st
         case pg::StartResult::failed:
             break;
     }
-    // It may have come up and ended already; its slot is then free or somebody else's.
+    // It may have started and ended already; then its slot is free or belongs to another.
     if (slot->state == SlotState::starting) slot->state = SlotState::free;
     record_failure(group, state);
     return Started::failed;
 }
 
-// Workers that were started and are gone before they came up: the role may not connect, say.
+// Workers that ended before they were running; their role may lack the right to connect, for example.
 void check_starting(Scheduler& scheduler) {
     constexpr std::int64_t too_long = 60 * 1000000LL;
     for (auto it = scheduler.starting.begin(); it != scheduler.starting.end();) {
         WorkerSlot& slot = shared()->workers[it->first];
         GroupState& state = scheduler.groups[it->second];
-        bool pending = slot.state == SlotState::starting && in_group(slot, it->second);
+        bool pending = slot.state == SlotState::starting && pool().in_group(slot, it->second);
         if (pending && pg::now() - slot.since < too_long) {
             ++it;
             continue;
@@ -439,30 +331,10 @@ void check_starting(Scheduler& scheduler) {
     }
 }
 
-struct GroupView {
-    int workers = 0;
-    int isolate = 0;  // the most jobs that one of them runs one by one
-    bool any_idle = false, all_alone = true;
-    WorkerSlot* idle = nullptr;
-};
-
-GroupView view_of(const DueGroup& group) {
-    GroupView view;
-    for (WorkerSlot& slot : shared()->workers) {
-        if (!in_group(slot, group) || slot.stop) continue;
-        view.workers++;
-        if (slot.state == SlotState::starting) view.any_idle = true;
-        if (slot.idle) view.any_idle = true, view.idle = &slot;
-        view.isolate = std::max(view.isolate, slot.isolate.load());
-        if (slot.alone_job == 0) view.all_alone = false;
-    }
-    return view;
-}
-
-// Brings one group to what it needs. Returns whether it lacks a worker it cannot have.
+// Gives a group the workers it needs. Returns whether it needs one that cannot be started.
 bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
     GroupState& state = scheduler.groups[group];
-    GroupView view = view_of(group);
+    WorkerPool::GroupView view = pool().view_of(group);
     if (view.any_idle) {
         if (view.idle != nullptr && view.idle->idle.exchange(false)) pg::wake_process(view.idle->process_number);
         state.busy_since.reset();
@@ -477,20 +349,20 @@ bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
         state.busy_since.reset();
         return false;
     }
-    // One more than it has would be nice: an idle worker goes for that, no busy one.
-    Victim victim = view.workers > 0 ? Victim::idle : Victim::any;
-    if (count_workers(&queue.name) >= queue.max_workers) {
-        make_room(group, Room::in_queue, victim);  // roles share the workers of a queue
+    // For an additional worker only an idle one of another group is stopped, not a busy one.
+    auto victim = view.workers > 0 ? WorkerPool::Victim::idle : WorkerPool::Victim::any;
+    if (pool().count(queue.name) >= queue.max_workers) {
+        pool().make_room(group, WorkerPool::Room::in_queue, victim);  // roles share the workers of a queue
         return false;
     }
     if (start_worker(scheduler, group, state, view.isolate) != Started::shortage) {
         state.busy_since.reset();
         return false;
     }
-    make_room(group, Room::anywhere, victim);
+    pool().make_room(group, WorkerPool::Room::anywhere, victim);
     if (view.workers > 0) return false;
     if (!scheduler.shortage_logged) {
-        bool own_limit = count_workers(nullptr) >= settings.max_workers;
+        bool own_limit = count_all_workers() >= settings.max_workers;
         pg::log("all background workers for sync jobs are taken: queue \"" + group.queue + "\" and role \"" +
                     name_of_role(group.role) + "\" wait for one to be free",
                 {}, own_limit ? "Raise sync_job.max_workers." : "Raise max_worker_processes.");
@@ -514,47 +386,13 @@ bool serve_all(Scheduler& scheduler, const Plan& plan) {
     return shortage;
 }
 
-// --- Progress ---
-
-// Until listeners may be told again; nothing: no progress waits to be told.
-std::optional<Milliseconds> progress_due(const Scheduler& scheduler) {
-    if (settings.progress_interval == 0 || !my_slot->progress_pending) return std::nullopt;
-    auto due = scheduler.progress_told + Milliseconds(settings.progress_interval);
-    return std::max(Milliseconds(0), std::chrono::ceil<Milliseconds>(due - Clock::now()));
-}
-
-// A running transaction's own NOTIFY would come at its end: the scheduler sends it. Ids and numbers only, no data.
-void notify_progress(Scheduler& scheduler) {
-    if (progress_due(scheduler) != Milliseconds(0)) return;
-    scheduler.progress_told = Clock::now();
-    my_slot->progress_pending = false;
-    pg::start_transaction();
-    try {
-        for (WorkerSlot& slot : shared()->workers) {
-            if (slot.state == SlotState::free || slot.database != my_slot->database ||
-                !slot.progress_changed.exchange(false))
-                continue;
-            Activity activity = read_activity(slot);
-            if (activity.job == 0 || activity.percent < 0) continue;
-            pg::notify("sync_job_progress", progress_message(activity.job, activity.percent));
-        }
-        pg::commit_transaction();
-    } catch (const pg::Error& error) {  // a full queue of notifications: jobs go on without
-        pg::abort_transaction();
-        if (!scheduler.progress_failed) pg::log_error("could not tell listeners of the progress of sync jobs", error);
-        scheduler.progress_failed = true;
-        return;
-    }
-    scheduler.progress_failed = false;
-}
-
 // --- Rounds ---
 
-// Until something is due, somebody wakes us, or it is time to poll. Not before `earliest`.
+// Waits until something is due, the latch is set, or it is time to poll, but at least until `earliest`.
 void rest(Clock::time_point earliest, Milliseconds at_most) {
     std::int64_t due = my_slot->due_at;
     if (due != never) {
-        std::int64_t wait = due <= pg::now() ? 0 : (due - pg::now() + 999) / 1000;  // -infinity is a time, too
+        std::int64_t wait = due <= pg::now() ? 0 : (due - pg::now() + 999) / 1000;  // due may be -infinity
         at_most = std::min(at_most, Milliseconds(wait));
     }
     Clock::time_point until = Clock::now() + at_most;
@@ -562,7 +400,7 @@ void rest(Clock::time_point earliest, Milliseconds at_most) {
         auto now = Clock::now();
         bool woken = pg::latch_is_set();
         if (now >= earliest && (woken || now >= until)) return;
-        if (woken && now < earliest) pg::reset_latch(), until = earliest;  // it counts, later
+        if (woken && now < earliest) pg::reset_latch(), until = earliest;  // acted upon at `earliest`
         auto next = now < earliest ? earliest : until;
         auto wait = std::chrono::ceil<Milliseconds>(next - now);
         pg::wait_for_latch(std::max<long>(wait.count(), 0));
@@ -581,7 +419,7 @@ Milliseconds pause_for_work(const Scheduler& scheduler, const Plan& plan, bool s
 
 Milliseconds pause_after(const Scheduler& scheduler, const Plan& plan, bool shortage) {
     Milliseconds pause = pause_for_work(scheduler, plan, shortage);
-    auto progress = progress_due(scheduler);
+    auto progress = scheduler.progress.due(*my_slot);
     return progress ? std::min(pause, *progress) : pause;
 }
 
@@ -590,7 +428,7 @@ Milliseconds run_round(Scheduler& scheduler) {
     Plan plan = read_plan(scheduler);
     pg::flush_statistics(false);
     if (plan.end) {
-        stop_all_workers();
+        pool().stop_all();
         pg::exit_worker(0);
     }
     bool shortage = false;
@@ -602,10 +440,10 @@ Milliseconds run_round(Scheduler& scheduler) {
         shortage = serve_all(scheduler, plan);
         my_slot->settled = true;
     } else if (!plan.again) {
-        stop_all_workers();
+        pool().stop_all();
         if (plan.outdated && !scheduler.noted) scheduler.noted = note_in_old_view();
     }
-    notify_progress(scheduler);
+    scheduler.progress.notify(*my_slot);
     return pause_after(scheduler, plan, shortage);
 }
 
@@ -614,11 +452,11 @@ void run() {
     pg::start_transaction();
     {
         pg::SnapshotScope snapshot;
-        auto other = other_version();  // a round says so
+        auto other = other_version();  // reported by a round
         if (extension_installed() && (!other || other->known)) scheduler.enabled_setting = enabled_setting_of_database();
     }
     pg::commit_transaction();
-    // A transaction allocates where its caller does: without this, in what lives as long as the process.
+    // What a round allocates outside transactions, or in its caller's context, is freed with it.
     pg::Memory memory("sync job scheduler round", pg::Memory::Parent::backend);
     pg::MemorySwitch in_memory(memory);
     while (!pg::shutdown_requested() && my_slot->blocked_by == 0) {

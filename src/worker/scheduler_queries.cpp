@@ -18,7 +18,7 @@
 #include "queue/transition.hpp"
 #include "shared/activity.hpp"
 #include "shared/slots.hpp"
-#include "worker/scheduler.hpp"
+#include "worker/scheduler_queries.hpp"
 
 namespace sync_job {
 

@@ -1,0 +1,58 @@
+// The notifications of progress: not more often than sync_job.progress_interval, for all jobs of the database at once.
+#include "worker/progress_notifier.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+
+#include "pg/error.hpp"
+#include "pg/xact.hpp"
+#include "shared/activity.hpp"
+#include "shared/settings.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Milliseconds = std::chrono::milliseconds;
+
+std::string progress_message(std::int64_t job, double percent) {
+    char number[32];
+    std::snprintf(number, sizeof(number), "%.2f", percent);
+    return "{\"sync_job\": " + std::to_string(job) + ", \"percent\": " + number + "}";
+}
+
+}  // namespace
+
+std::optional<Milliseconds> ProgressNotifier::due(const DatabaseSlot& database) const {
+    if (settings.progress_interval == 0 || !database.progress_pending) return std::nullopt;
+    auto next = told_ + Milliseconds(settings.progress_interval);
+    return std::max(Milliseconds(0), std::chrono::ceil<Milliseconds>(next - Clock::now()));
+}
+
+void ProgressNotifier::notify(DatabaseSlot& database) {
+    if (due(database) != Milliseconds(0)) return;
+    told_ = Clock::now();
+    database.progress_pending = false;
+    pg::start_transaction();
+    try {
+        for (WorkerSlot& slot : shared()->workers) {
+            if (slot.state == SlotState::free || slot.database != database.database ||
+                !slot.progress_changed.exchange(false))
+                continue;
+            Activity activity = read_activity(slot);
+            if (activity.job == 0 || activity.percent < 0) continue;
+            pg::notify("sync_job_progress", progress_message(activity.job, activity.percent));
+        }
+        pg::commit_transaction();
+    } catch (const pg::Error& error) {  // the queue of notifications is full, say: jobs go on without
+        pg::abort_transaction();
+        if (!failed_) pg::log_error("could not tell listeners of the progress of sync jobs", error);
+        failed_ = true;
+        return;
+    }
+    failed_ = false;
+}
+
+}  // namespace sync_job
