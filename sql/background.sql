@@ -25,12 +25,12 @@ CREATE FUNCTION @extschema@.enqueue_background_job(
     publish_event boolean DEFAULT false
 ) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_background';
-COMMENT ON FUNCTION @extschema@.enqueue_background_job(text, jsonb, text, interval, text, boolean, timestamptz, integer, boolean, boolean, text, text, bigint[], text, text, text, integer, interval, boolean, boolean) IS 'has a worker call a function or procedure with the caller''s rights, its arguments by name from a JSON object; returns the job''s id. A procedure may commit as it goes. now: runs it here, in this transaction';
+COMMENT ON FUNCTION @extschema@.enqueue_background_job(text, jsonb, text, interval, text, boolean, timestamptz, integer, boolean, boolean, text, text, bigint[], text, text, text, integer, interval, boolean, boolean) IS 'has a worker call a function or procedure with the caller''s rights, passing its arguments by name from a JSON object; returns the job''s id. A procedure may commit as it goes. now: runs it here, in this transaction';
 
 CREATE FUNCTION @extschema@.report_sync_job_progress(percent numeric, title text DEFAULT NULL, description text DEFAULT NULL)
     RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_report_progress';
-COMMENT ON FUNCTION @extschema@.report_sync_job_progress(numeric, text, text) IS 'from inside a job: how far it is (0 to 100), seen at once in sync_job_activity, and told on the channel sync_job_progress; NULL leaves title or description as it was; outside a job nothing happens';
+COMMENT ON FUNCTION @extschema@.report_sync_job_progress(numeric, text, text) IS 'from inside a job: reports how far it is (0 to 100), which is visible at once in sync_job_activity and sent on the channel sync_job_progress; NULL leaves title or description as it was; outside a job, does nothing';
 
 CREATE FUNCTION @extschema@.publish_sync_job_event(event text, message jsonb DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_publish_event';
@@ -38,10 +38,10 @@ COMMENT ON FUNCTION @extschema@.publish_sync_job_event(text, jsonb) IS 'NOTIFY o
 
 CREATE FUNCTION @extschema@.get_sync_job_checkpoint() RETURNS jsonb
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_checkpoint';
-COMMENT ON FUNCTION @extschema@.get_sync_job_checkpoint() IS 'from inside a job: how far it had come, as it said with set_sync_job_checkpoint(), also before a crash or a retry';
+COMMENT ON FUNCTION @extschema@.get_sync_job_checkpoint() IS 'from inside a job: what it last saved with set_sync_job_checkpoint(), even before a crash or a retry';
 CREATE FUNCTION @extschema@.set_sync_job_checkpoint(checkpoint jsonb) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_set_checkpoint';
-COMMENT ON FUNCTION @extschema@.set_sync_job_checkpoint(jsonb) IS 'from inside a job: writes down, with what the transaction does, how far it has come';
+COMMENT ON FUNCTION @extschema@.set_sync_job_checkpoint(jsonb) IS 'from inside a job: saves how far it has come, in the same transaction as its work';
 
 CREATE FUNCTION @extschema@.get_sync_job_status(job_id text, OUT id bigint, OUT status text, OUT percent numeric,
         OUT created_at timestamptz, OUT started_at timestamptz, OUT ended_at timestamptz, OUT result jsonb,

@@ -14,7 +14,7 @@ CREATE FUNCTION @extschema@.retry_sync_job(id bigint, context jsonb DEFAULT NULL
 COMMENT ON FUNCTION @extschema@.retry_sync_job(bigint, jsonb) IS 'queues a Failed job again, with another context where one is given; any other state is an error';
 CREATE FUNCTION @extschema@.retry_sync_job(ids bigint[], context jsonb DEFAULT NULL) RETURNS SETOF @extschema@.sync_job
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_retry_many';
-COMMENT ON FUNCTION @extschema@.retry_sync_job(bigint[], jsonb) IS 'queues those of the jobs again that are Failed, and returns them';
+COMMENT ON FUNCTION @extschema@.retry_sync_job(bigint[], jsonb) IS 'queues again those of the jobs that are Failed, and returns them';
 
 CREATE FUNCTION @extschema@.cancel_sync_job(id bigint, reason text DEFAULT NULL, running boolean DEFAULT false)
     RETURNS @extschema@.sync_job
@@ -23,14 +23,14 @@ COMMENT ON FUNCTION @extschema@.cancel_sync_job(bigint, text, boolean) IS 'cance
 CREATE FUNCTION @extschema@.cancel_sync_job(ids bigint[], reason text DEFAULT NULL, running boolean DEFAULT false)
     RETURNS SETOF @extschema@.sync_job
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_cancel_many';
-COMMENT ON FUNCTION @extschema@.cancel_sync_job(bigint[], text, boolean) IS 'cancels those of the jobs that can be, and returns them';
+COMMENT ON FUNCTION @extschema@.cancel_sync_job(bigint[], text, boolean) IS 'cancels those of the jobs that can be canceled, and returns them';
 
 CREATE FUNCTION @extschema@.execute_sync_job(id bigint) RETURNS @extschema@.sync_job
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_execute';
 COMMENT ON FUNCTION @extschema@.execute_sync_job(bigint) IS 'runs a job that is Pending, Queued or Failed here and now, in this transaction, and returns it; only for the role the job runs as';
 CREATE PROCEDURE @extschema@.execute_sync_job(id bigint, INOUT job @extschema@.sync_job)
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_execute_call';
-COMMENT ON PROCEDURE @extschema@.execute_sync_job(bigint, @extschema@.sync_job) IS 'CALL execute_sync_job(id, NULL): as the function, in transactions of its own; for controllers that COMMIT';
+COMMENT ON PROCEDURE @extschema@.execute_sync_job(bigint, @extschema@.sync_job) IS 'CALL execute_sync_job(id, NULL): like the function, but in transactions of its own; for controllers that COMMIT';
 
 CREATE PROCEDURE @extschema@.run_sync_jobs(queue text DEFAULT NULL, max_jobs integer DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_run_jobs';
@@ -38,11 +38,11 @@ COMMENT ON PROCEDURE @extschema@.run_sync_jobs(text, integer) IS 'runs the due j
 
 CREATE PROCEDURE @extschema@.wait_for_sync_job(id bigint, timeout interval DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_wait';
-COMMENT ON PROCEDURE @extschema@.wait_for_sync_job(bigint, interval) IS 'returns when the job has ended (a Failed one when no retry is to come); an error when that takes longer than timeout (NULL: however long it takes)';
+COMMENT ON PROCEDURE @extschema@.wait_for_sync_job(bigint, interval) IS 'returns when the job has ended (a Failed one when no retry will follow); raises an error if that takes longer than timeout (NULL: no limit)';
 
 CREATE FUNCTION @extschema@.current_sync_job() RETURNS bigint
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_current';
-COMMENT ON FUNCTION @extschema@.current_sync_job() IS 'the id of the job that runs in this session, else NULL: for triggers that must not echo what a sync writes';
+COMMENT ON FUNCTION @extschema@.current_sync_job() IS 'the id of the job that runs in this session, or NULL; for triggers that must not echo what a sync writes';
 
 CREATE FUNCTION @extschema@.adopt_sync_jobs() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_adopt';
@@ -50,7 +50,7 @@ COMMENT ON FUNCTION @extschema@.adopt_sync_jobs() IS 'lets the workers run the j
 
 CREATE FUNCTION @extschema@.get_sync_document(document_type regclass, name text) RETURNS jsonb
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_document';
-COMMENT ON FUNCTION @extschema@.get_sync_document(regclass, text) IS 'a document by its name, with the caller''s rights; one that was deleted as it was then, if that was kept; NULL: neither';
+COMMENT ON FUNCTION @extschema@.get_sync_document(regclass, text) IS 'a document by its name, with the caller''s rights; a deleted one as it was then, if that was kept; NULL: neither';
 CREATE FUNCTION @extschema@.get_source_document(sync_job @extschema@.sync_job) RETURNS jsonb
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_source_document';
 COMMENT ON FUNCTION @extschema@.get_source_document(@extschema@.sync_job) IS 'the job''s source document, also when it has been deleted; NULL: it has none, or none is left';
@@ -71,13 +71,13 @@ COMMENT ON FUNCTION @extschema@.revert_sync_job(bigint) IS 'undoes a finished jo
 CREATE FUNCTION @extschema@.validate_sync_job_type(name text, OUT severity text, OUT object text, OUT message text,
         OUT detail text, OUT hint text) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_validate_type';
-COMMENT ON FUNCTION @extschema@.validate_sync_job_type(text) IS 'what is missing or wrong with a job type, one row a finding: severity is error (its jobs would fail) or warning; no row: it is ready';
+COMMENT ON FUNCTION @extschema@.validate_sync_job_type(text) IS 'what is missing or wrong with a job type, one row per finding: severity is error (its jobs would fail) or warning; no row: it is ready';
 
 CREATE FUNCTION @extschema@.get_sync_job_status(id bigint, OUT status text, OUT created_at timestamptz,
         OUT scheduled_at timestamptz, OUT started_at timestamptz, OUT ended_at timestamptz, OUT retry_count integer,
         OUT retry_after timestamptz) RETURNS record
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_status';
-COMMENT ON FUNCTION @extschema@.get_sync_job_status(bigint) IS 'state and times of a job, for its owner also when he may not read what it writes; NULLs: no such job';
+COMMENT ON FUNCTION @extschema@.get_sync_job_status(bigint) IS 'state and times of a job, for its owner even without the right to read what it writes; NULLs: no such job';
 
 CREATE FUNCTION @extschema@.create_sync_job_boilerplate(sync_job_type text, language text DEFAULT 'plpgsql') RETURNS text
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_create_boilerplate';

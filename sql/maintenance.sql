@@ -4,7 +4,7 @@
 
 CREATE PROCEDURE sync_job_internal.run_committing_job(job bigint)
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_run_committing_job';
-COMMENT ON PROCEDURE sync_job_internal.run_committing_job(bigint) IS 'a worker''s own way to run a job whose procedure commits';
+COMMENT ON PROCEDURE sync_job_internal.run_committing_job(bigint) IS 'called by workers to run a job whose procedure commits';
 
 CREATE FUNCTION sync_job_internal.wake_launcher() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'sync_job_wake_launcher';
@@ -17,17 +17,17 @@ CREATE FUNCTION sync_job_internal.activity(OUT pid integer, OUT queue text, OUT 
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_activity';
 COMMENT ON FUNCTION sync_job_internal.activity() IS 'the worker processes of this database, from shared memory';
 
--- Called by a view, which must be readable with an older library, too: so each is in a function that is not looked into before
--- it is called.
+-- Called by a view that must be readable with an older library, too: so each is wrapped in a function whose body is not looked
+-- at before it is called.
 CREATE FUNCTION sync_job_internal.find_types_alone(queue text) RETURNS text
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_types_alone';
-COMMENT ON FUNCTION sync_job_internal.find_types_alone(text) IS 'what types_alone() answers';
+COMMENT ON FUNCTION sync_job_internal.find_types_alone(text) IS 'what types_alone() returns';
 CREATE FUNCTION sync_job_internal.types_alone(queue text) RETURNS text
     LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
     AS 'SELECT sync_job_internal.find_types_alone($1)';
-COMMENT ON FUNCTION sync_job_internal.types_alone(text) IS 'the job types that workers of the queue run alone, as jobs of theirs took too long for a batch; NULL: none';
+COMMENT ON FUNCTION sync_job_internal.types_alone(text) IS 'the job types that workers of the queue run alone, because jobs of theirs took too long for a batch; NULL: none';
 
--- home has one row, that of this place, and no other. Without one the jobs have no place yet.
+-- False only if all rows of home, normally one, are of this server and database; true if there is none.
 CREATE FUNCTION sync_job_internal.waiting_elsewhere() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$ SELECT coalesce(pg_catalog.bool_or(h.system_identifier OPERATOR(pg_catalog.<>) s.system_identifier
@@ -37,22 +37,22 @@ CREATE FUNCTION sync_job_internal.waiting_elsewhere() RETURNS boolean
 COMMENT ON FUNCTION sync_job_internal.waiting_elsewhere() IS 'true: the jobs came here with a dump or a copy, and nobody has called adopt_sync_jobs() yet';
 CREATE FUNCTION sync_job_internal.find_in_the_way() RETURNS text
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_in_the_way';
-COMMENT ON FUNCTION sync_job_internal.find_in_the_way() IS 'what in_the_way() answers';
+COMMENT ON FUNCTION sync_job_internal.find_in_the_way() IS 'what in_the_way() returns';
 CREATE FUNCTION sync_job_internal.in_the_way() RETURNS text
     LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
     AS 'SELECT sync_job_internal.find_in_the_way()';
-COMMENT ON FUNCTION sync_job_internal.in_the_way() IS 'what somebody has hung on the extension''s tables that keeps jobs from being written, or types from being trusted; NULL: nothing';
+COMMENT ON FUNCTION sync_job_internal.in_the_way() IS 'what somebody has attached to the extension''s tables that keeps jobs from being written, or types from being trusted; NULL: nothing';
 
 -- Only superusers may read that setting by themselves.
 CREATE FUNCTION sync_job_internal.preloaded() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$ SELECT pg_catalog.strpos(pg_catalog.current_setting('shared_preload_libraries'), 'pg_sync_job') OPERATOR(pg_catalog.>) 0 $$;
-COMMENT ON FUNCTION sync_job_internal.preloaded() IS 'true: the server has loaded the library when it started, so that there are workers';
+COMMENT ON FUNCTION sync_job_internal.preloaded() IS 'true: the server loaded the library when it started, so there are workers';
 
 
 CREATE FUNCTION @extschema@.pause_sync_job_queue(queue text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause_queue';
-COMMENT ON FUNCTION @extschema@.pause_sync_job_queue(text) IS 'starts no more jobs of the queue; what runs goes on; for operators';
+COMMENT ON FUNCTION @extschema@.pause_sync_job_queue(text) IS 'starts no more jobs of the queue; running jobs go on; for operators';
 CREATE FUNCTION @extschema@.resume_sync_job_queue(queue text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_resume_queue';
 COMMENT ON FUNCTION @extschema@.resume_sync_job_queue(text) IS 'starts the jobs of the queue again; for operators';
@@ -63,10 +63,10 @@ COMMENT ON FUNCTION @extschema@.auto_retry_failed_sync_jobs() IS 'queues the fai
 
 CREATE FUNCTION @extschema@.clear_old_sync_jobs(days integer DEFAULT 30, max_jobs integer DEFAULT 10000) RETURNS bigint
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_clear_old';
-COMMENT ON FUNCTION @extschema@.clear_old_sync_jobs(integer, integer) IS 'deletes jobs that ended more than so many days ago, with their errors, and records of deleted documents as old; at most max_jobs; returns how many jobs it deleted';
+COMMENT ON FUNCTION @extschema@.clear_old_sync_jobs(integer, integer) IS 'deletes jobs that ended more than that many days ago, with their errors, and equally old records of deleted documents; at most max_jobs; returns how many jobs it deleted';
 CREATE FUNCTION @extschema@.clear_all_sync_jobs() RETURNS bigint
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_clear_all';
-COMMENT ON FUNCTION @extschema@.clear_all_sync_jobs() IS 'deletes all jobs that have ended or failed for good, at most 100,000 a call; returns how many';
+COMMENT ON FUNCTION @extschema@.clear_all_sync_jobs() IS 'deletes all jobs that have ended or failed for good, at most 100,000 per call; returns how many';
 
 SELECT sync_job_internal.wake_launcher();
 

@@ -1,6 +1,6 @@
 \echo Use "ALTER EXTENSION pg_sync_job UPDATE TO '1.0.0'" to load this file. \quit
 
--- A server goes on with the library that it has loaded, whatever has been installed meanwhile. That of 0.1.0 does not tell its version.
+-- A server keeps using the library it has loaded, whatever has been installed since. That of 0.1.0 does not tell its version.
 LOAD 'MODULE_PATHNAME';
 DO $$
 BEGIN
@@ -11,29 +11,29 @@ BEGIN
 END $$;
 
 ALTER TABLE @extschema@.sync_job ADD COLUMN depth integer;
-COMMENT ON COLUMN @extschema@.sync_job.depth IS 'so many jobs led to this one, each by a trigger on what the one before wrote; NULL: none did';
+COMMENT ON COLUMN @extschema@.sync_job.depth IS 'how many jobs led to this one, each by a trigger on what the one before wrote; NULL: none did';
 
 ALTER TABLE @extschema@.sync_job_deleted_document ADD COLUMN sync_job_type text, ADD COLUMN is_deletion boolean NOT NULL DEFAULT true;
-COMMENT ON TABLE @extschema@.sync_job_deleted_document IS 'Rows as they were when they were deleted, or changed in what they match, kept by the triggers for the jobs that sync this';
+COMMENT ON TABLE @extschema@.sync_job_deleted_document IS 'Rows as they were before they were deleted, or changed in what they match, kept by the triggers for the jobs that sync the change';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.data IS 'the row; columns that were too large are named under the key ""';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.deleted_at IS 'when it was deleted, or changed';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.deleted_by IS 'who deleted it, or changed it';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.sync_job_type IS 'the job type whose trigger kept it; NULL: not known, it was kept by version 0.1.0';
-COMMENT ON COLUMN @extschema@.sync_job_deleted_document.is_deletion IS 'false: the document was not deleted, but changed in what match reads; or it has been seen alive since';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.is_deletion IS 'false: the document was not deleted, but changed in a column that match reads; or it has been seen to exist since';
 
--- Called by a view, which must be readable with an older library, too: so each is in a function that is not looked into before
--- it is called.
+-- Called by a view that must be readable with an older library, too: so each is wrapped in a function whose body is not looked
+-- at before it is called.
 CREATE FUNCTION sync_job_internal.find_types_alone(queue text) RETURNS text
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_types_alone';
-COMMENT ON FUNCTION sync_job_internal.find_types_alone(text) IS 'what types_alone() answers';
+COMMENT ON FUNCTION sync_job_internal.find_types_alone(text) IS 'what types_alone() returns';
 CREATE FUNCTION sync_job_internal.types_alone(queue text) RETURNS text
     LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
     AS 'SELECT sync_job_internal.find_types_alone($1)';
-COMMENT ON FUNCTION sync_job_internal.types_alone(text) IS 'the job types that workers of the queue run alone, as jobs of theirs took too long for a batch; NULL: none';
+COMMENT ON FUNCTION sync_job_internal.types_alone(text) IS 'the job types that workers of the queue run alone, because jobs of theirs took too long for a batch; NULL: none';
 REVOKE ALL ON FUNCTION sync_job_internal.types_alone(text), sync_job_internal.find_types_alone(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION sync_job_internal.types_alone(text), sync_job_internal.find_types_alone(text) TO PUBLIC;
 
--- The extension's own tables beside publications, and what others have hung on them.
+-- Replica identities, for publications; and what others have attached to the extension's tables.
 ALTER TABLE sync_job_internal.sync_job_live REPLICA IDENTITY USING INDEX sync_job_live_id;
 ALTER TABLE sync_job_internal.sync_job_failed REPLICA IDENTITY USING INDEX sync_job_failed_id;
 ALTER TABLE sync_job_internal.sync_job_ended REPLICA IDENTITY USING INDEX sync_job_ended_id;
@@ -41,11 +41,11 @@ ALTER TABLE sync_job_internal.home REPLICA IDENTITY FULL;
 
 CREATE FUNCTION sync_job_internal.find_in_the_way() RETURNS text
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_in_the_way';
-COMMENT ON FUNCTION sync_job_internal.find_in_the_way() IS 'what in_the_way() answers';
+COMMENT ON FUNCTION sync_job_internal.find_in_the_way() IS 'what in_the_way() returns';
 CREATE FUNCTION sync_job_internal.in_the_way() RETURNS text
     LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
     AS 'SELECT sync_job_internal.find_in_the_way()';
-COMMENT ON FUNCTION sync_job_internal.in_the_way() IS 'what somebody has hung on the extension''s tables that keeps jobs from being written, or types from being trusted; NULL: nothing';
+COMMENT ON FUNCTION sync_job_internal.in_the_way() IS 'what somebody has attached to the extension''s tables that keeps jobs from being written, or types from being trusted; NULL: nothing';
 REVOKE ALL ON FUNCTION sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way() TO PUBLIC;
 
@@ -74,22 +74,22 @@ CREATE OR REPLACE VIEW @extschema@.sync_job_queue_status WITH (security_invoker 
                    pg_catalog.min(coalesce(s.scheduled_at, s.created_at)) FILTER (WHERE coalesce(s.scheduled_at, s.created_at) OPERATOR(pg_catalog.<=) pg_catalog.now()) AS oldest_waiting
                FROM @extschema@.sync_job AS s WHERE s.status OPERATOR(pg_catalog.=) 'Queued' GROUP BY s.queue) AS j
         ON j.queue OPERATOR(pg_catalog.=) q.name;
-COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, where there is a reason; or which types run alone and slower, as jobs of theirs took too long for a batch';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, where there is a reason; or which types run alone, and so slower, because jobs of theirs took too long for a batch';
 
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_catalog.pg_namespace AS n, pg_catalog.aclexplode(n.nspacl) AS a LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) a.grantee
                WHERE n.oid OPERATOR(pg_catalog.=) '@extschema@'::pg_catalog.regnamespace::pg_catalog.oid AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
                  AND a.grantee OPERATOR(pg_catalog.<>) n.nspowner AND NOT coalesce(r.rolsuper, false)) THEN
-        RAISE WARNING USING MESSAGE := 'others than its owner may create objects in schema @extschema@: for jobs of roles that do not trust them it is no longer on the search_path',
-            HINT := 'REVOKE CREATE ON SCHEMA @extschema@ from them, and look for what is in it already; or name objects with their schema in controllers. validate_sync_job_type() says which types it is about.';
+        RAISE WARNING USING MESSAGE := 'roles other than its owner may create objects in schema @extschema@: it is no longer on the search_path of jobs whose role does not trust them',
+            HINT := 'REVOKE CREATE ON SCHEMA @extschema@ from them, and look for what is in it already; or name objects with their schema in controllers. validate_sync_job_type() shows which types are affected.';
     END IF;
 END $$;
 
--- From 0.1.0: jobs that come with a dump wait, whatever comes first; dumps without what belongs to dropped roles; errors that
--- quote the source are for who may read it.
+-- Changes since 0.1.0: jobs that come with a dump wait, whatever the dump loads first; dumps leave out what belongs to dropped
+-- roles; only those who may read the source see errors that quote it.
 
--- home has one row, that of this place, and no other. Without one the jobs have no place yet.
+-- False only if all rows of home, normally one, are of this server and database; true if there is none.
 CREATE OR REPLACE FUNCTION sync_job_internal.waiting_elsewhere() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$ SELECT coalesce(pg_catalog.bool_or(h.system_identifier OPERATOR(pg_catalog.<>) s.system_identifier
@@ -97,8 +97,8 @@ CREATE OR REPLACE FUNCTION sync_job_internal.waiting_elsewhere() RETURNS boolean
                                 WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())), true)
           FROM sync_job_internal.home AS h CROSS JOIN pg_catalog.pg_control_system() AS s $$;
 
--- A restore writes jobs with SQL, which the engine never does. They must not run before somebody has said so; and a parallel
--- restore brings them before, or after, the home they had.
+-- A restore writes jobs with SQL, which the engine never does. They must not run before adopt_sync_jobs() is called; and a
+-- parallel restore may load them before or after the row of home.
 CREATE FUNCTION sync_job_internal.rows_restored() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_rows_restored';
 COMMENT ON FUNCTION sync_job_internal.rows_restored() IS 'trigger of sync_job and its partitions: jobs that come with a dump wait for adopt_sync_jobs()';
@@ -112,8 +112,8 @@ ALTER TABLE @extschema@.sync_job ENABLE ALWAYS TRIGGER rows_restored;
 ALTER TABLE sync_job_internal.sync_job_live ENABLE ALWAYS TRIGGER rows_restored;
 ALTER TABLE sync_job_internal.sync_job_failed ENABLE ALWAYS TRIGGER rows_restored;
 
--- What a dump has. Roles and tables stand in it by name; but one that has been dropped is a number, which another one may have
--- where the dump is restored. So what belongs to a dropped role, or is about a dropped table, is left out.
+-- What a dump contains. It has roles and tables by name, but dropped ones as numbers, which may be those of others where the
+-- dump is restored. So rows that belong to a dropped role, or are about a dropped table, are left out.
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_queue', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_type',
     'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = run_as)
@@ -155,11 +155,11 @@ SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.access',
 SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.type_grant',
     'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = role)');
 
--- pg_dump reads them whatever it dumps, also for the owner of a database who is no superuser.
+-- pg_dump reads them whatever it dumps, also for a database owner who is not a superuser.
 GRANT SELECT ON SEQUENCE sync_job_internal.sync_job_id_seq, @extschema@.sync_job_deleted_document_id_seq,
     @extschema@.sync_job_event_id_seq TO PUBLIC;
 
-COMMENT ON FUNCTION sync_job_internal.may_read(regrole, regrole, regclass) IS 'the current role has the rights of a job''s owner, and may read its target (or source); where that is not known, is gone, or has policies, it has the rights of run_as, too';
+COMMENT ON FUNCTION sync_job_internal.may_read(regrole, regrole, regclass) IS 'the current role has the rights of a job''s owner, and may read its target (or source); where that is not known, is gone, or has policies, it must have the rights of run_as, too';
 ALTER POLICY owner ON @extschema@.sync_job
     USING ((sync_job_internal.may_read(owner, run_as, target_document_type)
             OR (target_document_type IS NULL AND error_message IS NULL AND current_data IS NULL AND updated_data IS NULL
@@ -173,7 +173,7 @@ ALTER POLICY job ON @extschema@.sync_job_error
                               OR sync_job_internal.may_read(j.owner, j.run_as, j.source_document_type)))
                         OR (SELECT sync_job_internal.has_level('operator', 'viewer')))));
 
--- The caller's own keys are as long as he likes: a hash of them is indexed.
+-- The caller's own keys may have any length: a hash of them is indexed.
 DROP INDEX sync_job_internal.sync_job_live_group;
 CREATE INDEX sync_job_live_group ON sync_job_internal.sync_job_live USING hash (job_group) WHERE job_group IS NOT NULL;
 DROP INDEX sync_job_internal.sync_job_live_job_id;
@@ -183,7 +183,7 @@ CREATE INDEX sync_job_failed_job_id ON sync_job_internal.sync_job_failed USING h
 DROP INDEX sync_job_internal.sync_job_ended_job_id;
 CREATE INDEX sync_job_ended_job_id ON sync_job_internal.sync_job_ended USING hash (job_id) WHERE job_id IS NOT NULL;
 
--- Names of documents may be longer than an entry of a B-tree.
+-- Names of documents may be longer than a B-tree entry.
 DROP INDEX sync_job_internal.sync_job_live_source;
 CREATE INDEX sync_job_live_source ON sync_job_internal.sync_job_live
     (sync_job_type, pg_catalog.hashtextextended(source_document_name, 0::pg_catalog.int8)) WHERE source_document_name IS NOT NULL;
@@ -193,9 +193,54 @@ DROP INDEX sync_job_internal.sync_job_ended_source;
 CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended USING spgist (source_document_name)
     WHERE source_document_name IS NOT NULL;
 
+-- Comments in clearer words.
+COMMENT ON TABLE @extschema@.sync_job_queue IS 'The queues jobs wait in. short, default and long are there from the start; others may be added with INSERT.';
+COMMENT ON COLUMN @extschema@.sync_job_queue.max_workers IS 'the most worker processes that serve this queue at a time, in this database; 0: none';
+COMMENT ON COLUMN @extschema@.sync_job_queue.paused IS 'true: jobs are enqueued, but not started';
+COMMENT ON COLUMN @extschema@.sync_job_queue.publish_events IS 'send an event on the channel sync_job for each job of the queue that has ended';
+COMMENT ON TABLE @extschema@.sync_job_type IS 'What is synced, and how: one row per job type, made with INSERT. The controller is a schema with functions of fixed names (module), or a declaration (match, field_map).';
+COMMENT ON COLUMN @extschema@.sync_job_type.module IS 'the schema of the controller''s functions; default: the name in lower case, with underscores for blanks and hyphens';
+COMMENT ON COLUMN @extschema@.sync_job_type.batchable IS 'may share a transaction with its neighbours in the queue; NULL: depends on the kind of controller (standard and declarative: true, bypass: false)';
+COMMENT ON COLUMN @extschema@.sync_job_type.concurrency_limit IS 'the most jobs of the type that run at a time; NULL: no limit';
+COMMENT ON TABLE @extschema@.sync_job IS 'One row per job, waiting, running or ended. Only the functions of the extension write to it; a trigger on it would not see most of what happens.';
+COMMENT ON COLUMN @extschema@.sync_job.operation IS 'Insert, Update or Delete; as requested, or as the controller found';
+COMMENT ON COLUMN @extschema@.sync_job.retry_after IS 'Failed: when it is retried; NULL: not automatically';
+COMMENT ON COLUMN @extschema@.sync_job.scheduled_at IS 'the earliest time it may run; NULL: at once';
+COMMENT ON COLUMN @extschema@.sync_job.on_success IS 'the procedure that is enqueued when it has succeeded';
+COMMENT ON TABLE sync_job_internal.dependency IS 'Pending jobs and the jobs they wait for: sync_job.after, until the scheduler has released them';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.queue IS 'the queue; NULL: that of the job type, or default for a procedure';
+COMMENT ON FUNCTION @extschema@.enqueue_background_job(text, jsonb, text, interval, text, boolean, timestamptz, integer, boolean, boolean, text, text, bigint[], text, text, text, integer, interval, boolean, boolean) IS 'has a worker call a function or procedure with the caller''s rights, passing its arguments by name from a JSON object; returns the job''s id. A procedure may commit as it goes. now: runs it here, in this transaction';
+COMMENT ON FUNCTION @extschema@.report_sync_job_progress(numeric, text, text) IS 'from inside a job: reports how far it is (0 to 100), which is visible at once in sync_job_activity and sent on the channel sync_job_progress; NULL leaves title or description as it was; outside a job, does nothing';
+COMMENT ON FUNCTION @extschema@.get_sync_job_checkpoint() IS 'from inside a job: what it last saved with set_sync_job_checkpoint(), even before a crash or a retry';
+COMMENT ON FUNCTION @extschema@.set_sync_job_checkpoint(jsonb) IS 'from inside a job: saves how far it has come, in the same transaction as its work';
+COMMENT ON FUNCTION @extschema@.retry_sync_job(bigint[], jsonb) IS 'queues again those of the jobs that are Failed, and returns them';
+COMMENT ON FUNCTION @extschema@.cancel_sync_job(bigint[], text, boolean) IS 'cancels those of the jobs that can be canceled, and returns them';
+COMMENT ON PROCEDURE @extschema@.execute_sync_job(bigint, @extschema@.sync_job) IS 'CALL execute_sync_job(id, NULL): like the function, but in transactions of its own; for controllers that COMMIT';
+COMMENT ON PROCEDURE @extschema@.wait_for_sync_job(bigint, interval) IS 'returns when the job has ended (a Failed one when no retry will follow); raises an error if that takes longer than timeout (NULL: no limit)';
+COMMENT ON FUNCTION @extschema@.current_sync_job() IS 'the id of the job that runs in this session, or NULL; for triggers that must not echo what a sync writes';
+COMMENT ON FUNCTION @extschema@.get_sync_document(regclass, text) IS 'a document by its name, with the caller''s rights; a deleted one as it was then, if that was kept; NULL: neither';
+COMMENT ON FUNCTION @extschema@.validate_sync_job_type(text) IS 'what is missing or wrong with a job type, one row per finding: severity is error (its jobs would fail) or warning; no row: it is ready';
+COMMENT ON FUNCTION @extschema@.get_sync_job_status(bigint) IS 'state and times of a job, for its owner even without the right to read what it writes; NULLs: no such job';
+COMMENT ON PROCEDURE sync_job_internal.run_committing_job(bigint) IS 'called by workers to run a job whose procedure commits';
+COMMENT ON FUNCTION sync_job_internal.preloaded() IS 'true: the server loaded the library when it started, so there are workers';
+COMMENT ON FUNCTION @extschema@.pause_sync_job_queue(text) IS 'starts no more jobs of the queue; running jobs go on; for operators';
+COMMENT ON FUNCTION @extschema@.clear_old_sync_jobs(integer, integer) IS 'deletes jobs that ended more than that many days ago, with their errors, and equally old records of deleted documents; at most max_jobs; returns how many jobs it deleted';
+COMMENT ON FUNCTION @extschema@.clear_all_sync_jobs() IS 'deletes all jobs that have ended or failed for good, at most 100,000 per call; returns how many';
+COMMENT ON FUNCTION @extschema@.grant_sync_job_type(text, regrole) IS 'lets a role enqueue jobs of the type, for documents of the type''s own source; for roles that may change the type';
+COMMENT ON FUNCTION @extschema@.schedule_sync_job(text, text, text, text, jsonb, text, boolean) IS 'has pg_cron enqueue a job of the type, or a background job of the procedure, by a cron expression (UTC) or a word: all, hourly, daily, weekly, monthly, each also with _long (queue long); none while the last one waits or runs, unless overlap';
+COMMENT ON FUNCTION @extschema@.unschedule_sync_job(text) IS 'ends a schedule; for its owner';
+COMMENT ON FUNCTION @extschema@.disable_sync_job_schedules() IS 'removes both from pg_cron';
+COMMENT ON FUNCTION sync_job_internal.next_cron_time(text, timestamptz) IS 'the next time that a cron expression names, in UTC; NULL: it is invalid, or names none';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.queue IS 'the queue, if one was given';
+COMMENT ON FUNCTION @extschema@.attach_sync_job_triggers(text, regclass, text, boolean, boolean) IS 'makes the triggers that enqueue jobs of the type for every change of the table; level: row, or statement (one insert of jobs however many rows); returns their names; for the owner of the table';
+COMMENT ON TYPE @extschema@.sync_job_target IS 'What get_target_document() of a controller returns: what to do, to which document. context replaces the job''s.';
+COMMENT ON TYPE @extschema@.sync_job_result IS 'What execute() of a bypass controller returns: what it did to which document.';
+COMMENT ON FUNCTION @extschema@.sync_job_result(regclass, text, text, jsonb) IS 'makes a sync_job_result; any argument may be left out';
+COMMENT ON VIEW @extschema@.sync_job_activity IS 'What each worker process of this database is doing right now, from shared memory';
+
 -- In ASCII, for databases of any encoding.
 COMMENT ON COLUMN @extschema@.sync_job_type.retry_backoff IS 'linear: retry_delay * (retry_count + 1); constant: retry_delay; exponential: retry_delay * 2 ^ retry_count, varied by up to a quarter';
-COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": ..., "new": ...}}; of inserts and deletes in a dry run or with verbose_logging';
+COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": ..., "new": ...}}; for inserts and deletes only in a dry run or with verbose_logging';
 COMMENT ON COLUMN @extschema@.sync_job_error.attempt IS '1 for the first run, 2 for the first retry, ...';
 COMMENT ON FUNCTION @extschema@.sync_job_trigger() IS 'AFTER INSERT OR UPDATE OR DELETE ... FOR EACH ROW EXECUTE FUNCTION sync_job_trigger(''Job Type'' [, ''keep_deleted=false'']): enqueues a job for each changed row';
 COMMENT ON FUNCTION @extschema@.publish_sync_job_event(text, jsonb) IS 'NOTIFY on the channel sync_job, delivered at commit: {"event": ..., "message": ...}; a message too long for that is kept in sync_job_event, and the notification has its event_id';

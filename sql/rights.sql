@@ -31,14 +31,14 @@ CREATE TRIGGER types_changed AFTER INSERT OR UPDATE OR DELETE ON sync_job_intern
     FOR EACH STATEMENT EXECUTE FUNCTION sync_job_internal.types_changed();
 ALTER TABLE sync_job_internal.type_grant ENABLE ALWAYS TRIGGER types_changed;
 
--- For policies: of the one who asks, about himself only.
+-- For policies; they tell callers only about themselves.
 CREATE FUNCTION sync_job_internal.has_level(VARIADIC levels text[]) RETURNS boolean
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_has_level';
 COMMENT ON FUNCTION sync_job_internal.has_level(text[]) IS 'the current role, or one it is a member of, has one of the levels; a superuser has all';
 
 CREATE FUNCTION sync_job_internal.may_read(owner regrole, run_as regrole, target regclass) RETURNS boolean
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_may_read';
-COMMENT ON FUNCTION sync_job_internal.may_read(regrole, regrole, regclass) IS 'the current role has the rights of a job''s owner, and may read its target (or source); where that is not known, is gone, or has policies, it has the rights of run_as, too';
+COMMENT ON FUNCTION sync_job_internal.may_read(regrole, regrole, regclass) IS 'the current role has the rights of a job''s owner, and may read its target (or source); where that is not known, is gone, or has policies, it must have the rights of run_as, too';
 
 CREATE FUNCTION @extschema@.grant_sync_job_access(role regrole, level text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_grant_access';
@@ -48,19 +48,19 @@ CREATE FUNCTION @extschema@.revoke_sync_job_access(role regrole, level text) RET
 COMMENT ON FUNCTION @extschema@.revoke_sync_job_access(regrole, text) IS 'takes a level away again';
 CREATE FUNCTION @extschema@.grant_sync_job_type(name text, role regrole) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_grant_type';
-COMMENT ON FUNCTION @extschema@.grant_sync_job_type(text, regrole) IS 'lets a role enqueue jobs of the type, for documents of the type''s own source; by whoever may change the type';
+COMMENT ON FUNCTION @extschema@.grant_sync_job_type(text, regrole) IS 'lets a role enqueue jobs of the type, for documents of the type''s own source; for roles that may change the type';
 CREATE FUNCTION @extschema@.revoke_sync_job_type(name text, role regrole) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_revoke_type';
 COMMENT ON FUNCTION @extschema@.revoke_sync_job_type(text, regrole) IS 'takes the right to enqueue away again';
 
 REVOKE ALL ON SCHEMA sync_job_internal FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA sync_job_internal FROM PUBLIC;
--- pg_dump reads them whatever it dumps, also for the owner of a database who is no superuser.
+-- pg_dump reads them whatever it dumps, also for a database owner who is not a superuser.
 GRANT SELECT ON SEQUENCE sync_job_internal.sync_job_id_seq, @extschema@.sync_job_deleted_document_id_seq,
     @extschema@.sync_job_event_id_seq TO PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync_job_internal FROM PUBLIC;
 REVOKE ALL ON ALL PROCEDURES IN SCHEMA sync_job_internal FROM PUBLIC;
--- What the views call checks for itself whom it shows what.
+-- The functions that views call check for themselves what they show to whom.
 GRANT EXECUTE ON FUNCTION sync_job_internal.activity(), sync_job_internal.types_alone(text), sync_job_internal.find_types_alone(text),
     sync_job_internal.waiting_elsewhere(), sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way(),
     sync_job_internal.preloaded(), sync_job_internal.has_level(text[]), sync_job_internal.may_read(regrole, regrole, regclass), sync_job_internal.next_cron_time(text, timestamptz) TO PUBLIC;
@@ -68,9 +68,9 @@ GRANT EXECUTE ON FUNCTION sync_job_internal.activity(), sync_job_internal.types_
 GRANT USAGE ON SCHEMA sync_job_internal TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE sync_job_internal.run_committing_job(bigint) TO PUBLIC;
 
--- A role sees the jobs that belong to it, while it may read the documents they write (snapshots, diffs and errors are such data).
--- As long as no target is known, that is a job which has nothing of the kind. What an error or a message quotes may be a value
--- of the source: then it has to be readable, too. Operators and viewers see all.
+-- A role sees the jobs that belong to it as long as it may read the documents they write (snapshots, diffs and errors are such
+-- data). While no target is known, it sees jobs without such data. Errors and messages may quote the source, which then has to
+-- be readable, too. Operators and viewers see all.
 ALTER TABLE @extschema@.sync_job ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON @extschema@.sync_job FOR SELECT
     USING ((sync_job_internal.may_read(owner, run_as, target_document_type)
@@ -91,7 +91,7 @@ CREATE POLICY job ON @extschema@.sync_job_error FOR SELECT
                         OR (SELECT sync_job_internal.has_level('operator', 'viewer')))));
 GRANT SELECT ON @extschema@.sync_job_error TO PUBLIC;
 
--- Types are changed by whoever the trigger lets; they are seen by those who may become their role, and by all levels.
+-- The trigger decides who may change types; roles that may become their run_as, and all levels, see them.
 ALTER TABLE @extschema@.sync_job_type ENABLE ROW LEVEL SECURITY;
 CREATE POLICY see ON @extschema@.sync_job_type FOR SELECT
     USING (pg_catalog.pg_has_role(run_as, 'MEMBER')
@@ -99,15 +99,15 @@ CREATE POLICY see ON @extschema@.sync_job_type FOR SELECT
 CREATE POLICY make ON @extschema@.sync_job_type FOR INSERT WITH CHECK (true);
 CREATE POLICY change ON @extschema@.sync_job_type FOR UPDATE USING (true);
 CREATE POLICY remove ON @extschema@.sync_job_type FOR DELETE USING (true);
--- INSERT for everybody, so that the trigger says what is missing. UPDATE and DELETE bring the right to LOCK TABLE, and so to
--- stop all jobs: grant_sync_job_access() gives them to managers.
+-- INSERT for everybody, so that the trigger says what is missing. UPDATE and DELETE include the right to LOCK TABLE, and so
+-- to stop all jobs: grant_sync_job_access() gives them to managers.
 GRANT SELECT, INSERT ON @extschema@.sync_job_type TO PUBLIC;
 
 GRANT SELECT ON @extschema@.sync_job_queue TO PUBLIC;
 GRANT SELECT ON @extschema@.sync_job_activity, @extschema@.sync_job_stats, @extschema@.sync_job_queue_status, @extschema@.sync_job_relay,
     @extschema@.sync_job_recent, @extschema@.sync_job_event, @extschema@.sync_job_schedules TO PUBLIC;
 
--- Closed also for who was given the rights on all tables of the schema.
+-- Closed even to roles with rights on all tables of the schema.
 ALTER TABLE @extschema@.sync_job_deleted_document ENABLE ROW LEVEL SECURITY;
 ALTER TABLE @extschema@.sync_job_event ENABLE ROW LEVEL SECURITY;
 CREATE POLICY everybody ON @extschema@.sync_job_event FOR SELECT USING (true);

@@ -6,10 +6,10 @@ CREATE FUNCTION @extschema@.schedule_sync_job(name text, schedule text, sync_job
         procedure text DEFAULT NULL, params jsonb DEFAULT NULL, queue text DEFAULT NULL, overlap boolean DEFAULT false)
     RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_schedule_job';
-COMMENT ON FUNCTION @extschema@.schedule_sync_job(text, text, text, text, jsonb, text, boolean) IS 'has pg_cron enqueue a job of the type, or a background job of the procedure, by a cron expression (UTC) or a word: all, hourly, daily, weekly, monthly, each also with _long (queue long); not while the last one waits or runs, unless overlap';
+COMMENT ON FUNCTION @extschema@.schedule_sync_job(text, text, text, text, jsonb, text, boolean) IS 'has pg_cron enqueue a job of the type, or a background job of the procedure, by a cron expression (UTC) or a word: all, hourly, daily, weekly, monthly, each also with _long (queue long); none while the last one waits or runs, unless overlap';
 CREATE FUNCTION @extschema@.unschedule_sync_job(name text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_unschedule_job';
-COMMENT ON FUNCTION @extschema@.unschedule_sync_job(text) IS 'ends a schedule; by its owner';
+COMMENT ON FUNCTION @extschema@.unschedule_sync_job(text) IS 'ends a schedule; for its owner';
 CREATE FUNCTION @extschema@.run_sync_job_schedule(name text) RETURNS bigint
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_run_schedule';
 COMMENT ON FUNCTION @extschema@.run_sync_job_schedule(text) IS 'enqueues the job of a schedule now, as pg_cron does; returns its id';
@@ -35,11 +35,11 @@ CREATE FUNCTION @extschema@.enable_sync_job_schedules(OUT cron_job text) RETURNS
 COMMENT ON FUNCTION @extschema@.enable_sync_job_schedules() IS 'has pg_cron call auto_retry_failed_sync_jobs() every minute and clear_sync_job_logs() every night; returns the names of its jobs';
 CREATE FUNCTION @extschema@.disable_sync_job_schedules() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_disable_schedules';
-COMMENT ON FUNCTION @extschema@.disable_sync_job_schedules() IS 'takes both away from pg_cron';
+COMMENT ON FUNCTION @extschema@.disable_sync_job_schedules() IS 'removes both from pg_cron';
 
 CREATE FUNCTION sync_job_internal.next_cron_time(cron text, after timestamptz) RETURNS timestamptz
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sync_job_next_cron_time';
-COMMENT ON FUNCTION sync_job_internal.next_cron_time(text, timestamptz) IS 'the next time a cron expression names, in UTC; NULL: it is none';
+COMMENT ON FUNCTION sync_job_internal.next_cron_time(text, timestamptz) IS 'the next time that a cron expression names, in UTC; NULL: it is invalid, or names none';
 
 CREATE VIEW @extschema@.sync_job_schedules WITH (security_invoker = true) AS
     SELECT s.name, s.schedule, coalesce(s.sync_job_type, s.procedure) AS enqueues, s.params, s.queue, s.overlap, s.owner,
@@ -55,7 +55,7 @@ COMMENT ON COLUMN @extschema@.sync_job_schedules.name IS 'name of the schedule';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.schedule IS 'as it was given';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.enqueues IS 'the job type or procedure';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.params IS 'the other parameters of the job';
-COMMENT ON COLUMN @extschema@.sync_job_schedules.queue IS 'the queue, where it says one';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.queue IS 'the queue, if one was given';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.overlap IS 'true: enqueue also while the last job waits or runs';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.owner IS 'who made it';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.next_run IS 'when it is due next (pg_cron''s clock is UTC)';

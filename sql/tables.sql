@@ -9,12 +9,12 @@ CREATE TABLE @extschema@.sync_job_queue (
     paused         boolean NOT NULL DEFAULT false,
     publish_events boolean NOT NULL DEFAULT false
 );
-COMMENT ON TABLE @extschema@.sync_job_queue IS 'The queues jobs wait in. short, default and long are there from the start; any other may be added by INSERT.';
+COMMENT ON TABLE @extschema@.sync_job_queue IS 'The queues jobs wait in. short, default and long are there from the start; others may be added with INSERT.';
 COMMENT ON COLUMN @extschema@.sync_job_queue.name IS 'the queue''s name';
-COMMENT ON COLUMN @extschema@.sync_job_queue.max_workers IS 'at most so many worker processes serve this queue at a time, in this database; 0: none';
+COMMENT ON COLUMN @extschema@.sync_job_queue.max_workers IS 'the most worker processes that serve this queue at a time, in this database; 0: none';
 COMMENT ON COLUMN @extschema@.sync_job_queue.timeout IS 'time limit of a job whose type names none; 0: no limit';
-COMMENT ON COLUMN @extschema@.sync_job_queue.paused IS 'true: jobs are enqueued, and none is started';
-COMMENT ON COLUMN @extschema@.sync_job_queue.publish_events IS 'send an event on the channel sync_job for each job of it that has ended';
+COMMENT ON COLUMN @extschema@.sync_job_queue.paused IS 'true: jobs are enqueued, but not started';
+COMMENT ON COLUMN @extschema@.sync_job_queue.publish_events IS 'send an event on the channel sync_job for each job of the queue that has ended';
 
 CREATE TABLE @extschema@.sync_job_type (
     name                 text COLLATE "C" PRIMARY KEY,
@@ -42,23 +42,23 @@ CREATE TABLE @extschema@.sync_job_type (
     created_at           timestamptz NOT NULL DEFAULT pg_catalog.now(),
     modified_at          timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
-COMMENT ON TABLE @extschema@.sync_job_type IS 'What is synced, and how: one row a job type, made with INSERT. The controller is a schema with functions of fixed names (module), or a declaration (match, field_map).';
+COMMENT ON TABLE @extschema@.sync_job_type IS 'What is synced, and how: one row per job type, made with INSERT. The controller is a schema with functions of fixed names (module), or a declaration (match, field_map).';
 COMMENT ON COLUMN @extschema@.sync_job_type.name IS 'the name jobs are enqueued under, as in SAP Customer Sync';
 COMMENT ON COLUMN @extschema@.sync_job_type.source_document_type IS 'the relation it syncs from; NULL: the type has no source (plain background work)';
 COMMENT ON COLUMN @extschema@.sync_job_type.target_document_type IS 'the relation it syncs to; NULL: the controller names it for each job';
 COMMENT ON COLUMN @extschema@.sync_job_type.source_key IS 'key columns of the source; NULL: its primary key. Needed for views and foreign tables';
 COMMENT ON COLUMN @extschema@.sync_job_type.target_key IS 'key columns of the target; NULL: its primary key. Needed for views and foreign tables';
-COMMENT ON COLUMN @extschema@.sync_job_type.module IS 'the schema of the controller''s functions; default: the name in lower case, blanks and hyphens made underscores';
+COMMENT ON COLUMN @extschema@.sync_job_type.module IS 'the schema of the controller''s functions; default: the name in lower case, with underscores for blanks and hyphens';
 COMMENT ON COLUMN @extschema@.sync_job_type.field_map IS 'declarative controller: what to set in the target, {"target column": "source column" | {"value": constant} | {"expr": "SQL over source and context"}}';
 COMMENT ON COLUMN @extschema@.sync_job_type.match IS 'declarative controller: which target belongs to a source, {"target column": "source column"}';
-COMMENT ON COLUMN @extschema@.sync_job_type.batchable IS 'may share a transaction with its neighbours in the queue; NULL: as the kind of controller has it (standard and declarative: true, bypass: false)';
+COMMENT ON COLUMN @extschema@.sync_job_type.batchable IS 'may share a transaction with its neighbours in the queue; NULL: depends on the kind of controller (standard and declarative: true, bypass: false)';
 COMMENT ON COLUMN @extschema@.sync_job_type.queue IS 'the queue its jobs wait in';
 COMMENT ON COLUMN @extschema@.sync_job_type.priority IS 'lower runs first';
 COMMENT ON COLUMN @extschema@.sync_job_type.timeout IS 'time limit of one attempt; NULL: the queue''s; 0: no limit';
 COMMENT ON COLUMN @extschema@.sync_job_type.retry_delay IS 'wait before the first retry; see retry_backoff for the next ones';
 COMMENT ON COLUMN @extschema@.sync_job_type.retry_backoff IS 'linear: retry_delay * (retry_count + 1); constant: retry_delay; exponential: retry_delay * 2 ^ retry_count, varied by up to a quarter';
 COMMENT ON COLUMN @extschema@.sync_job_type.max_retries IS 'retries after the first attempt has failed; 0: none';
-COMMENT ON COLUMN @extschema@.sync_job_type.concurrency_limit IS 'at most so many jobs of the type run at a time; NULL: no limit';
+COMMENT ON COLUMN @extschema@.sync_job_type.concurrency_limit IS 'the most jobs of the type that run at a time; NULL: no limit';
 COMMENT ON COLUMN @extschema@.sync_job_type.verbose_logging IS 'keep what the controller raises, the snapshots of the target, and the diff of inserts and deletes, with the job';
 COMMENT ON COLUMN @extschema@.sync_job_type.disabled IS 'true: enqueueing is an error, triggers enqueue nothing; jobs that wait already still run';
 COMMENT ON COLUMN @extschema@.sync_job_type.is_standard IS 'shipped with an application, as opposed to made on site';
@@ -70,7 +70,7 @@ COMMENT ON COLUMN @extschema@.sync_job_type.modified_at IS 'when the row was cha
 
 CREATE SEQUENCE sync_job_internal.sync_job_id_seq;
 
--- One table for the reader, partitioned by state: what waits or runs stays small, whatever lies in the history.
+-- One table for the reader, partitioned by state: the part that waits or runs stays small, however long the history is.
 -- src/job/job_row.hpp lists the same columns in the same order; the library checks that they agree.
 CREATE TABLE @extschema@.sync_job (
     id                             bigint NOT NULL,
@@ -138,7 +138,7 @@ CREATE TABLE sync_job_internal.sync_job_failed PARTITION OF @extschema@.sync_job
 CREATE TABLE sync_job_internal.sync_job_ended PARTITION OF @extschema@.sync_job
     FOR VALUES IN ('Finished', 'Skipped', 'No Target', 'Relayed', 'Canceled');
 
-COMMENT ON TABLE @extschema@.sync_job IS 'One row a job, waiting, running or ended. Written by the functions of the extension only; a trigger on it would not see most of what happens.';
+COMMENT ON TABLE @extschema@.sync_job IS 'One row per job, waiting, running or ended. Only the functions of the extension write to it; a trigger on it would not see most of what happens.';
 COMMENT ON TABLE sync_job_internal.sync_job_live IS 'the jobs that wait or run: the queue itself';
 COMMENT ON TABLE sync_job_internal.sync_job_failed IS 'the jobs whose last attempt has failed';
 COMMENT ON TABLE sync_job_internal.sync_job_ended IS 'the history';
@@ -150,7 +150,7 @@ COMMENT ON COLUMN @extschema@.sync_job.source_document_type IS 'the relation the
 COMMENT ON COLUMN @extschema@.sync_job.source_document_name IS 'the key of the source document, as text; a JSON array of texts for a key of several columns';
 COMMENT ON COLUMN @extschema@.sync_job.target_document_type IS 'the relation the target document is in';
 COMMENT ON COLUMN @extschema@.sync_job.target_document_name IS 'the key of the target document';
-COMMENT ON COLUMN @extschema@.sync_job.operation IS 'Insert, Update or Delete; as asked for, or as the controller found';
+COMMENT ON COLUMN @extschema@.sync_job.operation IS 'Insert, Update or Delete; as requested, or as the controller found';
 COMMENT ON COLUMN @extschema@.sync_job.context IS 'the caller''s parameters for the controller, a JSON object';
 COMMENT ON COLUMN @extschema@.sync_job.parent_sync_job IS 'the job that relayed to this one';
 COMMENT ON COLUMN @extschema@.sync_job.multiple_target_documents IS 'the targets a Relayed job has made children for';
@@ -161,8 +161,8 @@ COMMENT ON COLUMN @extschema@.sync_job.retry_delay IS 'wait before the first ret
 COMMENT ON COLUMN @extschema@.sync_job.retry_backoff IS 'how the wait grows: linear, constant or exponential';
 COMMENT ON COLUMN @extschema@.sync_job.max_retries IS 'retries after the first attempt has failed';
 COMMENT ON COLUMN @extschema@.sync_job.retry_count IS 'retries so far';
-COMMENT ON COLUMN @extschema@.sync_job.retry_after IS 'Failed: when it is tried again; NULL: not by itself';
-COMMENT ON COLUMN @extschema@.sync_job.scheduled_at IS 'runs then at the earliest; NULL: at once';
+COMMENT ON COLUMN @extschema@.sync_job.retry_after IS 'Failed: when it is retried; NULL: not automatically';
+COMMENT ON COLUMN @extschema@.sync_job.scheduled_at IS 'the earliest time it may run; NULL: at once';
 COMMENT ON COLUMN @extschema@.sync_job.insert_enabled IS 'false: an insert ends as Skipped';
 COMMENT ON COLUMN @extschema@.sync_job.update_enabled IS 'false: an update ends as Skipped';
 COMMENT ON COLUMN @extschema@.sync_job.delete_enabled IS 'false: a delete ends as Skipped';
@@ -177,7 +177,7 @@ COMMENT ON COLUMN @extschema@.sync_job.trigger_document_timestamp IS 'the versio
 COMMENT ON COLUMN @extschema@.sync_job.job_id IS 'the caller''s own key';
 COMMENT ON COLUMN @extschema@.sync_job.current_data IS 'the target before; kept with verbose_logging and when the job failed';
 COMMENT ON COLUMN @extschema@.sync_job.updated_data IS 'the target after, or as the controller wanted it when the job failed; kept likewise';
-COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": ..., "new": ...}}; of inserts and deletes in a dry run or with verbose_logging';
+COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": ..., "new": ...}}; for inserts and deletes only in a dry run or with verbose_logging';
 COMMENT ON COLUMN @extschema@.sync_job.error_message IS 'the error of the last attempt, with detail, hint, SQLSTATE and context; all attempts: sync_job_error';
 COMMENT ON COLUMN @extschema@.sync_job.messages IS 'what the controller raised (NOTICE and above), with verbose_logging';
 COMMENT ON COLUMN @extschema@.sync_job.result IS 'what background work returned';
@@ -192,33 +192,33 @@ COMMENT ON COLUMN @extschema@.sync_job.ended_at IS 'end of the last attempt';
 COMMENT ON COLUMN @extschema@.sync_job.time_taken IS 'ended_at - started_at';
 
 COMMENT ON COLUMN @extschema@.sync_job.procedure IS 'background work: the function or procedure it calls, with context as arguments';
-COMMENT ON COLUMN @extschema@.sync_job.on_success IS 'the procedure that is enqueued when it has ended well';
+COMMENT ON COLUMN @extschema@.sync_job.on_success IS 'the procedure that is enqueued when it has succeeded';
 COMMENT ON COLUMN @extschema@.sync_job.on_failure IS 'the procedure that is enqueued when it has failed for good';
 COMMENT ON COLUMN @extschema@.sync_job.after IS 'the jobs it waits for, Pending until they have ended';
 COMMENT ON COLUMN @extschema@.sync_job.after_failure IS 'when one of them fails: cancel, or run';
 COMMENT ON COLUMN @extschema@.sync_job.job_group IS 'a name for jobs that belong together';
 COMMENT ON COLUMN @extschema@.sync_job.publish_event IS 'send an event on the channel sync_job when it has ended';
-COMMENT ON COLUMN @extschema@.sync_job.depth IS 'so many jobs led to this one, each by a trigger on what the one before wrote; NULL: none did';
+COMMENT ON COLUMN @extschema@.sync_job.depth IS 'how many jobs led to this one, each by a trigger on what the one before wrote; NULL: none did';
 
--- The queue's indexes are the engine's: by id; the order of claiming; what is due at a time; what is said to run.
+-- The engine's indexes of the queue: by id; in claim order; scheduled jobs by their time; Started jobs.
 CREATE UNIQUE INDEX sync_job_live_id ON sync_job_internal.sync_job_live (id);
 CREATE INDEX sync_job_live_claim ON sync_job_internal.sync_job_live (queue, run_as, priority, id)
     WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NULL;
 CREATE INDEX sync_job_live_scheduled ON sync_job_internal.sync_job_live (queue, run_as, scheduled_at, priority, id)
     WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NOT NULL;
--- For deduplication, and to ask what is under way for a document. Its name may be longer than an entry of a B-tree.
+-- For deduplication, and to find what is in progress for a document. Its name may be longer than a B-tree entry.
 CREATE INDEX sync_job_live_source ON sync_job_internal.sync_job_live
     (sync_job_type, pg_catalog.hashtextextended(source_document_name, 0::pg_catalog.int8)) WHERE source_document_name IS NOT NULL;
--- The caller's own keys are as long as he likes: a hash of them is indexed.
+-- The caller's own keys may have any length: a hash of them is indexed.
 CREATE INDEX sync_job_live_group ON sync_job_internal.sync_job_live USING hash (job_group) WHERE job_group IS NOT NULL;
 CREATE INDEX sync_job_live_job_id ON sync_job_internal.sync_job_live USING hash (job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX sync_job_live_started ON sync_job_internal.sync_job_live (id) WHERE status OPERATOR(pg_catalog.=) 'Started';
 CREATE UNIQUE INDEX sync_job_failed_id ON sync_job_internal.sync_job_failed (id);
 CREATE INDEX sync_job_failed_retry ON sync_job_internal.sync_job_failed (retry_after) WHERE retry_after IS NOT NULL;
--- The history's: by id, by time (cheap: it is appended in that order), and "what happened to this document?".
+-- Indexes of the history: by id, by time (cheap: it is appended in that order), and "what happened to this document?".
 CREATE UNIQUE INDEX sync_job_ended_id ON sync_job_internal.sync_job_ended (id);
 CREATE INDEX sync_job_ended_at ON sync_job_internal.sync_job_ended USING brin (ended_at) WITH (pages_per_range = 32);
--- SP-GiST takes names of any length, and, as a hash index does not, a million jobs of one document.
+-- SP-GiST takes names of any length and, unlike a hash index, a million jobs of one document.
 CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended USING spgist (source_document_name)
     WHERE source_document_name IS NOT NULL;
 
@@ -230,12 +230,12 @@ CREATE INDEX sync_job_live_parent ON sync_job_internal.sync_job_live (parent_syn
 CREATE INDEX sync_job_failed_parent ON sync_job_internal.sync_job_failed (parent_sync_job) WHERE parent_sync_job IS NOT NULL;
 CREATE INDEX sync_job_ended_parent ON sync_job_internal.sync_job_ended (parent_sync_job) WHERE parent_sync_job IS NOT NULL;
 
--- What a publication of all tables needs, so that rows can be deleted.
+-- Without these, rows could not be deleted under a publication FOR ALL TABLES.
 ALTER TABLE sync_job_internal.sync_job_live REPLICA IDENTITY USING INDEX sync_job_live_id;
 ALTER TABLE sync_job_internal.sync_job_failed REPLICA IDENTITY USING INDEX sync_job_failed_id;
 ALTER TABLE sync_job_internal.sync_job_ended REPLICA IDENTITY USING INDEX sync_job_ended_id;
 
--- The queue turns over all the time: vacuum it by what has died, not by its (tiny) size.
+-- The queue turns over all the time: vacuum it by its dead rows, not by its (tiny) size.
 ALTER TABLE sync_job_internal.sync_job_live SET (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000);
@@ -274,7 +274,7 @@ CREATE TABLE @extschema@.sync_job_deleted_document (
     is_deletion   boolean NOT NULL DEFAULT true
 );
 CREATE INDEX sync_job_deleted_document_name ON @extschema@.sync_job_deleted_document USING spgist (document_name); -- of any length
-COMMENT ON TABLE @extschema@.sync_job_deleted_document IS 'Rows as they were when they were deleted, or changed in what they match, kept by the triggers for the jobs that sync this';
+COMMENT ON TABLE @extschema@.sync_job_deleted_document IS 'Rows as they were before they were deleted, or changed in what they match, kept by the triggers for the jobs that sync the change';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.id IS 'number of the record; the newest has the highest';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.document_type IS 'the relation the row was in';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.document_name IS 'its key, as in sync_job.source_document_name';
@@ -282,7 +282,7 @@ COMMENT ON COLUMN @extschema@.sync_job_deleted_document.data IS 'the row; column
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.deleted_at IS 'when it was deleted, or changed';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.deleted_by IS 'who deleted it, or changed it';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.sync_job_type IS 'the job type whose trigger kept it; NULL: not known, it was kept by version 0.1.0';
-COMMENT ON COLUMN @extschema@.sync_job_deleted_document.is_deletion IS 'false: the document was not deleted, but changed in what match reads; or it has been seen alive since';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.is_deletion IS 'false: the document was not deleted, but changed in a column that match reads; or it has been seen to exist since';
 
 -- Which job waits for which.
 CREATE TABLE sync_job_internal.dependency (
@@ -290,7 +290,7 @@ CREATE TABLE sync_job_internal.dependency (
     waits_for bigint NOT NULL,
     PRIMARY KEY (job, waits_for)
 );
-COMMENT ON TABLE sync_job_internal.dependency IS 'Pending jobs and the jobs they wait for: sync_job.after, until the scheduler has let them go';
+COMMENT ON TABLE sync_job_internal.dependency IS 'Pending jobs and the jobs they wait for: sync_job.after, until the scheduler has released them';
 COMMENT ON COLUMN sync_job_internal.dependency.job IS 'the job that waits';
 COMMENT ON COLUMN sync_job_internal.dependency.waits_for IS 'the job that must have ended';
 
@@ -327,7 +327,7 @@ COMMENT ON COLUMN @extschema@.sync_job_schedule.cron IS 'the cron expression';
 COMMENT ON COLUMN @extschema@.sync_job_schedule.sync_job_type IS 'the job type it enqueues; NULL: background work';
 COMMENT ON COLUMN @extschema@.sync_job_schedule.procedure IS 'the procedure it enqueues as background work; NULL: a job type';
 COMMENT ON COLUMN @extschema@.sync_job_schedule.params IS 'the other parameters of enqueue_sync_job(), or the arguments of the procedure';
-COMMENT ON COLUMN @extschema@.sync_job_schedule.queue IS 'the queue; NULL: as the job type has it, default for a procedure';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.queue IS 'the queue; NULL: that of the job type, or default for a procedure';
 COMMENT ON COLUMN @extschema@.sync_job_schedule.overlap IS 'true: enqueue also while the last job of the schedule waits or runs';
 COMMENT ON COLUMN @extschema@.sync_job_schedule.owner IS 'who made it, and with whose rights it enqueues';
 COMMENT ON COLUMN @extschema@.sync_job_schedule.created_at IS 'when it was made';
@@ -363,8 +363,8 @@ COMMENT ON FUNCTION sync_job_internal.check_type() IS 'trigger of sync_job_type:
 INSERT INTO @extschema@.sync_job_queue (name, max_workers, timeout) VALUES
     ('short', 2, '5 minutes'), ('default', 2, '5 minutes'), ('long', 2, '25 minutes');
 
--- A restore writes jobs with SQL, which the engine never does. They must not run before somebody has said so; and a parallel
--- restore brings them before, or after, the home they had.
+-- A restore writes jobs with SQL, which the engine never does. They must not run before adopt_sync_jobs() is called; and a
+-- parallel restore may load them before or after the row of home.
 CREATE FUNCTION sync_job_internal.rows_restored() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_rows_restored';
 COMMENT ON FUNCTION sync_job_internal.rows_restored() IS 'trigger of sync_job and its partitions: jobs that come with a dump wait for adopt_sync_jobs()';
@@ -378,8 +378,8 @@ ALTER TABLE @extschema@.sync_job ENABLE ALWAYS TRIGGER rows_restored;
 ALTER TABLE sync_job_internal.sync_job_live ENABLE ALWAYS TRIGGER rows_restored;
 ALTER TABLE sync_job_internal.sync_job_failed ENABLE ALWAYS TRIGGER rows_restored;
 
--- What a dump has. Roles and tables stand in it by name; but one that has been dropped is a number, which another one may have
--- where the dump is restored. So what belongs to a dropped role, or is about a dropped table, is left out.
+-- What a dump contains. It has roles and tables by name, but dropped ones as numbers, which may be those of others where the
+-- dump is restored. So rows that belong to a dropped role, or are about a dropped table, are left out.
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_queue', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_type',
     'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = run_as)

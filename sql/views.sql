@@ -5,7 +5,7 @@
 CREATE VIEW @extschema@.sync_job_activity WITH (security_invoker = true) AS
     SELECT a.pid, a.queue, a.sync_job, a.sync_job_type, a.started_at, a.percent, a.title, a.description, a.run_as, a.state
     FROM sync_job_internal.activity() AS a;
-COMMENT ON VIEW @extschema@.sync_job_activity IS 'What each worker process of this database does right now, from shared memory';
+COMMENT ON VIEW @extschema@.sync_job_activity IS 'What each worker process of this database is doing right now, from shared memory';
 COMMENT ON COLUMN @extschema@.sync_job_activity.pid IS 'process of the worker, as in pg_stat_activity';
 COMMENT ON COLUMN @extschema@.sync_job_activity.queue IS 'the queue it serves';
 COMMENT ON COLUMN @extschema@.sync_job_activity.sync_job IS 'the job it runs; NULL: none';
@@ -75,7 +75,7 @@ COMMENT ON COLUMN @extschema@.sync_job_queue_status.running IS 'those of them th
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.waiting IS 'jobs that are due';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.scheduled IS 'jobs whose time has not come';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.oldest_waiting IS 'since when the oldest due job could run';
-COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, where there is a reason; or which types run alone and slower, as jobs of theirs took too long for a batch';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, where there is a reason; or which types run alone, and so slower, because jobs of theirs took too long for a batch';
 
 CREATE VIEW @extschema@.sync_job_relay WITH (security_invoker = true) AS
     SELECT p.id AS sync_job, p.sync_job_type, p.title, p.ended_at AS relayed_at, pg_catalog.count(c.id) AS children,

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int name_limit = 63;
 
-// "sync_job_sap_customer_sync", with what tells several of a type apart at the end.
+// "sync_job_sap_customer_sync", with a suffix if a type has several.
 std::string trigger_name(const std::string& type, const std::string& suffix) {
     std::string name = "sync_job_" + scrubbed(type);
     return pg::clipped_to_bytes(name, name_limit - static_cast<int>(suffix.size())) + suffix;
@@ -26,7 +26,7 @@ struct Trigger {
 
 std::vector<Trigger> triggers_for(const std::string& type, bool statement_level) {
     if (!statement_level) return {{trigger_name(type, ""), "INSERT OR UPDATE OR DELETE", ""}};
-    // PostgreSQL allows one event a trigger where there are transition tables.
+    // PostgreSQL allows only one event per trigger with transition tables.
     return {{trigger_name(type, "_insert"), "INSERT", "REFERENCING NEW TABLE AS new_rows"},
             {trigger_name(type, "_update"), "UPDATE", "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows"},
             {trigger_name(type, "_delete"), "DELETE", "REFERENCING OLD TABLE AS old_rows"}};
@@ -63,7 +63,7 @@ void add_names(pg::Arguments& args, const std::vector<std::string>& names) {
 using namespace sync_job;
 
 SYNC_JOB_FUNCTION(sync_job_attach_triggers) {
-    // No row would look as if there were nothing to do, and changes would be lost.
+    // Returning no row would look as if there were nothing to do, and changes would be lost.
     for (int i = 0; i < args.count(); i++) {
         if (args.is_null(i)) throw pg::Error("22004", "no argument of attach_sync_job_triggers() may be null");
     }

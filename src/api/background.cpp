@@ -23,7 +23,7 @@ namespace {
 
 using C = JobColumn;
 
-// Ahead of everything that was not itself put there.
+// Ahead of everything that was not itself put at the front.
 constexpr int front_priority = -1000000;
 
 std::optional<std::int64_t> interval_at(pg::Arguments& args, int index) {
@@ -75,8 +75,8 @@ EnqueueRequest read_request(pg::Arguments& args, bool* at_once) {
     return request;
 }
 
-// Runs the job in the caller's transaction; its error is the caller's. Not one that has absorbed the request while it
-// runs already: its runner has the row until it ends.
+// Runs the job in the caller's transaction, and raises its error. Not a running job that has absorbed the request: its
+// runner has the row until it ends.
 void run_at_once(std::int64_t id) {
     if (find_job(id)->job.status() != Status::queued) return;
     require_this_version();
@@ -106,7 +106,7 @@ SYNC_JOB_FUNCTION(sync_job_enqueue_background) {
     bool at_once = false;
     EnqueueRequest request = read_request(args, &at_once);
     if (at_once && (request.scheduled_at || !request.after.empty())) {
-        throw pg::Error("22023", "now excludes scheduled_at and after");
+        throw pg::Error("22023", "now cannot be combined with scheduled_at or after");
     }
     std::int64_t id = enqueue(request);
     if (at_once) {

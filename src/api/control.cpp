@@ -1,4 +1,4 @@
-// start_, retry_, cancel_, execute_sync_job() and run_sync_jobs(): people steering jobs.
+// start_, retry_, cancel_, execute_sync_job() and run_sync_jobs(): steering jobs by hand.
 #include <deque>
 #include <vector>
 
@@ -45,8 +45,8 @@ StoredJob require_job(std::int64_t id) {
     return *seen;
 }
 
-// The job, locked, in a state that allows the action. Looked at first without waiting: a job that runs is locked by its
-// runner until it ends, and the answer is known before.
+// The job, locked, in a state that allows the action. It is looked at first without waiting: a running job is locked by
+// its runner until it ends, and the answer is known without that.
 StoredJob locked_job(std::int64_t id, Action action, void (*check_right)(const Job&)) {
     StoredJob seen = require_job(id);
     check_right(seen.job);
@@ -58,7 +58,7 @@ StoredJob locked_job(std::int64_t id, Action action, void (*check_right)(const J
     require_allowed(seen.job, action);
     auto stored = lock_job(id);
     if (!stored) no_such_job(id);
-    wake_scheduler_at_commit();  // who passes over the job while it is locked looks again when it is not
+    wake_scheduler_at_commit();  // whoever passes over the job while it is locked must look again afterwards
     return *stored;
 }
 
@@ -81,7 +81,7 @@ std::int64_t required_id(pg::Arguments& args) {
 constexpr int most_cancel_waits = 1000;
 constexpr long cancel_wait_milliseconds = 10;
 
-// Said to be Started, and no worker can be asked to stop it: it is about to begin, or its end about to be recorded.
+// Its row says Started, but no worker can be asked to stop it: it is about to begin, or its end about to be recorded.
 bool begins_or_ends(std::int64_t id) {
     auto seen = find_job(id);
     return seen && seen->job.status() == Status::started && !session_runs(pg::my_database(), id);
@@ -104,8 +104,8 @@ struct CancelRequest {
     bool running;
 };
 
-// One of several. A job whose state has changed since we looked is left out; one for which the server raises an error is a
-// warning. A right that is missing is the caller's to know.
+// Acts on one of several jobs. One whose state has changed since we looked is left out; an error of the server becomes a
+// warning. A missing right is raised.
 template <class F>
 void act_on_one(std::int64_t id, Action action, F&& act) {
     try {
@@ -120,7 +120,7 @@ void act_on_one(std::int64_t id, Action action, F&& act) {
     }
 }
 
-// Canceling or retrying a Relayed job means its children: those that the action fits.
+// Canceling or retrying a Relayed job means its children, those whose state allows the action.
 template <class F>
 std::optional<Job> act_on_children(std::int64_t id, Action action, bool also_running, F&& act) {
     StoredJob parent = require_job(id);
@@ -146,7 +146,7 @@ Job cancel(std::int64_t id, const CancelRequest& request) {
             if (stopped && stopped->job.status() == Status::canceled) return stopped->job;
         }
     }
-    // It does not run, or has ended first, or waits again: as its state says.
+    // It does not run, or has ended first, or waits again: its state decides.
     return cancel_job(locked_job(id, Action::cancel, require_may_steer), request.reason);
 }
 
@@ -163,7 +163,7 @@ Job retry(std::int64_t id, pg::Value context) {
 
 Job start(std::int64_t id) { return start_job(locked_job(id, Action::start, require_may_run)); }
 
-// The array forms: those jobs that the action fits, the others left alone.
+// The array forms act on the jobs whose state allows the action, and leave the others alone.
 template <class F>
 Datum for_each(pg::Arguments& args, Action action, bool also_running, F&& act) {
     pg::require_writable("this function");
@@ -255,7 +255,7 @@ std::optional<Job> claim_first(const std::string& queue) {
     return std::nullopt;
 }
 
-// Within a transaction block nothing can be committed: job after job, in the caller's transaction.
+// Within a transaction block nothing can be committed: runs job after job in the caller's transaction.
 int run_within_transaction(const std::string& queue, int most) {
     take_session_slot();
     int ended = 0;
@@ -413,7 +413,7 @@ SYNC_JOB_FUNCTION(sync_job_revert) {
 
 SYNC_JOB_FUNCTION(sync_job_run_committing_job) {
     std::int64_t id = required_id(args);
-    // The job of another is not to be had this way, nor the own one twice.
+    // Nobody can run another's job this way, nor run one twice.
     if (!in_worker() || !take_committing_job(id))
         throw pg::Error("42501", "only a worker runs jobs this way").hint("Use CALL execute_sync_job(..., NULL).");
     pg::SpiScope spi(pg::SpiScope::Commits::allowed);
@@ -421,8 +421,8 @@ SYNC_JOB_FUNCTION(sync_job_run_committing_job) {
     return args.null_result();
 }
 
-// For whom the policies of the table hide the row because he may not read its target, but who may know how the job
-// fares.
+// For roles that may know the state of a job, but from which the table's policies hide its row because they may not read
+// the target.
 SYNC_JOB_FUNCTION(sync_job_get_status) {
     auto stored = find_job(*args.int64(0));
     bool visible = stored && may_know(stored->job);

@@ -1,4 +1,4 @@
-// Documents by name, for controllers that want them by hand and for people: with the caller's rights.
+// Documents by name, for people and for controllers that load documents themselves: with the caller's rights.
 #include "core/text.hpp"
 #include "document/deleted_document.hpp"
 #include "document/document.hpp"

@@ -32,8 +32,8 @@ Datum percent_value(double percent) {
     return pg::text_to_value(text, pg::type::numeric);
 }
 
-// One row of sync_job_internal.activity(). What runs is for those who have the rights of its role, and those who see all
-// jobs.
+// One row of sync_job_internal.activity(). Only those who have the rights of its role, or see all jobs, see what it
+// runs.
 void add_worker(pg::Arguments& args, const WorkerSlot& slot, bool sees_all) {
     Activity activity = read_activity(slot);
     bool visible = activity.job != 0 && (sees_all || pg::has_rights_of(pg::current_user(), slot.role));
@@ -75,7 +75,7 @@ SYNC_JOB_FUNCTION(sync_job_activity) {
     return args.null_result();
 }
 
-// What the workers of a queue run alone, those that the caller may see.
+// The job types that workers of a queue run alone, as far as the caller may see the workers' jobs.
 SYNC_JOB_FUNCTION(sync_job_types_alone) {
     std::string queue = *args.text(0);
     Oid user = pg::current_user();
@@ -134,7 +134,7 @@ SYNC_JOB_FUNCTION(sync_job_in_the_way) {
     return what.empty() ? args.null_result() : pg::text_datum(what);
 }
 
-// Before the rows are there, and the mark with them: at no time would a worker see jobs in a database that is at home.
+// Runs before the rows are there, and the mark comes with them: a worker never sees such jobs without it.
 SYNC_JOB_FUNCTION(sync_job_rows_restored) {
     static auto& mark = *new InternalStatement(
         "INSERT INTO sync_job_internal.home SELECT 0, 0 WHERE NOT EXISTS"

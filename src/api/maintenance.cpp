@@ -26,7 +26,7 @@ Datum set_paused(pg::Arguments& args, bool paused) {
     require_level(Level::operator_, std::string("function ") + (paused ? "pause" : "resume") + "_sync_job_queue()");
     auto queue = require_queue(*args.text(0));
     update.run({{pg::text_datum(queue->name), false}, {pg::bool_datum(paused), false}});
-    // As the table's trigger does, which fires here only as it is ENABLE ALWAYS: a restore that disables triggers takes that away.
+    // The table's trigger does this, too, but only while it is ENABLE ALWAYS: a restore that disables triggers ends that.
     pg::invalidate_relation(schema_objects().queue_table);
     wake_scheduler_at_commit();
     return args.null_result();
@@ -41,7 +41,7 @@ std::int64_t remove_jobs(InternalStatement& remove, const Ids& ids) {
     return count;
 }
 
-// All at once; one by one where something of somebody's holds on to one of them, as a foreign key does: that one stays.
+// All at once; or one by one if something of a user's, such as a foreign key, holds one of them: that one stays.
 std::int64_t clear_from(InternalStatement& select, InternalStatement& remove, pg::Timestamp before, int most) {
     Ids ids;
     for (const auto& row : select.run({{pg::int64_datum(before), false}, {pg::int32_datum(most), false}})) {
@@ -67,7 +67,7 @@ std::int64_t clear_from(InternalStatement& select, InternalStatement& remove, pg
     return count;
 }
 
-// Jobs that have ended before then, with what belongs to them; at most so many.
+// Deletes jobs that ended before the given time, with what belongs to them; at most `most`.
 std::int64_t clear_before(pg::Timestamp before, int most) {
     static const std::string errors_too = " WHERE id = ANY ($1) RETURNING id),"
         " errors AS (DELETE FROM {}.sync_job_error AS e USING gone WHERE e.sync_job = gone.id) SELECT count(*) FROM gone";

@@ -13,11 +13,11 @@ namespace sync_job {
 
 namespace {
 
-// Who gives levels is no level himself: it would spread.
+// No level includes the right to give levels: it would spread.
 void require_superuser(const char* function) {
     if (pg::is_superuser(pg::current_user())) return;
     throw pg::Error("42501", std::string("permission denied for function ") + function + "()")
-        .detail("Levels are given by superusers.");
+        .detail("Only superusers may give levels.");
 }
 
 std::string checked_level(const std::string& text) {
@@ -31,8 +31,8 @@ Oid checked_role(Oid role) {
     throw pg::Error("42704", "role with OID " + std::to_string(role) + " does not exist");
 }
 
-// Types are changed with UPDATE and DELETE, whose right is a manager's alone: with it comes that to lock the table, which
-// would stop all jobs. INSERT, which everybody may try, comes without.
+// Only managers may UPDATE and DELETE types: with these rights comes that to lock the table, which would stop all jobs.
+// INSERT, which everybody may try, comes without.
 void give_table(Oid role, bool give) {
     const SchemaObjects& o = schema_objects();
     pg::OwnerScope owner(o.owner);
@@ -54,7 +54,7 @@ void change_type_grant(pg::Arguments& args, InternalStatement& statement) {
     bool may_change = may_do_all(*type, user) && has_level(user, Level::manager);
     if (!may_change) {
         throw pg::Error("42501", "permission denied for sync job type " + quoted(type->name))
-            .detail("Its grants are given by whoever may change it: level manager, and able to become role " +
+            .detail("Its grants may be changed by a role that has level manager and may become role " +
                     quoted(pg::role_name(type->run_as)) + ".");
     }
     Oid role = checked_role(*args.oid(1));

@@ -64,14 +64,14 @@ void tell_cron(const std::string& here_sql, const std::string& elsewhere_sql) {
     } catch (const pg::Error& error) {
         throw pg::Error(error.sqlstate(), "pg_cron in database " + quoted(pg::get_setting("cron.database_name")) +
                                               " refused: " + error.report().message)
-            .hint(error.report().hint.empty() ? "Is CREATE EXTENSION pg_cron done there, and may role " +
+            .hint(error.report().hint.empty() ? "Make sure that extension pg_cron is installed there, and that role " +
                                                     quoted(pg::role_name(pg::current_user())) +
-                                                    " use schema cron and its function schedule_in_database?"
+                                                    " may use schema cron and its function schedule_in_database."
                                               : error.report().hint);
     }
 }
 
-// Names are unique in pg_cron for a role; ours say which database they are for.
+// Names are unique per role in pg_cron; ours say which database they are for.
 std::string cron_name(const std::string& name) { return "sync_job:" + pg::my_database_name() + ":" + name; }
 
 void cron_schedule(const std::string& name, const std::string& cron, const std::string& command) {
@@ -166,7 +166,7 @@ void require_may_end(const Schedule& schedule) {
     if (schedule.owner != pg::current_user() && !pg::is_superuser(pg::current_user())) throw not_yours(schedule);
 }
 
-// Not even a superuser runs another's: it would be his job then, and what it does somebody else's to say.
+// Not even a superuser runs another role's: the job would be his, but another could say what it does.
 void require_owner(const Schedule& schedule) {
     if (schedule.owner != pg::current_user()) throw not_yours(schedule);
 }
@@ -227,7 +227,7 @@ SYNC_JOB_FUNCTION(sync_job_schedule_job) {
     Schedule schedule = read_schedule(args);
     Enqueuer check(request_of(schedule));  // so that a mistake, or a missing right, shows now
     if (find_schedule(schedule.name)) {
-        throw pg::Error("42710", "schedule " + quoted(schedule.name) + " exists already")
+        throw pg::Error("42710", "schedule " + quoted(schedule.name) + " already exists")
             .hint("Use unschedule_sync_job('" + schedule.name + "') first.");
     }
     save(schedule, *args.text(1));

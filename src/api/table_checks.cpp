@@ -1,5 +1,5 @@
-// The triggers of sync_job_type and sync_job_queue: defaults, form and rights of what is written, and telling
-// everybody.
+// The triggers of sync_job_type and sync_job_queue: they fill defaults, check form and rights of what is written, and
+// invalidate caches.
 #include "controller/validation.hpp"
 #include "core/retry.hpp"
 #include "core/text.hpp"
@@ -81,7 +81,7 @@ void require_no_live_jobs(const char* what, const char* column, const std::strin
         .hint("Cancel them, or wait until they have ended.");
 }
 
-// A trigger that names a type which is gone would fail every write to its table.
+// A trigger that names a missing type would fail every write to its table.
 void require_no_triggers(const std::string& name) {
     static auto& select = *new InternalStatement(
         "SELECT tgname::text, tgrelid FROM pg_trigger WHERE tgfoid = '{}.sync_job_trigger()'::regprocedure"
@@ -91,7 +91,7 @@ void require_no_triggers(const std::string& name) {
     auto type = find_job_type(name);
     for (const auto& row : select.run({{pg::text_datum(name), false}})) {
         Oid relation = pg::datum_oid(row[1].datum);
-        // Writes to the table of somebody who may not enqueue fail already: he cannot hold the type fast.
+        // Writes to the table of a role that may not enqueue fail already: it cannot keep others from changing the type.
         if (type == nullptr || !may_enqueue(*type, pg::relation_owner(relation))) continue;
         throw pg::Error("55006", "sync job type " + quoted(name) + " is named by trigger " +
                                      quoted(pg::datum_text(row[0].datum)) + " on " +
@@ -114,7 +114,7 @@ void check_queue_form(const TableRow& row) {
     check_interval(row, "timeout");
 }
 
-// A dump brings the standard queues along, which CREATE EXTENSION has made already: the dumped row wins.
+// A dump includes the standard queues, which CREATE EXTENSION has already made: the dumped row wins.
 bool replaces_standard_queue(const TableRow& row) {
     std::string name = row.text("name");
     if (name != "short" && name != "default" && name != "long") return false;
@@ -177,7 +177,7 @@ void check_declaration(const TableRow& row) {
 void check_type_form(const TableRow& row) {
     if (row.text("name").empty()) throw bad_column("name", "of a sync job type must not be empty");
     if (row.text("name") == background_type_name) {
-        throw bad_column("name", quoted(background_type_name) + " is that of the built-in type of background work");
+        throw bad_column("name", quoted(background_type_name) + " is reserved for the built-in type of background work");
     }
     if (!parse_backoff(row.text("retry_backoff"))) {
         throw bad_column("retry_backoff", "must be one of " + std::string(backoff_list()) + ", not " +
@@ -209,12 +209,12 @@ void check_run_as(const TableRow& row) {
 pg::Error not_as_superuser(const std::string& what, Oid owner) {
     std::string name = quoted(pg::role_name(owner));
     return pg::Error("42501", what + " must not run as a superuser")
-        .detail("It belongs to role " + name + ", which is none.")
-        .hint("Set run_as to " + name + " or another role that is no superuser.");
+        .detail("It belongs to role " + name + ", which is not a superuser.")
+        .hint("Set run_as to " + name + " or another role that is not a superuser.");
 }
 
-// A superuser's rights are not for other people's tables, whose triggers and functions would get them, nor for their
-// controllers. What is there later is checked when jobs run.
+// A superuser's rights must not be used on others' tables, whose triggers and functions would get them, nor for their
+// controllers. What is created later is checked when jobs run.
 void check_superuser_owns(const TableRow& row) {
     if (!pg::is_superuser(row.oid("run_as"))) return;
     if (Oid module = pg::schema_oid(row.text("module")); module != pg::no_oid) {
@@ -248,7 +248,7 @@ void check_may_change(const TableRow& row) {
                 quoted(pg::role_name(pg::current_user())) + " may not become.");
 }
 
-// The grants of a type go with its name, or with the type.
+// The grants of a type follow its new name, or go with the type.
 void move_grants(const std::string& from, const std::string& to) {
     static auto& rename =
         *new InternalStatement("UPDATE sync_job_internal.type_grant SET sync_job_type = $2 WHERE sync_job_type = $1",
@@ -271,7 +271,7 @@ bool same_documents(const TableRow& row, const TableRow& old_row, const char* ty
 }
 
 // A relation that cannot hold documents yet is no error: a restore makes the keys after the rows. But people should not
-// have to wait for the first job to hear of it. A restore does not: pg_dump sets client_min_messages to warning.
+// have to wait for the first job to hear of it. A restore does not show this: pg_dump sets client_min_messages to warning.
 void report_document_types(const TableRow& row, const TableRow* old_row) {
     constexpr const char* sides[][2] = {{"source_document_type", "source_key"}, {"target_document_type", "target_key"}};
     for (const auto& [type_column, key_column] : sides) {

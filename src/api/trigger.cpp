@@ -91,7 +91,7 @@ public:
     }
 
     DocumentType& documents() { return *documents_; }
-    // Where one of these changes, a declarative type's target may be another, and the job has to know which it was.
+    // If one of these changes, a declarative type's target may be another, and the job has to know which it was.
     const ColumnSet& matched() const { return matched_; }
 
     void finish() { enqueuer_.finish(); }
@@ -99,20 +99,20 @@ public:
     void enqueue(Operation operation, const std::string& name) {
         pg::Value& context = contexts_[static_cast<int>(operation)];
         if (context.null) {
-            pg::MemorySwitch memory(memory_);  // not that of one row
+            pg::MemorySwitch memory(memory_);  // outlives the row's
             context = context_for(operation);
         }
         enqueuer_.set_context(context);
         enqueuer_.add(name);
     }
 
-    // The row goes into the records of the deleted first.
+    // Keeps the deleted row first.
     void enqueue_delete(const std::string& name, const pg::RowValues& row) {
         if (options_.keep_deleted) keep_document(*documents_, options_.sync_job_type, name, row, Kept::deleted);
         enqueue(Operation::remove, name);
     }
 
-    // The document has the name now, and had it as this row.
+    // Keeps the row as it was; the document still has the name.
     void keep_changed(const std::string& name, const pg::RowValues& row) {
         keep_document(*documents_, options_.sync_job_type, name, row, Kept::changed);
     }
@@ -191,7 +191,7 @@ void rows_deleted(Changes& changes, pg::Arguments& args, const pg::TriggerCall& 
     if (!found) no_transition_table(call, "OLD TABLE AS ...");
 }
 
-// Where rows exchange their keys, the document of a name is another row than before.
+// If rows exchange their keys, the document of a name is another row than before.
 void keep_changed_rows(Changes& changes, pg::Arguments& args, const pg::TriggerCall& call,
                        const std::unordered_map<std::string, bool>& still_there) {
     if (changes.matched().empty()) return;
@@ -292,5 +292,5 @@ SYNC_JOB_FUNCTION(sync_job_change_trigger) {
         }
         changes.finish();
     }
-    return pg::trigger_suppress(args);  // the result of an AFTER trigger is not looked at
+    return pg::trigger_suppress(args);  // the result of an AFTER trigger is ignored
 }

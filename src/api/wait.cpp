@@ -1,4 +1,4 @@
-// wait_for_sync_job(): until a job has ended.
+// wait_for_sync_job(): waits until a job has ended.
 #include <chrono>
 #include <memory>
 
@@ -20,11 +20,11 @@ namespace {
 using C = JobColumn;
 using Clock = std::chrono::steady_clock;
 
-// Workers announce what they end; the rest (another session, another server's replay) is looked for at this interval.
+// Workers announce the jobs they end; jobs that end elsewhere (in a session, or on another server) are polled for this often.
 constexpr long longest_wait_milliseconds = 1000;
-constexpr long poll_milliseconds = 50;  // where there is no shared memory to be told through
+constexpr long poll_milliseconds = 50;  // if there is no shared memory for announcements
 
-// Ended, and not about to be tried again by itself.
+// Ended, and not to be retried automatically.
 bool is_over(const Job& job) {
     Status status = job.status();
     if (status == Status::failed) return job.is_null(C::retry_after);
@@ -59,7 +59,7 @@ void check_waitable(std::int64_t id, const Job& job) {
     }
 }
 
-// Announced commits end the wait early; counted, so that nobody announces to an empty room.
+// Announced commits end the wait early. Waiting sessions are counted, so that nothing is announced when there are none.
 class Waiting {
 public:
     Waiting() {

@@ -29,8 +29,8 @@ using C = JobColumn;
 
 std::string title_label(Oid relation) { return relation == pg::no_oid ? std::string() : pg::relation_name(relation); }
 
-// Snapshots of the target are kept with verbose_logging, and of a failed attempt. A value whose type cannot print
-// it costs the snapshot, not the job.
+// Keeps snapshots of the target, with verbose_logging or after a failure. A value that its type cannot print costs
+// the snapshot, not the job.
 void record_snapshots(Job& job, const SyncContext& sync) {
     const auto& type = sync.documents.target_type;
     if (type == nullptr || (sync.before.null && sync.wanted.null)) return;
@@ -44,7 +44,7 @@ void record_snapshots(Job& job, const SyncContext& sync) {
     }
 }
 
-// What a good attempt has found out becomes part of the job.
+// The job with what a successful attempt has found out.
 Job finished_job(const Job& original, const SyncContext& sync) {
     Job job = original.copy();
     const Job& found = sync.job;
@@ -104,7 +104,7 @@ Limit limit_for(const Job& job, const AttemptLimits& limits) {
     return {timeout, false};
 }
 
-// Whether the deferred constraints hold now, before the job: what breaks one already is not the job's doing.
+// Whether the deferred constraints hold before the job runs: an earlier violation is not the job's fault.
 bool deferred_constraints_hold() {
     try {
         pg::Subtransaction subtransaction;
@@ -116,7 +116,7 @@ bool deferred_constraints_hold() {
     }
 }
 
-// Runs the job in a subtransaction; leaves it committed, or rolled back for a dry run.
+// Runs the job in a subtransaction, and commits that, or rolls it back for a dry run.
 void run_in_subtransaction(SyncContext& sync, const JobType& type, pg::Deadline& deadline, const Limit& limit,
                            bool check_deferred) {
     pg::Subtransaction subtransaction;
@@ -127,7 +127,7 @@ void run_in_subtransaction(SyncContext& sync, const JobType& type, pg::Deadline&
         if (check_deferred) pg::fire_deferred_triggers();
     }
     deadline.stop();
-    // It has caught its cancellation and gone on: that does not make it in time.
+    // The job has caught its cancellation and gone on: it is late all the same.
     if (deadline.passed() && !limit.of_batch) throw timeout_error(sync.job);
     if (sync.job.flag(C::dry_run)) {
         subtransaction.rollback();
@@ -141,7 +141,7 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
     bool deadline_passed = deadline.passed();
     Outcome outcome;
     outcome.job = original.copy();
-    // Whatever the error: procedural languages, and code that catches and raises, hand a cancellation on as one of their own.
+    // Whatever the error: procedural languages, and code that catches and raises, turn a cancellation into their own.
     if (cancel_requested(original.id())) return canceled_outcome(original);
     if (deadline_passed && limit.of_batch) {
         outcome.verdict = Verdict::run_alone;
@@ -184,7 +184,7 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
     return outcome;
 }
 
-// What is not found may lie in a schema that was left out of the path.
+// What was not found may be in a schema that was left out of the search_path.
 void tell_of_left_out_schemas(pg::Error& error, const JobType& type) {
     const std::string sqlstate = error.sqlstate();
     if (sqlstate != "42P01" && sqlstate != "42883" && sqlstate != "42704") return;
@@ -202,12 +202,12 @@ void call_failed_hook(SyncContext& sync, const Outcome& outcome) {
     call_quietly(Hook::failed, sync, {error_as_json(outcome), false});
 }
 
-// Somebody else has inserted the target, or what this process knew of tables and functions is out of date.
+// Somebody else has inserted the target, or what this process knows of tables and functions is out of date.
 bool deserves_second_look(const SyncContext& sync, const pg::Error& error) {
     return (error.sqlstate() == "23505" && sync.inserting) || dropped_stale_plans(error);
 }
 
-// One pass: discover, sync, and what came of it. `look_again` is null in the second one.
+// One pass: find the targets, sync, judge the result. `look_again` is null in the second pass.
 Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limits, bool* look_again) {
     SyncContext sync;
     sync.job = original.copy();
@@ -279,7 +279,7 @@ Outcome attempt(const Job& job, const AttemptLimits& limits) {
             outcome.job.set_text(C::messages, messages.text());
         }
     }
-    // A failure keeps the end that its next try counts from, and that its hook has seen.
+    // A failure keeps its end time: the next retry counts from it, and the hook has seen it.
     if (outcome.verdict == Verdict::ended && outcome.error == nullptr) stamp_end(outcome.job);
     return outcome;
 }
@@ -292,7 +292,7 @@ Outcome attempt_committing(const Job& started) {
     std::string path_before = pg::get_setting("search_path");
     const std::string& path = search_path_of(*type);
     if (!path.empty()) pg::set_session("search_path", path);
-    pg::spi_commit();  // so that a rollback of the job's does not take the path away
+    pg::spi_commit();  // so that a rollback in the job does not undo it
     pg::ensure_portal_snapshot();
     SyncContext sync;
     sync.job = started.copy();
@@ -309,7 +309,7 @@ Outcome attempt_committing(const Job& started) {
             deadline.stop();
             pg::spi_rollback();
             pg::ensure_portal_snapshot();
-            dropped_stale_plans(error);  // for the next try: this one may have committed something
+            dropped_stale_plans(error);  // for the next attempt: this one may have committed something
             outcome = judge_failure(started, sync, error, {0, false}, limit, deadline, false);
         }
     }

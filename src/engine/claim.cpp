@@ -20,11 +20,11 @@ namespace {
 using C = JobColumn;
 using Op = pg::ScanCondition::Operator;
 
-// So many jobs are passed over before a claim gives up, for the next one to go on behind them.
+// A claim gives up after passing over this many jobs; the next one goes on behind them.
 constexpr int most_passed_over = 2000;
-// So many of the jobs whose time has come are put in the order of claiming, those whose time came first.
+// At most this many due scheduled jobs are sorted into claim order, earliest first.
 constexpr std::size_t most_scheduled = 500;
-// All that is read of a job that may not be taken comes before this one.
+// The last of the columns that are read before a job is taken.
 constexpr int columns_read = static_cast<int>(C::scheduled_at);
 
 // The columns of the row under a scan, read one by one.
@@ -46,7 +46,7 @@ std::uint64_t mix(std::uint64_t hash, std::uint64_t more) {
     return (hash ^ more) * 0x9E3779B97F4A7C15ull + (hash >> 29);
 }
 
-// The jobs that ran at a crash share it, so that they run one at a time.
+// Shared by the jobs that ran at a crash, so that they run one at a time.
 constexpr std::uint64_t suspects_key = 0x5355535045435453;
 
 std::uint64_t key_for(std::string_view type, char side, Oid relation, std::string_view name) {
@@ -55,9 +55,9 @@ std::uint64_t key_for(std::string_view type, char side, Oid relation, std::strin
     return hash == 0 ? 1 : hash;
 }
 
-// A job of a parent that has been relayed: it has its target from the parent's controller.
+// Whether the parent is Relayed: then the job has its target from the parent's controller.
 bool is_child_of_relay(std::int64_t parent) {
-    static auto& relayed = *new std::unordered_set<std::int64_t>;  // one stays so
+    static auto& relayed = *new std::unordered_set<std::int64_t>;  // that is final
     constexpr std::size_t most = 10000;
     if (relayed.count(parent) > 0) return true;
     auto stored = find_job(parent);
@@ -83,7 +83,7 @@ std::uint64_t key_of(Columns& columns) {
                    pg::datum_text(source.datum));
 }
 
-// The source whose targets the job has to find, where that may be several.
+// The source whose targets the job has to find, if there may be several.
 template <class Columns>
 std::string source_to_relay(Columns& columns) {
     for (C given : {C::parent_sync_job, C::operation, C::target_document_name}) {
@@ -97,7 +97,7 @@ bool has_children(pg::Table& live, const std::string& type, Oid source_type, con
                        std::nullopt, columns_read);
     ScannedColumns columns{scan};
     while (scan.next()) {
-        if (columns.text(C::source_document_name) != source) continue;  // another one with its hash
+        if (columns.text(C::source_document_name) != source) continue;  // another name with the same hash
         if (columns.at(C::parent_sync_job).null || columns.at(C::operation).null) continue;
         if (!columns.at(C::scheduled_at).null || columns.text(C::status) == "Pending") continue;  // no child of a relay
         if (pg::datum_oid(columns.at(C::source_document_type).datum) == source_type) return true;
@@ -105,7 +105,7 @@ bool has_children(pg::Table& live, const std::string& type, Oid source_type, con
     return false;
 }
 
-// Looks twice: whoever ends a child after the first look has seen that somebody waits.
+// Looks twice: whoever ends a child after the first look has seen the mark that somebody waits.
 bool waits_for_children(pg::Table& live, const std::string& type_name, Oid source_type, const std::string& source) {
     if (source.empty()) return false;
     auto type = find_job_type(type_name);
@@ -204,7 +204,7 @@ void Claim::read_ready() {
     }
 }
 
-// Their index has them in the order of their times.
+// Their index is ordered by time.
 void Claim::read_scheduled() {
     if (!scheduled_.empty() || scheduled_at_end_) return;
     while (!scheduled_at_end_ && scheduled_.size() < most_scheduled) {
@@ -235,12 +235,12 @@ Claim::May Claim::may_run(const Candidate& candidate) {
         sweep_.full_types.insert(candidate.type);
         return May::behind_its_type;
     };
-    // Their documents need not be remembered: later jobs of these are of the same type.
+    // Their documents need not be remembered: later jobs of the same document are of the same type.
     if (sweep_.full_types.count(candidate.type) > 0) return May::behind_its_type;
     if (is_type_locked(type_key(candidate.type))) return full();
     std::uint64_t document = candidate.document;
     if (document != 0 && (sweep_.behind.count(document) > 0 || !lock_document(document))) return May::wait;
-    // After the document: its last job has let go of it when its children could be seen.
+    // After the document was locked: its last job unlocked it when its children were already visible.
     if (waits_for_children(table_, candidate.type, candidate.source_type, candidate.source)) return May::wait;
     if (cautious_ && cut_short_by_crash(candidate.position.id) && !lock_document(suspects_key)) return May::wait;
     return take_type_slot_for(candidate.type) ? May::run : full();
@@ -249,7 +249,7 @@ Claim::May Claim::may_run(const Candidate& candidate) {
 // Returns the job, locked, unless it has to wait.
 std::optional<Job> Claim::take(const Candidate& candidate) {
     std::int64_t id = candidate.position.id;
-    bool none = is_in_progress(id) || (left_out_ && left_out_(id));  // a job within which jobs are run
+    bool none = is_in_progress(id) || (left_out_ && left_out_(id));  // in progress: a job that itself runs jobs
     May may = none ? May::wait : may_run(candidate);
     pg::StoredRow row;
     pg::LockResult result = may == May::run ? table_.lock(candidate.place, false, &row) : pg::LockResult::busy;

@@ -44,11 +44,12 @@ void invalidate_outgrown_plans(const JobType& type) {
 
 namespace {
 
-std::uint64_t dropped_at = 0;  // pg::definition_changes() when all was dropped last
+std::uint64_t dropped_at = 0;  // pg::definition_changes() when everything was last dropped
 bool new_process_wanted = false;
 
-// An error of meaning, not of data: SQLSTATE class 42 without missing rights, "cached plan must not change result type", rows of
-// a table as it was before a change (datum_version_mismatch, of newer minor versions), and what the server did not expect ("cache lookup failed for type …"). What the engine says of a set-up it has just read anew.
+// An error about definitions, not data: SQLSTATE class 42 except missing rights, "cached plan must not change result
+// type", rows of a table as it was before a change (datum_version_mismatch, in newer minor versions), and internal errors
+// ("cache lookup failed for type …"). But not what the engine says about a set-up that it has just read.
 bool is_of_definitions(const pg::Error& error) {
     const std::string& state = error.sqlstate();
     bool fits = (state.starts_with("42") && state != "42501") || state == "0A000" || state == "22P07" ||
@@ -65,7 +66,7 @@ void drop_all_plans() {
     invalidate_controllers();
 }
 
-// The attempt has been run again in a new process before.
+// Whether the attempt has already been run again in a new process.
 bool has_run_again(const Job& job) {
     static auto& select = *new InternalStatement(
         "SELECT FROM {}.sync_job_error WHERE sync_job = $1 AND attempt = $2 AND NOT counted",
@@ -84,7 +85,7 @@ bool dropped_stale_plans(const pg::Error& error) {
     return true;
 }
 
-// A job whose own fault it is gets nothing out of a new process. Where such jobs come in numbers, there is none for a while.
+// A new process does not help a job whose own fault it is. If there are many such jobs, none is started for a while.
 bool runs_again_in_new_process(const Job& job, const pg::Error& error, bool may_run_again) {
     constexpr std::int64_t pause_microseconds = 10 * 1000000LL;
     if (!in_worker() || !is_of_definitions(error) || pg::definition_changes() == 0) return false;

@@ -82,7 +82,7 @@ void relay(SyncContext& sync, const JobType& type, const std::vector<Target>& ta
     sync.job.set(C::multiple_target_documents, as_json(targets, sync.job));
     for (const Target& target : targets) sync.children.push_back(child_of(sync.job, type, target));
     pg::Value ids{ids_of(sync.children), false};
-    insert_children(sync);  // in a dry run again after its rollback: after_relay is to find them, too
+    insert_children(sync);  // in a dry run once more after its rollback: after_relay must find them, too
     if (!sync.job.flag(C::dry_run)) sync.children.clear();
     pg::command_counter_increment();
     if (sync.controller->has(Hook::after_relay)) {

@@ -46,7 +46,7 @@ void check_job(const Job& job, bool backwards) {
     if (job.status() != Status::finished) {
         cannot(job, backwards, "Its status is " + std::string(to_text(job.status())) + ", not Finished.");
     }
-    if (!backwards && !job.flag(C::dry_run)) cannot(job, backwards, "It was no dry run: its changes are real already.");
+    if (!backwards && !job.flag(C::dry_run)) cannot(job, backwards, "It was not a dry run: its changes are real already.");
     if (backwards && job.flag(C::dry_run)) cannot(job, backwards, "It was a dry run: it has changed nothing.");
     auto type = find_job_type(std::string(job.text(C::sync_job_type)));
     if (type != nullptr && controller_kind(*type).bypass) {
@@ -96,8 +96,8 @@ const pg::Column* column_of(const Replay& replay, const Change& change) {
     return replay.documents->relation().column(change.field);
 }
 
-// The fields that are not what they should be; a column that is gone counts as one. The diff of a whole row, which is
-// to be deleted, leaves out what was null: that must still be.
+// The fields that are not as the diff says; a dropped column counts as one. The diff of a whole row that is to be
+// deleted leaves out nulls: those fields must still be null.
 std::vector<std::string> conflicts(const Replay& replay, const pg::RowValues& row) {
     pg::CanonicalOutput canonical;
     std::vector<std::string> fields;
@@ -128,11 +128,12 @@ void require_unchanged(const Replay& replay, const pg::RowValues& row) {
     std::string name(replay.job.text(C::target_document_name));
     cannot(
         replay.job, replay.backwards,
-        "Changed since in " + quoted(replay.documents->label()) + " " + quoted(name) + ": " + join(fields, ", ") + ".",
+        "Fields of " + quoted(replay.documents->label()) + " " + quoted(name) + " that have changed since: " +
+            join(fields, ", ") + ".",
         "Sync the document again, or change it by hand.");
 }
 
-// What the target is called now. The record has the name that it has after the change; the key may be part of that.
+// The target's present name. The record has its name after the change, and the change may be one of the key.
 std::string present_name(const Replay& replay) {
     const DocumentType& documents = *replay.documents;
     pg::RowValues row = pg::empty_row(documents.relation());
@@ -140,7 +141,7 @@ std::string present_name(const Replay& replay) {
     pg::CanonicalOutput canonical;
     for (const Change& change : replay.changes) {
         const pg::Column* column = column_of(replay, change);
-        if (column == nullptr || row.nulls[column->number - 1]) continue;  // no part of the key
+        if (column == nullptr || row.nulls[column->number - 1]) continue;  // not part of the key
         row.set(column->number, pg::json_to_value(change.from, column->type, column->typmod, true));
     }
     return documents.name_of(row);
@@ -165,7 +166,7 @@ pg::RowValues with_changes(const Replay& replay, const pg::RowValues& base, Colu
                " does not exist any more.");
 }
 
-// What it did: the row before and after.
+// What the replay did: the row before and after.
 struct Effect {
     pg::Value before, after;
 };
@@ -183,7 +184,7 @@ Effect update(const Replay& replay, const std::string& name) {
     return effect;
 }
 
-// The values as they were, those of identity columns too. A row that is there already is a conflict.
+// Inserts the values as they were, even of identity columns. A row that already exists is a conflict.
 Effect insert(const Replay& replay) {
     DocumentType& documents = *replay.documents;
     ColumnSet columns;
@@ -191,7 +192,7 @@ Effect insert(const Replay& replay) {
     Effect effect;
     if (!documents.load(documents.name_of(row), DocumentType::Lock::none).null) {
         cannot(replay.job, replay.backwards,
-               quoted(documents.label()) + " " + quoted(documents.name_of(row)) + " exists already.");
+               quoted(documents.label()) + " " + quoted(documents.name_of(row)) + " already exists.");
     }
     effect.after = {documents.insert(row, columns, DocumentType::Identity::given), false};
     return effect;

@@ -8,9 +8,9 @@
 
 namespace sync_job {
 
-// Both run with the rights of the current user, who must be the role of the job, within his transaction; both record a
-// job of their own, Finished, whose parent is the first one, and return its id. Nothing is written when one of the
-// fields is not what the diff says it was: 40001 would invite a blind repetition, so the error is 55000.
+// Both run in the current transaction with the rights of the current user, who must be the job's role. Both record a
+// Finished job of their own, whose parent is the replayed one, and return its id. If a field is not as the diff says,
+// nothing is written. The error is then 55000, as 40001 would invite blind retries.
 std::int64_t apply_dry_run(const Job& job);
 std::int64_t revert_job(const Job& job);
 

@@ -1,5 +1,4 @@
-// Jobs that a session runs itself, by execute_sync_job(), or whose controller commits: the runner's procedures and functions for
-// one job that somebody names.
+// Running one given job: in a session, by execute_sync_job(), or anywhere if its controller commits.
 #include <algorithm>
 
 #include "engine/claim.hpp"
@@ -18,8 +17,8 @@ namespace {
 
 using C = JobColumn;
 
-// A worker lets go of a document a moment after its commit, which others see at once: to whoever has waited for that
-// commit the document is free.
+// A worker unlocks a document a moment after its commit, which others see at once: whoever has waited for that commit
+// expects the document to be free.
 void require_document(const Job& job) {
     constexpr int most_pauses = 200;
     constexpr long pause_milliseconds = 5;
@@ -27,7 +26,7 @@ void require_document(const Job& job) {
         if (may_have_document(job)) return;
         pg::pause(pause_milliseconds);
     }
-    throw pg::Error("55006", "another job of the document of " + describe(job) + " runs right now")
+    throw pg::Error("55006", "another job of the document of " + describe(job) + " is running")
         .hint("Try again, or leave it to a worker.");
 }
 
@@ -35,7 +34,7 @@ void require_document(const Job& job) {
 
 namespace {
 
-// A Pending or Failed job as Queued, to be run by hand; for a Failed one that is a retry.
+// Makes a Pending or Failed job Queued, to be run by hand; for a Failed one this is a retry.
 Job queued_by_hand(const StoredJob& stored) {
     if (stored.job.status() == Status::queued) return stored.job;
     Job job = stored.job.copy();
@@ -67,7 +66,7 @@ Job run_here(const StoredJob& stored, bool raise) {
     struct Forget {
         std::int64_t id;
         ~Forget() { clear_in_progress(id); }
-    } forget{stored.job.id()};  // also where the caller catches the error and goes on
+    } forget{stored.job.id()};  // even if the caller catches the error and goes on
     Job queued = queued_by_hand(stored);
     Outcome outcome;
     try {
@@ -84,7 +83,7 @@ Job run_here(const StoredJob& stored, bool raise) {
     }
     announce_ended_at_commit();
     pg::command_counter_increment();
-    auto ended = find_job(outcome.job.id());  // with what the job itself has written down
+    auto ended = find_job(outcome.job.id());  // with what the job itself has stored
     return ended ? ended->job : outcome.job;
 }
 
@@ -111,7 +110,7 @@ void run_committing_here(std::int64_t id) {
     auto locked = lock_job(id);
     if (!locked || locked->job.status() != Status::started) return;
     outcome.job.place = locked->job.place;
-    // What the job itself has written down in between stays.
+    // What the job itself has stored meanwhile is kept.
     for (C column : {C::checkpoint}) {
         outcome.job.set(column, pg::Value{locked->job.datum(column), locked->job.is_null(column)});
     }

@@ -28,10 +28,10 @@ using Clock = std::chrono::steady_clock;
 
 // A backend's snapshot cache holds 64 subtransactions of a transaction; a job may use a few of its own.
 constexpr int most_subtransactions = 56;
-// So many documents a statement; an error costs the time of a part of them.
+// At most this many documents per statement; an error costs the time of a part of them.
 constexpr std::size_t most_in_set = 256;
 constexpr int jobs_between_looks = 50;  // at the growth of the tables
-// A type that took too long for a batch runs alone for so long, or until so many of its jobs in a row were fast.
+// A type that took too long for a batch runs alone for this long, or until this many of its jobs in a row were fast.
 constexpr auto slow_type_memory = std::chrono::minutes(10);
 constexpr int fast_jobs = 24;
 
@@ -91,7 +91,7 @@ void Runner::remember_slow_type(const Job& job) {
     show_slow_types();
 }
 
-// After a job alone.
+// Called after a job that ran alone.
 void Runner::count_fast(const Job& job) {
     auto found = slow_types_.find(std::string(job.text(C::sync_job_type)));
     if (found == slow_types_.end()) return;
@@ -124,12 +124,12 @@ void Runner::check_growth(const Job& job) {
     if (auto type = find_job_type(std::string(job.text(C::sync_job_type)))) invalidate_outgrown_plans(*type);
 }
 
-// Nothing more runs in a batch once a job has left it: it could be a later one of the same document.
+// Nothing more runs in a batch once a job has left it: it could be a later job of the same document.
 bool Runner::takes_no_more(const std::vector<Outcome>& outcomes) const {
     return !outcomes.empty() && (outcomes.back().verdict == Verdict::run_alone || batch_is_full());
 }
 
-// Where the next claim begins: behind those that the last ones have passed over, or at the head.
+// Where the next claim begins: behind the jobs that the last ones have passed over, or at the head.
 ClaimPosition Runner::begin_claim() {
     bool may_start_over = !sweep_.at || sweep_.found;
     ClaimPosition since;
@@ -146,7 +146,7 @@ ClaimPosition Runner::begin_claim() {
 void Runner::claim_and_run(Batch& batch, int batch_jobs) {
     std::vector<Outcome>& outcomes = batch.outcomes;
     Claim claim(queue_, run_as_, begin_claim(), sweep_, isolated_jobs_ > 0, [this](std::int64_t id) { return is_left_out(id); });
-    std::vector<Job> set;  // claimed, of one type, to be run as one
+    std::vector<Job> set;  // claimed jobs of one type, to be run as a set
     auto claimed_jobs = [&] { return static_cast<int>(outcomes.size() + set.size()); };
     auto run_collected = [&] {
         if (!set.empty()) run_set(std::exchange(set, {}), outcomes);
@@ -207,7 +207,7 @@ int Runner::run_batch(int most) {
         commit_batch(batch);
     } catch (const pg::Error& error) {
         if (batch.single || (batch.outcomes.empty() && attempted_ == 0)) throw;
-        // A deferred constraint, most likely: which job it was shows when each runs in a transaction of its own.
+        // Most likely a deferred constraint: running each job in a transaction of its own shows which one violates it.
         transactions_.rollback();
         sweep_ = {};
         for (const Outcome& outcome : batch.outcomes) {
@@ -248,8 +248,8 @@ void Runner::run_by_itself(const Job& job, std::vector<Outcome>& outcomes) {
     if (++since_growth_check_ >= jobs_between_looks) check_growth(job);
 }
 
-// Where one of them does not work out the set is rolled back, and runs again in parts: what is wrong is soon alone. The next
-// sets are smaller, as where one document is wrong others may be, and grow again while all goes well.
+// If one of the jobs fails, the set is rolled back and runs again in parts, which soon isolates that job. The next sets are
+// smaller, as there may be more such jobs, and grow again while all goes well.
 void Runner::run_set(std::vector<Job> jobs, std::vector<Outcome>& outcomes) {
     constexpr std::size_t one_by_one = 8, parts = 4, growth = 16;
     std::vector<std::optional<Outcome>> results(jobs.size());

@@ -1,8 +1,8 @@
 // Runs the due jobs of one role in one queue: in batches that share a transaction, or alone.
 //
 // A round is one batch, or a few jobs alone, one after the other. In a batch a job goes from Queued to its end in one
-// commit. Alone, Started is committed first, so that everybody sees it and a crash can be laid at its door; a
-// session-level lock on its number says that its runner lives. The commit that ends one job alone starts the next.
+// commit. Alone, Started is committed first, so that everybody sees it and a crash can be blamed on it; a session-level
+// lock on its number shows that its runner is alive. The commit that ends one job run alone starts the next.
 #pragma once
 
 #include <chrono>
@@ -33,11 +33,11 @@ public:
     virtual void begin() = 0;
     virtual void commit() = 0;
     virtual void rollback() noexcept = 0;
-    // Between two transactions: the search_path that most likely the next job needs, for the session.
+    // Between two transactions: sets the search_path that the next job most likely needs, for the session.
     virtual void keep_search_path(const std::string&) {}
-    // The caller ends the process when wants_new_process(), and another one serves the queue.
+    // Whether the caller ends the process when wants_new_process(), so that another one serves the queue.
     virtual bool ends_with_process() const { return false; }
-    // Runs a job whose controller commits, Started and committed before; outside a transaction (a worker).
+    // Runs a job whose controller commits; that it is Started is committed. A worker calls this outside a transaction.
     virtual void run_committing_job(std::int64_t id) = 0;
 };
 
@@ -51,23 +51,23 @@ public:
     Runner(std::string queue, Oid run_as, Transactions& transactions, const RunnerLimits& limits);
 
     // Ends up to `most` jobs (0: as many as the limits allow). Returns how many it ended; 0: nothing was due.
-    // Raises what is no job's fault, the transaction rolled back. What is one's fault, even what the engine itself meets at
-    // its end, fails that one: it is recorded, as far as it can be, and its neighbours run on.
+    // Raises errors that are no job's fault, after a rollback. An error of one job, even one that the engine itself meets
+    // in ending it, fails only that job: it is recorded as far as possible, and its neighbours go on.
     int run_round(int most);
 
-    // Runs this job alone, whatever its queue; it is locked by the transaction that is under way.
+    // Runs this job alone, whatever its queue; the current transaction has locked it.
     void run_one(const StoredJob& stored);
 
-    // The next so many jobs run alone: after a crash, whichever caused it must stand out.
+    // The next `jobs` jobs run alone: after a crash, that shows which one caused it.
     void isolate(int jobs) { isolated_jobs_ = jobs; }
     bool isolates() const { return isolated_jobs_ > 0; }
     // The last batch ended because it was full, not because nothing was left.
     bool left_work() const { return left_work_; }
-    // The role has had its share of the places for jobs alone: the caller gives its place up.
+    // The role has used its share of the places for jobs alone: the caller should give up its place.
     bool gives_way() const { return gives_way_; }
 
 private:
-    // One transaction, and what has become of the jobs in it.
+    // One transaction, and the outcomes of the jobs in it.
     struct Batch {
         std::vector<Outcome> outcomes;
         std::optional<Job> single;  // claimed first, and to be run alone: nothing else ran
@@ -82,7 +82,7 @@ private:
     struct Alone {
         std::int64_t id;
         bool committing;
-        std::uint64_t document, type;  // what is kept for it
+        std::uint64_t document, type;  // locked for it
     };
     Alone begin_alone(const Job& claimed);
     std::optional<Alone> commit_as_started(const Job& claimed);
@@ -98,7 +98,7 @@ private:
     bool may_run_together(const Job& job) const;
     static void queue_again(const Job& started);
     bool together_is_due() const;
-    // It stays in the queue for now: together with others later, or as its end cannot be recorded.
+    // The job stays in the queue for now: it runs together with others later, waits for a lock, or its end cannot be recorded.
     bool is_left_out(std::int64_t id) const {
         if (together_.count(id) > 0 || set_aside_.has(id)) return true;
         auto waiting = lock_waits_.find(id);
@@ -132,23 +132,23 @@ private:
     bool left_work_ = false, gives_way_ = false;
     Sweep sweep_;  // over the jobs that may not be taken now
     std::chrono::steady_clock::time_point batch_end_;
-    int since_growth_check_ = 0;  // jobs, since the tables were looked at
+    int since_growth_check_ = 0;  // jobs since the tables were checked
     bool may_start_next_ = false;
     std::optional<Alone> next_;  // Started by the commit that ended the one before
     std::optional<ClaimPosition> resume_;  // where claims begin once the job is Started and committed
     std::vector<Job> returned_;  // claimed by the batch, and left in the queue
     std::unordered_set<std::uint64_t> left_documents_;  // of jobs of the batch that have not ended with it
-    std::size_t set_size_;    // documents a statement: fewer after trouble
+    std::size_t set_size_;    // documents per statement: fewer after errors
     // Jobs that left a batch and run alone next, and how often each met an error that was nobody's fault.
     std::deque<std::int64_t> alone_;
     std::unordered_map<std::int64_t, int> repeats_;
     std::int64_t attempted_ = 0;  // the job of the batch whose attempt is under way
     SetAside set_aside_{"recorded as Failed"};
-    // Types of which some jobs depend on documents of others, these jobs, and since when there are any.
+    // Types with jobs that depend on documents of others, those jobs, and since when there are any.
     std::map<std::string, std::vector<std::int64_t>> together_types_;
     std::unordered_set<std::int64_t> together_;
     std::chrono::steady_clock::time_point together_since_;
-    std::unordered_set<std::int64_t> counts_alone_;  // those that it did not help
+    std::unordered_set<std::int64_t> counts_alone_;  // jobs that running together did not help
     // Jobs that waited in vain for somebody else's lock: left out until the queue has nothing else, or so long.
     struct LockWait {
         int times = 0;
@@ -157,30 +157,30 @@ private:
     };
     std::unordered_map<std::int64_t, LockWait> lock_waits_;
     bool nothing_else_due_ = false;
-    int waits_for_others_ = 0;  // rounds, one after the other, in which jobs were in progress elsewhere
+    int waits_for_others_ = 0;  // consecutive rounds in which jobs were in progress elsewhere
     // Types that took too long for a batch: they run alone.
     struct SlowType {
         std::chrono::steady_clock::time_point until;
         std::uint64_t definitions;  // as they were then
-        int fast;                   // jobs since, one after the other
+        int fast;                   // consecutive fast jobs since
     };
     std::unordered_map<std::string, SlowType> slow_types_;
 };
 
-// Runs one job in the caller's transaction and records it: execute_sync_job(). The job is locked. `raise`: an error of
-// the job is the caller's.
+// Runs one job in the caller's transaction and records it: execute_sync_job(). The job is locked. `raise`: raises
+// the job's error.
 Job run_here(const StoredJob& stored, bool raise = false);
 
-// The lock that says that the job's runner lives.
+// The lock that shows that the job's runner is alive.
 bool lock_job_number(std::int64_t id);
 void unlock_job_number(std::int64_t id) noexcept;
 
 // The job that this worker is about to run by `CALL sync_job_internal.run_committing_job(id)`: everybody may call that,
-// so only the worker's own call, once, is answered.
+// so only the worker's own call is accepted, once.
 void expect_committing_job(std::int64_t id);
 bool take_committing_job(std::int64_t id);
 
-// Within `CALL sync_job_internal.run_committing_job(id)` or `CALL execute_sync_job(id, NULL)`: a Started job.
+// Within `CALL sync_job_internal.run_committing_job(id)` or `CALL execute_sync_job(id, NULL)`: runs a Started job.
 void run_committing_here(std::int64_t id);
 
 }  // namespace sync_job

@@ -1,4 +1,4 @@
-// The part of the runner that runs jobs alone, each in transactions of its own, Started and committed before.
+// The part of the runner that runs jobs alone, each in transactions of its own, after Started was committed.
 #include <algorithm>
 
 #include "engine/claim.hpp"
@@ -36,7 +36,8 @@ constexpr long repeat_pause_milliseconds = 10;  // before the first repeat; four
 int Runner::run_next_of_alone() {
     std::int64_t id = alone_.front();
     alone_.pop_front();
-    // Whoever it met is about to wake: at once, it would have the same locks again before that, and deadlock again.
+    // The process it deadlocked with is about to wake. At once, the job would get the same locks before that, and deadlock
+    // again.
     if (auto met = repeats_.find(id); met != repeats_.end() && met->second > 0) {
         pg::pause(repeat_pause_milliseconds << 2 * (met->second - 1));
     }
@@ -46,8 +47,8 @@ int Runner::run_next_of_alone() {
                 !waits_for_children(stored->job) &&
                 take_type_slot_for(std::string(stored->job.text(C::sync_job_type)));
     if (ours && !may_run_alone()) return 1;
-    if (!ours) {  // canceled, run by somebody else, or behind another job of its document or type: it is in the queue,
-                  // if anywhere
+    if (!ours) {  // canceled, run by somebody else, or behind another job of its document or type: if it is still to
+                  // run, it is in the queue
         repeats_.erase(id);
         lock_waits_.erase(id);
         transactions_.commit();
@@ -112,8 +113,8 @@ private:
 
 }  // namespace
 
-// Whether the role's share leaves a place for one more of its jobs alone; if not, the transaction is over. Those who may
-// have all places: superusers, operators and managers.
+// Whether the role's share leaves a place for one more of its jobs alone; if not, the transaction is ended. Superusers,
+// operators and managers may have all places.
 bool Runner::may_run_alone() {
     auto queue = find_queue(queue_);
     bool may = take_place_alone(queue == nullptr ? 0 : queue->max_workers, settings.max_workers) ||
@@ -142,7 +143,7 @@ private:
 
 }  // namespace
 
-// Marks it as Started, for the commit that is next.
+// Marks the job as Started; the next commit makes that visible.
 Runner::Alone Runner::begin_alone(const Job& claimed) {
     std::int64_t id = claimed.id();
     if (isolated_jobs_ > 0) isolated_jobs_--;
@@ -160,7 +161,7 @@ Runner::Alone Runner::begin_alone(const Job& claimed) {
     }
 }
 
-// Started and committed; nothing where that is not to be had, and the job has failed.
+// Marks the job as Started and commits that. Returns nothing if that failed, and with it the job.
 std::optional<Runner::Alone> Runner::commit_as_started(const Job& claimed) {
     std::optional<Alone> alone;
     std::int64_t outer = 0;
@@ -183,7 +184,7 @@ std::optional<Runner::Alone> Runner::commit_as_started(const Job& claimed) {
     }
 }
 
-// Where the one after it has to run alone, too, the commit that ends a job starts the next.
+// If the next job has to run alone, too, the commit that ends one job starts the next.
 int Runner::run_alone(const Job& claimed, int most) {
     auto until = Clock::now() + std::chrono::milliseconds(limits_.batch_milliseconds);
     HoldLocksAcrossTransactions keep;
@@ -212,7 +213,7 @@ void Runner::run_one_alone(const Alone& job) {
             run_started(id);
         }
     } catch (const pg::Error& error) {
-        // The commit failed (a deferred constraint), or something around the job: either way the attempt has.
+        // The commit failed (a deferred constraint), or something around the job: either way the attempt has failed.
         transactions_.rollback();
         if (next_) unlock_job_number(next_->id);
         next_.reset();
@@ -232,9 +233,9 @@ Outcome outcome_of_error(const Job& job, const pg::Error& error) {
 
 }  // namespace
 
-// The job's attempt has ended in an error of the engine's own, and was rolled back. If its failure cannot be recorded with what
-// follows from it, it is without; if not even that is to be had, the job is left to recovery, and alone for a while. Raises
-// trouble of the server, after the record.
+// The job's attempt has ended in an error of the engine's own, and was rolled back. If the failure cannot be recorded with
+// what follows from it, it is recorded without; if even that fails, the job is set aside for a while, and left to recovery.
+// Trouble of the server is raised after that.
 void Runner::fail(std::int64_t id, const pg::Error& error) {
     lock_waits_.erase(id);
     for (bool bare : {false, true}) {
@@ -262,12 +263,12 @@ void Runner::fail(std::int64_t id, const pg::Error& error) {
     if (pg::is_server_trouble(error)) throw error;
 }
 
-// The next job in the queue, if it runs alone as well: Started with the commit that ends the one before.
+// Marks the next job in the queue as Started, if it runs alone as well: the commit that ends the current one starts it.
 void Runner::start_next() {
     if (!may_start_next_ || !alone_.empty() || isolated_jobs_ > 0) return;
     auto queue = find_queue(queue_);
     if (queue == nullptr || queue->paused) return;
-    try {  // its trouble is not that of the job that has ended
+    try {  // an error here must not fail the job that has ended
         pg::Subtransaction subtransaction;
         std::optional<Job> job;
         {

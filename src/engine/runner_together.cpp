@@ -15,7 +15,7 @@ namespace {
 using C = JobColumn;
 using Clock = std::chrono::steady_clock;
 
-// Jobs that depend on others of their type wait so long for the rest of the queue.
+// Jobs that depend on others of their type wait at most this long for the rest of the queue.
 constexpr auto longest_apart = std::chrono::seconds(5);
 constexpr int most_waits_for_others = 100;
 constexpr long wait_for_others_milliseconds = 20;
@@ -28,13 +28,13 @@ void Runner::run_together_later(const std::string& type, std::int64_t id) {
     together_types_[type].push_back(id);
 }
 
-// Together with others it did not succeed: the next attempt counts.
+// Running together with others did not help: the next attempt counts.
 void Runner::run_alone_to_end(std::int64_t id) {
     run_alone_next(id, false);
     counts_alone_.insert(id);
 }
 
-// A job that was Started is Queued again, to run together with others; false where it has done so, or must not.
+// Queues a Started job again, to run together with others; false if it has done so already, or must not.
 bool Runner::queue_for_together(std::int64_t id) {
     transactions_.begin();
     auto stored = lock_job(id);
@@ -57,7 +57,7 @@ void Runner::queue_again(const Job& started) {
     wake_at_commit(queued);
 }
 
-// When all that may help has been done: the queue has nothing else; or it does not come to that.
+// Due when the queue has nothing else that could help, or when that takes too long.
 bool Runner::together_is_due() const {
     return !together_types_.empty() && (nothing_else_due_ || Clock::now() - together_since_ >= longest_apart);
 }
@@ -66,7 +66,7 @@ int Runner::run_waiting_together() {
     sweep_ = {};
     std::string type = together_types_.begin()->first;
     nothing_else_due_ = false;
-    if (!lock_type(type_key(type))) {  // another worker is at it; it wakes this one
+    if (!lock_type(type_key(type))) {  // another worker is running them; it wakes this one
         transactions_.commit();
         return 0;
     }
@@ -90,8 +90,8 @@ int Runner::run_waiting_together() {
     return 1;
 }
 
-// A round that ends at least one job is followed by the next one at once. One that ends none counts: each of its jobs then
-// runs alone, and fails.
+// A round that ends at least one job is followed by the next one at once. After one that ends none, each of its jobs runs
+// alone, and that attempt counts.
 void Runner::follow_round(const std::string& type, const TogetherRound& round) {
     bool any_ended = false;
     for (const Outcome& outcome : round.outcomes) {

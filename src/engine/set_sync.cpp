@@ -31,10 +31,10 @@ using C = JobColumn;
 // One job on its way through the set.
 struct Member {
     std::size_t number;      // of its job
-    bool by_itself = false;  // runs after the set; others of its target, too, if they come after it
+    bool by_itself = false;  // runs after the set, as do later jobs of its target
     pg::RowValues wanted, before;
     ColumnSet changed;
-    std::vector<pg::RowValues> kept;  // what it matched before: others may come to have that now
+    std::vector<pg::RowValues> kept;  // what it matched before: other documents may match that now
 };
 
 class Set {
@@ -72,7 +72,7 @@ private:
     std::vector<std::optional<Outcome>> outcomes_;
 };
 
-// The job with its end; `number` has no outcome yet.
+// Ends the job, which has no outcome yet.
 Job& Set::end(const Member& member, Status status) {
     outcomes_[member.number].emplace();
     Job& job = outcomes_[member.number]->job;
@@ -100,7 +100,7 @@ pg::Value context_for(const Job& job, bool deleted) {
     return {seen.datum(C::context), seen.is_null(C::context)};
 }
 
-// Those that a statement has enqueued have all the same.
+// Jobs that one statement has enqueued all have the same context.
 class Contexts {
 public:
     pg::Value of(const Job& job) {
@@ -120,7 +120,7 @@ private:
     pg::Value corrected_;
 };
 
-// What the triggers have kept of a document, the job by itself sees to; but what else goes to its targets has to wait for it.
+// A document of which the triggers have kept rows is synced by itself; other jobs for its targets have to wait for it.
 void Set::look_at_kept(Member& member, const std::string& name) {
     const Job& job = jobs_[member.number];
     member.by_itself = true;
@@ -130,8 +130,8 @@ void Set::look_at_kept(Member& member, const std::string& name) {
     }
 }
 
-// A document that comes a second time has to wait for what the first time makes of it. One that is gone, or was changed in
-// what it matches, is none of the set. First the rows that were kept, then the documents, as load_source() does.
+// A document that comes a second time has to wait for the first time. One that is gone, or was changed in what it matches,
+// is not part of the set. Kept rows are read before the documents, as in load_source().
 void Set::load_sources() {
     std::unordered_set<std::uint64_t> documents;
     std::vector<std::string> names;
@@ -218,7 +218,7 @@ void Set::insert(std::vector<Member>& members) {
     }
 }
 
-// The least of the limits of the jobs; 0: none.
+// The smallest limit of the jobs; 0: none.
 std::int64_t time_limit(const std::vector<Job>& jobs) {
     std::int64_t least = 0;
     for (const Job& job : jobs) {
@@ -271,7 +271,7 @@ std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::
         if (mapping.supports_many() && mapping.target().locks_rows()) outcomes = Set(started, *type, mapping).run();
     }
     deadline.stop();
-    // A trigger has caught the cancellation and gone on: whose fault that was, shows where they run by themselves.
+    // A trigger has caught the cancellation and gone on: running the jobs by themselves shows whose fault that was.
     if (deadline.passed() && !of_batch) throw pg::Error("57014", "a set of sync jobs took too long");
     subtransaction.commit();
     return outcomes;

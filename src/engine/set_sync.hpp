@@ -1,5 +1,5 @@
 // Many jobs of one declarative type as a few statements: load the sources, lock the targets, compare, one UPDATE for
-// each set of changed columns, one INSERT. The same diffs, flags and states as job by job.
+// each set of changed columns, one INSERT. Diffs, flags and states are the same as job by job.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,13 @@
 
 namespace sync_job {
 
-// May be one of a set: nothing is asked of it that is done for each document by itself (a dry run, verbose logging, a
-// target or operation given in advance).
+// Whether the job may be part of a set: it asks for nothing that needs a document by itself (a dry run, verbose logging,
+// a target or operation given in advance).
 bool suits_set(const Job& job);
 
-// Runs the jobs, all of one type, in one subtransaction. An outcome for each; none for those that have to run by themselves,
-// after the others: their source document is gone, or their document or target is that of an earlier job of the set.
-// Raises what any of them did wrong, everything rolled back.
+// Runs the jobs, all of one type, in one subtransaction. Returns an outcome for each, but none for those that have to run by
+// themselves after the others: their source document is gone, or their document or target is that of an earlier job of
+// the set. An error of any of them is raised, after everything was rolled back.
 std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::int64_t batch_microseconds);
 
 }  // namespace sync_job

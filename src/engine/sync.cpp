@@ -25,7 +25,7 @@ constexpr const char* operation_hint = "trigger_operation";
         .hint(hint);
 }
 
-// What no code of the controller does. Where it raises, it has been the engine.
+// Runs what no code of the controller takes part in: its errors are the engine's.
 template <class F>
 auto by_engine(SyncContext& sync, F&& act) {
     sync.engine_at_work = true;
@@ -50,7 +50,7 @@ std::shared_ptr<DocumentType> document_type(Oid relation, Oid of_type, const std
     }
 }
 
-// The document types that the job was enqueued with; for one that has been dropped since, that which the job type names now.
+// Replaces document types that were dropped since the job was enqueued with those that the job type names now.
 void replace_dropped_document_types(Job& job, const JobType& type) {
     auto replace = [&](C column, Oid now) {
         Oid then = job.oid(column);
@@ -68,8 +68,8 @@ std::string stated_operation(const Job& job) {
     return {};
 }
 
-// The deletion that the job is about: the last one that its own type has kept, else another. The document lived when a trigger
-// enqueued the job for an insert or update: what was kept before that is of an earlier life.
+// The deletion that the job is about: the last one that its own type has kept, else that of another type. If a trigger
+// enqueued the job for an insert or update, the document existed then: what was kept before is of an earlier life.
 const KeptRow* last_deletion(const std::vector<KeptRow>& rows, const Job& job) {
     std::string stated = stated_operation(job);
     bool lived = stated == to_text(Operation::insert) || stated == to_text(Operation::update);
@@ -99,7 +99,7 @@ void take_deletion(SyncContext& sync, const JobType& type, const std::string& na
     for (const KeptRow& row : sync.kept) {
         if (row.own && row.id < deletion->id) sync.documents.kept.push_back(row);
     }
-    // A declarative type reads of it what it needs.
+    // A declarative type reads only what it needs of it.
     if (sync.controller->mapping() != nullptr) return;
     sync.documents.source = whole_document(documents, read_kept(documents, name, *deletion));
 }
@@ -114,7 +114,7 @@ void load_source(SyncContext& sync, const JobType& type) {
     if (job.is_null(C::source_document_name)) return;
     DocumentType& documents = *sync.documents.source_type;
     std::string name(job.text(C::source_document_name));
-    // First the rows, then the document: one that is there now was so after what they tell of.
+    // The kept rows first, then the document: if it exists now, that is later than what they tell of.
     sync.kept = kept_rows(documents, type.name, name);
     sync.documents.source = documents.load(name, DocumentType::Lock::none);
     bool deleted = sync.documents.source.null;
@@ -127,7 +127,7 @@ void load_source(SyncContext& sync, const JobType& type) {
     correct_operation_hint(job, deleted);
 }
 
-// What was kept has had its say.
+// Forgets what was kept, now that it has been used.
 void forget_kept(const SyncContext& sync) {
     if (sync.documents.source_is_deleted) {
         forget_before(sync.kept, sync.deletion);
@@ -136,7 +136,7 @@ void forget_kept(const SyncContext& sync) {
     }
 }
 
-// Where to: as the job says, or as the controller finds.
+// The targets: as the job says, or as the controller finds them.
 std::vector<Target> discover(SyncContext& sync) {
     const Job& job = sync.job;
     auto operation = job.operation();
@@ -187,7 +187,7 @@ void settle_target(SyncContext& sync, const JobType& type, const Target& target)
 
 bool records_diff(const Job& job) { return job.flag(C::dry_run) || job.flag(C::verbose_logging); }
 
-// The target that before_sync wants, where it returns one.
+// Takes the target that before_sync returns, if it does.
 void call_before_sync(SyncContext& sync, pg::RowValues& row, ColumnSet* explicit_columns) {
     if (sync.job.flag(C::dry_run) || !sync.controller->has(Hook::before_sync)) return;
     const DocumentType& type = *sync.documents.target_type;
@@ -303,8 +303,8 @@ void sync_delete(SyncContext& sync) {
     if (records_diff(sync.job)) sync.diff = {type.diff(sync.before, {}), false};
 }
 
-// What a child is to do was found when its parent ran, and the controller is not asked again. Another job of the source may
-// have inserted the target since.
+// What a child has to do was found when its parent ran, and the controller is not asked again. Another job of the source
+// may have inserted the target since.
 bool inserted_since(SyncContext& sync, const Target& target) {
     const Job& job = sync.job;
     return sync.second_look && target.operation == Operation::insert && target.document_name &&
@@ -332,7 +332,7 @@ void sync_target(SyncContext& sync, const JobType& type, const Target& target) {
     }
 }
 
-// Where the document's target was, under values that it had.
+// Removes the targets that the document had under earlier values.
 void remove_left_behind(SyncContext& sync, const std::vector<std::string>& names) {
     if (names.empty() || !sync.job.flag(C::delete_enabled)) return;
     DocumentType& type = *sync.documents.target_type;

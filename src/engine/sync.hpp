@@ -1,4 +1,4 @@
-// The straight road of one attempt: load the source, ask the controller, compute the diff, save. Runs inside the
+// The steps of one attempt: load the source, ask the controller, compute the diff, save. Runs inside the
 // attempt's subtransaction, with the rights of the current user; whatever it raises fails the attempt.
 #pragma once
 
@@ -9,32 +9,32 @@
 
 namespace sync_job {
 
-// What the road has come to know; the attempt reads it after a failure too.
+// What is known so far; the attempt reads it after a failure, too.
 struct SyncContext {
     Job job;  // as the controller sees it: operation, target and context filled in as they are found
     Documents documents;
     std::shared_ptr<Controller> controller;
     Status status = Status::finished;
     bool own_transactions = false;  // the job may commit as it goes
-    std::vector<KeptRow> kept;      // of the source, whosever
-    std::int64_t deletion = 0;      // that of them which it is about
+    std::vector<KeptRow> kept;      // of the source, by any job type
+    std::int64_t deletion = 0;      // the one of them that the job is about
     pg::Value before, wanted;       // the target as it was, and as it should be: composite values
-    pg::Value context;              // that the controller gave in place of the job's
+    pg::Value context;              // from the controller, in place of the job's
     pg::Value diff;                 // jsonb
     pg::Value result;               // jsonb: what background work returned
     std::vector<Job> children;      // Relayed: in a dry run, still to be inserted after the rollback
-    bool inserting = false;         // it has come to the insert: a unique violation may be somebody else's insert
-    bool engine_at_work = false;    // reading or writing a document itself: trouble of the server is not the job's
-    bool second_look = false;       // it was: this is the attempt's second pass
+    bool inserting = false;         // it has reached the insert: a unique violation may mean somebody else's insert
+    bool engine_at_work = false;    // the engine itself reads or writes a document: trouble of the server is not the job's
+    bool second_look = false;       // this is the attempt's second pass
 };
 
 void run_sync(SyncContext& sync, const JobType& type);
 
-// What the trigger saw, in the job's context, may be out of date: a document deleted since is a delete, one that exists
-// again an update.
+// What the trigger saw, in the job's context, may be out of date: if the document has been deleted since, it is a delete;
+// if it exists again, an update.
 void correct_operation_hint(Job& job, bool deleted);
 
-// A hook that must not undo the sync: in a subtransaction of its own, an error becomes a warning.
+// Calls a hook that must not undo the sync: it runs in a subtransaction of its own, and an error becomes a warning.
 void call_quietly(Hook hook, SyncContext& sync, pg::Value extra);
 
 }  // namespace sync_job

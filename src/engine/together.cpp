@@ -20,10 +20,10 @@ namespace {
 using C = JobColumn;
 
 constexpr std::size_t most_together = 10000;
-// For all of them as one set; it then runs them one by one.
+// Time limit for all of them as one set; after that they run one by one.
 constexpr std::int64_t set_microseconds = 60'000'000;
 
-// What is due now, in the order of claiming.
+// The jobs that are due now, in claim order.
 std::vector<std::int64_t> due_jobs(const std::string& type, const std::string& queue, Oid run_as, TogetherRound& round) {
     using Op = pg::ScanCondition::Operator;
     std::vector<std::pair<ClaimPosition, std::int64_t>> found;
@@ -54,7 +54,7 @@ std::vector<std::int64_t> due_jobs(const std::string& type, const std::string& q
     return ids;
 }
 
-// Locks them; of each document the first job only, as the others have to come after it.
+// Locks the jobs; of each document only the first, as the others have to come after it.
 std::vector<Job> take(const std::vector<std::int64_t>& ids, TogetherRound& round) {
     std::vector<Job> jobs;
     std::unordered_set<std::uint64_t> documents;
@@ -75,7 +75,7 @@ std::vector<Job> take(const std::vector<std::int64_t>& ids, TogetherRound& round
     return jobs;
 }
 
-// One statement sees the keys and parents of all of them.
+// As a set, if possible: one statement sees the keys and parents of all of them. Returns the jobs that are left.
 std::vector<Job> run_as_set(const std::vector<Job>& jobs, TogetherRound& round) {
     if (jobs.size() < 2 || !std::all_of(jobs.begin(), jobs.end(), suits_set)) return jobs;
     try {
@@ -95,7 +95,7 @@ std::vector<Job> run_as_set(const std::vector<Job>& jobs, TogetherRound& round) 
     }
 }
 
-// In both directions in turn, so that a chain is done in two passes whichever way it lies.
+// Alternates between both directions, so that a chain takes two passes whichever way it runs.
 void run_one_by_one(std::vector<Job> jobs, TogetherRound& round) {
     bool any_ended = true;
     while (any_ended && !jobs.empty()) {

@@ -165,9 +165,9 @@ void require_own_documents(const DocumentType& documents) {
         if (pg::is_superuser(owner)) return;
         throw SetupError(
             pg::Error("42501", "sync jobs on " + quoted(documents.label()) + " must not run as a superuser")
-                .detail(what + " belongs to role " + name_of(owner) + ", which is none.")
+                .detail(what + " belongs to role " + name_of(owner) + ", which is not a superuser.")
                 .hint("Set run_as of the sync job type to " + name_of(owner) +
-                      " or another role that is no superuser, and enqueue the job again."));
+                      " or another role that is not a superuser, and enqueue the job again."));
     };
     check(documents.relation().owner, "It");
     for (Oid descendant : pg::descendants(documents.relation().oid)) {

@@ -6,7 +6,7 @@
 namespace sync_job {
 
 void register_database_commands();
-// This session's transaction needs the database free of them until it ends.
+// Stops the database's processes until this session's transaction ends.
 void stop_processes_of(Oid database);
 
 }  // namespace sync_job

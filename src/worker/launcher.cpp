@@ -1,9 +1,9 @@
-// The launcher: one process a cluster, connected to no database. It sees to it that each database with the extension
-// has a scheduler. It compares what should run with what runs whenever it wakes, so that no lost message matters.
+// The launcher: one process per cluster, connected to no database. It makes sure that each database with the extension
+// has a scheduler. Whenever it wakes, it compares what should run with what runs, so that no lost message matters.
 //
-// - Server start, restart after a crash: every database is looked at once (a scheduler that finds no extension ends).
+// - Server start, restart after a crash: every database is checked once (a scheduler that finds no extension ends).
 // - CREATE EXTENSION, first enqueue: the session asks at commit, by ask_launcher().
-// - CREATE DATABASE: asked by the utility hook; templates may carry the extension.
+// - CREATE DATABASE: the utility hook asks; the template may have the extension.
 // - A scheduler dies: started again, with a back-off of 1 s doubling to 60 s, and one line in the log.
 // - DROP DATABASE and the like: the session blocks the database; no scheduler is started until it has ended.
 // - The launcher dies: restarted by the postmaster after 5 s; the schedulers go on.
@@ -29,18 +29,18 @@ namespace {
 constexpr std::int64_t second = 1000000;
 constexpr long rescan_milliseconds = 10000;
 
-// A scheduler that has lived so long has not ended at once.
+// A scheduler that has lived this long has not failed at its start.
 constexpr std::int64_t good_life = 60 * second;
 
 struct Trouble {
     int failures = 0;
-    pg::Timestamp started = 0, ended = 0;  // 0: not seen to have
+    pg::Timestamp started = 0, ended = 0;  // 0: not known
     pg::Timestamp next_try = 0;
 };
 
 struct Launcher {
     std::set<Oid> absent;  // databases without the extension, as far as known
-    std::set<Oid> wanted;  // asked for, and not yet looked at since
+    std::set<Oid> wanted;  // asked for, and not checked since
     std::map<Oid, Trouble> trouble;
     bool out_of_slots_logged = false;
 };
@@ -105,9 +105,9 @@ bool blocked(DatabaseSlot& slot) {
 void note_failure(const std::string& name, Trouble& trouble) {
     trouble.failures++;
     if (trouble.failures == 2) {
-        pg::log("the sync job scheduler of database \"" + name + "\" ends again and again",
-                "It is started again with growing pauses, up to a minute.",
-                "What ends it stands before this in the log.");
+        pg::log("the sync job scheduler of database \"" + name + "\" keeps ending",
+                "It is restarted after growing pauses of up to a minute.",
+                "See the messages before this one in the server log.");
     }
 }
 
@@ -129,10 +129,10 @@ void start_scheduler(Launcher& launcher, DatabaseSlot& slot, const std::string& 
     Trouble& trouble = launcher.trouble[slot.database];
     trouble.started = pg::now();
     trouble.ended = 0;
-    trouble.next_try = trouble.started + growing_pause(second, good_life, trouble.failures + 1);  // should it end at once
+    trouble.next_try = trouble.started + growing_pause(second, good_life, trouble.failures + 1);  // if it ends at once
 }
 
-// Brings one database to where it should be; returns whether it must be looked at again soon.
+// Brings one database into the desired state; returns whether it must be checked again soon.
 bool reconcile(Launcher& launcher, Oid database, const std::string& name) {
     if (launcher.absent.count(database) > 0) return false;
     DatabaseSlot* slot = slot_for(database);
@@ -193,7 +193,7 @@ void run() {
         for (const auto& [oid, name] : existing) soon = reconcile(launcher, oid, name) || soon;
         pg::wait_for_latch(soon ? 500 : rescan_milliseconds);
     }
-    // Not 0: the postmaster would not start another one. At a shutdown it does not anyway.
+    // Not 0, or the postmaster would not start another one. At shutdown it does not anyway.
     pg::exit_worker(1);
 }
 

@@ -7,7 +7,7 @@ constexpr const char* launcher_entry = "sync_job_launcher_main";
 constexpr const char* scheduler_entry = "sync_job_scheduler_main";
 constexpr const char* worker_entry = "sync_job_worker_main";
 
-// The log has one launcher, restarted so soon after it died.
+// The postmaster restarts the launcher this long after it has died.
 constexpr int launcher_restart_seconds = 5;
 
 }  // namespace sync_job

@@ -267,8 +267,8 @@ void record_failure(const DueGroup& group, GroupState& state) {
     if (state.failures > 1) return;
     pg::log("a sync job worker for queue \"" + group.queue + "\" and role \"" + name_of_role(group.role) +
                 "\" did not come up",
-            "It is tried again with growing pauses, up to a minute.",
-            "What it said stands before this in the log. The role must be able to log in and to connect.");
+            "It is started again after growing pauses of up to a minute.",
+            "See the messages before this one in the server log. The role must be able to log in and to connect.");
 }
 
 enum class Started { yes, shortage, failed };

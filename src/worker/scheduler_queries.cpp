@@ -40,8 +40,8 @@ std::optional<DueGroup> first_group(InternalStatement& select, const std::vector
     return group_of(rows[0]);
 }
 
-// The first group with jobs that are due at once, after one group and before another (none: to the end). A few probes
-// of the index, however many jobs wait in the groups: a scan between two rows, (queue, run_as) < ($3, $4), would not
+// The first group with jobs that are due at once, after one group and before another (none: to the end). It takes a few
+// index probes, however many jobs wait in the groups: a scan between two rows, (queue, run_as) < ($3, $4), would not
 // stop before the end of the last queue (_bt_check_rowcompare() goes on where the second column decides).
 std::optional<DueGroup> next_ready_group(const DueGroup& after, const DueGroup* before) {
     static const std::string ready =
@@ -80,7 +80,7 @@ void add_ready_groups(const std::map<DueGroup, ClaimPosition>& served, std::vect
     add_until(nullptr);
 }
 
-// Adds those with scheduled jobs whose time has come; returns the next time of any.
+// Adds the groups with due scheduled jobs; returns when the next one is due.
 std::int64_t add_scheduled_groups(std::vector<DueGroup>& groups) {
     static auto& select = *new InternalStatement(
         "WITH RECURSIVE scheduled (queue, run_as, at) AS ("
@@ -154,7 +154,7 @@ int requeue_due_retries(Oid run_as) {
 
 namespace {
 
-// Of jobs whose process was ended while they ran, and the server went on.
+// How often the job's process was ended while it ran, without a crash of the server.
 int times_ended(std::int64_t id) {
     static auto& times = *new std::unordered_map<std::int64_t, int>;
     constexpr std::size_t most = 10000;
@@ -162,8 +162,8 @@ int times_ended(std::int64_t id) {
     return ++times[id];
 }
 
-// The second time that a job is found cut short by a crash, it is charged whoever else ran: of those that were once,
-// cautious workers run one at a time (engine/claim.cpp).
+// A job that a crash cuts short for the second time is blamed for it, whatever else ran: cautious workers run jobs that
+// were cut short once one at a time (engine/claim.cpp).
 void recover_after_crash(const StoredJob& stored, bool only_one) {
     if (!only_one && !cut_short_by_crash(stored.job.id())) {
         record_error(stored.job, pg::Error("57P02", "the server crashed while the job and others ran").report(), false);
@@ -171,12 +171,12 @@ void recover_after_crash(const StoredJob& stored, bool only_one) {
         return;
     }
     pg::Error died("57P02", "the server crashed while the job ran");
-    died.detail(only_one ? "The job was the only one said to run, so the crash is counted as its failure."
+    died.detail(only_one ? "The job was the only one known to be running, so the crash is counted as its failure."
                          : "The job also ran at a crash before, so this one is counted as its failure.");
     recover_job(stored, &died, 0);
 }
 
-// Somebody may have ended a process for good reasons, or the job ends its own, each time: pg_terminate_backend().
+// Somebody may have called pg_terminate_backend() for good reasons; or the job calls it on its own process each time.
 void recover_after_end(const StoredJob& stored) {
     constexpr int most = 4;
     int times = times_ended(stored.job.id());
@@ -213,7 +213,7 @@ void recover_orphans(bool after_crash) {
     for (const Row& row : select.run({})) {
         std::int64_t id = pg::datum_int64(row[0].datum);
         if (set_aside.has(id) || !lock_job_number(id)) continue;
-        if (runs_now(pg::my_database(), id)) {  // a ROLLBACK in its procedure has let go of the lock
+        if (runs_now(pg::my_database(), id)) {  // a ROLLBACK in its procedure has released the lock
             unlock_job_number(id);
         } else {
             orphans.push_back(id);

@@ -25,19 +25,19 @@ struct DueWork {
 };
 
 // All in the current transaction, as the tables' owner.
-// `served`: the groups that have workers, and where the claims of these begin: nothing before that is looked at. Of the
-// retries those are next that come due after `retried`: what was due then and is locked by somebody is looked at again
-// when he lets go.
+// `served`: the groups that have workers, and where their claims begin: nothing before that is looked at. The next retry
+// is the first one due after `retried`: one that was due then, and that somebody has locked, is looked at again when it is
+// unlocked.
 DueWork due_work(const std::map<DueGroup, ClaimPosition>& served, std::int64_t retried);
-// Queues failed jobs whose time has come, some hundreds at a time; returns how many.
+// Queues failed jobs whose retry is due, some hundreds at a time; returns how many.
 int requeue_due_retries(Oid run_as = 0);  // 0: of any role
-// Sees to jobs that are Started while nobody runs them. After a crash one that was alone is charged with it.
+// Recovers jobs that are Started while nobody runs them. After a crash, one that ran alone is blamed for it.
 void recover_orphans(bool after_crash);
-// The view sync_job_queue_status of 0.1.0 cannot say that jobs wait for ALTER EXTENSION UPDATE: gives it one more reason, until
-// the update replaces it. Raises 55P03 where somebody has it or the update was faster.
+// The view sync_job_queue_status of 0.1.0 cannot say that jobs wait for ALTER EXTENSION UPDATE: adds that to it, until the
+// update replaces it. Raises 55P03 if somebody has locked it or the update was faster.
 void make_old_view_tell();
 
-// The jobs came here with a dump or a copy, and nobody has adopted them.
+// Whether the jobs came here with a dump or a copy, and nobody has adopted them.
 bool waiting_for_adoption();
 // sync_job.enabled as ALTER DATABASE … SET has it; empty: not set.
 std::string enabled_setting_of_database();

@@ -1,12 +1,12 @@
-// A worker: a process connected as one role, that runs the jobs of that role in one queue until there is none for a
+// A worker: a process connected as one role, which runs the jobs of that role in one queue until there are none for a
 // while.
 //
 //   found work          round after round (engine/runner.hpp)
 //   found none          idle; a commit wakes it; after sync_job.worker_idle_timeout it ends
 //   asked to stop       ends after its round (settings, a shortage of workers, DROP EXTENSION)
 //   out of date         ends after its round, where that may help a job (engine/plan_invalidation.hpp)
-//   SIGTERM             the job is rolled back; if it was Started, the scheduler queues it again. Who comes next runs the
-//                       jobs one by one: it may be one of them that ends its own process
+//   SIGTERM             the job is rolled back; if it was Started, the scheduler queues it again. The next worker runs the
+//                       jobs one by one: one of them may be ending its own process
 //   an unexpected error logged, a pause, another round; the pauses grow
 #include <algorithm>
 #include <chrono>
@@ -40,8 +40,8 @@ bool in_round = false;
 
 void at_exit() {
     WorkerSlot& slot = *my_slot_or_null();
-    slot.cut_short = in_round && !slot.stop;  // not where it was told to end
-    // The waiting session of a cancellation, and a scheduler that counts workers, look at the state only.
+    slot.cut_short = in_round && !slot.stop;  // not if it was told to end
+    // A session that waits for a cancellation, and a scheduler that counts workers, look at the state only.
     slot.pid = 0;
     slot.process_number = -1;
     slot.idle = false;
@@ -50,7 +50,7 @@ void at_exit() {
     report_orphans(database);
 }
 
-// Sessions are READ COMMITTED and read write, whatever the role's settings; the settings of a job end with it.
+// Sessions are READ COMMITTED and read/write, whatever the role's settings; the settings of a job end with it.
 void fix_settings() {
     pg::set_session("role", "none");  // ALTER ROLE … SET role would have its jobs run as another
     pg::set_session("default_transaction_isolation", "read committed");
@@ -65,7 +65,7 @@ void fix_settings() {
 class WorkerTransactions : public Transactions {
 public:
     void begin() override {
-        if (fixes_settings_) {  // no scope could hold what a job has SET across its commits
+        if (fixes_settings_) {  // no scope could undo what a job has SET across its commits
             pg::reset_settings();
             fix_settings();
             fixes_settings_ = false;
@@ -100,10 +100,10 @@ private:
     bool fixes_settings_ = false;  // before the next transaction
 };
 
-// So long, unless it is to end: new work does not cut it short.
+// Pauses for this long, unless the worker has to end: new work does not cut the pause short.
 void rest_after_failure(WorkerSlot& slot, long milliseconds) {
     auto until = Clock::now() + std::chrono::milliseconds(milliseconds);
-    slot.idle = false;  // it is not to be had for other work
+    slot.idle = false;  // it is not available for work
     while (!pg::shutdown_requested() && !slot.stop) {
         auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
         if (left <= 0) return;
@@ -118,19 +118,19 @@ struct Rounds {
     int failures = 0;
 
     int run_round() const {
-        struct InRound {  // left set where the process ends within
+        struct InRound {  // stays set if the process ends in between
             InRound() { in_round = true; }
             ~InRound() { in_round = false; }
         } until_return;
         return runner.run_round(0);
     }
 
-    // One round; 0 when nothing was due. An error costs a pause, that grows while errors follow each other; that they do is
-    // said once, and when it is over.
+    // One round; 0 when nothing was due. After an error it pauses, longer with each error in a row; only the first one is
+    // logged, and that rounds succeed again.
     int next() {
         try {
             int ended = run_round();
-            if (failures > 0) pg::log("sync job worker: rounds go well again");
+            if (failures > 0) pg::log("sync job worker: rounds succeed again");
             failures = 0;
             if (ended == 0) slot.isolate = 0;
             return ended;
@@ -145,8 +145,8 @@ struct Rounds {
     }
 };
 
-// After a round that took so much of a processor: a pause in proportion, while other sessions have something to do. Jobs
-// that wait take nothing from anybody.
+// Pauses in proportion to the processor time that the round took, while other sessions have something to do. Jobs that
+// only waited took nothing from them.
 void leave_room(std::clock_t round) {
     constexpr long longest = 200;
     if (settings.neighbour_share == 0) return;
@@ -155,13 +155,13 @@ void leave_room(std::clock_t round) {
     if (pause > 0 && pg::sessions_at_work()) pg::pause(pause);
 }
 
-// Nothing to do: wait to be woken. False when it has been long enough.
+// Nothing to do: waits to be woken. False when the worker has been idle for long enough.
 bool wait_for_work(WorkerSlot& slot, Clock::time_point idle_since) {
     auto idle_for = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - idle_since).count();
     long left = settings.worker_idle_timeout - static_cast<long>(idle_for);
     long poll = std::min<long>(left, settings.poll_interval);
     pg::show_idle();
-    pg::flush_statistics(true);  // autovacuum must not learn of the last jobs only at the next ones
+    pg::flush_statistics(true);  // or autovacuum would learn of the last jobs only with the next ones
     if (left > 0) {
         if (!pg::wait_for_latch(poll)) pg::return_freed_memory();
         return true;
@@ -186,7 +186,7 @@ void run() {
         pg::reload_settings_if_asked();
         limits.batch_milliseconds = settings.batch_time;
         limits.batch_jobs = settings.batch_jobs;
-        // Idle from before it looks: whoever commits while it does sets the latch.
+        // Idle before it looks for work: whoever commits meanwhile sets the latch.
         slot.idle = true;
         reset_busy_report();
         std::clock_t round_began = std::clock();
@@ -200,7 +200,7 @@ void run() {
             leave_room(std::clock() - round_began);
             round_began = std::clock();
         }
-        if (rounds.failures > 0) {  // it has rested, and what it has met says nothing about what there is to do
+        if (rounds.failures > 0) {  // it has paused already, and the error says nothing about what is due
             idle_since = Clock::now();
             continue;
         }
@@ -208,7 +208,7 @@ void run() {
         if (!wait_for_work(slot, idle_since)) break;
     }
     slot.gave_way = runner.gives_way();
-    if (wants_new_process()) pg::log("a sync job worker ends for the sake of a new one: definitions have changed since it began");
+    if (wants_new_process()) pg::log("a sync job worker is being replaced: definitions have changed since it started");
     pg::exit_worker(0);
 }
 

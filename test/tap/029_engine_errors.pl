@@ -173,13 +173,13 @@ is(wait_for_jobs($node), 'Finished=21', 'when it is mended all jobs are finished
 is(value(q{SELECT max(retry_count) FROM sync_job}), '0', 'and nothing is counted');
 is(value(q{SELECT count(*) FROM sync_job_error WHERE counted}), '0', 'no attempt is');
 like_log($node, $offset, qr/sync job worker: a round failed/, 1, 'the trouble was said once');
-ok($node->wait_for_log(qr/sync job worker: rounds go well again/, $offset), 'and that it is over');
+ok($node->wait_for_log(qr/sync job worker: rounds succeed again/, $offset), 'and that it is over');
 
 # A scheduler that ends at once is started again with growing pauses.
 $offset = -s $node->logfile;
 value(q{ALTER INDEX sync_job_internal.sync_job_live_claim RENAME TO away;
 	SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE backend_type = 'sync job scheduler'});
-my $again = qr/the sync job scheduler of database "postgres" ends again and again/;
+my $again = qr/the sync job scheduler of database "postgres" keeps ending/;
 my $ends = qr/pg_sync_job worker ends: extension pg_sync_job is damaged/;
 ok($node->wait_for_log(qr/(?s:$ends.*){4}/, $offset), 'a scheduler that ends at once is started again');
 my $pauses = join ' ', map { int } times_between($ends);
