@@ -1,4 +1,4 @@
-// The library's entry: what happens when PostgreSQL loads it. Settings, hooks, shared memory, the launcher.
+// The library's entry point: what happens when PostgreSQL loads it. Settings, hooks, shared memory, the launcher.
 #include "controller/controller.hpp"
 #include "controller/search_path.hpp"
 #include "document/document.hpp"

@@ -14,7 +14,7 @@ namespace {
 struct Field {
     const char* name;
     int least, most;
-    const char* names;  // three letters each, from `first_name` on
+    const char* names;  // three letters each, numbered from `first_name`
     int first_name;
 };
 
@@ -90,8 +90,9 @@ bool parse_field(const std::string& text, const Field& field, Set&& set, std::st
     for (const std::string& item : split(text, ",")) {
         auto range = parse_range(item, field);
         if (!range) {
-            *problem = "invalid " + std::string(field.name) + " \"" + text + "\": " + std::to_string(field.least) +
-                       " to " + std::to_string(field.most) + ", * or a list, range or step of them";
+            *problem = "invalid " + std::string(field.name) + " \"" + text + "\": expected " +
+                       std::to_string(field.least) + " to " + std::to_string(field.most) +
+                       ", *, or a list, range or step of these";
             return false;
         }
         for (int value = range->from; value <= range->to; value += range->step) set(value);
@@ -125,7 +126,7 @@ std::optional<Cron> parse_cron(std::string_view text, std::string* problem) {
     return cron;
 }
 
-// Both day fields restricted: either may fit, as crontab(5) has it.
+// When both day fields are restricted, either may match, as in crontab(5).
 static bool fits_day(const Cron& cron, std::chrono::sys_days day) {
     std::chrono::year_month_day date(day);
     if (!cron.months.test(static_cast<unsigned>(date.month()))) return false;

@@ -1,6 +1,6 @@
-// Cron expressions: checked, and the next time they name. Five fields as in crontab(5) and pg_cron: minute, hour, day
-// of month, month, day of week (0 and 7 are Sunday); lists, ranges, steps, and three-letter names of months and days.
-// Times are UTC.
+// Cron expressions: parsing them, and the next time they match. Five fields as in crontab(5) and pg_cron: minute, hour,
+// day of month, month, day of week (0 and 7 are Sunday); lists, ranges, steps, and three-letter names of months and
+// days. Times are UTC.
 #pragma once
 
 #include <bitset>
@@ -21,15 +21,15 @@ struct Cron {
     bool any_weekday = false;  // day of week begins with *
 };
 
-// Nothing when the text is no cron expression; `problem` then says why.
+// Nothing when the text is not a cron expression; `problem` then says why.
 std::optional<Cron> parse_cron(std::string_view text, std::string* problem);
 
-// The first full minute after `seconds` (since 1970, UTC) that fits, in the same unit; nothing within eight years (30
-// February).
+// The first full minute after `seconds` (since 1970, UTC) that matches, in the same unit; nothing if none does within
+// eight years (30 February).
 std::optional<std::int64_t> next_cron_time(const Cron& cron, std::int64_t seconds);
 
-// The expression that one of the words all, hourly, daily, weekly, monthly stands for, also with _long behind it
-// (`is_long` is then set); an expression is returned as it is.
+// The expression for one of the words all, hourly, daily, weekly, monthly, which may have the suffix _long (`is_long`
+// is then set); an expression is returned unchanged.
 std::string cron_for_word(std::string_view word_or_expression, bool* is_long);
 
 }  // namespace sync_job

@@ -2,11 +2,11 @@
 //
 //   –        → Pending | Queued                      enqueued
 //   Pending  → Queued                                start
-//   Queued   → Started                               a worker has it (not batchable: committed; batchable: unseen)
+//   Queued   → Started                               a worker runs it (committed; if batchable, unseen by others)
 //   Started  → Finished | Skipped | No Target | Relayed | Failed
-//   Started  → Queued                                nobody's fault: shutdown, crash, deadlock
+//   Started  → Queued                                not the job's fault: shutdown, crash, deadlock
 //   Failed   → Queued                                retry, by time or by hand
-//   Pending | Queued | Failed → Canceled             cancel; Started too where the job is stopped first
+//   Pending | Queued | Failed → Canceled             cancel; Started too, once the job has been stopped
 #pragma once
 
 #include <optional>
@@ -19,14 +19,14 @@ enum class Status { pending, queued, started, finished, skipped, no_target, rela
 enum class Operation { insert, update, remove };
 enum class Action { start, retry, cancel, execute };
 
-// The table a job of the state is kept in.
+// The table that holds a job in this state.
 enum class Partition { live, failed, ended };
 
 std::string_view to_text(Status status);
 std::string_view to_text(Operation operation);
 std::string_view to_text(Action action);
 
-// In any case of letters; nothing when it is none of them.
+// Case-insensitive; nothing when it is none of them.
 std::optional<Status> parse_status(std::string_view text);
 std::optional<Operation> parse_operation(std::string_view text);
 // The stored spelling of a trigger type.

@@ -14,28 +14,28 @@ namespace sync_job::pg {
 
 namespace {
 
-// What pg_trigger.tgtype says of which commands.
+// The bits of pg_trigger.tgtype for the commands that write rows.
 constexpr int16 row_commands = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE;
 
-// In an ordinary session; one for the replica role alone does not fire there.
+// In an ordinary session; a trigger for the replica role alone does not fire there.
 bool fires(const Trigger& trigger) {
     return trigger.tgenabled == TRIGGER_FIRES_ON_ORIGIN || trigger.tgenabled == TRIGGER_FIRES_ALWAYS;
 }
 
-// The extension's own, of statements: what a restore writes with SQL. It has nothing to do with rows written below it.
+// The extension's own statement trigger, for what a restore writes with SQL. Rows written below SQL do not need it.
 bool marks_restores(const Trigger& trigger) {
     return !TRIGGER_FOR_ROW(trigger.tgtype) && TRIGGER_FOR_BEFORE(trigger.tgtype) &&
            std::strcmp(trigger.tgname, "rows_restored") == 0;
 }
 
-// The name that a user knows: a foreign key's triggers are called after numbers. Raises as the server does.
+// The name that a user knows: the triggers of a foreign key have numbers for names. Raises as the server does.
 const char* name_of_trigger(const char* trigger, Oid constraint, bool internal) {
     if (!internal || !OidIsValid(constraint)) return psprintf("trigger \"%s\"", trigger);
     char* name = get_constraint_name(constraint);
     return psprintf("constraint \"%s\"", name == nullptr ? trigger : name);
 }
 
-// The first of what would have to act on each row; null: nothing. Raises as the server does.
+// The first thing that would have to act on each row; null: nothing. Raises as the server does.
 const char* first_attached(::Relation relation) {
     if (const TriggerDesc* triggers = relation->trigdesc) {
         for (int i = 0; i < triggers->numtriggers; i++) {
@@ -58,9 +58,9 @@ void require_nothing_attached(RelationData* relation) {
     const char* found = guarded([&] { return first_attached(relation); });
     if (found == nullptr) return;
     std::string name = relation_name(RelationGetRelid(relation));
-    throw Error("55000", "table \"" + name + "\" cannot be written: somebody has given it " + found)
-        .detail("pg_sync_job writes the rows of this table below SQL, where that does not act.")
-        .hint("Drop it, or disable the trigger. What waits to be written then goes on.");
+    throw Error("55000", "cannot write to table \"" + name + "\": it has " + found)
+        .detail("pg_sync_job writes the rows of this table below SQL, which would bypass it.")
+        .hint("Drop it, or disable the trigger. Waiting writes then continue.");
 }
 
 std::string attached_to(Oid relation) {
@@ -136,7 +136,7 @@ namespace {
 object_access_hook_type previous_hook = nullptr;
 AttachHook attach_hook = {};
 
-// Its row is not visible yet to an ordinary snapshot.
+// With SnapshotSelf: an ordinary snapshot does not see the trigger's row yet.
 NewTrigger read_trigger(Oid oid) {
     FormData_pg_trigger form;
     const char* name = guarded([&] {

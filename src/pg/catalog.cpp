@@ -27,7 +27,7 @@ RelationInfo::~RelationInfo() {
 
 namespace {
 
-// Empty also where SQL that names it would find another one: casts that the type's owner has defined come between.
+// Also empty when SQL that names it would find another operator, because of casts that the type's owner has defined.
 std::string operator_text(Oid operator_oid, Oid type) {
     if (!OidIsValid(operator_oid)) return {};
     const char* text = guarded([&] {
@@ -45,7 +45,7 @@ std::string operator_text(Oid operator_oid, Oid type) {
     return text == nullptr ? std::string() : std::string(text);
 }
 
-// Takes a copy: looking things up may have the relation's own description made anew.
+// Takes a copy: looking things up may rebuild the relation's own descriptor.
 Column read_column(const FormData_pg_attribute attribute) {
     Column column;
     column.name = NameStr(attribute.attname);
@@ -74,7 +74,7 @@ Column read_column(const FormData_pg_attribute attribute) {
 
 namespace {
 
-// A row of the one can be read as one of the other: columns that were added, dropped or renamed change nothing of that.
+// A row of one can be read as a row of the other, even after columns have been added, dropped or renamed.
 bool same_storage(TupleDesc now, TupleDesc then) {
     if (now->natts < then->natts) return false;
     for (int i = 0; i < then->natts; i++) {
@@ -100,7 +100,7 @@ void require_current(const RelationInfo& relation) {
         return equal;
     });
     if (!same) {
-        throw Error("40001", "a column of \"" + relation.name + "\" got another type while a row of it was in use");
+        throw Error("40001", "a column of \"" + relation.name + "\" changed type while a row of it was in use");
     }
     relation.row_version = version;
 }
@@ -109,7 +109,7 @@ std::unique_ptr<RelationInfo> read_relation(Oid oid) {
     ::Relation opened = guarded([&] { return try_relation_open(oid, AccessShareLock); });
     if (opened == nullptr) return nullptr;
     auto info = std::make_unique<RelationInfo>();
-    // On an error the relation's reference goes with the (sub)transaction that the caller has to end.
+    // On an error the relation's reference is released with the (sub)transaction that the caller has to end.
     info->oid = oid;
     info->row_type = opened->rd_rel->reltype;
     info->owner = opened->rd_rel->relowner;

@@ -35,14 +35,14 @@ struct RelationInfo {
     Oid owner = no_oid;
     std::string schema, name;
     std::string quoted;  // schema.name, each quoted as needed
-    std::string alias;   // for statements on it: a name that stands for the whole row, as no column has it
+    std::string alias;   // for statements on it: stands for the whole row, as no column has this name
     char kind = 0;       // pg_class.relkind
     bool temporary = false;
-    std::vector<Column> columns;   // all, with dropped ones: index = attnum - 1
+    std::vector<Column> columns;   // all, including dropped ones: index = attnum - 1
     std::vector<int> primary_key;  // attnums in key order
     const Column* column(const std::string& column_name) const;
     TupleDescData* descriptor = nullptr;  // owned by `memory`
-    // Which version of the row type the descriptor is; see require_current().
+    // The version of the row type that the descriptor describes; see require_current().
     mutable std::uint64_t row_version = 0;
     MemoryContextData* memory = nullptr;
     ~RelationInfo();
@@ -51,20 +51,20 @@ struct RelationInfo {
     RelationInfo& operator=(const RelationInfo&) = delete;
 };
 
-// Raises 40001 when a column of the relation has another type than in the description: a row of it would be read as what
-// it is not. A controller may change its table in the middle of an attempt.
+// Raises 40001 when the type of a column is no longer the one in the description: rows would be misread. A controller
+// may change its table in the middle of an attempt.
 void require_current(const RelationInfo& relation);
 
 // Reads a relation's description; null when there is no such relation.
 std::unique_ptr<RelationInfo> read_relation(Oid relation);
-// Of all its columns, dropped ones too, in their order: name, type, whether it is dropped. None when there is no such relation.
+// Only name, type and `dropped` of all its columns, in order. None when there is no such relation.
 std::vector<Column> table_columns(Oid relation);
 
 bool relation_exists(Oid relation);
 std::string relation_name(Oid relation);         // "customer", "erp.customer" when not in schema `public`
 std::string quoted_relation_name(Oid relation);  // fully qualified
 std::string relation_schema(Oid relation);
-// The size of a table, of a partitioned one that of its partitions; 0 for what has no storage, or is gone.
+// The size of a table, including the partitions of a partitioned one; 0 for a relation without storage, or gone.
 std::int64_t relation_pages(Oid relation);
 Oid relation_owner(Oid relation);
 bool is_partition_of(Oid relation, Oid ancestor);  // at any depth
@@ -72,13 +72,13 @@ Oid row_type_of(Oid relation);                     // the composite type
 Oid relation_of_row_type(Oid type);                // no_oid when the type is not a relation's row type
 bool is_composite(Oid type);
 
-// An index of the relation that a look-up by equality of these columns can use: its first column is among them.
+// The relation has an index that an equality look-up by these columns can use: its first column is among them.
 // `unique`: a unique one, all of whose columns are.
 bool has_index_for(Oid relation, const std::vector<int>& columns, bool unique);
 
-// Policies decide what the role sees and writes of it; no_oid: the current user.
+// Policies restrict what the role sees and writes of it; no_oid: the current user.
 bool row_security_applies(Oid relation, Oid role = no_oid);
-// Its partitions and children, and theirs, and so on.
+// Its partitions and children, at any depth.
 std::vector<Oid> descendants(Oid relation);
 
 Oid schema_oid(const std::string& name);  // no_oid when there is none
@@ -98,21 +98,22 @@ struct FunctionInfo {
     bool returns_set = false;
     bool strict = false;
     Oid result_type = no_oid;
-    std::vector<Oid> argument_types;  // what a call passes: of a function IN and INOUT, of a procedure OUT as well
+    std::vector<Oid> argument_types;  // what a call passes: IN and INOUT, for a procedure OUT as well
     std::string argument_modes;       // one letter each: i, b (INOUT), o, v
     std::vector<std::string> argument_names;  // empty where unnamed
-    int default_count = 0;                    // the last so many input arguments have a default
+    int default_count = 0;                    // this many input arguments, the last ones, have a default
     std::string signature;                    // name(argument types)
 };
 
 std::vector<FunctionInfo> functions_named(Oid schema, const std::string& name);
-// Where a function name, as SQL text with or without schema, leads: schema and plain name. Raises 42883 when no
-// function of the name is in the search path, 42601 for text that is no name.
+// Looks up a function name, given as SQL text with or without a schema: its schema and plain name. Raises 42883 when no
+// function of that name is in the search path, 42601 for text that is not a name.
 std::pair<Oid, std::string> find_function_name(const std::string& text);
 
 bool may_execute(Oid role, Oid function);
-// SELECT on the whole relation, and no row-level security that applies to the current user.
+// SELECT on the whole relation.
 bool may_select(Oid role, Oid relation);
+// And no row-level security applies to the role.
 bool may_select_all(Oid role, Oid relation);
 bool may_use_schema(Oid role, Oid schema);
 
@@ -125,18 +126,18 @@ struct ExtensionInfo {
 };
 std::optional<ExtensionInfo> find_extension(const char* name);
 bool belongs_to_extension(Oid relation, Oid extension);
-// Keeps DROP EXTENSION away until the transaction ends, and waits for one under way. False when it is gone afterwards.
+// Blocks DROP EXTENSION until the transaction ends; waits for one in progress. False when the extension is gone then.
 bool lock_extension(Oid extension);
 
 // --- Invalidation ---
-// `callback` is called with a relation's OID when its definition changes, with no_oid when anything may have.
+// `callback` is called with a relation's OID when its definition changes, with no_oid when any may have changed.
 void on_relation_change(void (*callback)(Oid relation));
 // Called when any function, schema, role or membership changes.
 void on_function_change(void (*callback)());
-// How many changes of relations and functions this process has heard of. Some change nothing: a table was analyzed, or is a
-// temporary one.
+// How many invalidations of relations and functions this process has received. Not all mean a change: a table may have
+// been analyzed, or be temporary.
 std::uint64_t definition_changes();
-// Tells every backend, at commit, that what it has cached of the relation is stale.
+// Tells every backend, at commit, that what it has cached about the relation is stale.
 void invalidate_relation(Oid relation);
 
 }  // namespace sync_job::pg

@@ -9,7 +9,7 @@ namespace {
 
 Deadline* volatile innermost = nullptr;
 TimeoutId timeout_id = MAX_TIMEOUTS;
-int registered_in = 0;  // the process: a forked one registers anew
+int registered_in = 0;  // the process: a forked one registers again
 
 void at_deadline() { Deadline::fire(); }
 
@@ -30,7 +30,7 @@ void Deadline::fire() noexcept {
     SetLatch(MyLatch);
 }
 
-// At the earliest limit from this one outwards.
+// For the earliest deadline, from this one outwards.
 void Deadline::start_timer() const noexcept {
     std::int64_t first = 0;
     for (const Deadline* deadline = this; deadline != nullptr; deadline = deadline->outer_) {

@@ -6,9 +6,9 @@
 
 namespace sync_job::pg {
 
-// From its construction, cancels what runs in this process once `microseconds` have passed (0: never), as
-// pg_cancel_backend() would; and again every second, should the job have swallowed that. One within the scope of another
-// leaves the outer one running.
+// Cancels what runs in this process when `microseconds` have passed since its construction (0: never), as
+// pg_cancel_backend() would; and again every second, in case the job has swallowed that. A nested one leaves the outer
+// one running.
 class Deadline {
 public:
     explicit Deadline(std::int64_t microseconds);
@@ -16,10 +16,10 @@ public:
     Deadline(const Deadline&) = delete;
     Deadline& operator=(const Deadline&) = delete;
 
-    // Stops the clock; a cancellation it has sent and nobody has noticed yet is taken back.
+    // Stops the clock, and withdraws a cancellation that has not been processed yet.
     void stop();
     bool passed() const;
-    // When it passed, the job waited for a lock of somebody else's.
+    // When it passed, the job was waiting for a lock that somebody else held.
     bool passed_waiting() const;
 
     // For the signal handler.

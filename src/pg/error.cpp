@@ -1,4 +1,4 @@
-// The guards of error.hpp. STYLE: each rule here has cost somebody a server.
+// The guards of error.hpp. Breaking one of their rules can crash the server.
 #include "pg/server.hpp"
 
 #include "pg/error.hpp"
@@ -22,7 +22,7 @@ Error& Error::hint(std::string text) {
 
 namespace {
 
-// The server writes a line for each function that was under way, in English or not: these words stay.
+// The server adds a line of context for each function that was running; these words are the same in every language.
 bool in_function(const ErrorReport& report) {
     return report.context.find("PL/") != std::string::npos || report.context.find("SQL function") != std::string::npos;
 }
@@ -40,7 +40,7 @@ bool is_specific(const Error& error) { return !is_server_trouble(error) && !of_c
 
 namespace {
 
-// Puts the two stacks of the server back, however the guard is left.
+// Restores the two stacks of the server, however the guard is left.
 struct StackState {
     sigjmp_buf* exceptions = PG_exception_stack;
     ErrorContextCallback* contexts = error_context_stack;
@@ -170,7 +170,7 @@ std::shared_ptr<const ErrorReport> current_exception_report() noexcept {
         try {
             return Error(sqlstate, message).share();
         } catch (...) {
-            return nullptr;  // raise() says: out of memory
+            return nullptr;  // raise() then reports out of memory
         }
     };
     try {
@@ -209,7 +209,7 @@ void report_in_cleanup(const std::exception& error) noexcept {
     try {
         emit(WARNING, std::string("pg_sync_job: error while cleaning up: ") + error.what(), {}, {});
     } catch (...) {
-        // Nothing is left to say it with.
+        // There is nothing left to report it with.
     }
 }
 

@@ -3,11 +3,11 @@
 //   guarded(f)   runs f, which calls the server; an ERROR raised in it arrives here as an Error that carries the
 //                whole report. The current memory context is the same afterwards, either way. Nothing with a destructor
 //                may live between the guard and the call: the jump skips it.
-//   boundary(f)  runs C++ below a frame of the server (SQL function, worker main, hook, callback); whatever f
-//                throws leaves as an ERROR of the server, after all destructors have run.
+//   boundary(f)  runs C++ that the server calls (SQL function, worker main, hook, callback); whatever f throws
+//                leaves as an ERROR of the server, after all destructors have run.
 //
-// After an Error was caught the transaction belongs to whoever caught it: rethrow, roll back the
-// subtransaction, or abort the transaction.
+// Whoever catches an Error is responsible for the transaction: rethrow, roll back the subtransaction, or abort the
+// transaction.
 #pragma once
 
 #include <exception>
@@ -25,10 +25,10 @@ struct ErrorReport {
     std::string schema_name, table_name, column_name, datatype_name, constraint_name;
     std::string internal_query;
     int internal_position = 0, cursor_position = 0;
-    std::string file, function;  // copies: an error that a parallel worker sent has them in memory that goes
+    std::string file, function;  // copies: a parallel worker's error has them in memory that is freed
     int line = 0;
     bool from_server = false;              // raised by the server, its context is complete
-    bool to_log = true, to_client = true;  // where the server would have said it
+    bool to_log = true, to_client = true;  // where the server would have reported it
 };
 
 class Error : public std::exception {
@@ -48,11 +48,11 @@ private:
     std::shared_ptr<ErrorReport> report_;
 };
 
-// Trouble of the server, not of what was being done: no room, no memory, no file, a damaged page or index. Not where the code
-// of a function met or raised it: that may be about that function alone.
+// The server is in trouble, whatever was being done: no disk space, memory or file, a damaged page or index. Not when
+// the error was raised inside a function: that may concern the function alone.
 bool is_server_trouble(const Error& error);
-// The error belongs to what was being done, and trying that again would bring it back: it is no trouble of the server, no
-// cancellation or shutdown, no deadlock.
+// The error is due to what was being done, and trying that again would bring it back: not trouble of the server, a
+// cancellation, a shutdown or a deadlock.
 bool is_specific(const Error& error);
 
 namespace detail {
@@ -107,7 +107,7 @@ auto boundary(F&& body) -> std::invoke_result_t<F&> {
     detail::raise(std::move(report));
 }
 
-// Messages that do not raise. `sqlstate` may be empty. They run inside a guard: even a LOG can meet an interrupt.
+// Messages that do not raise. They are sent inside a guard: even a LOG can be interrupted.
 void notice(const std::string& message, const std::string& hint = {});
 void warning(const std::string& message, const std::string& detail = {}, const std::string& hint = {});
 void log(const std::string& message, const std::string& detail = {}, const std::string& hint = {});

@@ -196,7 +196,7 @@ private:
 
 namespace {
 
-// Fills in the arguments. False where the function is strict and one of them is null: it is not called.
+// Fills in the arguments. False when the function is strict and one of them is null: it is then not called.
 bool set_arguments(FunctionCallInfo call, FmgrInfo* manager, const Value* arguments, int count, ReturnSetInfo* result_info) {
     InitFunctionCallInfoData(*call, manager, static_cast<short>(count), InvalidOid, nullptr,
                              reinterpret_cast<Node*>(result_info));
@@ -209,7 +209,7 @@ bool set_arguments(FunctionCallInfo call, FmgrInfo* manager, const Value* argume
     return !manager->fn_strict || !any_null;
 }
 
-// What a function that returns a set is told about it. In a context that is reset afterwards.
+// What a set-returning function is told about its result. In a context that is reset afterwards.
 ReturnSetInfo set_result_info(Oid result_type, ExprContext* context) {
     ReturnSetInfo info = {};
     info.type = T_ReturnSetInfo;
@@ -226,7 +226,7 @@ ReturnSetInfo set_result_info(Oid result_type, ExprContext* context) {
     return info;
 }
 
-// Copies of the rows of a materialized result, in the context of the caller. It is then gone.
+// Copies the rows of a materialized result into the caller's context, and frees it.
 void take_stored_rows(const ReturnSetInfo& info, bool composite, MemoryContextData* caller, std::vector<Value>& rows) {
     TupleDesc descriptor = info.setDesc != nullptr ? info.setDesc : info.expectedDesc;
     TupleTableSlot* slot = MakeSingleTupleTableSlot(descriptor, &TTSOpsMinimalTuple);
@@ -265,7 +265,7 @@ Value Callable::call(const Value* arguments, int count) {
     return result;
 }
 
-// One row for each call, or all at once in a tuplestore, as the function likes.
+// One row for each call, or all at once in a tuplestore: the function chooses.
 std::vector<Value> Callable::call_set(const Value* arguments, int count) {
     InUse handle(*this);
     std::vector<Value> rows;
@@ -344,7 +344,7 @@ TriggerCall trigger_call(Arguments& args, const char* function) {
 bool may_have_changed(Arguments& args, const std::vector<int>& columns) {
     auto* data = reinterpret_cast<TriggerData*>(args.raw()->context);
     const TriggerDesc* triggers = data->tg_relation->trigdesc;
-    // A BEFORE trigger changes what the command does not name; a partition's may, too.
+    // A BEFORE trigger, also one of a partition, may change columns that the command does not name.
     bool hidden = data->tg_updatedcols == nullptr || triggers == nullptr || triggers->trig_update_before_row ||
                   data->tg_relation->rd_rel->relkind != RELKIND_RELATION || data->tg_relation->rd_rel->relhassubclass;
     if (hidden) return true;
@@ -410,7 +410,7 @@ bool for_each_transition_row(Arguments& args, Transition which, const std::funct
     return true;
 }
 
-// The server puts both versions of a row into their tables at the same time.
+// The server adds both versions of a row to their transition tables at the same time.
 bool for_each_updated_row(Arguments& args, const std::function<void(const RowValues&, const RowValues&)>& rows) {
     std::int64_t before = tuplestore_tuple_count(transition_store(args, Transition::old_rows));
     if (before != tuplestore_tuple_count(transition_store(args, Transition::new_rows))) return false;

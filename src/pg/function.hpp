@@ -1,4 +1,4 @@
-// Functions both ways: those the extension offers to SQL, and those of the users that it calls.
+// Functions in both directions: those that the extension offers to SQL, and those of users that it calls.
 #pragma once
 
 #include <functional>
@@ -52,7 +52,7 @@ private:
     FunctionCallInfoBaseData* call_;
 };
 
-// What PostgreSQL's V1 calling convention asks of a function (Pg_finfo_record).
+// What PostgreSQL's V1 calling convention requires of a function (Pg_finfo_record).
 struct FunctionRecord {
     int api_version;
 };
@@ -70,9 +70,9 @@ Datum enter_function(FunctionCallInfoBaseData* call, Datum (*body)(Arguments&));
     }                                                                                                         \
     static Datum name##_body([[maybe_unused]] ::sync_job::pg::Arguments& args)
 
-// A function of a user, ready to be called again and again through the function manager. The rights to call it are
-// the caller's to check. Holds what the function's language caches between calls: of SQL functions that is the state of the
-// call under way. So a call within another one, of a job that runs inside a job of its type, has a handle of its own.
+// A user's function, ready to be called repeatedly through the function manager. The caller checks the right to execute
+// it. Holds what the function's language caches between calls; for SQL functions that is the state of the call in
+// progress. So a nested call, of a job that runs inside a job of its type, has a handle of its own.
 class Callable {
 public:
     explicit Callable(const FunctionInfo& info);
@@ -98,7 +98,7 @@ private:
     std::size_t level_ = 0;        // of the next call
 };
 
-// The trigger call that a trigger function is in.
+// The current call of a trigger function.
 struct TriggerCall {
     enum class Event { insert, update, remove, truncate };
     Event event;
@@ -106,23 +106,23 @@ struct TriggerCall {
     Oid relation;
     std::string trigger_name;
     std::vector<std::string> arguments;
-    // Values of the table's columns; they point into the rows, out of line values not fetched.
+    // Values of the table's columns; they point into the rows, and out-of-line values are not fetched.
     RowValues old_row, new_row;
 };
-// The rows of a statement-level trigger's transition tables, as values of the table's columns; they live in
-// `row_memory`, reset after each. False when the trigger does not refer to that table.
 enum class Transition { old_rows, new_rows };
-// An UPDATE trigger: one of these columns of its table may have changed in some row; false only where none can have.
+// In an UPDATE trigger: one of these columns of its table may have changed in some row; false only when none can have.
 bool may_have_changed(Arguments& args, const std::vector<int>& columns);
+// The rows of a statement-level trigger's transition table, as values of the table's columns; the current memory
+// context is reset after each. False when the trigger does not refer to that table.
 bool for_each_transition_row(Arguments& args, Transition which, const std::function<void(const RowValues&)>& row);
-// Of an UPDATE trigger: each row as it was, and as it is. False when they cannot be told: a row went to another partition, and
-// was kept out of it.
+// In an UPDATE trigger: each row before and after the update. False when they cannot be paired: a row was to move to
+// another partition, and was kept out of it.
 bool for_each_updated_row(Arguments& args, const std::function<void(const RowValues&, const RowValues&)>& rows);
 bool has_transition(Arguments& args, Transition which);
 
 // Raises 39P01 when the function was not called as a trigger.
 TriggerCall trigger_call(Arguments& args, const char* function);
-// What a BEFORE trigger returns to go on: the new row as it is (or the old one for DELETE).
+// What a BEFORE trigger returns to proceed: the new row unchanged (or the old one for DELETE).
 Datum trigger_proceed(Arguments& args);
 // …with another row; the composite has the table's row type.
 Datum trigger_replace(Arguments& args, Datum row);

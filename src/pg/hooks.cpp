@@ -27,7 +27,7 @@ void capture_line(const char* label, const char* text) {
     captured->push_back('\n');
     if (captured->size() > most_captured) {
         captured->resize(pg_mbcliplen(captured->data(), static_cast<int>(captured->size()), most_captured));
-        captured->append("\nNOTICE:  more was raised, and is left out here\n");
+        captured->append("\nNOTICE:  further messages are omitted\n");
     }
 }
 
@@ -83,8 +83,8 @@ const char* database_of(Node* statement) {
     }
 }
 
-// The command fails where this says no, and must then have disturbed nobody. Whoever may copy a database that is not
-// his copies a template, which nobody serves.
+// When this says no, the command fails, and must not have disturbed anybody. A role that may copy a database it does
+// not own copies a template, which no worker serves.
 bool may_succeed(Node* statement, Oid database, bool top_level) {
     bool owner;
 #if PG_VERSION_NUM >= 160000

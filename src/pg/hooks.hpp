@@ -1,5 +1,5 @@
-// What the extension hears of the server while other code runs: messages, commands on databases; and what it adds to
-// error reports.
+// Hooks into the server while other code runs: captured messages, commands on databases, and lines of context for error
+// reports.
 #pragma once
 
 #include <string>
@@ -11,8 +11,8 @@ namespace sync_job::pg {
 // Installs the hooks; at load, once.
 void install_hooks();
 
-// Keeps what is raised at NOTICE and above (errors excepted) while it lives. Needs a SettingsScope around it. One within
-// another keeps its own; the outer one then has that, too.
+// Captures messages at NOTICE and above (except errors) while it lives. Needs a SettingsScope around it. What a nested
+// one has captured is added to the outer one at its end.
 class MessageCapture {
 public:
     explicit MessageCapture(bool active);
@@ -40,7 +40,7 @@ private:
     std::string line_;
 };
 
-// DROP, RENAME, SET TABLESPACE of a database, and CREATE DATABASE with it as template, need it free of
+// DROP, RENAME and SET TABLESPACE of a database, and CREATE DATABASE with it as the template, need it to be free of
 // sessions: `before` is called with its OID, then the command runs. `created` is called after a CREATE DATABASE.
 struct DatabaseCommandHook {
     void (*before)(Oid database);

@@ -24,7 +24,7 @@ public:
     void boolean(bool value);
     void number(std::int64_t value);
     void string(std::string_view text);
-    // A value of any SQL type. `exact`: in a form that gives the very same value back (see value.hpp).
+    // A value of any SQL type. `exact`: in a form that converts back to the identical value (see value.hpp).
     void value(Datum datum, bool is_null, Oid type, bool exact);
 
     // key() and string() in one; an empty text is null.
@@ -48,9 +48,9 @@ struct JsonField {
 };
 
 JsonKind json_kind(Datum jsonb);
-// The members of an object; raises 22023 when it is none.
+// The members of an object; raises 22023 when it is not one.
 std::vector<JsonField> json_fields(Datum jsonb);
-// The elements of an array, keys empty; raises 22023 when it is none.
+// The elements of an array, with empty keys; raises 22023 when it is not one.
 std::vector<JsonField> json_elements(Datum jsonb);
 bool json_equal(Datum one, Datum other);
 Datum json_from_text(const std::string& text);

@@ -25,7 +25,7 @@ MemorySwitch::MemorySwitch(MemoryContextData* context) noexcept : previous_(Memo
 
 MemorySwitch::~MemorySwitch() { MemoryContextSwitchTo(previous_); }
 
-// mallopt(3), malloc_trim(3). Set by hand, the thresholds no longer follow what is freed; both have to be.
+// See mallopt(3), malloc_trim(3). Setting one threshold ends the dynamic adjustment of both, so both have to be set.
 void keep_freed_memory() {
 #if defined(__GLIBC__)
     constexpr int most = 16 * 1024 * 1024;

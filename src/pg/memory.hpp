@@ -1,4 +1,4 @@
-// Memory contexts as scopes. What the server hands out in a scope (palloc) lives as long as the scope.
+// Memory contexts as scopes. What the server allocates in a scope (palloc) lives as long as the scope.
 #pragma once
 
 #include <cstddef>
@@ -7,8 +7,8 @@
 
 namespace sync_job::pg {
 
-// A memory context that its owner keeps: a child of TopMemoryContext (lives with the backend) or of
-// the current context. Deleted with the object.
+// A memory context that this object owns: a child of TopMemoryContext (lives as long as the backend) or of the current
+// context.
 class Memory {
 public:
     enum class Parent { backend, current };
@@ -37,8 +37,8 @@ private:
     MemoryContextData* previous_;
 };
 
-// What is freed stays with the process, for its next use, up to some MB, until return_freed_memory(). A batch would else get
-// its memory anew from the kernel, page by page.
+// Freed memory, up to some MB, stays with the process for reuse until return_freed_memory(). Otherwise each batch would
+// get its memory from the kernel again, page by page.
 void keep_freed_memory();
 void return_freed_memory();
 

@@ -1,4 +1,4 @@
-// The library's magic block, by which PostgreSQL knows that the library fits. Its entry is _PG_init() in load.cpp.
+// The library's magic block, by which PostgreSQL checks its compatibility. The entry point is _PG_init() in load.cpp.
 #include "pg/server.hpp"
 
 #include "pg/types.hpp"

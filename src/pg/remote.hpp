@@ -8,8 +8,8 @@
 
 namespace sync_job::pg {
 
-// Waits for it; raises what it raised (message, SQLSTATE, hint), and 55000 where the extension whose functions the
-// statement calls is not installed.
+// Waits for it; raises what it raised (message, SQLSTATE, hint), and 55000 when the extension whose functions the
+// statement calls is not installed there.
 void run_in_database(Oid database, const char* extension, Oid role, const std::string& sql);
 
 // no_oid when there is none of that name.

@@ -10,7 +10,7 @@ namespace sync_job::pg {
 Oid current_user();
 Oid session_user();
 bool is_superuser(Oid role);
-// The role's rights are used by `member` without SET ROLE (inherited), or it is the role itself.
+// `member` has the role's privileges without SET ROLE (inherited), or is the role itself.
 bool has_rights_of(Oid member, Oid role);
 // `member` may SET ROLE to `role` (from PostgreSQL 16 on: with the SET option).
 bool may_set_role(Oid member, Oid role);
@@ -20,10 +20,10 @@ extern const bool workers_need_login;  // before PostgreSQL 17
 bool role_can_connect(Oid role);
 std::string role_name(Oid role);  // "unknown (OID=5)" when it is gone
 
-// Runs as another role until the end of the scope, inside a transaction. With search_path pinned to pg_catalog,
-// pg_temp: for the engine's own queries as the owner of its tables, without triggers and rules but those that are ENABLE
-// ALWAYS; or for code of that role that somebody else's statement calls, which must not change the session (a restricted
-// operation, as in maintenance commands). Must not be open across a commit.
+// Runs as another role until the end of the scope, inside a transaction, with search_path pinned to pg_catalog,
+// pg_temp. Either for the engine's own queries as the owner of its tables, with no triggers and rules except ENABLE
+// ALWAYS ones; or for that role's code when somebody else's statement calls it, which must not change the session (a
+// restricted operation, as in maintenance commands). Must not be open across a commit.
 class OwnerScope {
 public:
     enum class For { own_queries, code_of_owner };
@@ -40,7 +40,7 @@ private:
     int exceptions_;
 };
 
-// Another role's rights for a check or a look-up, no search_path change.
+// Another role's privileges for a check or a look-up; search_path does not change.
 class UserScope {
 public:
     explicit UserScope(Oid role);

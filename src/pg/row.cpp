@@ -45,8 +45,8 @@ RowValues take_apart(Datum composite, int columns) {
     });
 }
 
-// By the row type as it is now: a row may be of a later version of it than what is known of the relation. Of the columns that
-// have been added since nothing is known.
+// By the current row type: a row may be of a later version of it than our description of the relation. Columns that
+// have been added since are left out.
 RowValues take_apart(Datum composite, const RelationInfo& relation) {
     require_current(relation);
     return guarded([&] {

@@ -27,12 +27,12 @@ struct RowValues {
 RowValues take_apart(Datum row, const RelationInfo& relation);
 RowValues empty_row(const RelationInfo& relation);
 RowValues copy_of(const RowValues& row);
-// Puts one together, out-of-line values fetched, so that it stands alone.
+// Puts one together, with out-of-line values fetched, so that it is self-contained.
 Datum put_together(const RowValues& row, const RelationInfo& relation);
-// The same by the row type as it is now. It may have fewer columns than the values, which are then its first ones, or more,
-// which somebody has added: they are null.
+// The same by the current row type. It may have fewer columns than there are values, whose first ones are then used; or
+// more, which somebody has added: those are null.
 Datum put_together(const RowValues& row, Oid row_type);
-// By the type it carries itself; at least so many columns.
+// By the type that the value carries itself; at least this many columns.
 RowValues take_apart(Datum row, int columns);
 
 // The row type of a composite value, which tells which relation it is a row of.

@@ -21,11 +21,12 @@ private:
 
 // SET LOCAL within the innermost SettingsScope.
 void set_local(const char* name, const std::string& value);
-// The same for a setting of superusers, whoever the current user is.
+// The same for a superuser-only setting, whoever the current user is.
 void set_local_as_superuser(const char* name, const std::string& value);
 // SET for the rest of the session, as its default.
 void set_session(const char* name, const std::string& value);
-// As DISCARD ALL does it: settings, role and session user as they were when the session began. Outside a transaction.
+// As DISCARD ALL does: settings, role and session user become what they were when the session began. Outside a
+// transaction.
 void reset_settings();
 std::string get_setting(const char* name);
 std::string_view search_path();
@@ -43,7 +44,7 @@ enum class Change { at_start, on_reload, by_superuser, by_user };
 void define_setting(const IntegerSetting& setting, Unit unit, Change change);
 void define_setting(const char* name, const char* description, const char* details, bool* variable, bool initial,
                     Change change);
-// One that only tells, and cannot be set.
+// One that can be read, but not set.
 void define_constant(const char* name, const char* description, const char* details, const char* value);
 void reserve_setting_prefix(const char* prefix);
 

@@ -25,7 +25,7 @@ void on_request() {
     RequestNamedLWLockTranche(segment_name, 1);
 }
 
-// Runs again after a crash, when the segment is made anew in the same postmaster.
+// Runs again after a crash, when the same postmaster creates the segment again.
 void on_startup() {
     if (previous_startup_hook != nullptr) previous_startup_hook();
     LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
@@ -88,7 +88,7 @@ bool sessions_at_work() noexcept {
         if (process.pid == 0 || !session || process.databaseId == InvalidOid) continue;
         if ((process.statusFlags & PROC_IS_AUTOVACUUM) != 0) continue;
         bool in_statement = TransactionIdIsValid(process.xid) || TransactionIdIsValid(process.xmin);
-        // Not one that waits for its client, a lock, or the time to pass.
+        // Not one that waits for its client, a lock or a sleep.
         uint32 waits_for = process.wait_event_info & 0xFF000000U;
         bool at_work = process.wait_event_info == 0 || waits_for == PG_WAIT_LWLOCK || waits_for == PG_WAIT_IO;
         if (in_statement && at_work) return true;
@@ -99,7 +99,7 @@ void signal_cancel(int pid) noexcept {
     if (pid > 0) kill(pid, SIGINT);
 }
 void forget_cancel() noexcept {
-    getppid();  // a signal that was sent arrives at the end of a call to the kernel at the latest
+    getppid();  // a signal that was sent arrives by the end of a system call
     QueryCancelPending = false;
 }
 void signal_terminate(int pid) noexcept {
@@ -129,7 +129,7 @@ bool wait_for_latch(long milliseconds) {
     bool woken = guarded([&] {
         int events = WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (milliseconds >= 0 ? WL_TIMEOUT : 0),
                                milliseconds, PG_WAIT_EXTENSION);
-        // A worker that was asked to stop while it waited stops by itself, without a FATAL in the log.
+        // A worker that was asked to stop while it waited exits by itself, without a FATAL in the log.
         if (!ShutdownRequestPending) CHECK_FOR_INTERRUPTS();
         return (events & WL_LATCH_SET) != 0;
     });
@@ -147,7 +147,7 @@ void pause(long milliseconds) {
 void reset_latch() { ResetLatch(MyLatch); }
 bool latch_is_set() { return MyLatch->is_set; }
 
-// Plain stdio: this runs in the postmaster, before the server's own file access is set up. In doubt it says yes.
+// Plain stdio: this runs in the postmaster, before the server's own file access is set up. True when in doubt.
 bool server_crashed() {
     ControlFileData control;
     std::string path = std::string(DataDir) + "/global/pg_control";

@@ -15,8 +15,8 @@ namespace sync_job::pg {
 
 namespace {
 
-// The memory context that SPI_palloc() takes from tells the level of the SPI stack: it is the one that was current when
-// the level was connected. This is that of the innermost SpiScope in which commits are allowed.
+// The memory context in which SPI_palloc() allocates identifies the level of the SPI stack: it is the one that was
+// current when the level was connected. This is that of the innermost SpiScope that allows commits.
 MemoryContext committing_level = nullptr;
 
 MemoryContext spi_level() {
@@ -44,8 +44,8 @@ void spi_commit() {
     guarded([] { SPI_commit(); });
 }
 
-// A procedure that has failed leaves its own level on the stack, which an abort of the whole transaction would take away;
-// and cursors and snapshots, which SPI_rollback() wants to keep.
+// A failed procedure leaves its own level on the stack, which an abort of the whole transaction would remove; and
+// cursors and snapshots, which SPI_rollback() tries to keep.
 void spi_rollback() {
     guarded([] {
         MemoryContext before = CurrentMemoryContext;
@@ -55,10 +55,10 @@ void spi_rollback() {
     try {
         guarded([] { SPI_rollback(); });
     } catch (const Error&) {
-        // It has rolled back all the same. What is left is that the portal takes itself to have a snapshot.
+        // It has rolled back all the same, but the portal still believes that it has a snapshot.
         try {
             guarded([] { ForgetPortalSnapshots(); });
-        } catch (const Error&) {  // it has forgotten it: none is there to match
+        } catch (const Error&) {  // it has been forgotten: the error is that there was none to pop
         }
     }
 }
@@ -74,7 +74,7 @@ Rows::Rows(Rows&& other) noexcept
     : table_(std::exchange(other.table_, nullptr)), affected_(other.affected_), exceptions_(other.exceptions_) {}
 
 Rows::~Rows() {
-    // The abort of a subtransaction frees the tables made in it.
+    // The abort of a subtransaction frees the tuple tables created in it.
     if (table_ != nullptr && !kept_ && std::uncaught_exceptions() == exceptions_) {
         guarded_cleanup([&] { SPI_freetuptable(table_); });
     }
@@ -134,7 +134,7 @@ Statement::~Statement() {
 
 namespace {
 
-// The planner avoids what is off at any price; where that cannot be, the price must not start the JIT compiler.
+// The planner avoids disabled methods at any cost; where it cannot, that cost must not trigger JIT compilation.
 class IndexAccessOnly {
 public:
     IndexAccessOnly() {
@@ -278,7 +278,7 @@ void check_expression(const std::string& text) {
                select->limitCount == nullptr && select->limitOffset == nullptr && select->lockingClause == NIL &&
                select->intoClause == nullptr && select->havingClause == nullptr && select->windowClause == NIL;
     });
-    if (fits && parameter) throw Error("42P02", "there is no parameter in an expression: " + text);
+    if (fits && parameter) throw Error("42P02", "an expression must not have parameters: " + text);
     if (fits) return;
     throw Error("42601", "not a single SQL expression: " + text);
 }
@@ -312,7 +312,7 @@ Rows execute_sql(const std::string& sql) {
     return {SPI_tuptable, SPI_processed};
 }
 
-// As exec_simple_query() of tcop/postgres.c does it, for one statement.
+// As exec_simple_query() in tcop/postgres.c does, for one statement.
 void run_in_portal(const std::string& sql) {
     Memory per_query("sync job portal", Memory::Parent::backend);
     start_transaction();
@@ -339,7 +339,7 @@ void run_in_portal(const std::string& sql) {
     try {
         guarded(run);
     } catch (...) {
-        abort_transaction();  // before the memory goes that the portal points into
+        abort_transaction();  // before the memory that the portal points into is freed
         throw;
     }
     commit_transaction();

@@ -13,8 +13,8 @@ struct SPITupleTable;
 
 namespace sync_job::pg {
 
-// A connection to SPI until the end of the scope; the current memory context stays as it was. Left to the abort when an
-// exception is on its way.
+// An SPI connection until the end of the scope; the current memory context stays as it was. After an exception, the
+// abort closes it.
 class SpiScope {
 public:
     enum class Commits { never, allowed };
@@ -31,7 +31,7 @@ private:
 // Inside SpiScope(Commits::allowed), in a procedure that was called outside a transaction block.
 void spi_commit();
 void spi_rollback();  // also after an error, outside any subtransaction
-// The snapshot that a procedure runs with, again after a commit.
+// Takes the snapshot that a procedure runs with again, after a commit.
 void ensure_portal_snapshot();
 
 // The rows of one execution; they live until it is destroyed.
@@ -44,7 +44,7 @@ public:
     Rows& operator=(const Rows&) = delete;
     Rows& operator=(Rows&&) = delete;
 
-    // They live as long as the SpiScope instead.
+    // Makes them live as long as the SpiScope instead.
     void keep() { kept_ = true; }
 
     std::uint64_t affected() const { return affected_; }  // rows returned, or rows changed
@@ -69,13 +69,13 @@ private:
     bool kept_ = false;
 };
 
-// A statement kept for the life of the object, always with a generic plan. Executing needs an SpiScope.
+// A prepared statement, kept for the life of the object, always with a generic plan. Executing it needs an SpiScope.
 class Statement {
 public:
     enum class Access {
         any,
-        // Planned without sequential scans, and joins by nested loops: a plan made for an empty table must still serve
-        // a large one.
+        // Planned without sequential scans, and with nested loop joins only: a plan made for an empty table must still
+        // serve a large one.
         by_index
     };
     Statement(std::string sql, std::vector<Oid> argument_types, Access access = Access::any);
@@ -83,9 +83,9 @@ public:
     Statement(const Statement&) = delete;
     Statement& operator=(const Statement&) = delete;
 
-    // Raises what is wrong with the statement; execute() does so otherwise. In an SpiScope.
+    // Raises an error if the statement is invalid, instead of leaving that to execute(). In an SpiScope.
     void prepare();
-    // Of Access::by_index: no index carries it, and it reads a whole table. Prepares it.
+    // With Access::by_index: no index fits, so it reads a whole table. Prepares it.
     bool reads_whole_table();
     Rows execute(const std::vector<Value>& arguments, bool read_only = false, std::int64_t max_rows = 0);
     Rows execute(const Value* arguments, int count, bool read_only = false, std::int64_t max_rows = 0);
@@ -97,10 +97,10 @@ private:
     void* plan_ = nullptr;
 };
 
-// All cached plans of this process are made anew when they are next used, those of PL/pgSQL too.
+// All cached plans of this process, those of PL/pgSQL too, are rebuilt when they are next used.
 void invalidate_plans();
 
-// Raises 42601 when the text is no single SQL expression, 42P02 when it has a parameter ($1).
+// Raises 42601 when the text is not a single SQL expression, 42P02 when it has a parameter ($1).
 void check_expression(const std::string& text);
 
 // A CALL whose procedure may commit. Needs SpiScope(Commits::allowed) and no active snapshot but the portal's.
@@ -109,7 +109,7 @@ Rows call_committing(const std::string& sql, const std::vector<Oid>& types, cons
 // One statement, once, no arguments.
 Rows execute_sql(const std::string& sql);
 
-// Runs one statement without arguments under a portal of its own, outside any transaction: it may be a CALL that
+// Runs one statement without arguments in a portal of its own, outside any transaction: it may be a CALL that
 // commits.
 void run_in_portal(const std::string& sql);
 

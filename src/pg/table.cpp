@@ -21,12 +21,12 @@ struct IndexInsertion {
     Oid index;
     IndexInfo* info;
     ExprState* predicate;
-    bool ready;        // false: its build has not come to where it wants rows
-    bool summarizing;  // BRIN, since 16: has an entry for a range of blocks, not for a row
+    bool ready;        // false: its concurrent build does not accept rows yet
+    bool summarizing;  // BRIN, since 16: an entry is for a range of blocks, not for a row
 };
 
-// What inserting into a table's indexes needs, kept from call to call: the executor's state for partial predicates is too
-// dear to be made for each row. All of it is a copy: it points to nothing of the relation cache. What an access method
+// What inserting into a table's indexes needs, kept between calls: executor state for partial predicates is too
+// expensive to create for each row. All of it is a copy: nothing points into the relation cache. What an access method
 // keeps does (a BRIN descriptor, on 15 and 16), and is for one call only.
 struct TableWriter {
     bool current = true;  // no definition has changed since it was made
@@ -78,15 +78,15 @@ TableWriterPointer make_writer(::Relation relation) {
     return writer;
 }
 
-// The table is locked: what it has for indexes stays as it is until the transaction ends. A writer that is in use (by an
-// insert further up whose index expression has led here) is left to that.
+// The table is locked: its indexes stay as they are until the transaction ends. A writer in use by an outer insert,
+// whose index expression has led here, is left alone.
 TableWriterPointer writer_for(::Relation relation) {
     TableWriterPointer& kept = writers()[RelationGetRelid(relation)];
     bool current = kept != nullptr && kept->current;
     if (current && kept.use_count() == 1) return kept;
     std::uint64_t before = relation_changes;
     auto writer = make_writer(relation);
-    // What has changed meanwhile was not told to this one.
+    // This one was not told about changes made meanwhile.
     writer->current = relation_changes == before;
     if (!current) kept = writer;
     return writer;
@@ -94,7 +94,7 @@ TableWriterPointer writer_for(::Relation relation) {
 
 enum class Indexes { all, summarizing };
 
-// Index by index, so that each is opened once and its pages stay in the processor's cache. Raises as the server does.
+// Index by index, so that each is opened once and its pages stay in the CPU cache. Raises as the server does.
 void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSlot** slots, std::size_t count,
                           Indexes which = Indexes::all) {
     ExprContext* context = GetPerTupleExprContext(writer.state);
@@ -141,7 +141,7 @@ ItemPointerData tid_of(RowPlace place) {
     return tid;
 }
 
-// The default of a column that somebody has added; its memory is that of the caller.
+// The default of a column that somebody has added, in the caller's memory context.
 Datum default_value(::Relation relation, int column, bool* is_null) {
     Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), column);
     *is_null = true;
@@ -198,7 +198,7 @@ TupleTableSlot* slot_of(void* slot) { return static_cast<TupleTableSlot*>(slot);
 
 }  // namespace
 
-// Marked only: it may be in use.
+// Only marks it: it may be in use.
 void invalidate_table_writer(Oid relation) {
     relation_changes++;
     for (auto& [oid, writer] : writers()) {
@@ -218,7 +218,7 @@ Table::Table(Oid relation, TableLock lock) : oid_(relation), exceptions_(std::un
         if (own_snapshot_) PushActiveSnapshot(GetTransactionSnapshot());
         relation_ = table_open(relation, lock == TableLock::write ? RowExclusiveLock : AccessShareLock);
     });
-    // On an error the abort lets go of it.
+    // On an error the abort closes it.
     if (open_callback != nullptr) open_callback();
     if (lock == TableLock::write) require_nothing_attached(relation_);
     guarded([&] {
@@ -230,7 +230,7 @@ Table::Table(Oid relation, TableLock lock) : oid_(relation), exceptions_(std::un
 }
 
 Table::~Table() {
-    if (std::uncaught_exceptions() != exceptions_) return;  // the abort lets go of it
+    if (std::uncaught_exceptions() != exceptions_) return;  // the abort closes it
     guarded_cleanup([&] {
         if (lock_slot_ != nullptr) ExecDropSingleTupleTableSlot(slot_of(lock_slot_));
         if (write_slot_ != nullptr) ExecDropSingleTupleTableSlot(slot_of(write_slot_));
@@ -254,7 +254,7 @@ RowPlace Table::insert(const RowValues& row) {
     });
 }
 
-// As COPY does it: rows first, some hundreds at a time, then their index entries.
+// As COPY does: rows first, a few hundred at a time, then their index entries.
 void Table::insert_many(const std::vector<RowValues>& rows) {
     constexpr std::size_t at_a_time = 200;
     if (rows.size() == 1) {
@@ -423,7 +423,7 @@ IndexScan::IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& 
 }
 
 IndexScan::~IndexScan() {
-    if (std::uncaught_exceptions() != exceptions_) return;  // the abort lets go of it
+    if (std::uncaught_exceptions() != exceptions_) return;  // the abort closes it
     guarded_cleanup([&] {
         index_endscan(static_cast<IndexScanDesc>(scan_));
         ExecDropSingleTupleTableSlot(slot_of(slot_));

@@ -1,8 +1,8 @@
 // The extension's own tables, read and written without SQL: the hot path of enqueue, claim and record.
 //
-// What goes this way passes no rights, triggers, rules or CHECK constraints: the engine vouches for what it writes, and
-// refuses a table on which somebody has hung what would have to act (pg/attached.hpp). Indexes, partial ones and those
-// being built too, TOAST, WAL, publications and statistics are as with SQL; columns it does not know get their default.
+// This bypasses privileges, triggers, rules and CHECK constraints: the engine vouches for what it writes, and refuses a
+// table to which somebody has attached something that would be bypassed (pg/attached.hpp). Indexes (also partial ones
+// and those being built), TOAST, WAL, publications and statistics are as with SQL; unknown columns get their default.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace sync_job::pg {
 
 enum class TableLock { read, write };
 
-// A row copied out of a table, taken apart. Memory of the current context.
+// A row copied out of a table into the current memory context, taken apart.
 struct StoredRow {
     RowPlace place;
     RowValues row;
@@ -25,11 +25,11 @@ struct StoredRow {
 
 enum class LockResult {
     locked,
-    busy,  // somebody else holds it, and we were not to wait
+    busy,  // somebody else has locked it, and we were told not to wait
     gone   // changed, moved or deleted meanwhile: look it up again
 };
 
-// A table opened until the end of the scope; one opened while another is open is closed before it.
+// A table, open until the end of the scope; nested ones are closed in reverse order.
 class Table {
 public:
     Table(Oid relation, TableLock lock);
@@ -37,10 +37,10 @@ public:
     Table(const Table&) = delete;
     Table& operator=(const Table&) = delete;
 
-    // A row may have more values than the table has columns: that of an older version of the extension lacks the last ones. It may
-    // have fewer: what somebody has added comes after them, and gets its default.
+    // A row may have more values than the table has columns: in an older version of the extension the last ones are
+    // missing. It may have fewer: columns that somebody has added come last, and get their default.
     RowPlace insert(const RowValues& row);
-    // The same for many rows, a page of them a WAL record.
+    // The same for many rows, with one WAL record per page.
     void insert_many(const std::vector<RowValues>& rows);
     // Both need a row that this transaction has locked (or written before a command_counter_increment()).
     void remove(RowPlace place);
@@ -70,7 +70,7 @@ struct ScanCondition {
     Datum value;
 };
 
-// Where a scan begins in the order of two neighbouring index columns, as (a, b) >= (first, second) of SQL does.
+// Where a scan begins in the order of two adjacent index columns, as (a, b) >= (first, second) does in SQL.
 struct ScanStart {
     int index_column;     // the first of the two, an int4; the second is an int8
     std::int32_t first;
@@ -82,7 +82,7 @@ class IndexScan {
 public:
     static constexpr int all_columns = 0;
 
-    // Of the first so many columns column() may be asked.
+    // column() may be called for the first `columns` columns.
     IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& conditions,
               const std::optional<ScanStart>& start = std::nullopt, int columns = all_columns);
     ~IndexScan();
@@ -108,12 +108,12 @@ private:
 
 std::int64_t next_sequence_value(Oid sequence);
 
-// What is kept of the table's indexes is made anew at the next write: for the relcache callback, which names the table or
-// one of its indexes (no_oid: any).
+// What is cached about the table's indexes is rebuilt at the next write. For the relcache callback, which names the
+// table or one of its indexes (no_oid: any).
 void invalidate_table_writer(Oid relation);
 
-// Called with each table that has been opened: the lock may have brought the news that its definition has changed since
-// the caller looked. May raise.
+// Called whenever a table has been opened: taking the lock may have brought the news that its definition has changed
+// since the caller looked. May raise.
 void on_table_open(void (*callback)());
 
 }  // namespace sync_job::pg

@@ -110,17 +110,17 @@ TypeInputScope::TypeInputScope(const std::vector<Oid>& owners) {
     }
     if (untrusted.empty()) return;
     if (untrusted.size() > 1) {
-        throw Error("42501", "a range is not read with the rights of role \"" + role_name(user) + "\"")
+        throw Error("42501", "cannot read a range with the privileges of role \"" + role_name(user) + "\"")
             .detail("Its domains and canonical functions belong to roles \"" + role_name(*untrusted.begin()) + "\" and \"" +
-                    role_name(*untrusted.rbegin()) + "\", which may not become that role.")
-            .hint("Let one role own the domains and ranges that the type is made of.");
+                    role_name(*untrusted.rbegin()) + "\", which cannot SET ROLE to that role.")
+            .hint("Make one role the owner of all domains and ranges in the type.");
     }
     owner_ = std::make_unique<OwnerScope>(*untrusted.begin(), OwnerScope::For::code_of_owner);
 }
 
 namespace {
 
-// Roles that may use the rights of `role`, by inheritance or SET ROLE, directly.
+// The direct members of `role` that may use its privileges, by inheritance or SET ROLE.
 std::vector<Oid> members_of(Oid role) {
     CatCList* list = guarded([&] { return SearchSysCacheList1(AUTHMEMROLEMEM, ObjectIdGetDatum(role)); });
     std::vector<Oid> members;

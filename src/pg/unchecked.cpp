@@ -12,8 +12,8 @@ namespace sync_job::pg {
 
 namespace {
 
-// A type of the same representation without domains: rows become anonymous records. These functions call the server
-// unguarded: only from within a guard.
+// A type with the same representation but without domains: rows become anonymous records. These functions call the
+// server unguarded: call them only within a guard.
 struct Plain {
     Oid type;
     int32 typmod;
@@ -87,7 +87,7 @@ Datum labelled_array(Datum datum, Oid element) {
                                               length, by_value, alignment));
 }
 
-// The plain value with the names of its types in it.
+// The plain value, labelled with its real types.
 Datum labelled(Datum datum, Oid type) {
     Oid base = getBaseType(type);
     if (Oid element = get_element_type(base); OidIsValid(element)) return labelled_array(datum, element);
@@ -101,7 +101,7 @@ Datum read_unchecked(const std::string& text, Oid base_type, std::int32_t typmod
     Plain plain = code.domains ? guarded([&] { return plain_of(base_type, typmod); }) : Plain{base_type, typmod};
     Datum datum;
     {
-        TypeInputScope scope(code.of_ranges);  // ranges read what they are made of themselves
+        TypeInputScope scope(code.of_ranges);  // a range's input function reads the bounds itself
         datum = guarded([&] {
             Oid function, parameter;
             getTypeInputInfo(plain.type, &function, &parameter);

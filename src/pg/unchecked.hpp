@@ -1,4 +1,4 @@
-// Values read from text without the CHECKs of the domains that their types are made of.
+// Values read from text without running the CHECKs of the domains in their types.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace sync_job::pg {
 
-// What names and kept rows hold was in a table once, and is compared or shown, not stored: so nobody's CHECK need run for
-// whoever looks. What is written is checked as it is stored, a column's own domain at least.
+// The values in names and kept rows were in a table once, and are compared or shown, not stored: so nobody's CHECK
+// needs to run as the reader. What is written is checked when it is stored, at least by the column's own domain.
 Datum read_unchecked(const std::string& text, Oid base_type, std::int32_t typmod);
 
 }  // namespace sync_job::pg

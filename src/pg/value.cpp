@@ -147,7 +147,7 @@ Datum text_to_value(const std::string& text, Oid type, std::int32_t typmod) {
     return read_unchecked(text, base_type(type), base_typmod(type, typmod));
 }
 
-// --- To jsonb. These functions call the server unguarded: only from within a guard. ---
+// --- To jsonb. These functions call the server unguarded: call them only within a guard. ---
 
 namespace {
 
@@ -173,10 +173,10 @@ char* output_text(Datum datum, Oid type) {
     return OidOutputFunctionCall(function, datum);
 }
 
-// NaN, infinity and negative zero have no JSON number that gives them back.
+// NaN, infinity and negative zero have no JSON number that converts back to them.
 void push_float(JsonbParseState** state, JsonbValue** root, Datum datum, Oid type) {
     double number = type == FLOAT4OID ? DatumGetFloat4(datum) : DatumGetFloat8(datum);
-    int digits = std::exchange(extra_float_digits, 1);  // the shortest that gives it back, whatever the session says
+    int digits = std::exchange(extra_float_digits, 1);  // the shortest exact text, whatever the session's setting
     char* text = output_text(datum, type);
     extra_float_digits = digits;
     if (std::isfinite(number) && !(number == 0 && std::signbit(number))) {
@@ -234,7 +234,7 @@ void push_composite(JsonbParseState** state, JsonbValue** root, Datum datum, boo
     ReleaseTupleDesc(descriptor);
 }
 
-// One dimension with the usual lower bound; `exact` callers have asked for that before.
+// One dimension with the usual lower bound; `exact` callers have checked that before.
 void push_array(JsonbParseState** state, JsonbValue** root, ArrayType* array, Oid element, bool exact) {
     int16 length;
     bool by_value;
@@ -299,11 +299,11 @@ bool push_scalar(JsonbParseState** state, JsonbValue** root, Datum datum, Oid ty
     }
 }
 
-// jsonb, json and xml; false for other types, and for an xml that is not to be exact.
+// jsonb, json and xml; false for other types, and for xml unless `exact`.
 bool push_document(JsonbParseState** state, JsonbValue** root, Datum datum, Oid type, bool exact) {
     switch (type) {
         case JSONBOID:
-            // Exact: a JSON null and a JSON string as their JSON text, to stand apart from a NULL and from each other.
+            // Exact: a JSON null and a JSON string as their JSON text, to tell them from a NULL and from each other.
             if (exact && is_null_or_string(DatumGetJsonbP(datum))) return false;
             push_jsonb(state, root, DatumGetJsonbP(datum));
             return true;
@@ -316,7 +316,7 @@ bool push_document(JsonbParseState** state, JsonbValue** root, Datum datum, Oid 
             }
             return true;
         }
-        case XMLOID:  // stored as text; its output leaves out what its declaration says
+        case XMLOID:  // stored as text; its output function omits parts of the XML declaration
             if (!exact) return false;
             push_text(state, root, TextDatumGetCString(datum));
             return true;
@@ -479,7 +479,7 @@ std::int32_t base_typmod(Oid type, std::int32_t typmod) {
     });
 }
 
-// As coerce_type_typmod() of the parser does for a value that is known.
+// As the parser's coerce_type_typmod() does, for a known value.
 Value with_typmod(Value value, Oid type, std::int32_t typmod) {
     if (value.null || typmod < 0) return value;
     guarded([&] {

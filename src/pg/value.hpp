@@ -1,9 +1,9 @@
 // SQL values: to text and back, to jsonb and back, compared by their stored image.
 //
 // Documents are converted by type I/O, never by casts or operators, which any user may define. "Exact" jsonb
-// is a form from which json_to_value() makes the very same value again: numbers, booleans, jsonb itself,
-// one-dimensional arrays of such, and the type's own text for all else (json, xml, ranges, composites, NaN, negative
-// zero).
+// is a form from which json_to_value() restores the identical value: numbers, booleans, jsonb itself,
+// one-dimensional arrays of these, and the type's own text for everything else (json, xml, ranges, composites, NaN,
+// negative zero).
 #pragma once
 
 #include <optional>
@@ -35,19 +35,19 @@ Oid datum_oid(Datum datum);
 // The bytes of a text value; detoasted in the current context where it must be.
 std::string_view datum_text(Datum datum);
 
-// At most so many characters of text in the database's encoding.
+// At most this many characters of text in the database's encoding.
 std::string clipped(const std::string& text, int characters);
-// The same by bytes, without half a character at the end.
+// The same by bytes, without splitting a character.
 std::string clipped_to_bytes(const std::string& text, int bytes);
 
-// 100 years: what is longer, or infinite, counts as so long, so that sums with it and with times stay numbers.
+// 100 years. Longer and infinite intervals count as this, so that adding them up, or to a time, cannot overflow.
 constexpr std::int64_t longest_interval = 36525LL * 86400 * 1000000;
 // interval in microseconds, months counted as 30 days as interval comparison does; and back.
 std::int64_t interval_microseconds(Datum interval);
 Datum interval_datum(std::int64_t microseconds);
 
-// While it lives, what is printed and read does not depend on the session: ISO dates, UTC, hex, shortest-exact floats, NULL in
-// arrays, XML that need not be a document, names quoted where they must be.
+// While it lives, output and input do not depend on the session's settings: ISO dates, UTC, hex, shortest-exact floats,
+// NULL in arrays, XML that need not be a document, names quoted only where necessary.
 class CanonicalOutput {
 public:
     CanonicalOutput() noexcept;
@@ -62,7 +62,7 @@ private:
 };
 
 std::string value_to_text(Datum datum, Oid type);
-// The type's input function; domains are looked through, also those within it, so that no CHECK of theirs runs here.
+// The type's input function; domains, also nested ones, are read as their base types, so that none of their CHECKs run.
 Datum text_to_value(const std::string& text, Oid type, std::int32_t typmod = -1);
 // The value of a column from jsonb, converted as jsonb_populate_record does; with `exact`, the inverse of
 // value_to_json(…, exact). Domain constraints are checked; with `exact` they are not.
@@ -70,27 +70,27 @@ Value json_to_value(Datum jsonb, Oid type, std::int32_t typmod, bool exact);
 // As one jsonb value; see JsonBuilder::value().
 Datum value_to_json(Datum datum, Oid type, bool exact);
 
-// How large the value is, uncompressed; not read for that. `length`: of its type, as in pg_type.
+// The size of the value, uncompressed, without reading it. `length`: the type's typlen.
 std::size_t stored_bytes(Datum datum, int length);
 // The same stored image (detoasted), as record_image_eq compares it.
 bool same_image(Datum one, Datum other, bool by_value, int length);
-// Its bytes, also where they are compressed or out of line.
+// Its size in bytes, also when it is compressed or out of line.
 std::int64_t full_size(Datum datum, bool by_value, int length);
 Datum copy_value(Datum datum, bool by_value, int length);
 
-// The value as a column of the type with this modifier stores it (length, precision), by assignment: a text that is too
-// long is an error, not cut. `type` is a base type.
+// The value as it is assigned to a column with this type modifier (length, precision): text that is too long is an
+// error, not truncated. `type` is a base type.
 Value with_typmod(Value value, Oid type, std::int32_t typmod);
 
 Oid base_type(Oid type);
-std::int32_t base_typmod(Oid type, std::int32_t typmod);  // of a domain, its own
+std::int32_t base_typmod(Oid type, std::int32_t typmod);  // for a domain, its own
 // One of int2, int4 and int8; one of text and varchar.
 bool is_integer(Oid type);
 bool is_text(Oid type);
 std::string type_name(Oid type);
-// For SQL text; without a modifier: "character" would be one character.
+// For SQL text. Without a modifier it avoids "character", which would mean one character.
 std::string qualified_type_name(Oid type, std::int32_t typmod = -1);
-// For SQL text, with its schema. Empty for the database's default one, and for none.
+// For SQL text, with its schema. Empty for the default collation, and for none.
 std::string collation_name(Oid collation);
 
 // Equal values, by the operator in Column::equality, have the same hash.
@@ -100,7 +100,7 @@ std::uint32_t hash_value(Datum datum, Oid type, Oid collation);
 // As hashtextextended(text, 0) of SQL.
 Datum text_hash(Datum text);
 
-// Arrays of a base type, for unnest(). no_oid: the type has none.
+// Arrays of a base type, for unnest(). no_oid: there is no array type.
 Oid array_type_of(Oid element_type);
 Datum array_datum(const std::vector<Value>& elements, Oid element_type);
 

@@ -117,8 +117,8 @@ void call_back(bool committed) {
     for (int i = 0; i < callback_count; i++) end_callbacks[i](committed);
 }
 
-// At XACT_EVENT_COMMIT the invalidation messages have not been sent and the locks are still held: whoever is woken then
-// may look into a stale cache, see nothing to do, and sleep on. So a commit is told of after both.
+// At XACT_EVENT_COMMIT the invalidation messages have not been sent and the locks are still held: a process woken then
+// may look at a stale cache, see nothing to do, and go back to sleep. So a commit is reported after both.
 void at_transaction_event(XactEvent event, void*) {
     switch (event) {
         case XACT_EVENT_COMMIT:
@@ -186,7 +186,7 @@ void clean_session() {
         PortalHashTableDeleteAll();
         Async_UnlistenAll();
         DropAllPreparedStatements();
-        PushActiveSnapshot(GetTransactionSnapshot());  // rows of the catalogs may have out-of-line values
+        PushActiveSnapshot(GetTransactionSnapshot());  // catalog rows may have out-of-line values
         ResetTempTableNamespace();
         PopActiveSnapshot();
         ResetSequenceCaches();

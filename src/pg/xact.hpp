@@ -8,7 +8,7 @@
 
 namespace sync_job::pg {
 
-// --- Whole transactions, for background workers; the current memory context, a longer-lived one, stays as it is ---
+// --- Whole transactions, for background workers; the current memory context, which outlives them, stays current ---
 void start_transaction();
 void commit_transaction();
 // After an Error at the top level of a worker. Never throws.
@@ -19,8 +19,8 @@ void abort_transaction() noexcept;
 // Makes what this transaction has written so far visible to what follows.
 void command_counter_increment();
 
-// Subtransactions of this transaction that other backends' snapshots still cache (up to 64 of a transaction; beyond
-// that every snapshot has to look them up on disk). Counts those of EXCEPTION blocks too.
+// Subtransactions of this transaction that are cached for other backends' snapshots (up to 64; beyond that these have
+// to look them up in pg_subtrans). Counts those of EXCEPTION blocks too.
 int cached_subtransactions();
 
 bool is_current_transaction(std::uint32_t transaction_id);
@@ -37,7 +37,7 @@ Timestamp transaction_start();  // as now() in SQL
 // Raises the standard error for a write on a standby, in a read-only transaction or in a parallel worker.
 void require_writable(const char* command);
 
-// A subtransaction in the manner of plpgsql's EXCEPTION block. Rolled back when the scope is left without commit().
+// A subtransaction like that of a PL/pgSQL EXCEPTION block. Rolled back when the scope is left without commit().
 class Subtransaction {
 public:
     Subtransaction();
@@ -53,7 +53,7 @@ private:
     bool open_ = true;
 };
 
-// The newest snapshot, active until the end of the scope. Left to the abort when an exception is on its way.
+// The newest snapshot, active until the end of the scope. After an exception, the abort releases it.
 class SnapshotScope {
 public:
     SnapshotScope();
@@ -65,26 +65,26 @@ private:
     int exceptions_;
 };
 
-// Deferred constraints and triggers are checked now, and at once from here to the end of the (sub)transaction.
+// Fires deferred constraints and triggers now; from here to the end of the (sub)transaction they are immediate.
 void fire_deferred_triggers();
-// Those that can be are checked at the end of the transaction.
+// Deferrable ones are checked at the end of the transaction.
 void defer_constraints();
 
-// Called at the end of every transaction of this backend, in the state "committed: nothing may raise".
-// Registered at load, a few in all.
+// Called at the end of every transaction of this backend, when it may already be committed: must not raise.
+// Registered at load, only a few.
 using TransactionEnd = void (*)(bool committed);
 void on_transaction_end(TransactionEnd callback);
 
-// NOTIFY, delivered when the transaction commits; the payload is shorter than 8000 bytes.
+// NOTIFY, delivered when the transaction commits; the payload must be shorter than 8000 bytes.
 void notify(const char* channel, const std::string& payload);
 
-// Session-level exclusive lock on a number, in a lock class of the extension: free again when released, when the
-// backend dies, or when a transaction of the backend is aborted; out of reach of pg_advisory_unlock_all().
+// Session-level exclusive lock on a number, in a lock class of the extension. Held until it is released, the backend
+// dies, or a transaction of the backend is aborted; pg_advisory_unlock_all() does not release it.
 bool try_lock_number(Oid space, std::int64_t number);
 void unlock_number(Oid space, std::int64_t number) noexcept;
 
-// Lets go of what a job left on the session: advisory locks, temporary tables, prepared statements, cursors,
-// listening, sequence caches. Outside a transaction.
+// Releases what a job has left in the session: advisory locks, temporary tables, prepared statements, cursors,
+// LISTEN registrations, sequence caches. Outside a transaction.
 void clean_session();
 
 }  // namespace sync_job::pg

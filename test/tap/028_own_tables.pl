@@ -172,7 +172,7 @@ my $offset = -s $node->logfile;
 value(q{CREATE TABLE ran (n int); CREATE FUNCTION run() RETURNS void LANGUAGE sql AS 'INSERT INTO ran VALUES (1)'});
 my $waiting = value(q{SELECT enqueue_background_job('run')});
 like(value(q{SELECT note FROM sync_job_queue_status WHERE queue = 'default'}), qr/trigger "repack_trigger" of table sync_job_internal.sync_job_ended/, 'a trigger on the history shows in the status of the queue');
-$node->wait_for_log(qr/table "sync_job_internal.sync_job_ended" cannot be written: somebody has given it trigger "repack_trigger"/, $offset);
+$node->wait_for_log(qr/cannot write to table "sync_job_internal.sync_job_ended": it has trigger "repack_trigger"/, $offset);
 is(value(qq{SELECT status, (SELECT count(*) FROM ran) FROM sync_job WHERE id = $waiting}), 'Queued|0', 'the job waits');
 value(q{DROP TRIGGER repack_trigger ON sync_job_internal.sync_job_ended});
 poll($node, qq{SELECT status = 'Finished' FROM sync_job WHERE id = $waiting}, 'and runs when the trigger is gone');
@@ -207,7 +207,7 @@ is(value(q{SELECT count(*) FROM sync_job_queue_status WHERE note IS NOT NULL}), 
 
 # --- A CHECK, an exclusion constraint, a policy. ---
 value(q{ALTER TABLE sync_job ADD CONSTRAINT low CHECK (priority < 10) NOT VALID});
-fails_with(q{SELECT enqueue_background_job('one')}, qr/somebody has given it constraint "low"/, 'a CHECK that nobody would look at is refused');
+fails_with(q{SELECT enqueue_background_job('one')}, qr/it has constraint "low"/, 'a CHECK that nobody would look at is refused');
 value(q{ALTER TABLE sync_job DROP CONSTRAINT low});
 value(q{ALTER TABLE sync_job_internal.sync_job_live ADD CONSTRAINT apart EXCLUDE USING btree (title WITH =)});
 fails_with(q{SELECT enqueue_background_job('one', title => 'same') FROM generate_series(1, 2)}, qr/conflicting key value violates exclusion constraint "apart"/, 'an exclusion constraint acts');
