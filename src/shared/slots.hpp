@@ -95,7 +95,7 @@ struct DatabaseSlot {
     std::atomic<bool> has_dependencies;  // jobs wait for others: the end of any job is of interest
     std::atomic<bool> dependents_possible;  // a job has ended, or waits for others, since the scheduler looked at those that do
     std::atomic<bool> orphans_possible;  // a process that ran jobs has gone, or met trouble: some may be left Started
-    std::atomic<std::int64_t> renew_after;  // until then no worker ends for the sake of a new process, as that has not helped
+    std::atomic<std::int64_t> renew_after;  // until then no worker ends so that a new one starts, as that has not helped
     std::atomic<bool> progress_pending;  // a worker has reported progress that no notification has told
     bool settled;                        // jobs left over by a crash have been seen to
 };
