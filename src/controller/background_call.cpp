@@ -41,7 +41,7 @@ int parameter_of(const pg::FunctionInfo& function, const std::string& name) {
     return -1;
 }
 
-// The first input parameter without a default that no argument is for; -1: none.
+// The first input parameter that has neither an argument nor a default; -1: none.
 int missing_parameter(const pg::FunctionInfo& function, const std::vector<Argument>& args) {
     int inputs = static_cast<int>(std::count_if(function.argument_modes.begin(), function.argument_modes.end(),
                                                 [](char mode) { return mode != 'o'; }));
@@ -83,7 +83,7 @@ bool fits(const pg::FunctionInfo& function, const std::vector<Argument>& args) {
     throw pg::Error("22023", "args lack " + quoted(name) + " of procedure " + function.signature);
 }
 
-// A superuser's session must not run what somebody else may rewrite until then.
+// A superuser's job must not run code that somebody else may change before it runs.
 void check_trusted(const pg::FunctionInfo& function) {
     if (!pg::is_superuser(pg::current_user()) || pg::is_superuser(function.owner)) return;
     throw pg::Error("42501", "procedure " + function.signature + " must not run in the background as a superuser")
@@ -166,7 +166,7 @@ BackgroundCall prepare_call(const std::string& procedure, pg::Value args_json) {
         add(argument.name, type, argument_value(call.function, argument, type), variadic);
     }
     bool is_procedure = call.function.kind == 'p';
-    for (std::size_t i = 0; i < call.function.argument_types.size(); i++) {  // CALL wants something for OUT, too
+    for (std::size_t i = 0; i < call.function.argument_types.size(); i++) {  // CALL needs a value for OUT, too
         if (is_input(call.function, i)) continue;
         add(call.function.argument_names[i], call.function.argument_types[i], {}, false);
     }
@@ -232,7 +232,7 @@ pg::Value callback_args(const std::string& procedure, const std::vector<std::pai
 }
 
 std::string checked_callback(const std::string& procedure) {
-    // Values as they will be, for the types to be checked: any number, no result, no error.
+    // Sample values, so that the types are checked: any number, no result, no error.
     pg::Value number{pg::json_from_text("0"), false};
     pg::Value args = callback_args(procedure, {{"sync_job", number}, {"args", {}}, {"result", {}}, {"error", {}}});
     return qualified_name(prepare_call(procedure, args).function);

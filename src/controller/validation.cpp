@@ -55,7 +55,7 @@ pg::Error missing_right(const JobType& type, Oid relation, const char* right) {
               pg::quoted_identifier(pg::role_name(type.run_as)) + "; the role needs USAGE on the schema, too.");
 }
 
-// Without the first no job works; the others only those jobs need that insert or update, and columns may do.
+// Without SELECT no job works; the others are needed only by jobs that insert or update, and columns may suffice.
 void check_rights(const JobType& type, std::vector<Finding>& findings) {
     auto check = [&](const char* object, Oid relation, const char* right, bool is_error) {
         if (!has_right(type.run_as, relation, right)) {
@@ -115,7 +115,7 @@ pg::Error policies_warning(const JobType& type) {
         .hint("Name the owner of the table in run_as, or a role with BYPASSRLS.");
 }
 
-// What is wrong with none of the parts, and yet may surprise.
+// What is not an error in any part, but may surprise.
 void add_warnings(const JobType& type, std::vector<Finding>& findings) {
     for (const LeftOut& left_out : left_out_of_search_path(type)) {
         findings.push_back({false, "search_path", left_out_warning(type, left_out).share()});
@@ -135,7 +135,7 @@ std::vector<Finding> validate(const JobType& type) {
     std::vector<Finding> findings;
     auto look = [&](const std::string& object, const std::function<void()>& check) {
         try {
-            pg::Subtransaction subtransaction;  // an error of the server must not end it all
+            pg::Subtransaction subtransaction;  // a server error must not end the whole validation
             check();
             subtransaction.commit();
         } catch (const pg::Error& error) {
@@ -151,7 +151,7 @@ std::vector<Finding> validate(const JobType& type) {
     if (findings.empty()) look("run_as", [&] { check_rights(type, findings); });
     if (type.declarative()) {
         look("field_map", [&] {
-            // To parse it is to run some of it: constants are read by the input functions of their types.
+            // Parsing already runs some of it: the input functions of types read constants.
             std::optional<pg::OwnerScope> as_its_role;
             if (pg::role_exists(type.run_as) && type.run_as != pg::current_user()) {
                 as_its_role.emplace(type.run_as, pg::OwnerScope::For::code_of_owner);

@@ -11,8 +11,8 @@ namespace sync_job {
 
 namespace {
 
-// Users write these two, with SQL. The others are written by the engine: in part below SQL, and else without triggers, as a
-// trigger would have the rights of the tables' owner (pg::OwnerScope).
+// Users write these two with SQL. The engine writes the others: some below SQL, the rest without triggers, as a trigger
+// would have the rights of the tables' owner (pg::OwnerScope).
 bool written_by_users(const std::string& name) { return name == "sync_job_type" || name == "sync_job_queue"; }
 
 bool written_below_sql(const std::string& name) {
@@ -22,7 +22,7 @@ bool written_below_sql(const std::string& name) {
     return false;
 }
 
-// The plain name, where it is one of our tables; else empty. By the catalog alone: the extension may be of any version.
+// The unqualified name of one of our tables; else empty. From the catalog alone: the extension may have any version.
 std::string own_table(Oid relation) {
     auto extension = pg::find_extension("pg_sync_job");
     if (!extension || !pg::belongs_to_extension(relation, extension->oid)) return {};

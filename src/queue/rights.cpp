@@ -42,14 +42,14 @@ const char* beyond_grant(const EnqueueRequest& request) {
     if (request.retry_delay) return "retry_delay";
     if (request.max_retries) return "max_retries";
     if (request.verbose_logging) return "verbose_logging";
-    // A controller may ask for the document that caused its job.
+    // A controller may read the document that triggered its job.
     if (request.triggered_by_document_type != pg::no_oid) return "triggered_by_document_type";
     if (request.triggered_by_document_name) return "triggered_by_document_name";
     if (!request.triggered_by_doc.null) return "triggered_by_doc";
     return nullptr;
 }
 
-// What the job has been given is no more than a grant covers. A relayed job's children have their targets from the
+// Whether the job was given no more than a grant covers. Children of a relayed job have their targets from the
 // controller.
 bool within_grant(const Job& job, const JobType& type) {
     if (!job.is_null(C::parent_sync_job)) {

@@ -44,7 +44,7 @@ void define_settings() {
                         "0: workers never wait for others. It pauses between batches, with no transaction open.",
                         &settings.neighbour_share, 60, 0, 90},
                        Unit::none, Change::on_reload);
-    // Views and scripts that upgrade ask for it. A server goes on with the library that it has loaded, whatever is installed.
+    // Views and upgrade scripts read it. A server keeps using the library that it has loaded, whatever is installed.
     pg::define_constant("sync_job.library_version", "Version of the library pg_sync_job that the server has loaded.",
                         "Until ALTER EXTENSION pg_sync_job UPDATE that of the extension may be another one.",
                         SYNC_JOB_VERSION);
