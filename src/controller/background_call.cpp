@@ -78,9 +78,9 @@ bool fits(const pg::FunctionInfo& function, const std::vector<Argument>& args) {
     std::string name = function.argument_names[missing];
     if (name.empty()) {
         throw pg::Error("22023", "procedure " + function.signature + " has a parameter without a name")
-            .hint("Arguments are given by name: name the parameters.");
+            .hint("Arguments are passed by name: give each parameter a name.");
     }
-    throw pg::Error("22023", "args lack " + quoted(name) + " of procedure " + function.signature);
+    throw pg::Error("22023", "missing argument " + quoted(name) + " of procedure " + function.signature);
 }
 
 // A superuser's job must not run code that somebody else may change before it runs.
@@ -95,7 +95,7 @@ void check_trusted(const pg::FunctionInfo& function) {
 pg::Error no_procedure(const std::string& procedure) {
     pg::Error error("42883", "procedure " + quoted(procedure) + " does not exist");
     if (procedure.find('(') != std::string::npos) {
-        error.hint("Give its name alone; arguments come by name in args, as in enqueue_background_job('f', '{\"x\": 1}').");
+        error.hint("Give only its name; arguments are passed by name in args, as in enqueue_background_job('f', '{\"x\": 1}').");
     }
     return error;
 }
@@ -217,8 +217,8 @@ pg::Value callback_args(const std::string& procedure, const std::vector<std::pai
         auto found = std::find_if(available.begin(), available.end(),
                                   [&](const auto& item) { return item.first == function.argument_names[i]; });
         if (found == available.end()) {
-            throw pg::Error("22023", "callback " + function.signature + " has a parameter " +
-                                         quoted(function.argument_names[i]) + " that nothing is known for")
+            throw pg::Error("22023", "callback " + function.signature + " has an unknown parameter " +
+                                         quoted(function.argument_names[i]))
                 .hint(
                     "The parameters of a callback may be: sync_job bigint, args jsonb, result jsonb (on_success), "
                     "error jsonb "

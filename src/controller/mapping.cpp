@@ -313,8 +313,8 @@ pg::RowValues Mapping::evaluate_match(const KeptDocument& kept, pg::Value contex
         if (!contains(kept.absent, items_[i].source_column)) continue;
         throw pg::Error("42703", "column " + quoted(source_->relation().columns[items_[i].source_column - 1].name) +
                                      " is not in " + kept.described)
-            .detail("match reads it, and it was added, or renamed, since.")
-            .hint("Add its value to the row in sync_job_deleted_document; or see to the target by hand, and cancel the job.");
+            .detail("match reads it, and it was added or renamed later.")
+            .hint("Add its value to the row in sync_job_deleted_document; or correct the target by hand, and cancel the job.");
     }
     std::unique_ptr<pg::Statement> over_readable;
     if (by_expression && !kept.unread.empty()) {

@@ -166,7 +166,7 @@ std::shared_ptr<const pg::ErrorReport> unreadable(const KeptDocument& kept, cons
     const pg::ErrorReport& report = why.report();
     return pg::Error(why.sqlstate(), "column " + quoted(column.name) + " of " + kept.described + " cannot be read: " + report.message)
         .detail(report.detail)
-        .hint("Repair its value in sync_job_deleted_document; or see to the target by hand, and cancel the job.")
+        .hint("Repair its value in sync_job_deleted_document; or correct the target by hand, and cancel the job.")
         .share();
 }
 

@@ -72,7 +72,7 @@ std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std:
     std::shared_ptr<pg::RelationInfo> relation = pg::read_relation(oid);
     if (relation == nullptr) {
         throw pg::Error("42P01", "document type with OID " + std::to_string(oid) + " does not exist")
-            .hint("The table was dropped after the sync job type or the job was made.");
+            .hint("The table was dropped after the sync job type or the job was created.");
     }
     check_kind(*relation);
     std::shared_ptr<DocumentType> type(new DocumentType);
@@ -83,7 +83,7 @@ std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std:
         if (relation->columns[column - 1].equality.empty()) {
             throw pg::Error("42883", "key column " + quoted(relation->columns[column - 1].name) + " of document type " +
                                          quoted(type->label_) + " has no equality operator")
-                .detail("Its type has none, or implicit casts of the type stand in the way of it.");
+                .detail("Its type has none, or implicit casts of the type make the choice ambiguous.");
         }
     }
     if (type->key_.size() == 1) {
@@ -181,7 +181,7 @@ std::vector<pg::Value> DocumentType::values_of(const std::string& name) const {
         throw pg::Error("22023", "name " + quoted(pg::clipped(name, 140)) + " does not fit the key of document type " + quoted(label_) +
                                      ", which is now (" + join(columns, ", ") + ")")
             .detail(error.report().message + ".")
-            .hint("Where the key has changed since the job was enqueued, cancel it, and enqueue the document by its name of today.");
+            .hint("If the key has changed since the job was enqueued, cancel the job, and enqueue the document by its current name.");
     }
 }
 

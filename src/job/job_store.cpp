@@ -101,8 +101,8 @@ bool stands_in(Partition partition, std::int64_t id) {
 void remove_duplicate(const StoredJob& stored) {
     pg::Table table(schema_objects().partition(stored.partition), pg::TableLock::write);
     table.remove(stored.job.place);
-    pg::log(describe(stored.job) + " is removed from the queue: a job of this id has ended already",
-            "That happens where tables are copied or restored while jobs run.");
+    pg::log(describe(stored.job) + " is removed from the queue: a job with this ID has already ended",
+            "This can happen when tables are copied or restored while jobs run.");
 }
 
 }  // namespace

@@ -58,12 +58,12 @@ bool is_known(const std::string& version) { return version == "0.1.0"; }
 
 pg::Error version_error(const pg::ExtensionInfo& extension) {
     pg::Error error("55000", "sync jobs of database \"" + pg::my_database_name() +
-                                 "\" wait: extension pg_sync_job is of version " + extension.version +
-                                 ", and the library of version " SYNC_JOB_VERSION);
+                                 "\" wait: extension pg_sync_job has version " + extension.version +
+                                 ", but the library has version " SYNC_JOB_VERSION);
     return error.hint(is_known(extension.version)
                           ? "Use ALTER EXTENSION pg_sync_job UPDATE in it."
                           : "Restart the server with the library of that version, or use ALTER EXTENSION pg_sync_job "
-                            "UPDATE where the library is the newer one.");
+                            "UPDATE if the library is newer.");
 }
 
 SchemaObjects look_up() {

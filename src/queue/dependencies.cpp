@@ -75,7 +75,7 @@ void wait_for_jobs(std::int64_t job, const std::vector<std::int64_t>& others) {
         }
         if (!stored || !may_know(stored->job)) {
             throw pg::Error("42704", "sync job " + std::to_string(other) + " to wait for does not exist")
-                .hint("Or it is another role's.");
+                .hint("Or it belongs to another role.");
         }
         insert.run({{pg::int64_datum(job), false}, {pg::int64_datum(other), false}});
     }
@@ -113,7 +113,7 @@ bool release(std::int64_t id, std::optional<std::int64_t> culprit) {
     if (busy) return false;  // somebody starts or cancels it by hand, and may roll back
     if (stored && stored->job.status() == Status::pending) {
         if (culprit && stored->job.text(C::after_failure) == "cancel") {
-            cancel_job(*stored, "sync job " + std::to_string(*culprit) + ", which it waited for, has not ended well");
+            cancel_job(*stored, "sync job " + std::to_string(*culprit) + ", which it waited for, failed or was canceled");
         } else {
             start_job(*stored);
         }

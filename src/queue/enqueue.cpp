@@ -290,7 +290,7 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
     Oid owner = request.owner != pg::no_oid ? request.owner : pg::current_user();
     if (type_->background) {
         if (!request.procedure) {
-            throw pg::Error("22023", "sync job type " + quoted(type_->name) + " is that of background work")
+            throw pg::Error("22023", "sync job type " + quoted(type_->name) + " is for background work")
                 .hint("Use enqueue_background_job().");
         }
         require_role_can_run(background_role(request));
@@ -348,7 +348,7 @@ void Enqueuer::set_depth() {
     if (pg::now() - last_said < pause_between_lines) return;
     last_said = pg::now();
     pg::log("jobs of sync job type " + quoted(type_->name) + " are canceled as they are enqueued", reason + ".",
-            "Job types that write to each other's sources must come to the same values, or one of them must not react to "
+            "Job types that write to each other's sources must settle on the same values, or one of them must not react to "
             "what the other writes: see current_sync_job().");
 }
 

@@ -160,7 +160,7 @@ void take_session_slot() {
         int most = role_has_its_share ? most_sessions_of_role : most_sessions;
         throw pg::Error("53300", "too many sessions run sync jobs")
             .detail("There is room for " + std::to_string(most) + " at a time" +
-                    (role_has_its_share ? " of a role that is no superuser." : "."))
+                    (role_has_its_share ? " for a role that is not a superuser." : "."))
             .hint("Leave the jobs to workers, or end transactions in which jobs have run.");
     }
     WorkerSlot* slot = find_free_slot();  // there is one: workers and sessions have their limits
