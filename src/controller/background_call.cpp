@@ -41,7 +41,7 @@ int parameter_of(const pg::FunctionInfo& function, const std::string& name) {
     return -1;
 }
 
-// The first input parameter without a default that no argument is for; -1: none.
+// The first input parameter that has neither an argument nor a default; -1: none.
 int missing_parameter(const pg::FunctionInfo& function, const std::vector<Argument>& args) {
     int inputs = static_cast<int>(std::count_if(function.argument_modes.begin(), function.argument_modes.end(),
                                                 [](char mode) { return mode != 'o'; }));
@@ -78,12 +78,12 @@ bool fits(const pg::FunctionInfo& function, const std::vector<Argument>& args) {
     std::string name = function.argument_names[missing];
     if (name.empty()) {
         throw pg::Error("22023", "procedure " + function.signature + " has a parameter without a name")
-            .hint("Arguments are given by name: name the parameters.");
+            .hint("Arguments are passed by name: give each parameter a name.");
     }
-    throw pg::Error("22023", "args lack " + quoted(name) + " of procedure " + function.signature);
+    throw pg::Error("22023", "missing argument " + quoted(name) + " of procedure " + function.signature);
 }
 
-// A superuser's session must not run what somebody else may rewrite until then.
+// A superuser's job must not run code that somebody else may change before it runs.
 void check_trusted(const pg::FunctionInfo& function) {
     if (!pg::is_superuser(pg::current_user()) || pg::is_superuser(function.owner)) return;
     throw pg::Error("42501", "procedure " + function.signature + " must not run in the background as a superuser")
@@ -95,7 +95,7 @@ void check_trusted(const pg::FunctionInfo& function) {
 pg::Error no_procedure(const std::string& procedure) {
     pg::Error error("42883", "procedure " + quoted(procedure) + " does not exist");
     if (procedure.find('(') != std::string::npos) {
-        error.hint("Give its name alone; arguments come by name in args, as in enqueue_background_job('f', '{\"x\": 1}').");
+        error.hint("Give only its name; arguments are passed by name in args, as in enqueue_background_job('f', '{\"x\": 1}').");
     }
     return error;
 }
@@ -166,7 +166,7 @@ BackgroundCall prepare_call(const std::string& procedure, pg::Value args_json) {
         add(argument.name, type, argument_value(call.function, argument, type), variadic);
     }
     bool is_procedure = call.function.kind == 'p';
-    for (std::size_t i = 0; i < call.function.argument_types.size(); i++) {  // CALL wants something for OUT, too
+    for (std::size_t i = 0; i < call.function.argument_types.size(); i++) {  // CALL needs a value for OUT, too
         if (is_input(call.function, i)) continue;
         add(call.function.argument_names[i], call.function.argument_types[i], {}, false);
     }
@@ -217,8 +217,8 @@ pg::Value callback_args(const std::string& procedure, const std::vector<std::pai
         auto found = std::find_if(available.begin(), available.end(),
                                   [&](const auto& item) { return item.first == function.argument_names[i]; });
         if (found == available.end()) {
-            throw pg::Error("22023", "callback " + function.signature + " has a parameter " +
-                                         quoted(function.argument_names[i]) + " that nothing is known for")
+            throw pg::Error("22023", "callback " + function.signature + " has an unknown parameter " +
+                                         quoted(function.argument_names[i]))
                 .hint(
                     "The parameters of a callback may be: sync_job bigint, args jsonb, result jsonb (on_success), "
                     "error jsonb "
@@ -232,7 +232,7 @@ pg::Value callback_args(const std::string& procedure, const std::vector<std::pai
 }
 
 std::string checked_callback(const std::string& procedure) {
-    // Values as they will be, for the types to be checked: any number, no result, no error.
+    // Sample values, so that the types are checked: any number, no result, no error.
     pg::Value number{pg::json_from_text("0"), false};
     pg::Value args = callback_args(procedure, {{"sync_job", number}, {"args", {}}, {"result", {}}, {"error", {}}});
     return qualified_name(prepare_call(procedure, args).function);

@@ -18,26 +18,25 @@ struct BackgroundCall {
     std::vector<pg::Value> values;
 };
 
-// `procedure`: a name, with or without schema. `args`: a JSON object, or null for none. Raises 42883 for a procedure
-// there is not, 42501 for one that the current user may not call, 22023 for an argument that is missing, surplus or of
-// the wrong type, 42725 when several fit.
+// `procedure`: a name, with or without schema. `args`: a JSON object, or null for none. Raises 42883 if the procedure
+// does not exist, 42501 if the current user may not call it, 22023 if an argument is missing, surplus or of the wrong
+// type, 42725 if several procedures fit.
 BackgroundCall prepare_call(const std::string& procedure, pg::Value args);
 
-// The name as it is kept: schema and name, quoted.
+// The name as it is stored: schema and name, quoted.
 std::string qualified_name(const pg::FunctionInfo& function);
 
-// Calls it and returns what it returned, as jsonb (null for void). A procedure commits where `may_commit`.
+// Makes the call and returns its result as jsonb (null for void). A procedure may commit if `may_commit`.
 pg::Value make_call(const BackgroundCall& call, bool may_commit);
 
-// The procedure of a background job commits as it goes.
+// Whether the background job calls a procedure, which may commit as it goes.
 bool calls_procedure(const Job& job);
 
 // --- Callbacks ---
 
-// The arguments among `available` that a callback's parameters ask for. Raises 22023 for a parameter that is none of
-// them.
+// The arguments among `available` that a callback's parameters ask for. Raises 22023 for any other parameter.
 pg::Value callback_args(const std::string& procedure, const std::vector<std::pair<std::string, pg::Value>>& available);
-// Raises as above when the callback could not be called.
+// The callback's qualified name. Raises as above if it could not be called.
 std::string checked_callback(const std::string& procedure);
 
 }  // namespace sync_job

@@ -17,7 +17,7 @@ namespace {
 
 using Places = std::map<std::string, std::string>;
 
-// A template with $name$ places. What is put in is not looked at again: a name may look like a place.
+// Fills a template with $name$ places. Inserted text is not scanned again: a name may look like a place.
 std::string fill(const std::string& text, const Places& places) {
     std::string out;
     for (std::size_t at = 0; at < text.size();) {
@@ -40,7 +40,7 @@ std::string one_line(std::string text) {
     return text;
 }
 
-// Dollar quotes that nothing within them ends.
+// A dollar quote that no text within it can end.
 std::string dollar_quote(const Places& places) {
     std::string tag = "$function";
     auto contains = [&](const auto& place) { return place.second.find(tag) != std::string::npos; };
@@ -56,7 +56,7 @@ struct Link {
 struct Sides {
     std::shared_ptr<DocumentType> source, target;
     std::vector<Link> links;
-    std::vector<std::string> shared;  // columns of the same name and type, apart from keys that fill themselves
+    std::vector<std::string> shared;  // columns of the same name and type, except keys filled by a default
 };
 
 const pg::Column* column_at(const DocumentType& type, int number) { return &type.relation().columns[number - 1]; }
@@ -77,7 +77,7 @@ const pg::Column* guess_link(const DocumentType& source, const DocumentType& tar
     return column_at(target, target.key()[0]);
 }
 
-// Of a key of several columns those that the target has under the same names; else as of one column.
+// For a key of several columns, those that the target has under the same names; else as for one column.
 std::vector<Link> guess_links(const DocumentType& source, const DocumentType& target) {
     std::vector<Link> links;
     for (int number : source.key()) {
@@ -126,14 +126,14 @@ std::string lines(const std::vector<std::string>& names, const std::function<std
 
 std::string id(const std::string& name) { return pg::quoted_identifier(name); }
 
-// What a link column is to hold: the source's key, in the column's type.
+// The value of a link column: the source's key, in the column's type.
 std::string key_value(const Link& link, const std::string& key) {
     return link.target->type == link.source->type ? key : key + "::" + pg::qualified_type_name(link.target->type);
 }
 
 std::string source_field(const std::string& name) { return "source_doc." + id(name); }
 
-// Finds the target that belongs to a source, $1 or the field itself being the value of each key column.
+// The condition that finds the target of a source; each key value is a parameter, $1 …, or the source's field.
 std::string match(const Sides& sides, bool by_parameters) {
     std::vector<std::string> conditions;
     for (const Link& link : sides.links) {
@@ -143,7 +143,7 @@ std::string match(const Sides& sides, bool by_parameters) {
     return join(conditions, " AND ");
 }
 
-// The name of a target: its key as text, of several columns a JSON array of texts.
+// The name of a target: its key as text; for several columns, a JSON array of texts.
 std::string target_name(const DocumentType& target) {
     std::vector<std::string> parts;
     for (int number : target.key()) parts.push_back("target." + id(column_at(target, number)->name) + "::text");

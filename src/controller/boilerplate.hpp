@@ -1,5 +1,5 @@
-// A controller to start from: commented source text with the tables and columns of a job type, that installs as it
-// stands.
+// A controller to start from: commented source text with the tables and columns of a job type, which can be installed
+// as it is.
 #pragma once
 
 #include <string>

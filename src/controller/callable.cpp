@@ -53,7 +53,7 @@ std::string expected_signature(const JobType& type, const std::string& name, con
 // The one function of a controller that may be a procedure, and commit.
 constexpr const char* committing_function = "execute";
 
-// A procedure hands its result back through an INOUT or OUT argument, the last one, if at all.
+// A procedure returns its result, if any, through its last argument, an INOUT or OUT one.
 bool is_result(const pg::FunctionInfo& info, std::size_t argument) {
     return info.kind == 'p' && info.argument_modes[argument] != 'i';
 }

@@ -39,7 +39,7 @@ public:
 
     pg::Value call(const Job& job, const Documents& documents, pg::Value target, pg::Value extra);
     std::vector<pg::Value> call_set(const Job& job, const Documents& documents);
-    // A procedure: where the job has transactions of its own it may commit, in a dry run not.
+    // Calls a procedure, which may commit, as its job has transactions of its own; not in a dry run.
     pg::Value call_procedure(const Job& job, const Documents& documents, pg::Value extra);
 
 private:
@@ -56,7 +56,7 @@ private:
     std::unique_ptr<pg::Callable> callable_;
 };
 
-// Raises SetupError when `what` belongs to a role whose code must not run with the job type's rights.
+// Raises SetupError if `what` belongs to a role whose code must not run with the job type's rights.
 void check_trusted_owner(const JobType& type, Oid owner, const std::string& what);
 
 // A job as controllers get it: of the row type of table sync_job, or as jsonb.

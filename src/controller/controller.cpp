@@ -1,4 +1,4 @@
-// Which kind of controller a job type has, and the cache of them.
+// Which kind of controller a job type has, and the cache of controllers.
 #include <unordered_map>
 
 #include "controller/controller.hpp"
@@ -73,7 +73,7 @@ std::shared_ptr<Controller> find_controller(const JobType& type) {
     }
     Cached entry{nullptr, job_type_generation(), document_generation(), function_generation};
     entry.controller = make(type);
-    cache().insert_or_assign(type.name, entry);  // making it may have found another one
+    cache().insert_or_assign(type.name, entry);  // making it may have cached another one
     return entry.controller;
 }
 

@@ -1,4 +1,4 @@
-// What answers the two questions of a sync, where to and what: the kinds of controller behind one interface.
+// What answers the two questions of a sync, where to write and what: one interface for all kinds of controller.
 #pragma once
 
 #include <memory>
@@ -22,9 +22,9 @@ struct Target {
     Oid document_type = 0;  // no_oid: the job type's
     std::optional<std::string> document_name;
     pg::Value context;  // jsonb; replaces the job's when not null
-    pg::RowValues wanted;  // declarative: what the search has computed already, for update()
+    pg::RowValues wanted;  // declarative: already computed by the search, for update()
     bool moves = false;    // declarative: its match values change, too
-    std::vector<std::string> left_behind;  // declarative: targets that belong to no source any more, and go with it
+    std::vector<std::string> left_behind;  // declarative: targets that belong to no source any more, deleted by the same job
 };
 
 // What a bypass controller says it did.
@@ -41,10 +41,10 @@ struct Documents {
     pg::Value source, target;    // composite values
     pg::RowValues wanted;        // of the Target, where it has any
     bool target_is_new = false;  // an insert that has not been written: as jsonb it shows only what is set
-    bool source_is_deleted = false;  // `source` is the row as it was; declarative: the last of `kept`
+    bool source_is_deleted = false;  // `source` is the row as it was; declarative: kept[0] instead
     bool target_moves = false;       // of the Target
-    // Rows that the triggers have kept of the source, read before it, the newest first; when it is deleted, from the row of
-    // its deletion on.
+    // Rows of the source that triggers have kept, read before the source itself, newest first; if it is deleted,
+    // beginning with the row of its deletion.
     std::vector<KeptRow> kept;
 };
 
@@ -52,7 +52,7 @@ class Mapping;
 
 enum class Hook { after_start, before_relay, after_relay, before_sync, after_sync, finished, failed };
 
-// What a hook function hands back.
+// What a hook function returns.
 enum class HookResult { nothing, json, target_row };
 
 class Controller {
@@ -75,12 +75,11 @@ public:
     // The target as it should be. `explicit_columns`: columns set on purpose, NULL ones too.
     virtual pg::RowValues update(const Job& job, const Documents& documents, const pg::RowValues& target,
                                  ColumnSet* explicit_columns) = 0;
-    // `extra`: targets, child jobs or error, as jsonb. The result is the function's, null where it returns nothing of
-    // use.
+    // `extra`: targets, child jobs or error, as jsonb. Returns what the function returns, null if that is of no use.
     virtual pg::Value call_hook(Hook hook, const Job& job, const Documents& documents, pg::Value extra) = 0;
 };
 
-// The controller of a job type, checked: functions, signatures, owners, rights. Kept until anything it depends on
+// The controller of a job type, checked: functions, signatures, owners, rights. Cached until anything it depends on
 // changes. Raises what is wrong; the engine does not count such a failure as a retry.
 std::shared_ptr<Controller> find_controller(const JobType& type);
 

@@ -45,7 +45,7 @@ public:
 
     pg::RowValues update(const Job& job, const Documents& documents, const pg::RowValues& target,
                          ColumnSet* explicit_columns) override {
-        // Not a second time: an expression may be volatile, and cost something.
+        // Not evaluated twice: an expression may be volatile or expensive.
         pg::RowValues wanted = documents.wanted.values != nullptr ? documents.wanted : evaluate(job, documents);
         pg::RowValues row = pg::copy_of(target);
         bool all = documents.target_is_new || documents.target_moves;
@@ -99,7 +99,7 @@ private:
         return mapping_.evaluate_match(read_kept(mapping_.source(), name, row), context_of(job));
     }
 
-    // The targets of values that the source had, and no source has now.
+    // The targets of values that the source had and no source has now.
     std::vector<std::string> left_behind(const Job& job, const Documents& documents, const Target& current) {
         std::vector<std::string> names;
         if (!mapping_.match_may_change()) return names;
@@ -111,7 +111,7 @@ private:
                 add_left_behind(names, match_of(job, row), false);
                 subtransaction.commit();
             } catch (const pg::Error& error) {
-                // That the document itself is brought in step counts for more.
+                // Syncing the document itself is more important.
                 if (!pg::is_specific(error)) throw;
                 pg::warning("the target of an earlier value is left as it is: " + error.report().message);
             }
@@ -120,8 +120,8 @@ private:
         return names;
     }
 
-    // Locked before anybody asks whether a source lives that has the value: whose job comes after that waits for us, and
-    // finds it gone; one that came before has made its source visible.
+    // Locked before we ask whether a source with the value exists: a job that comes later waits for us and finds the
+    // target gone; one that came before has made its source visible.
     void add_left_behind(std::vector<std::string>& names, const pg::RowValues& wanted, bool if_unknown) {
         if (mapping_.matches_nothing(wanted)) return;
         pg::Value found = mapping_.find(wanted, Mapping::Lock::none);

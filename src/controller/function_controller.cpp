@@ -176,7 +176,7 @@ SignatureTypes signature_types(const JobType& type) {
 
 using Found = std::unique_ptr<ControllerFunction>;
 
-// The look-up of each function a controller may have, by name, with what it takes and returns.
+// Looks up each function that a controller may have, by its name, parameters and result.
 struct Finder {
     const JobType& type;
     Oid module;

@@ -1,4 +1,4 @@
-// The kinds of controller, one maker each.
+// The kinds of controller, one factory function each.
 #pragma once
 
 #include <memory>

@@ -31,7 +31,7 @@ std::string in_column(const char* what, const std::string& target_column) {
     return std::string(what) + " of column " + quoted(target_column);
 }
 
-// The server's error, which does not say which of the columns it is about.
+// Adds the column to the server's error, which does not name it.
 pg::Error in_column(const char* what, const std::string& target_column, const pg::Error& error) {
     const pg::ErrorReport& report = error.report();
     return pg::Error(error.sqlstate(), in_column(what, target_column) + ": " + report.message)
@@ -150,9 +150,8 @@ std::string Mapping::expression(const pg::JsonField& field, const pg::Column& co
 
 // --- Statements ---
 
-// Computed in a subquery of its own for each row, so that an aggregate or a window function finds one row to work on,
-// whether one document is asked for or many. The context lies inside it, where its name comes before that of a column
-// of the source.
+// Computed in a subquery of its own for each row, so that an aggregate or a window function sees one row, whether one
+// document is asked for or many. The context is inside it, where its name takes precedence over a column of the source.
 std::string Mapping::values_sql(const std::string& context, std::size_t first, std::size_t end) const {
     std::vector<std::string> values;
     for (std::size_t i = first; i < end; i++) {
@@ -193,7 +192,7 @@ void prepare_now(pg::Statement& statement) {
 
 }  // namespace
 
-// All values together are wrong: whose fault it is.
+// The values together raise an error: says which column causes it.
 void Mapping::raise_of_column() const {
     for (std::size_t i = 0; i < items_.size(); i++) {
         try {
@@ -252,7 +251,7 @@ void Mapping::prepare_statements() {
 
 // --- One document ---
 
-// What the statement computed, from column `first` on, in the columns of the target.
+// The values that the statement computed, from column `first` on, as a row of the target.
 pg::RowValues Mapping::to_row(const pg::RowValues& result, int first) const {
     pg::RowValues row = pg::empty_row(target_->relation());
     for (std::size_t i = 0; i < items_.size(); i++) {
@@ -290,7 +289,7 @@ pg::RowValues Mapping::evaluate(pg::Value source_row, pg::Value context) {
     return only_row(evaluate_->execute({source_row, context}), items_.size());
 }
 
-// Which columns an expression reads, the parser tells: it is parsed over a source that has only those that can be read.
+// The parser tells which columns an expression reads: it is parsed over a source that has only the readable ones.
 std::unique_ptr<pg::Statement> Mapping::match_over_readable(const KeptDocument& kept) const {
     std::vector<std::string> columns;
     for (const pg::Column& column : source_->relation().columns) {
@@ -314,8 +313,8 @@ pg::RowValues Mapping::evaluate_match(const KeptDocument& kept, pg::Value contex
         if (!contains(kept.absent, items_[i].source_column)) continue;
         throw pg::Error("42703", "column " + quoted(source_->relation().columns[items_[i].source_column - 1].name) +
                                      " is not in " + kept.described)
-            .detail("match reads it, and it was added, or renamed, since.")
-            .hint("Add its value to the row in sync_job_deleted_document; or see to the target by hand, and cancel the job.");
+            .detail("match reads it, and it was added or renamed later.")
+            .hint("Add its value to the row in sync_job_deleted_document; or correct the target by hand, and cancel the job.");
     }
     std::unique_ptr<pg::Statement> over_readable;
     if (by_expression && !kept.unread.empty()) {
@@ -366,7 +365,7 @@ pg::Value Mapping::find(const pg::RowValues& wanted, Lock lock) {
 
 // --- Match values that change, or that documents share ---
 
-// A document's key says which it is: a match of all its columns is no other's.
+// The key identifies a document: if match includes all its columns, no other document shares the match.
 void Mapping::judge_match() {
     ColumnSet plain;
     for (std::size_t i = 0; i < match_count_; i++) {
@@ -378,7 +377,8 @@ void Mapping::judge_match() {
     for (int column : source_->key()) match_is_shared_ = match_is_shared_ || !contains(plain, column);
 }
 
-// Compared as the target compares them. A number of another length is left as it is, for its index.
+// Values are compared as the target compares them. An integer of another length is not cast, so that its index can be
+// used.
 std::string Mapping::living_sql() const {
     std::vector<std::string> conditions;
     for (std::size_t i = 0; i < match_count_; i++) {
@@ -401,7 +401,7 @@ std::string Mapping::living_sql() const {
     return "SELECT 1 FROM " + source_->relation().quoted + " AS source WHERE " + join(conditions, " AND ") + " LIMIT 1";
 }
 
-// Null where it cannot be asked: an expression that reads the context, or one that a condition cannot have.
+// Null if it cannot be asked: match has an expression that reads the context, or that is not allowed in a condition.
 pg::Statement* Mapping::living() {
     if (living_asked_) return living_.get();
     living_asked_ = true;
@@ -444,7 +444,7 @@ ColumnSet match_reads(const JobType& type, const DocumentType& source) {
     for (const pg::JsonField& field : fields_of(type.match)) {
         if (field.kind == pg::JsonKind::string) {
             const pg::Column* column = source.relation().column(field.text);
-            if (column == nullptr) continue;  // the job says so
+            if (column == nullptr) continue;  // the job reports it
             columns.push_back(column->number);
             beyond_key = beyond_key || !contains(source.key(), column->number);
         } else if (is_expression(field)) {
@@ -470,7 +470,7 @@ std::vector<NumberedRow> Mapping::evaluate_many(const std::vector<std::string>& 
     for (std::uint64_t i = 0; i < rows.size(); i++) {
         pg::RowValues values = rows.whole(i);
         auto number = static_cast<std::size_t>(pg::datum_int64(values.at(1).datum) - 1);
-        if (seen[number]) throw pg::Error("21000", "a document gave several rows");  // said better where it runs alone
+        if (seen[number]) throw pg::Error("21000", "a document gave several rows");  // reported better when it runs alone
         seen[number] = true;
         found.push_back({number, to_row(values, 2)});
     }

@@ -1,5 +1,5 @@
 // What a declarative job type says: which target belongs to a source (match), and what to set in it (field_map). Turned
-// into SQL once, and asked for one document or for many at a time.
+// into SQL once, which is run for one document or for many at a time.
 //
 // A value is a column of the source, a constant, or an SQL expression over `source` and `context`. It is computed in its
 // own type, cast to that of the target column, and given that column's length or precision as an assignment would.
@@ -30,7 +30,7 @@ public:
     // The columns an insert sets: those of match and of field_map; an update only the latter.
     const ColumnSet& all_columns() const { return all_columns_; }
     const ColumnSet& set_columns() const { return set_columns_; }
-    // Indexes carry the look-ups: that of the match, and one that makes it unique.
+    // Whether an index supports the look-up by match, and whether a unique one does.
     bool match_is_indexed() const { return match_indexed_; }
     bool match_is_unique() const;
     // A column of the match that is GENERATED ALWAYS AS IDENTITY: no insert can set it.
@@ -38,34 +38,34 @@ public:
 
     // Rows of the target type in which the columns of all_columns() are filled in.
     pg::RowValues evaluate(pg::Value source_row, pg::Value context);
-    // The columns of match alone, from a row that was kept. Raises what match reads and cannot be read; the rest does not
-    // matter.
+    // The columns of match alone, from a row that was kept. Raises if match reads a column that cannot be read; the
+    // others do not matter.
     pg::RowValues evaluate_match(const KeptDocument& kept, pg::Value context);
     // A value of the match is null: no target belongs to the source.
     bool matches_nothing(const pg::RowValues& wanted) const;
-    // The same for values that match the same targets. Where it supports many.
+    // The same for values that match the same targets. Only if supports_many().
     std::uint64_t match_hash(const pg::RowValues& wanted) const;
-    // The row that matches; null: none. Raises 21000 when there are two. With a lock it waits for whoever changes the row,
-    // and does not find what no longer matches then, nor what policies keep from being locked.
+    // The row that matches; null: none. Raises 21000 if there are two. With a lock it waits for whoever changes the
+    // row, and finds neither a row that no longer matches then nor one that policies prevent from being locked.
     enum class Lock { none, for_update };
     pg::Value find(const pg::RowValues& wanted, Lock lock);
 
     // --- Match values that change, or that documents share ---
-    // Match reads more than the source's key: a document may come to have another target.
+    // Match reads more than the source's key: a document may get another target.
     bool match_may_change() const { return match_may_change_; }
-    // Whether a document of the source that is there has these match values: asked of all that the current user sees.
+    // Whether any existing source document that the current user sees has these match values.
     enum class Living { no, yes, unknown };
     Living lives(const pg::RowValues& wanted);
-    // No index of the source tells who has a value: where the table is large, that is unknown.
+    // Whether an index of the source finds those that have a value: without one, lives() is unknown for a large table.
     bool lives_by_index();
 
     // --- Many at a time; in an SpiScope, and the rows live as long as it ---
-    // Not where a column of keys or items is an array or composite, a match column has no hash, or policies of the target
-    // hide what a look-up with a lock does not find.
+    // False if a column of keys or items is an array or composite, a match column has no hash function, or the target
+    // has policies, which may hide rows from a look-up with a lock.
     bool supports_many() const { return many_; }
-    // As evaluate(), for the source documents of these names; those that are not there are left out.
+    // As evaluate(), for the source documents of these names; those that do not exist are left out.
     std::vector<NumberedRow> evaluate_many(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts);
-    // The targets that match, locked; those that have none are left out.
+    // The targets that match, locked; rows without one are left out.
     std::vector<NumberedRow> lock_many(const std::vector<pg::RowValues>& wanted);
 
 private:
@@ -83,7 +83,7 @@ private:
     void prepare_statements();
     // The items from `first` to before `end`.
     std::string values_sql(const std::string& context, std::size_t first, std::size_t end) const;
-    // `from`: what the source is made of.
+    // `from`: the FROM item that the source is read from.
     std::unique_ptr<pg::Statement> one_document(std::size_t first, std::size_t end, const std::string& from) const;
     pg::RowValues only_row(const pg::Rows& rows, std::size_t count) const;
     std::unique_ptr<pg::Statement> match_over_readable(const KeptDocument& kept) const;
@@ -105,7 +105,7 @@ private:
     std::unique_ptr<pg::Statement> evaluate_, match_, find_, find_locked_, evaluate_many_, lock_many_;
 };
 
-// Without the mapping, for triggers: the columns beyond its key that match of the type reads, where it reads any.
+// For triggers, without the mapping: the columns that match of the type reads; none if it reads only the key.
 ColumnSet match_reads(const JobType& type, const DocumentType& source);
 
 }  // namespace sync_job

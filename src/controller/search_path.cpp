@@ -24,8 +24,8 @@ struct Path {
 
 std::uint64_t rights_generation = 1;
 
-// Not only the order decides: of two functions of one name the one whose arguments fit exactly wins, even over
-// pg_catalog's. So no schema is on the path that somebody may plant one in.
+// The order alone does not decide: of two functions with the same name the one whose arguments match exactly wins, even
+// over pg_catalog's. So no schema is on the path in which an untrusted role could create one.
 Path path_for(const JobType& type) {
     Path path{job_type_generation(), document_generation(), rights_generation, {}, {}};
     std::vector<std::string> seen, kept;

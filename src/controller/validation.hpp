@@ -1,4 +1,4 @@
-// What is wrong with a job type, all of it at once: for validate_sync_job_type().
+// Everything that is wrong with a job type, at once: for validate_sync_job_type().
 #pragma once
 
 #include <functional>
@@ -20,7 +20,7 @@ std::vector<std::string> controller_function_names();
 
 std::vector<Finding> validate(const JobType& type);
 
-// Each function that a controller made of functions may have, looked at by itself; `look` runs one check.
+// Checks each function that a controller made of functions may have, separately; `look` runs one check.
 void validate_functions(const JobType& type,
                        const std::function<void(const std::string& object, const std::function<void()>& check)>& look);
 

@@ -14,9 +14,9 @@ namespace sync_job {
 
 namespace {
 
-// As JSON a value takes more, up to some ten times; jsonb ends at 256 MB.
+// As JSON a value takes up to about ten times as much space; jsonb is limited to 256 MB.
 constexpr std::int64_t most_kept_bytes = 16 * 1024 * 1024;
-// In place of a column's name, which is never empty: the names of those that were left out.
+// The key for the names of the columns left out; no column's name is empty.
 constexpr const char* left_out_key = "";
 
 ColumnSet left_out(const DocumentType& type, const pg::RowValues& row) {
@@ -102,7 +102,7 @@ bool keeps_changed_documents() {
     return o.has_column(o.deleted_table, "is_deletion");
 }
 
-// --- Found again ---
+// --- Finding ---
 
 std::vector<KeptRow> kept_rows(const DocumentType& type, const std::string& sync_job_type, const std::string& name) {
     static auto& select = *new InternalStatement(
@@ -137,7 +137,7 @@ std::set<std::string> names_with_kept_rows(const DocumentType& type, const std::
     return found;
 }
 
-// Others' rows are theirs to delete; one that its own type is at work on is passed over.
+// Other types delete their own rows; one that a job of such a type has locked is skipped.
 void forget_earlier_lives(const std::vector<KeptRow>& rows) {
     static auto& remove = *new InternalStatement("DELETE FROM {}.sync_job_deleted_document WHERE id = ANY ($1)",
                                                  {pg::type::int8_array});
@@ -157,7 +157,7 @@ void forget_before(const std::vector<KeptRow>& rows, std::int64_t last) {
     forget_earlier_lives(earlier);
 }
 
-// --- Read ---
+// --- Reading ---
 
 namespace {
 
@@ -166,7 +166,7 @@ std::shared_ptr<const pg::ErrorReport> unreadable(const KeptDocument& kept, cons
     const pg::ErrorReport& report = why.report();
     return pg::Error(why.sqlstate(), "column " + quoted(column.name) + " of " + kept.described + " cannot be read: " + report.message)
         .detail(report.detail)
-        .hint("Repair its value in sync_job_deleted_document; or see to the target by hand, and cancel the job.")
+        .hint("Repair its value in sync_job_deleted_document; or correct the target by hand, and cancel the job.")
         .share();
 }
 
@@ -194,7 +194,7 @@ void read_columns(KeptDocument& kept, const DocumentType& type, const std::vecto
     }
 }
 
-// What the record does not have: left out because of its size, or not there at the time.
+// Columns that the kept row lacks: left out because of their size, or not there at the time.
 void note_missing(KeptDocument& kept, const DocumentType& type, const std::vector<pg::JsonField>& fields) {
     std::set<std::string> there, too_large;
     for (const pg::JsonField& field : fields) {

@@ -1,5 +1,5 @@
-// Rows of documents as they were: kept by the triggers when a document is deleted, and when a change leaves a target behind
-// under the value it had; found again by the jobs that sync this.
+// Old rows of documents. Triggers keep one when a document is deleted, or when a change leaves a target behind under
+// the old value; the jobs that sync this find it again.
 #pragma once
 
 #include <memory>
@@ -24,21 +24,21 @@ bool keeps_changed_documents();
 struct KeptRow {
     std::int64_t id = 0;
     pg::Timestamp kept_at = 0;
-    bool own = false;       // of this type; or of 0.1.0, which did not say whose
-    bool nameless = false;  // of 0.1.0, and kept_at is the start of the transaction
+    bool own = false;       // of this type; or from 0.1.0, which did not record the type
+    bool nameless = false;  // from 0.1.0, and kept_at is the start of the transaction
     bool is_deletion = false;
     Datum data = 0;  // exact jsonb
 };
 
-// Those of a document, the newest first. For who may SELECT it. None where the table's policies apply to the current user:
-// whether they would have shown a row cannot be asked of one that is gone.
+// The kept rows of a document, newest first, for a caller that may SELECT it. None if the table's policies apply to the
+// current user: they cannot be checked for a row that is gone.
 std::vector<KeptRow> kept_rows(const DocumentType& type, const std::string& sync_job_type, const std::string& name);
-// Which of the documents have any that concern the type.
+// Those of the documents that have kept rows of interest to the type.
 std::set<std::string> names_with_kept_rows(const DocumentType& type, const std::string& sync_job_type,
                                            const std::vector<std::string>& names);
-// Those of the type go, and no other is a deletion any more: the document has been seen alive since.
+// Deletes the type's own rows, and marks the others as no longer deletions: the document has been seen alive since.
 void forget_earlier_lives(const std::vector<KeptRow>& rows);
-// Those of the type go, but for `last`, the deletion that counts.
+// Deletes the type's own rows except `last`, the deletion that counts.
 void forget_before(const std::vector<KeptRow>& rows, std::int64_t last);
 
 // A kept row, as far as its columns can be read now.
@@ -53,10 +53,11 @@ struct KeptDocument {
     std::string described;  // the kept row of document "5" …
 };
 KeptDocument read_kept(const DocumentType& type, const std::string& name, const KeptRow& row);
-// All of it as a composite value; raises what cannot be read.
+// The whole row as a composite value; raises the error of a column that cannot be read.
 pg::Value whole_document(const DocumentType& type, const KeptDocument& kept);
 
-// The document as it was when it was deleted last, as a composite value; null when no record was kept. As kept_rows().
+// The document as it was when last deleted, as a composite value; null if no row was kept. Same rights as for
+// kept_rows().
 pg::Value find_deleted_document(const DocumentType& type, const std::string& name);
 
 }  // namespace sync_job

@@ -21,7 +21,7 @@ std::map<Key, std::shared_ptr<DocumentType>>& cache() {
 
 std::uint64_t generation = 1, cached_at = 0;
 
-// More statements than this are a sign of ever new column sets: start over.
+// More statements than this mean that the column sets keep changing: start over.
 constexpr std::size_t most_statements = 256;
 
 ColumnSet resolve_key(const pg::RelationInfo& relation, const std::vector<std::string>& declared) {
@@ -72,7 +72,7 @@ std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std:
     std::shared_ptr<pg::RelationInfo> relation = pg::read_relation(oid);
     if (relation == nullptr) {
         throw pg::Error("42P01", "document type with OID " + std::to_string(oid) + " does not exist")
-            .hint("The table was dropped after the sync job type or the job was made.");
+            .hint("The table was dropped after the sync job type or the job was created.");
     }
     check_kind(*relation);
     std::shared_ptr<DocumentType> type(new DocumentType);
@@ -83,7 +83,7 @@ std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std:
         if (relation->columns[column - 1].equality.empty()) {
             throw pg::Error("42883", "key column " + quoted(relation->columns[column - 1].name) + " of document type " +
                                          quoted(type->label_) + " has no equality operator")
-                .detail("Its type has none, or implicit casts of the type stand in the way of it.");
+                .detail("Its type has none, or implicit casts of the type make the choice ambiguous.");
         }
     }
     if (type->key_.size() == 1) {
@@ -181,7 +181,7 @@ std::vector<pg::Value> DocumentType::values_of(const std::string& name) const {
         throw pg::Error("22023", "name " + quoted(pg::clipped(name, 140)) + " does not fit the key of document type " + quoted(label_) +
                                      ", which is now (" + join(columns, ", ") + ")")
             .detail(error.report().message + ".")
-            .hint("Where the key has changed since the job was enqueued, cancel it, and enqueue the document by its name of today.");
+            .hint("If the key has changed since the job was enqueued, cancel the job, and enqueue the document by its current name.");
     }
 }
 
@@ -250,8 +250,8 @@ pg::Value only_row(const pg::Rows& rows, const std::string& label) {
 
 }  // namespace
 
-// PostgreSQL locks no rows through a view that joins outwards, groups, or the like; what the INSTEAD OF triggers of
-// such a view write is for them to lock. Asked once, with keys that find nothing.
+// PostgreSQL cannot lock rows through a view with outer joins, grouping or the like; its INSTEAD OF triggers have to
+// lock what they write. Tried once, with keys that find nothing.
 bool DocumentType::lockable() {
     if (!lockable_) {
         try {
@@ -377,7 +377,7 @@ pg::RowValues DocumentType::from_json(Datum jsonb, const pg::RowValues& base, Co
         if (column->generated) continue;
         named->push_back(column->number);
         pg::Value old = base.at(column->number);
-        // By their text: 1.5 and 1.50 are equal as jsonb, and stored differently.
+        // Compared as text: 1.5 and 1.50 are equal as jsonb, but stored differently.
         bool same = !old.null && pg::json_to_text(pg::value_to_json(old.datum, column->type, false)) ==
                                      pg::json_to_text(field.value);
         if (!same) row.set(column->number, field_value(*column, field));
@@ -432,7 +432,7 @@ Datum DocumentType::diff(pg::Value before, pg::Value after) const {
 
 namespace {
 
-// jsonb takes 256 MB in all, and a value may take several times as much there as in its column.
+// jsonb is limited to 256 MB, and a value may take several times as much space there as in its column.
 constexpr std::size_t most_bytes_in_diff = 16 << 20;
 
 std::size_t stored_bytes(const pg::Column& column, pg::Value value) {

@@ -1,7 +1,7 @@
 // Document types: relations whose rows are documents. Names, loading, saving, diffs.
 //
-// What reads and writes documents runs as the current user, with that user's rights, through SQL that names every
-// table and operator by its schema.
+// Documents are read and written as the current user, with that user's rights, by SQL that schema-qualifies every table
+// and operator.
 #pragma once
 
 #include <map>
@@ -19,7 +19,7 @@ namespace sync_job {
 // The columns that changed, by attnum, ascending.
 using ColumnSet = std::vector<int>;
 
-// A row that answers for one of a list: `number` is its place there, from 0.
+// The row found for one item of a list; `number`: which one, from 0.
 struct NumberedRow {
     std::size_t number;
     pg::RowValues row;
@@ -38,34 +38,34 @@ public:
     // --- Names ---
     std::string name_of(Datum row) const;
     std::string name_of(const pg::RowValues& row) const;
-    // A row of another relation as one of this type's: of a partition, whose columns may lie elsewhere.
+    // A row of another relation as one of this type: of a partition, whose columns may be in other positions.
     pg::RowValues row_of(Oid relation, Datum row) const;
     pg::RowValues row_of(Oid relation, const pg::RowValues& row) const;
-    // The name as name_of() would write it. Raises 22023 for one that the key's types do not take.
+    // The name as name_of() would write it. Raises 22023 for one that the key's types reject.
     std::string canonical_name(const std::string& name) const;
     // Sets the key columns of a row from a name.
     void set_key(pg::RowValues& row, const std::string& name) const;
 
-    // --- Rows, as composite values in the current memory context; null when there is none. In an SpiScope. ---
+    // --- Rows, as composite values in the current memory context; null if there is none. In an SpiScope. ---
     enum class Lock { none, for_update };
     pg::Value load(const std::string& name, Lock lock);
-    // Not of every view.
+    // False for some views.
     bool locks_rows() { return relation_->kind != 'v' || lockable(); }
-    // Writes the columns; returns the row as it is stored now. Raises 27000 when a trigger or rule suppressed it.
-    // `given`: values of identity columns are taken as they are, also where they are GENERATED ALWAYS.
+    // Writes the columns; returns the row as stored. Raises 27000 if a trigger or rule suppressed it. `given`: identity
+    // columns take the given values, even if GENERATED ALWAYS.
     enum class Identity { by_table, given };
     Datum insert(const pg::RowValues& row, const ColumnSet& columns, Identity identity = Identity::by_table);
     Datum update(const std::string& name, const pg::RowValues& row, const ColumnSet& columns);
-    // The row as it was; null when there was none.
+    // Returns the row as it was; null if there was none.
     pg::Value remove(const std::string& name);
 
-    // --- Many rows a statement; in an SpiScope, and the rows live as long as it ---
-    // Not where a column of the key is an array or composite.
+    // --- Many rows per statement; in an SpiScope, and the rows live as long as it ---
+    // False if a key column is an array or composite.
     bool supports_many() const;
-    // The keys of these names, as an array for each column of the key.
+    // The keys of these names, as one array per key column.
     std::vector<pg::Value> key_arrays(const std::vector<std::string>& names) const;
-    // Writes `columns` of each wanted row into the row that has the key of the one before it; the rows as they are stored
-    // now. Raises 27000 when one was suppressed.
+    // Writes `columns` of each wanted row to the row with the key of its counterpart in `before`; returns the rows as
+    // stored. Raises 27000 if one was suppressed.
     std::vector<pg::RowValues> update_many(const std::vector<pg::RowValues>& before,
                                            const std::vector<pg::RowValues>& wanted, const ColumnSet& columns);
     std::vector<pg::RowValues> insert_many(const std::vector<pg::RowValues>& wanted, const ColumnSet& columns);
@@ -73,10 +73,10 @@ public:
     // --- Conversions and comparison ---
     // As to_jsonb() would; `sparse`: without the columns that are null.
     Datum to_json(Datum row, bool sparse = false) const;
-    // A row from jsonb: columns it does not name keep what `base` has. A column whose JSON value is the one that
-    // `base` shows stays as it is stored. `named`: the columns it names.
+    // A row from jsonb: columns it does not name keep their value in `base`; so do those with the same JSON value as
+    // there, exactly as stored. `named`: the columns it names.
     pg::RowValues from_json(Datum jsonb, const pg::RowValues& base, ColumnSet* named) const;
-    // Columns a controller may change (generated ones are the database's) whose stored image differs.
+    // Columns a controller may change (not generated ones) whose stored image differs.
     ColumnSet changed_columns(const pg::RowValues& before, const pg::RowValues& after) const;
     ColumnSet changed_columns(const pg::RowValues& before, const pg::RowValues& after, const ColumnSet& among) const;
     // The columns an insert writes: those not null, and those set on purpose; the others get their default.
@@ -89,12 +89,12 @@ public:
 private:
     DocumentType() = default;
     std::vector<pg::Value> key_values(const std::string& name) const;
-    // Of a name that has been told before: the error says what the key is now.
+    // Of a name stored earlier: the error says what the key is now.
     std::vector<pg::Value> values_of(const std::string& name) const;
     std::string key_condition(int first_parameter) const;
     std::vector<Oid> key_types() const;
     void require_all_written(std::size_t written, std::size_t wanted, const char* command) const;
-    // To be held while it is executed: a trigger may run a job that makes others.
+    // The caller holds it while it is executed: a trigger may run a job that drops it here.
     std::shared_ptr<pg::Statement> statement(const std::string& sql, const std::vector<Oid>& types);
     bool lockable();
     Datum written(const pg::Rows& rows, const char* command) const;
@@ -109,16 +109,16 @@ private:
     std::map<std::string, std::shared_ptr<pg::Statement>> statements_;
 };
 
-// A value of the type can be an element of such an array.
+// Whether a value of the type can be an element of such an array.
 bool fits_array(Oid base_type);
-// A table made of arrays, parameters from $first on: "j" with the columns sync_job_1 … and the place, sync_job_n, from 1.
+// A table made of array parameters, from $first on: "j" with the columns sync_job_1 … and the ordinality, sync_job_n.
 std::string rows_from_arrays(int first_parameter, std::size_t count);
 // The values of one column in all rows, as an array.
 pg::Value column_array(const std::vector<pg::RowValues>& rows, const pg::Column& column);
 
 // For the relcache callback.
 void invalidate_document_types(Oid relation);
-// Drops what has been marked so; where no document type is in use.
+// Grows whenever a cached document type has become invalid.
 std::uint64_t document_generation();
 
 }  // namespace sync_job

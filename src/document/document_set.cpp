@@ -1,4 +1,4 @@
-// The part of document.hpp that reads and writes many rows a statement.
+// The part of document.hpp that reads and writes many rows per statement.
 #include <algorithm>
 
 #include "core/text.hpp"
@@ -30,7 +30,7 @@ pg::Value column_array(const std::vector<pg::RowValues>& rows, const pg::Column&
     return {pg::array_datum(values, pg::base_type(column.type)), false};
 }
 
-// unnest() makes several columns of a composite value.
+// unnest() turns a composite value into several columns.
 bool fits_array(Oid base_type) { return pg::array_type_of(base_type) != pg::no_oid && !pg::is_composite(base_type); }
 
 bool DocumentType::supports_many() const {

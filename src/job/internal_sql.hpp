@@ -11,10 +11,11 @@ namespace sync_job {
 
 class InternalStatement {
 public:
-    // `{}` in the text stands for the extension's schema. Made as a static; holds nothing until it is used.
+    // `{}` in the text stands for the extension's schema. Meant to be a static; nothing is prepared before its first
+    // use.
     InternalStatement(std::string sql, std::vector<Oid> types) : sql_(std::move(sql)), types_(std::move(types)) {}
 
-    // As the owner, search_path pinned. Opens its own SPI connection; the values of the rows are copied into the
+    // Runs as the owner with search_path pinned. Opens its own SPI connection; copies the values of the rows into the
     // current memory context.
     using Row = std::vector<pg::Value>;
     std::vector<Row> run(const std::vector<pg::Value>& arguments);
@@ -22,7 +23,7 @@ public:
 private:
     std::string sql_;
     std::vector<Oid> types_;
-    std::shared_ptr<pg::Statement> statement_;  // whoever runs it holds it
+    std::shared_ptr<pg::Statement> statement_;  // each run holds a reference
     Oid prepared_for_ = pg::no_oid;
 };
 

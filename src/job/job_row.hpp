@@ -44,21 +44,21 @@ enum class JobColumn : int {
 extern const char* const job_column_names[];
 extern const Oid job_column_types[];
 extern const int job_column_count;
-// Of version 0.1.0, the first ones. What has come since is last, and not in the tables of a database that was not updated yet.
+// Of version 0.1.0. Later columns come last, and are missing in a database that has not been updated yet.
 constexpr int oldest_job_column_count = static_cast<int>(JobColumn::publish_event);
 
-// One job, taken apart. The values live in the memory context it was read in.
+// One job as separate values, which live in the memory context it was read in.
 class Job {
 public:
     using C = JobColumn;
 
     Job() = default;
-    // A new one, all columns null.
+    // A new job, all columns null.
     static Job blank();
     explicit Job(const pg::StoredRow& row);
     // From a composite value of the row type of table sync_job.
     static Job from_composite(Datum row);
-    // One that can be changed without changing this one.
+    // A copy that can be changed without changing this one.
     Job copy() const;
 
     pg::RowPlace place;
@@ -84,7 +84,7 @@ public:
     }
     void set_text(C column, std::string_view value);
     void set_oid(C column, Oid value);
-    // From the columns it is made of; source_label and target_label: relation_name(), empty for none.
+    // Builds the title from other columns; source_label and target_label: relation_name(), empty for none.
     void set_title(std::string_view source_label, std::string_view target_label);
 
     std::int64_t id() const { return int64(C::id); }
@@ -92,7 +92,7 @@ public:
     void set_status(Status status) { set_text(C::status, to_text(status)); }
     std::optional<Operation> operation() const;
 
-    // With what somebody has added to the table, where the row was read from there.
+    // With the columns that users have added to the table, if the row was read from it.
     const pg::RowValues& row() const { return row_; }
 
 private:

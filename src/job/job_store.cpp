@@ -59,7 +59,7 @@ std::optional<StoredJob> find_job(std::int64_t id) {
 }
 
 std::optional<StoredJob> lock_job(std::int64_t id, bool wait, bool* busy) {
-    // Each round that finds it changed waited for a transaction that ended: this ends too.
+    // A round that finds it changed has waited for a transaction to end: so the loop ends, too.
     for (int missing = 0; missing < 2;) {
         bool changed = false;
         for (Partition partition : partitions) {
@@ -76,7 +76,7 @@ std::optional<StoredJob> lock_job(std::int64_t id, bool wait, bool* busy) {
     return std::nullopt;
 }
 
-// Until ALTER EXTENSION UPDATE it is the name itself that is indexed.
+// Until ALTER EXTENSION UPDATE the index is on the name itself.
 std::vector<pg::ScanCondition> of_source(Datum type, Datum source_name) {
     using Op = pg::ScanCondition::Operator;
     pg::ScanCondition name{2, Op::equal_text, source_name};
@@ -101,8 +101,8 @@ bool stands_in(Partition partition, std::int64_t id) {
 void remove_duplicate(const StoredJob& stored) {
     pg::Table table(schema_objects().partition(stored.partition), pg::TableLock::write);
     table.remove(stored.job.place);
-    pg::log(describe(stored.job) + " is removed from the queue: a job of this id has ended already",
-            "That happens where tables are copied or restored while jobs run.");
+    pg::log(describe(stored.job) + " is removed from the queue: a job with this ID has already ended",
+            "This can happen when tables are copied or restored while jobs run.");
 }
 
 }  // namespace

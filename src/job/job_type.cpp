@@ -141,7 +141,7 @@ std::shared_ptr<const JobType> find_job_type(const std::string& name) {
     auto found = types().find(name);
     if (found != types().end()) return found->second;
     auto type = read_type(name);
-    // An invalidation while reading moved the generation on: then this one is good for now, and not kept.
+    // After an invalidation while it was read, the type is good for now, but not cached.
     if (type != nullptr && types_read_at == generation) types().emplace(name, type);
     return type;
 }

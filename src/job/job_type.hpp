@@ -1,4 +1,4 @@
-// Job types and queues as the engine uses them: read once by each backend, again when a row has changed.
+// Job types and queues as the engine uses them: read once per backend, and again after a row has changed.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ struct JobType {
     std::optional<int> concurrency_limit;
     bool verbose_logging = false, disabled = false;
     Oid run_as = 0;
-    std::vector<Oid> granted_to;  // who may enqueue without being able to become run_as
+    std::vector<Oid> granted_to;  // roles that may enqueue though they cannot become run_as
     // relation_name() of source and target, empty where there is none, for titles.
     std::string source_label, target_label;
 };
@@ -47,12 +47,12 @@ struct Queue {
     bool publish_events = false;
 };
 
-// What source_key and target_key name; none for null. Elements are not null: the rules of the table see to that.
+// The columns that source_key or target_key names; none for null. The checks of the table rule out null elements.
 std::vector<std::string> key_columns(const pg::Value& text_array);
 
-// Null when there is none of that name.
+// Null if there is none of that name.
 std::shared_ptr<const JobType> find_job_type(const std::string& name);
-// Raises 42704 with the nearest help.
+// Raises 42704 with a hint.
 std::shared_ptr<const JobType> require_job_type(const std::string& name);
 std::shared_ptr<const Queue> find_queue(const std::string& name);
 std::shared_ptr<const Queue> require_queue(const std::string& name);

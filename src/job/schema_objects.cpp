@@ -29,9 +29,9 @@ Oid required(Oid oid, const char* name) {
     return oid;
 }
 
-// The library reads and writes rows by position: the table must be the one it was built for, or that of an older version, which
-// has the first of the columns. What somebody has added to the one comes after that, and moves with the row from partition to
-// partition: there it must be the same.
+// The library reads and writes columns by position: the table must have those it was built for, or the first of them,
+// as in an older version. Columns that users have added come after these and move with the row from partition to
+// partition, so all partitions must have the same ones.
 void check_columns(Oid relation, Oid live, bool current) {
     std::vector<pg::Column> columns = pg::table_columns(relation), first = pg::table_columns(live);
     int count = static_cast<int>(columns.size());
@@ -58,12 +58,12 @@ bool is_known(const std::string& version) { return version == "0.1.0"; }
 
 pg::Error version_error(const pg::ExtensionInfo& extension) {
     pg::Error error("55000", "sync jobs of database \"" + pg::my_database_name() +
-                                 "\" wait: extension pg_sync_job is of version " + extension.version +
-                                 ", and the library of version " SYNC_JOB_VERSION);
+                                 "\" wait: extension pg_sync_job has version " + extension.version +
+                                 ", but the library has version " SYNC_JOB_VERSION);
     return error.hint(is_known(extension.version)
                           ? "Use ALTER EXTENSION pg_sync_job UPDATE in it."
                           : "Restart the server with the library of that version, or use ALTER EXTENSION pg_sync_job "
-                            "UPDATE where the library is the newer one.");
+                            "UPDATE if the library is newer.");
 }
 
 SchemaObjects look_up() {
@@ -145,7 +145,7 @@ const SchemaObjects& schema_objects() {
             SchemaObjects found = look_up();
             if (!(found == cached())) cached() = std::move(found);
         } catch (...) {
-            stale = true;  // the next one must not answer with what was there before
+            stale = true;  // the next call must not return the old result
             throw;
         }
     }

@@ -1,4 +1,4 @@
-// Where the extension's own objects are in this database: looked up once, again after their definition has changed.
+// Where the extension's own objects are in this database: looked up once, and again after a definition has changed.
 #pragma once
 
 #include <optional>
@@ -23,39 +23,41 @@ struct SchemaObjects {
     Oid type_table = 0, queue_table = 0, error_table = 0, deleted_table = 0;
     Oid id_sequence = 0, deleted_sequence = 0;
     Oid target_type = 0, result_type = 0;  // sync_job_target, sync_job_result
-    // Why what sync_job_type says cannot be trusted: somebody else's trigger has the last word on its rows. Empty: it can.
+    // Why the rows of sync_job_type cannot be trusted: a trigger that is not ours has the last word on them. Empty:
+    // they can.
     std::string type_table_problem;
-    // False until ALTER EXTENSION UPDATE: what has come since that version is not there.
+    // False until ALTER EXTENSION UPDATE: what was added since the old version is missing.
     bool current = true;
 
     Oid partition(Partition which) const;
     Oid id_index(Partition which) const;
-    // A relation of @extschema@ or sync_job_internal, for SQL text.
+    // A relation of @extschema@, for SQL text.
     std::string in_schema(const char* name) const { return schema + "." + name; }
-    // Of a table of the extension. For columns that have come since 0.1.0, and statements that name them.
+    // Whether a table of the extension has it. For columns added since 0.1.0, and statements that name them.
     bool has_column(Oid table, std::string_view column) const;
     bool operator==(const SchemaObjects&) const = default;
 };
 
-// Raises 55000 when the extension is not installed here, or is of a version that this library does not know. An older one that
-// it knows is good for enqueueing, reading and all that runs no job. The reference stays good, and always shows what is
-// known by now: callers run code that looks again, and indexes have other OIDs after REINDEX CONCURRENTLY.
+// Raises 55000 if the extension is not installed here, or has a version that this library does not know. A known older
+// version will do for enqueueing, reading and everything else that runs no job. The reference stays valid and always
+// shows the newest look-up: the caller may run code that looks again, and REINDEX CONCURRENTLY changes the OIDs of
+// indexes.
 const SchemaObjects& schema_objects();
 
 bool extension_installed();
-// The extension is of another version than this library, so that no job may run.
+// Set if the extension has another version than this library, so that no job may run.
 struct OtherVersion {
     pg::Error error;  // says so
-    bool known;       // an older one that is good for the rest
+    bool known;       // an older one that will do for everything else
 };
 std::optional<OtherVersion> other_version();
-// Raises that error: for whoever runs jobs in a session.
+// Raises that error; for sessions that run jobs.
 void require_this_version();
 
-// Raises 55000 where the rules of sync_job_type may have been passed by.
+// Raises 55000 if the checks of sync_job_type may have been bypassed.
 void require_trusted_types();
 
-// For the relcache callback; and where a table has been opened, before it is used.
+// The first for the relcache callback, the second for when a table has been opened, before it is used.
 void invalidate_schema_objects(Oid relation);
 void refresh_schema_objects();
 

@@ -11,8 +11,8 @@ namespace sync_job {
 
 namespace {
 
-// Users write these two, with SQL. The others are written by the engine: in part below SQL, and else without triggers, as a
-// trigger would have the rights of the tables' owner (pg::OwnerScope).
+// Users write these two with SQL. The engine writes the others: some below SQL, the rest without triggers, as a trigger
+// would have the rights of the tables' owner (pg::OwnerScope).
 bool written_by_users(const std::string& name) { return name == "sync_job_type" || name == "sync_job_queue"; }
 
 bool written_below_sql(const std::string& name) {
@@ -22,7 +22,7 @@ bool written_below_sql(const std::string& name) {
     return false;
 }
 
-// The plain name, where it is one of our tables; else empty. By the catalog alone: the extension may be of any version.
+// The unqualified name of one of our tables; else empty. From the catalog alone: the extension may have any version.
 std::string own_table(Oid relation) {
     auto extension = pg::find_extension("pg_sync_job");
     if (!extension || !pg::belongs_to_extension(relation, extension->oid)) return {};
@@ -41,8 +41,8 @@ void check_new_trigger(const pg::NewTrigger& trigger) {
     if (!trigger.of_truncate && written_below_sql(table)) {
         throw refused(trigger, table, "0A000")
             .detail("pg_sync_job writes its rows below SQL: it would not see them.")
-            .hint("Events tell of jobs that have ended (publish_events). Tools that follow a table by a trigger, as pg_repack "
-                  "does, cannot be used for it: VACUUM FULL can.");
+            .hint("Use events to be notified of ended jobs (publish_events). Tools that track a table with a trigger, such as "
+                  "pg_repack, cannot be used on it; VACUUM FULL can.");
     }
     if (trigger.of_constraint && !written_by_users(table)) {
         throw refused(trigger, table, "0A000").detail("pg_sync_job writes and deletes its rows without asking it.");
@@ -54,7 +54,7 @@ void check_new_trigger(const pg::NewTrigger& trigger) {
     }
     if (!trigger.of_truncate && !written_by_users(table)) {
         pg::notice(trigger.name + " does not fire for what pg_sync_job itself writes to table " + quoted(table),
-                   "ALTER TABLE ... ENABLE ALWAYS TRIGGER has it fire there, with the rights of the table's owner.");
+                   "ALTER TABLE ... ENABLE ALWAYS TRIGGER makes it fire there, with the rights of the table's owner.");
     }
 }
 
@@ -62,8 +62,8 @@ void check_truncate(Oid relation) {
     std::string table = own_table(relation);
     if (table.empty() || pg::is_superuser(pg::current_user())) return;
     throw pg::Error("42501", "permission denied to truncate table " + quoted(table))
-        .detail("It has what belongs to other roles, too.")
-        .hint("Use clear_old_sync_jobs() or clear_sync_job_logs(), and cancel_sync_job() for what waits.");
+        .detail("It also contains rows of other roles.")
+        .hint("Use clear_old_sync_jobs() or clear_sync_job_logs(), and cancel_sync_job() for waiting jobs.");
 }
 
 }  // namespace

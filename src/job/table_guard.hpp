@@ -1,4 +1,5 @@
-// The extension's own tables are ordinary tables to others: what may be hung on them, and what is refused.
+// To users the extension's own tables are ordinary tables: which triggers and foreign keys are allowed, and what is
+// refused.
 #pragma once
 
 #include <string>
@@ -7,13 +8,14 @@
 
 namespace sync_job {
 
-// Has the server ask here when a trigger or foreign key is made, or a table truncated.
+// Makes the server ask here before a trigger or foreign key is created, or a table truncated.
 void register_table_guard();
 
-// What somebody has hung on the tables that keeps the jobs from being enqueued or recorded, as a sentence; empty: nothing.
+// What users have attached to the tables that prevents jobs from being enqueued or recorded, as a sentence; empty:
+// nothing.
 std::string in_the_way();
 
-// Raises 55000 where rows of the table are referred to by a foreign key: the engine deletes them without asking it.
+// Raises 55000 if a foreign key references the table: the engine deletes rows without checking it.
 void require_not_referred_to(Oid relation);
 
 }  // namespace sync_job

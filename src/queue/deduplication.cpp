@@ -35,7 +35,7 @@ bool due_no_later(const Job& waiting, const Job& wanted) {
     return waiting.int64(C::scheduled_at) <= by;
 }
 
-// It would do just what is asked for.
+// Whether it would do exactly what is asked for.
 bool fulfils(const Job& waiting, const Job& wanted) {
     for (C column : {C::sync_job_type, C::source_document_name, C::target_document_name, C::operation, C::job_id,
                      C::procedure, C::on_success, C::on_failure}) {
@@ -69,7 +69,7 @@ std::optional<std::int64_t> absorb(const Job& wanted) {
         conditions = of_source(wanted.datum(C::sync_job_type), wanted.datum(C::source_document_name));
     }
     auto absorbs = [&](const Job& seen) {
-        // One of this very transaction that has begun has read its source before this change.
+        // A job that began in this transaction read its source before this change.
         bool running = seen.status() == Status::started || is_in_progress(seen.id());
         if (running && by_job_id && wanted.is_null(C::source_document_name)) return true;
         if (running || seen.status() != Status::queued || !due_no_later(seen, wanted)) return false;
@@ -78,7 +78,7 @@ std::optional<std::int64_t> absorb(const Job& wanted) {
         wake_at_commit(seen);  // a worker that passed over it while it was locked has gone on
         return true;
     };
-    std::vector<Job> alike;  // of one job_id: an index of hashes has them in no order
+    std::vector<Job> alike;  // of one job_id: a hash index returns them in no order
     pg::IndexScan scan(table, by_job_id ? o.live_job_id : o.live_source, conditions);
     while (scan.next()) {
         Job seen(scan.row());

@@ -1,4 +1,4 @@
-// Deduplication: a request that a waiting job fulfils already.
+// Deduplication: finds a waiting job that already fulfils a request.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace sync_job {
 // into a Started one of the same job_id.
 std::optional<std::int64_t> absorb(const Job& wanted);
 
-// A job of the type waits, or runs, for some source document: without one nothing can absorb a request that names its
+// Whether a job of the type waits or runs for some source document: if not, nothing can absorb a request that names its
 // source document and no job_id.
 bool any_live(std::string_view type_name);
 

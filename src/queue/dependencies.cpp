@@ -54,7 +54,7 @@ void enqueue_callback(const Outcome& outcome, const std::string& procedure) {
     request.queue = std::string(job.text(C::queue));
     request.max_retries = job.int32(C::max_retries);
     request.title = procedure;
-    // The scheduler, too, records what a crash ended, and it is a superuser: its role is not the job's.
+    // The scheduler also records jobs that a crash ended, and runs as a superuser: its role is not the job's.
     request.run_as = job.oid(C::run_as);
     request.owner = job.oid(C::owner);
     enqueue(request);
@@ -69,13 +69,13 @@ void wait_for_jobs(std::int64_t job, const std::vector<std::int64_t>& others) {
     for (std::int64_t other : others) {
         if (other == job) throw pg::Error("22023", "sync job " + std::to_string(other) + " cannot wait for itself");
         auto stored = find_job(other);
-        if (!stored) {  // after => array_agg(enqueue_background_job(…)): this very statement inserted it
+        if (!stored) {  // after => array_agg(enqueue_background_job(…)): this statement inserted it
             pg::command_counter_increment();
             stored = find_job(other);
         }
         if (!stored || !may_know(stored->job)) {
             throw pg::Error("42704", "sync job " + std::to_string(other) + " to wait for does not exist")
-                .hint("Or it is another role's.");
+                .hint("Or it belongs to another role.");
         }
         insert.run({{pg::int64_datum(job), false}, {pg::int64_datum(other), false}});
     }
@@ -85,7 +85,7 @@ void wait_for_jobs(std::int64_t job, const std::vector<std::int64_t>& others) {
 void follow_up(const Outcome& outcome) {
     const Job& job = outcome.job;
     bool failed = failed_for_good(job);
-    if (job.status() == Status::failed && !failed) return;  // it is tried again
+    if (job.status() == Status::failed && !failed) return;  // it will be retried
     C column = failed ? C::on_failure : C::on_success;
     bool well = job.status() == Status::finished || job.status() == Status::skipped;
     if (!job.is_null(column) && (failed || well)) {
@@ -104,16 +104,16 @@ void follow_up(const Outcome& outcome) {
 
 namespace {
 
-// Starts or cancels it, as those that it waited for have ended.
+// Starts or cancels the job, as those that it waited for have ended. False if it is locked.
 bool release(std::int64_t id, std::optional<std::int64_t> culprit) {
     static auto& remove =
         *new InternalStatement("DELETE FROM sync_job_internal.dependency WHERE job = $1", {pg::type::int8});
     bool busy = false;
     auto stored = lock_job(id, false, &busy);
-    if (busy) return false;  // somebody starts or cancels it by hand, and may yet think better of it
+    if (busy) return false;  // somebody starts or cancels it by hand, and may roll back
     if (stored && stored->job.status() == Status::pending) {
         if (culprit && stored->job.text(C::after_failure) == "cancel") {
-            cancel_job(*stored, "sync job " + std::to_string(*culprit) + ", which it waited for, has not ended well");
+            cancel_job(*stored, "sync job " + std::to_string(*culprit) + ", which it waited for, failed or was canceled");
         } else {
             start_job(*stored);
         }
@@ -142,7 +142,7 @@ void add_dependents(InternalStatement& select, const std::vector<pg::Value>& arg
     }
 }
 
-// The next ones, each with all that it waits for; `more`: they are not the last.
+// The next waiting jobs, each with all that it waits for; `more`: they are not the last.
 std::vector<Dependent> dependents_after(std::int64_t after, bool* more) {
     static auto& some = *new InternalStatement(
         "SELECT job, waits_for FROM sync_job_internal.dependency WHERE job > $1 ORDER BY job, waits_for LIMIT $2",
@@ -155,7 +155,7 @@ std::vector<Dependent> dependents_after(std::int64_t after, bool* more) {
     for (const Dependent& dependent : found) rows += dependent.waits_for.size();
     *more = rows == most_looked_at;
     if (!*more) return found;
-    std::int64_t last = found.back().job;  // perhaps not all of it
+    std::int64_t last = found.back().job;  // it may be incomplete
     found.pop_back();
     if (found.empty()) add_dependents(of_job, {{pg::int64_datum(last), false}}, found);
     return found;

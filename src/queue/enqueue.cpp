@@ -38,7 +38,7 @@ void check_enabled(const JobType& type) {
         .hint("Enable it with UPDATE sync_job_type SET disabled = false WHERE name = ...");
 }
 
-// The document type a side of the job has: the job type's, or the given one where that leaves it open.
+// The document type of one side of the job: the job type's, or the given one if that leaves it open.
 Oid document_type(const JobType& type, const char* side, Oid of_type, Oid given, Oid of_document) {
     auto disagree = [&](Oid candidate, const std::string& with, Oid other) {
         throw pg::Error("22023", std::string(side) + " document type " + quoted(pg::relation_name(candidate)) +
@@ -56,7 +56,7 @@ Oid document_type(const JobType& type, const char* side, Oid of_type, Oid given,
     return of_type != pg::no_oid ? of_type : given != pg::no_oid ? given : of_document;
 }
 
-// The relation a row is of; raises for an anonymous one.
+// The relation that a row belongs to; raises for an anonymous record.
 Oid relation_of_document(const pg::Value& document, const char* argument) {
     if (document.null) return pg::no_oid;
     Oid relation = pg::relation_of_row_type(pg::composite_type(document.datum));
@@ -134,14 +134,14 @@ void check_parent(std::optional<std::int64_t> parent) {
     if (!parent) return;
     auto stored = find_job(*parent);
     if (!stored) throw pg::Error("42704", "parent sync job " + std::to_string(*parent) + " does not exist");
-    require_may_steer(stored->job);  // a foreign child would be in the way of whoever cancels or retries it
+    require_may_steer(stored->job);  // another role's child would be in the way of whoever cancels or retries the parent
 }
 
 void set_optional_text(Job& job, C column, const std::optional<std::string>& text) {
     if (text) job.set_text(column, *text);
 }
 
-// Says once in a session that nothing will run by itself.
+// Says once per session that nothing will run by itself.
 void say_when_not_preloaded() {
     static bool said = false;
     if (said || pg::shared_memory() != nullptr) return;
@@ -187,11 +187,11 @@ void set_flags(Job& job, const EnqueueRequest& request, const JobType& type) {
     set(C::queue_on_insert, request.queue_on_insert, true);
 }
 
-// 0 is none.
+// 0: no limit.
 std::int64_t limit_of(std::int64_t timeout) { return timeout == 0 ? std::numeric_limits<std::int64_t>::max() : timeout; }
 
-// A job without end holds a worker: more than the type or the queue allows is for who may stop it for others. What a
-// trigger asks for is cut, as the application's write must not fail.
+// An endless job occupies a worker: only those who may stop the jobs of others may ask for more than the type or the
+// queue allows. What a trigger asks for is reduced, as the application's write must not fail.
 std::int64_t allowed_timeout(const EnqueueRequest& request, const Queue& queue, std::int64_t most) {
     std::int64_t timeout = *request.timeout;
     if (limit_of(timeout) <= most) return timeout;
@@ -259,7 +259,7 @@ std::size_t source_name_bytes(const pg::RowValues& row) {
     return row.nulls[name] ? 0 : pg::datum_text(row.values[name]).size();
 }
 
-// The rows into the queue. In a database of version 0.1.0 the index of the documents does not take every name.
+// Inserts rows into the queue. In a database of version 0.1.0 the index on documents cannot hold every name.
 void insert_rows(pg::Table& table, const std::vector<pg::RowValues>& rows) {
     try {
         table.insert_many(rows);
@@ -290,7 +290,7 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
     Oid owner = request.owner != pg::no_oid ? request.owner : pg::current_user();
     if (type_->background) {
         if (!request.procedure) {
-            throw pg::Error("22023", "sync job type " + quoted(type_->name) + " is that of background work")
+            throw pg::Error("22023", "sync job type " + quoted(type_->name) + " is for background work")
                 .hint("Use enqueue_background_job().");
         }
         require_role_can_run(background_role(request));
@@ -330,8 +330,8 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
     say_when_not_preloaded();
 }
 
-// Two types that write to each other's sources may call each other without end. The write that leads to one job too many
-// must not fail: it is an application's, or that of a job. So the job is made, and is canceled from the start.
+// Two types that write to each other's sources may trigger each other endlessly. The write that leads to one job too
+// many must not fail: it is an application's, or that of a job. So the job is inserted as Canceled.
 void Enqueuer::set_depth() {
     constexpr int most_generations = 100;
     constexpr pg::Timestamp pause_between_lines = 60'000'000;
@@ -348,14 +348,14 @@ void Enqueuer::set_depth() {
     if (pg::now() - last_said < pause_between_lines) return;
     last_said = pg::now();
     pg::log("jobs of sync job type " + quoted(type_->name) + " are canceled as they are enqueued", reason + ".",
-            "Job types that write to each other's sources must come to the same values, or one of them must not react to "
+            "Job types that write to each other's sources must settle on the same values, or one of them must not react to "
             "what the other writes: see current_sync_job().");
 }
 
 void Enqueuer::set_context(pg::Value context) { template_.set(C::context, context); }
 
-// Of very many that come at once a look-up is for all the others, where nothing waits. Not of few: under a snapshot that
-// somebody holds, that look-up goes through all jobs of the type that have ended since.
+// When very many are enqueued at once and no job waits, one look-up serves all the rest. Not for a few: while somebody
+// holds an old snapshot, that look-up reads all jobs of the type that have ended since.
 bool Enqueuer::may_be_absorbed() {
     constexpr int one_by_one = 1000;
     if (!request_.many || request_.job_id || looked_up_++ < one_by_one) return true;

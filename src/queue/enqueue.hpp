@@ -16,7 +16,7 @@
 
 namespace sync_job {
 
-// What a caller may say of a job; what is not given is as the job type has it.
+// What a caller may specify for a job; what is not given comes from the job type.
 struct EnqueueRequest {
     std::string sync_job_type;
     std::optional<std::string> source_document_name;
@@ -53,12 +53,11 @@ struct EnqueueRequest {
     std::optional<std::string> retry_backoff;
     Oid run_as = 0;  // whose rights it has; none: the current user's
 
-    // Whose right to enqueue is asked, and to whom the job belongs: the current user, or for a trigger the table's
-    // owner.
+    // Whose right to enqueue is checked, and who owns the job: the current user, or for a trigger the table's owner.
     Oid owner = 0;
 };
 
-// Enqueues jobs that differ in their source document only: what they share is checked once.
+// Enqueues jobs that differ only in their source document: what they share is checked once.
 class Enqueuer {
 public:
     explicit Enqueuer(const EnqueueRequest& request);
@@ -70,12 +69,12 @@ public:
     // waiting one; a worker is woken at commit. Returns its id.
     std::int64_t add(const std::optional<std::string>& canonical_source_name);
 
-    // Where many follow one by one: after the last. Until then some are not in the table yet.
+    // With `many`: to be called after the last. Until then some are not in the table yet.
     void finish();
 
     // The type of the source documents; null where the job type and the request leave it open.
     const std::shared_ptr<DocumentType>& source_documents() const { return source_documents_; }
-    // Another context for the jobs to come.
+    // Sets the context of the jobs added from now on.
     void set_context(pg::Value context);
 
 private:
@@ -91,12 +90,12 @@ private:
     Job template_;
     int looked_up_ = 0;
     std::optional<bool> any_live_;  // jobs of the type
-    pg::Memory row_memory_;                     // of the jobs that are made and not inserted yet
+    pg::Memory row_memory_;                     // of the rows that are not inserted yet
     std::vector<pg::RowValues> waiting_rows_;  // of these
     std::unique_ptr<pg::Table> table_;          // the live jobs
 };
 
-// One job: checks everything, the names of its documents too. Returns its id.
+// One job: checks everything, including the names of its documents. Returns its id.
 std::int64_t enqueue(const EnqueueRequest& request);
 
 }  // namespace sync_job

@@ -11,7 +11,7 @@ namespace {
 
 using C = JobColumn;
 
-// NOTIFY takes less than 8000 bytes.
+// A notification must be shorter than 8000 bytes.
 constexpr std::size_t longest_payload = 7900;
 
 std::int64_t keep(const std::string& event, pg::Value message, Oid created_by) {

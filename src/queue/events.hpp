@@ -1,4 +1,4 @@
-// Events on the channel sync_job: of jobs that have ended, and of whatever a job has to say.
+// Events on the channel sync_job: that a job has ended, and whatever a job publishes.
 #pragma once
 
 #include <string>
@@ -8,10 +8,10 @@
 
 namespace sync_job {
 
-// NOTIFY at commit. What does not fit into a notification is kept in sync_job_event, and the notification has its id.
+// NOTIFY at commit. A message too long for a notification is kept in sync_job_event, and the notification has its id.
 void publish_event(const std::string& event, pg::Value message);
 
-// The event of a job that has ended, where it asks for one.
+// Publishes that the job has ended, if it asks for that.
 void publish_end(const Job& job);
 
 }  // namespace sync_job

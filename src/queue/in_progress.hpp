@@ -9,8 +9,8 @@
 
 namespace sync_job {
 
-// While it lives the job is the one that runs in this process, for current_sync_job() and the activity view. A job that
-// runs inside another one (now => true) is part of it for whoever looks from outside, or cancels.
+// While it lives the job is the one that runs in this process, for current_sync_job() and the activity view. To other
+// sessions, and for canceling, a job that runs inside another one (now => true) is part of it.
 class CurrentJobScope {
 public:
     // `subject`: describe(job). `depth`: of the job; of a set, the greatest of its jobs.
@@ -24,24 +24,24 @@ private:
     int previous_depth_;
 };
 
-// How many triggers led to the job, each by what the job before it wrote.
+// How many triggers led to the job, each fired by what the job before it wrote.
 int depth_of(const Job& job);
 
 // The job that runs in this process; 0: none. Of a set, the first.
 std::int64_t current_job_id();
-// Its depth; where none runs now, the greatest of those that ran in this transaction, whose deferred triggers may fire yet.
+// Its depth; if none runs now, the greatest of those that ran in this transaction, as their deferred triggers may still
+// fire.
 std::optional<int> current_depth();
 
-// An attempt of the job was begun in this transaction, and what came of it is not recorded yet: it runs, whatever its
-// row says. In a batch that is so until the batch has ended.
+// Whether an attempt at the job has begun in this transaction and its outcome is not recorded yet: it runs, whatever
+// its row says. In a batch, until the batch has ended.
 bool is_in_progress(std::int64_t id);
 void mark_in_progress(std::int64_t id);
 void clear_in_progress(std::int64_t id);
-// Registers the end of the transaction, which clears all; at load.
+// Registers the callback at the end of a transaction, which clears all; at load.
 void register_in_progress();
 
-// The row of the job that runs has been written anew within its attempt, in this transaction: record() has to look where it
-// is now.
+// The row of the running job was updated within its attempt, in this transaction: record() has to look where it is now.
 void mark_job_row_moved();
 bool job_row_moved(std::int64_t id);
 

@@ -12,7 +12,8 @@ namespace {
 
 using C = JobColumn;
 
-// A report as long as anybody reads, so that what is made of it (a row, JSON, one text) can be stored.
+// The report, clipped to a length that anybody would read, so that what is made of it (a row, JSON, one text) can be
+// stored.
 std::shared_ptr<const pg::ErrorReport> bounded(std::shared_ptr<const pg::ErrorReport> report) {
     constexpr std::size_t most_bytes = 1 << 20;
     auto shorter = std::make_shared<pg::ErrorReport>(*report);
@@ -65,7 +66,7 @@ Outcome failed_outcome(const Job& job, const pg::Error& error, bool counted) {
     failed.set_text(C::error_message, full_message(*outcome.error));
     stamp_end(failed);
     int retries = failed.int32(C::retry_count);
-    // What is not the job's doing does not end it either.
+    // Server trouble is not the job's fault, and does not end it.
     bool again = retries < failed.int32(C::max_retries) || (!counted && pg::is_server_trouble(error));
     if (again) {
         Backoff backoff = parse_backoff(failed.text(C::retry_backoff)).value_or(Backoff::linear);

@@ -20,19 +20,19 @@ struct Outcome {
     std::shared_ptr<const pg::ErrorReport> error;  // of a Failed one; of one that runs again in a new process
     bool counted = true;                           // the failed attempt uses up a retry
     bool repeatable_error = false;                 // run_alone because of a deadlock or serialization failure
-    bool waits_for_lock = false;                   // run_alone, later: somebody else has a lock for long
-    bool too_long = false;                         // run_alone because it took longer than its batch may, and not for a lock
+    bool waits_for_lock = false;                   // run_alone, later: somebody else holds a lock for a long time
+    bool too_long = false;                         // run_alone as it took longer than a batch may, not counting locks
 };
 
-// The job as it is after an attempt that ended with this error, now: Failed, with the time of the next try, which counts from
+// The job after an attempt that ended with this error just now: Failed, with the time of the next attempt, counted from
 // its end.
 Outcome failed_outcome(const Job& job, const pg::Error& error, bool counted);
-// Of a job that somebody has asked to cancel.
+// For a job that somebody has asked to cancel.
 Outcome canceled_outcome(const Job& original);
 
 // The job as Started, without what an earlier attempt left.
 Job as_started(const Job& job);
-// Its end is now, or then.
+// Sets its end, to now or to the given time.
 void stamp_end(Job& job);
 void stamp_end(Job& job, pg::Timestamp now);
 

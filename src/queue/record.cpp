@@ -53,7 +53,7 @@ bool cut_short_by_crash(std::int64_t id) {
 
 namespace {
 
-// Where the row of the job is that ends; what the job itself has written down in it stays.
+// The outcome with the place where the job's row is now, and with the checkpoint that the job itself has stored there.
 Outcome in_place(const Outcome& outcome) {
     if (!job_row_moved(outcome.job.id())) return outcome;
     auto stored = lock_job(outcome.job.id());
@@ -65,7 +65,7 @@ Outcome in_place(const Outcome& outcome) {
     return moved;
 }
 
-// To where their states belong.
+// Moves rows to the partitions of their states.
 void move_rows(const std::vector<Outcome>& outcomes) {
     const SchemaObjects& o = schema_objects();
     pg::Table live(o.live, pg::TableLock::write);

@@ -1,4 +1,5 @@
-// Writing down what became of jobs: their rows to where their state belongs, their errors to the log.
+// Records what became of jobs: moves their rows to the partition of their state, and writes their errors to
+// sync_job_error.
 #pragma once
 
 #include <vector>
@@ -7,19 +8,19 @@
 
 namespace sync_job {
 
-// The outcomes of one transaction, in it. Each job is locked by it, and lies in the live partition. Outcomes with
-// another verdict than `ended` are left as they are.
+// Records the outcomes of the current transaction, which has locked each job in the live partition. Jobs with a verdict
+// other than `ended` stay as they are.
 void record(const std::vector<Outcome>& outcomes);
 
-// The same for one, where what follows from its end may be what cannot be done: then without callback and event, and without
-// its row in sync_job_error if that is the trouble. Each try is a subtransaction.
+// The same for one job. If what follows from its end fails, it is recorded without callback and event, and if need be
+// without its row in sync_job_error. Each try is a subtransaction.
 void record_end(const Outcome& outcome);
-// That last resort by itself.
+// Only that last resort.
 void record_bare_end(const Outcome& outcome);
 
-// The failed attempt of a job, in sync_job_error.
+// Writes a failed attempt of the job to sync_job_error.
 void record_error(const Job& job, const pg::ErrorReport& report, bool counted);
-// It ran at a crash before, at this attempt or another one.
+// Whether a crash has interrupted this attempt at the job or an earlier one.
 bool cut_short_by_crash(std::int64_t id);
 
 }  // namespace sync_job

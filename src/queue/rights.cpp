@@ -42,14 +42,14 @@ const char* beyond_grant(const EnqueueRequest& request) {
     if (request.retry_delay) return "retry_delay";
     if (request.max_retries) return "max_retries";
     if (request.verbose_logging) return "verbose_logging";
-    // A controller may ask for the document that caused its job.
+    // A controller may read the document that triggered its job.
     if (request.triggered_by_document_type != pg::no_oid) return "triggered_by_document_type";
     if (request.triggered_by_document_name) return "triggered_by_document_name";
     if (!request.triggered_by_doc.null) return "triggered_by_doc";
     return nullptr;
 }
 
-// What the job has been given is no more than a grant covers. A relayed job's children have their targets from the
+// Whether the job was given no more than a grant covers. Children of a relayed job have their targets from the
 // controller.
 bool within_grant(const Job& job, const JobType& type) {
     if (!job.is_null(C::parent_sync_job)) {
@@ -118,8 +118,8 @@ void require_may_enqueue(const JobType& type, Oid role, const EnqueueRequest& re
     }
     if (const char* argument = beyond_grant(request)) {
         throw denied(std::string("argument ") + argument + " of sync job type " + quoted(type.name))
-            .detail("By its grant role " + name_of(role) +
-                    " gives a source document, context, flags, dry_run, scheduled_at and job_id.");
+            .detail("The grant lets role " + name_of(role) +
+                    " give a source document, context, flags, dry_run, scheduled_at and job_id.");
     }
     if (type.source == pg::no_oid && request.source_document_type != pg::no_oid) {
         throw denied("argument source_document_type of sync job type " + quoted(type.name))
@@ -132,7 +132,7 @@ void require_role_can_run(Oid role) {
     if (pg::workers_need_login && !pg::role_can_log_in(role)) {
         throw pg::Error("42501", "role " + name + " cannot run sync jobs: it may not log in")
             .detail("Before PostgreSQL 17 a worker cannot be connected as a role without LOGIN.")
-            .hint("ALTER ROLE ... LOGIN (without a password nobody else can use that), or name another role in run_as.");
+            .hint("Use ALTER ROLE ... LOGIN (without a password nobody else can use it), or name another role in run_as.");
     }
     if (!pg::role_can_connect(role)) {
         throw pg::Error("42501", "role " + name + " cannot run sync jobs: it may not connect to this database")
@@ -153,9 +153,9 @@ void require_trusted_type(const JobType& type, const Job& job) {
     if (type.run_as == run_as || pg::is_superuser(type.run_as)) return;
     if (!pg::is_superuser(run_as) && pg::may_set_role(type.run_as, run_as)) return;
     throw SetupError(pg::Error("42501", "sync job " + std::to_string(job.id()) + " runs as role " + name_of(run_as) +
-                                            ", and sync job type " + quoted(type.name) + " is now that of role " +
+                                            ", but sync job type " + quoted(type.name) + " now runs as role " +
                                             name_of(type.run_as))
-                         .detail("The type was changed, or made anew, after the job was enqueued.")
+                         .detail("The type was changed, or created again, after the job was enqueued.")
                          .hint("Cancel the job, and enqueue it again."));
 }
 
@@ -224,7 +224,7 @@ void require_may_steer(const Job& job) {
     Oid user = pg::current_user();
     if (is_his(job, user) || has_level(user, Level::operator_)) return;
     throw denied("sync job " + std::to_string(job.id()))
-        .detail("It belongs to role " + name_of(job.oid(C::owner)) + "; role " + name_of(user) + " is no operator.");
+        .detail("It belongs to role " + name_of(job.oid(C::owner)) + "; role " + name_of(user) + " is not an operator.");
 }
 
 void require_may_run(const Job& job) {
@@ -236,7 +236,7 @@ void require_may_change_context(const Job& job) {
     Oid user = pg::current_user();
     if (may_enqueue_again(job, user)) return;
     if (!has_level(user, Level::operator_)) throw may_not_run(job);
-    throw may_not_run(job).hint("The level operator is for retrying the job as it is, without another context.");
+    throw may_not_run(job).hint("Level operator allows retrying the job only with its own context.");
 }
 
 }  // namespace sync_job

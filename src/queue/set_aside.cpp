@@ -30,7 +30,8 @@ void SetAside::add(std::int64_t job, const pg::Error& error) {
     entry.failures++;
     entry.until = pg::now() + growing_pause(first_pause, longest_pause, entry.failures);
     if (entry.failures > 1) return;
-    pg::log_error("sync job " + std::to_string(job) + " could not be " + what_ + ", which is tried again with growing pauses", error);
+    pg::log_error("sync job " + std::to_string(job) + " could not be " + what_ + "; it is tried again with growing pauses",
+                  error);
 }
 
 bool SetAside::try_all(const std::vector<std::int64_t>& jobs, const std::function<bool(std::size_t)>& act, int* done) {

@@ -1,5 +1,5 @@
-// Jobs for which something of the engine's own raises an error: each is left alone for a while, longer each time, so that it
-// is in nobody's way. The log tells of it once.
+// Jobs for which an operation of the engine itself raises an error: each is left alone for a while, longer each time,
+// so that it does not block others. Logged once per job.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +23,9 @@ public:
     void add(std::int64_t job, const pg::Error& error);
     void remove(std::int64_t job) { entries_.erase(job); }
 
-    // Does it for each of the jobs, given by its place in the list: for all in one subtransaction, and where that raises,
-    // for each in one of its own. A job for which it raises is set aside. What is no job's fault is raised: trouble of the
-    // server, a cancellation, a deadlock. Returns for how many `act` has said yes.
+    // Calls `act` with the index of each job: all in one subtransaction and, if that raises, each in one of its own. A
+    // job for which it raises is set aside. Errors that are no job's fault are raised: server trouble, a cancellation,
+    // a deadlock. Returns for how many `act` returned true.
     int for_each(const std::vector<std::int64_t>& jobs, const std::function<bool(std::size_t)>& act);
 
 private:

@@ -16,7 +16,7 @@ void require_allowed(const Job& job, Action action) {
     if (allows(job.status(), action)) return;
     pg::Error error("55000", "cannot " + std::string(to_text(action)) + " sync job " + std::to_string(job.id()) +
                                  " with status " + std::string(to_text(job.status())));
-    error.detail("That takes a job that is " + std::string(allowed_states(action)) + ".");
+    error.detail("The job must be " + std::string(allowed_states(action)) + ".");
     if (action == Action::cancel && job.status() == Status::started) {
         error.hint("Use cancel_sync_job(" + std::to_string(job.id()) + ", running => true) to stop it.");
     }

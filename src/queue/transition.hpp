@@ -9,7 +9,7 @@
 
 namespace sync_job {
 
-// Raises 55000 when the job's state does not allow the action.
+// Raises 55000 if the job's state does not allow the action.
 void require_allowed(const Job& job, Action action);
 
 // Each writes the job and returns it as it is now.

@@ -12,7 +12,7 @@ namespace sync_job {
 namespace {
 
 bool scheduler_told = false;
-// The job whose cancellation has been asked for, as this process knows since; until the next one begins.
+// The job whose requested cancellation this process knows of; until the next one begins.
 std::int64_t canceled_job = 0;
 char cancel_reason[sizeof(WorkerSlot::cancel_reason)] = "";
 
@@ -31,7 +31,7 @@ void write_activity(WorkerSlot& slot, F&& change) {
     slot.change.fetch_add(1, std::memory_order_release);
 }
 
-// Signals are sent under the lock: the one of this request has been, and as long as it is known no other one follows.
+// Signals are sent under the lock: the one for this request has been sent, and while it is known no other follows.
 void acknowledge_cancel(WorkerSlot& slot) {
     if (slot.cancel_known) return;
     canceled_job = slot.cancel_job;
@@ -63,9 +63,9 @@ void show_job_start(const Job& job, const std::string& subject) {
     if (in_worker()) pg::show_running("sync job " + std::to_string(job.id()), "sync " + subject);
 }
 
-// Whoever asks for a cancellation after this sees that the job has ended; what was asked for before it, and has come too
-// late, must not hit the next one. Each side first writes its word and then reads the other's: see request_cancel().
-// Where it is an error that ends the job, the cancellation may be its cause: cancel_requested() still says so.
+// Whoever requests a cancellation after this sees that the job has ended; one requested before, but too late, must not
+// hit the next job. Each side first writes its own word and then reads the other's: see request_cancel(). If the job
+// ended with an error, the cancellation may be its cause: cancel_requested() still says so.
 void show_job_end() {
     WorkerSlot* slot = my_slot_or_null();
     if (slot == nullptr) return;
@@ -86,7 +86,7 @@ void show_progress(double percent, std::optional<std::string_view> title, std::o
         if (title) copy_text(activity.title, *title);
         if (description) copy_text(activity.description, *description);
     });
-    if (slot->progress_changed.exchange(true)) return;  // the scheduler has not told the last one yet
+    if (slot->progress_changed.exchange(true)) return;  // the scheduler has not reported the last one yet
     DatabaseSlot* database = find_database_slot(slot->database);
     if (database != nullptr && !database->progress_pending.exchange(true))
         pg::wake_process(database->scheduler_process);
@@ -159,7 +159,7 @@ std::string requested_cancel_reason() { return cancel_reason; }
 
 namespace {
 
-// In a slot of one of these states.
+// Whether the job runs in a slot with one of these states.
 bool runs_in(std::initializer_list<SlotState> states, Oid database, std::int64_t job_id) {
     Shared* s = shared();
     if (s == nullptr) return false;

@@ -1,5 +1,5 @@
 // What each process that runs jobs is doing, as other sessions see it, and what they ask of it. In shared memory: a
-// process writes its own slot, everybody may read it. Where the library was not preloaded nobody sees it and nobody asks.
+// process writes its own slot, everybody may read it. If the library was not preloaded, nobody sees it and nobody asks.
 #pragma once
 
 #include <cstdint>
@@ -19,26 +19,26 @@ bool in_worker();
 // `subject`: describe(job).
 void show_job_start(const Job& job, const std::string& subject);
 void show_job_end();
-// The job runs in transactions of its own; 0: not any more. Returns the one that did so far.
+// The job that runs in transactions of its own; 0: none any more. Returns the previous one.
 std::int64_t show_alone(std::int64_t job);
 
-// A job alone may take long, and nothing but its time limit ends it. So one role's jobs alone leave one place of the queue
-// and one of all workers to others: with two places or more, a worker may not begin one when workers of its role have all
-// others. 0: no such limit. False: it has to give way. Nothing for a session.
+// A job that runs alone may take long, and only its timeout ends it. So such jobs of one role leave one place of the
+// queue, and one of all workers, to other jobs: with two or more places, a worker may not begin one if workers of its
+// role hold all the others. 0: no such limit. False: it has to give way. Does nothing in a session.
 bool take_place_alone(int places_of_queue, int all_places);
 void leave_place_alone();
 
-// The types that this worker runs alone, as they have taken too long for a batch: names, with commas between them.
+// The types that this worker runs alone, as they took too long for a batch: names separated by commas.
 void show_types_alone(const std::string& names);
 
-// How far the job is, 0 to 100; a text that is not given stays. The scheduler notifies listeners, now and then.
+// The job's progress, 0 to 100; a text that is not given stays. The scheduler notifies listeners from time to time.
 void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description);
 
-// Somebody has asked to cancel this job while it runs here, or ran last.
+// Whether somebody has asked to cancel this job, which runs here or was the last to.
 bool cancel_requested(std::int64_t job_id);
 std::string requested_cancel_reason();
 
-// A worker that has more to do than it can do at once tells the scheduler, once until it has rested: its group may need
+// A worker with more work than it can do at once tells the scheduler, once until it is idle again: its group may need
 // another worker.
 void report_busy();
 void reset_busy_report();

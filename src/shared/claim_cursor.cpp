@@ -1,6 +1,6 @@
-// A worker writes its own bound; commits lower another one, which the worker takes into its bound before its next
-// snapshot. That one is a single word: were its halves lowered and taken one by one, a worker could take the half of a
-// position, scan, and take the other half when it no longer helps.
+// A worker writes its own bound; commits lower another one, which the worker merges into its own before its next
+// snapshot. That one is a single word: if its halves were lowered and read separately, a worker could read half a
+// position, scan, and read the other half too late.
 #include "shared/claim_cursor.hpp"
 
 #include <chrono>
@@ -37,7 +37,8 @@ ClaimPosition claim_start(bool may_start_over, ClaimPosition* since) {
     *since = {std::numeric_limits<int>::max(), 0};
     if (!in_worker()) return {};
     WorkerSlot& slot = *my_slot_or_null();
-    // Now and then from the start, for what no commit here has told of: prepared transactions, rows restored by hand.
+    // Starts over from time to time, for jobs that no commit here has announced: prepared transactions, rows restored
+    // by hand.
     if (may_start_over && Clock::now() - last_from_start >= std::chrono::milliseconds(settings.poll_interval)) {
         last_from_start = Clock::now();
         reset_claim_start(slot);

@@ -62,7 +62,7 @@ void leave() {
     if (ran) report_orphans(pg::my_database());
 }
 
-// Empties the array but for this key; returns how many are left.
+// Removes all but this key from the array; returns how many are left.
 int retain(std::uint64_t* keys, int count, std::uint64_t key) {
     if (!contains(keys, count, key)) return 0;
     keys[0] = key;
@@ -80,7 +80,7 @@ void release() {
     if (kept) wake_blocked(*shared());
 }
 
-// How many other slots have the key under way.
+// How many other slots have the key in progress.
 template <class Contains>
 int others_with(const WorkerSlot& own, Contains&& has_key) {
     int count = 0;
@@ -90,8 +90,8 @@ int others_with(const WorkerSlot& own, Contains&& has_key) {
     return count;
 }
 
-// Looks twice: what lets go after the first look has seen that somebody is kept out, what let go before is seen by the
-// second.
+// Looks twice: whoever releases after the first look sees that this process is blocked; whoever released before is seen
+// by the second.
 template <class Allowed>
 bool allowed_now(WorkerSlot& own, Allowed&& allowed) {
     if (allowed()) return true;
@@ -160,7 +160,7 @@ void take_session_slot() {
         int most = role_has_its_share ? most_sessions_of_role : most_sessions;
         throw pg::Error("53300", "too many sessions run sync jobs")
             .detail("There is room for " + std::to_string(most) + " at a time" +
-                    (role_has_its_share ? " of a role that is no superuser." : "."))
+                    (role_has_its_share ? " for a role that is not a superuser." : "."))
             .hint("Leave the jobs to workers, or end transactions in which jobs have run.");
     }
     WorkerSlot* slot = find_free_slot();  // there is one: workers and sessions have their limits

@@ -13,14 +13,15 @@ void define_settings() {
     pg::define_setting("sync_job.enabled", "Lets workers run sync jobs.",
                        "Off: jobs are enqueued and wait. May be set for one database with ALTER DATABASE ... SET.",
                        &settings.enabled, true, Change::by_superuser);
-    pg::define_setting({"sync_job.max_workers", "Most worker processes that run sync jobs at a time, in all databases.",
+    pg::define_setting({"sync_job.max_workers",
+                        "Maximum number of worker processes that run sync jobs at the same time, in all databases.",
                         "Each takes one of max_worker_processes, as do the launcher and a scheduler for each database.",
                         &settings.max_workers, 4, 0, most_workers},
                        Unit::none, Change::on_reload);
-    pg::define_setting({"sync_job.worker_idle_timeout", "Time after which a worker without work ends.", nullptr,
+    pg::define_setting({"sync_job.worker_idle_timeout", "Time after which an idle worker exits.", nullptr,
                         &settings.worker_idle_timeout, 60000, 0, 86400000},
                        Unit::milliseconds, Change::on_reload);
-    pg::define_setting({"sync_job.poll_interval", "Time after which queues are looked at without anybody asking.",
+    pg::define_setting({"sync_job.poll_interval", "Time after which queues are checked even if nothing was committed.",
                         "A safety net: jobs are otherwise found at the commit that enqueues them.",
                         &settings.poll_interval, 10000, 1000, 3600000},
                        Unit::milliseconds, Change::on_reload);
@@ -36,17 +37,17 @@ void define_settings() {
         {"sync_job.batch_time", "Time that the jobs sharing one transaction may take together.",
          "A job that takes longer by itself is rolled back and runs again alone.", &settings.batch_time, 100, 1, 10000},
         Unit::milliseconds, Change::on_reload);
-    pg::define_setting({"sync_job.batch_jobs", "Most jobs that share one transaction.", nullptr, &settings.batch_jobs,
-                        500, 1, most_documents - 12},
+    pg::define_setting({"sync_job.batch_jobs", "Maximum number of jobs that share one transaction.", nullptr,
+                        &settings.batch_jobs, 500, 1, most_documents - 12},
                        Unit::none, Change::on_reload);
     pg::define_setting({"sync_job.neighbour_share",
-                        "Percent of its time that a busy worker leaves to sessions, while any is at work.",
+                        "Percentage of its time that a busy worker leaves to sessions while any of them is active.",
                         "0: workers never wait for others. It pauses between batches, with no transaction open.",
                         &settings.neighbour_share, 60, 0, 90},
                        Unit::none, Change::on_reload);
-    // Views and scripts that upgrade ask for it. A server goes on with the library that it has loaded, whatever is installed.
+    // Views and upgrade scripts read it. A server keeps using the library that it has loaded, whatever is installed.
     pg::define_constant("sync_job.library_version", "Version of the library pg_sync_job that the server has loaded.",
-                        "Until ALTER EXTENSION pg_sync_job UPDATE that of the extension may be another one.",
+                        "Until ALTER EXTENSION pg_sync_job UPDATE, the extension may have another version.",
                         SYNC_JOB_VERSION);
     pg::reserve_setting_prefix("sync_job");
 }

@@ -47,7 +47,7 @@ void initialize_shared(void* memory) {
     pg::initialize_condition(s->ended);
 }
 
-// Everything but its state and the counter of its activity.
+// Everything but `state` and `change`.
 void clear_slot(WorkerSlot& slot) {
     slot.process_number = -1;
     slot.pid = 0;

@@ -2,7 +2,7 @@
 //
 // Who may write what:
 // - launcher, databases[].state/scheduler_*: the launcher and the scheduler of that database, under the lock
-// - workers[], all that says who it is: the scheduler that reserves the slot and the worker that is in it, under the lock
+// - workers[], what says whose it is: the scheduler that reserves the slot and the worker that is in it, under the lock
 // - workers[].idle, .stop, .isolate: atomics, anybody
 // - databases[].orphans_possible, .progress_pending: atomics, anybody
 // - workers[].activity: its worker only, under `change` (odd while it writes); anybody reads
@@ -24,15 +24,15 @@ namespace sync_job {
 constexpr int most_databases = 64;
 constexpr int most_workers = 64;
 constexpr int most_sessions = 64;  // that run jobs themselves: they take no place from workers
-constexpr int most_sessions_of_role = 32;  // that is no superuser: the others are for others
+constexpr int most_sessions_of_role = 32;  // that is not a superuser: the rest is for other roles
 constexpr int most_requests = 16;
 constexpr int queue_name_bytes = 64;
 constexpr int most_documents = 512;    // that one transaction holds
-constexpr int document_places = 1024;  // a power of two, so many that look-ups are short
+constexpr int document_places = 1024;  // a power of two, large enough for short probes
 constexpr int most_limited_types = 8;
 constexpr std::int64_t never = INT64_MAX;
 
-// `session`: no worker, but a session that runs jobs itself (execute_sync_job(), run_sync_jobs()).
+// `session`: not a worker, but a session that runs jobs itself (execute_sync_job(), run_sync_jobs()).
 enum class SlotState : int { free, starting, running, session };
 
 struct Activity {
@@ -54,13 +54,13 @@ struct WorkerSlot {
     pg::Timestamp since;  // reserved, then attached
 
     std::atomic<bool> idle;     // waits for work
-    std::atomic<std::int64_t> alone_job;  // that it runs in transactions of its own, until that is recorded; 0: none
+    std::atomic<std::int64_t> alone_job;  // which it runs in transactions of its own, until that is recorded; 0: none
     std::atomic<bool> stop;     // is asked to end after its round
-    std::atomic<int> isolate;  // so many jobs are to run alone first
+    std::atomic<int> isolate;  // this many jobs must run alone first
     std::atomic<bool> in_place_alone;  // shared/activity.hpp, take_place_alone(); changed under the lock
-    std::atomic<bool> gave_way;  // its process has ended as its role has had its share; the slot may be free by now
-    std::atomic<bool> cut_short;  // its process was ended in the midst of a round; the slot may be free by now
-    char types_alone[128];  // those that take too long for a batch, for people; changed and read under the lock
+    std::atomic<bool> gave_way;  // its process ended because its role had had its share; the slot may be free by now
+    std::atomic<bool> cut_short;  // its process was ended in the middle of a round; the slot may be free by now
+    char types_alone[128];  // those that take too long for a batch, for display; changed and read under the lock
 
     std::atomic<std::uint32_t> change;
     std::atomic<bool> progress_changed;  // since the last notification
@@ -73,12 +73,12 @@ struct WorkerSlot {
     std::atomic<bool> cancel_known;  // to the worker: the job is ending because of it
     char cancel_reason[256];
 
-    // What the transaction under way keeps for itself, as hashes: documents (a hash table, open addressing, 0 for an empty
-    // place), and types with a concurrency_limit (a list). Added to under the lock by the slot's process; emptied by it
+    // What the current transaction has locked, as hashes: documents (a hash table, open addressing, 0 for an empty
+    // place), and types with a concurrency_limit (a list). The slot's process adds to it under the lock, and empties it
     // without.
-    std::atomic<bool> blocked;  // it has passed over a job because of another slot's: to be woken when that lets go
+    std::atomic<bool> blocked;  // it has passed over a job because of another slot's: to be woken when that is released
     std::atomic<int> document_count, limited_count;
-    std::atomic<std::uint64_t> exclusive_type;  // whose jobs this process alone may run, all of them; 0: none
+    std::atomic<std::uint64_t> exclusive_type;  // only this process may run jobs of this type; 0: none
     std::uint64_t documents[document_places];
     std::uint64_t limited[most_limited_types];
 };
@@ -93,11 +93,11 @@ struct DatabaseSlot {
     std::atomic<int> blocked_by;         // pid of a session that needs the database free of processes
     std::atomic<std::int64_t> due_at;    // when the scheduler must look again
     std::atomic<bool> has_dependencies;  // jobs wait for others: the end of any job is of interest
-    std::atomic<bool> dependents_possible;  // a job has ended, or waits for others, since the scheduler looked at those that do
-    std::atomic<bool> orphans_possible;  // a process that ran jobs has gone, or met trouble: some may be left Started
-    std::atomic<std::int64_t> renew_after;  // until then no worker ends so that a new one starts, as that has not helped
-    std::atomic<bool> progress_pending;  // a worker has reported progress that no notification has told
-    bool settled;                        // jobs left over by a crash have been seen to
+    std::atomic<bool> dependents_possible;  // since the scheduler looked, a job has ended or begun to wait for others
+    std::atomic<bool> orphans_possible;  // a process that ran jobs has gone or failed: some may be left Started
+    std::atomic<std::int64_t> renew_after;  // until then no worker exits to be replaced by a new process, as that has not helped
+    std::atomic<bool> progress_pending;  // a worker has reported progress that has not been notified yet
+    bool settled;                        // jobs left over by a crash have been dealt with
 };
 
 struct Shared {
@@ -106,7 +106,7 @@ struct Shared {
     std::atomic<bool> request_all;
     bool crashed;  // the server was not shut down cleanly before this start
     std::atomic<int> waiting_sessions;
-    std::atomic<int> slots_used;  // of workers[]: from this one on none has ever been taken; changed under the lock
+    std::atomic<int> slots_used;  // workers[] from this index on have never been used; changed under the lock
     pg::Condition ended;  // announced after a commit that ended jobs
     DatabaseSlot databases[most_databases];
     WorkerSlot workers[most_workers + most_sessions];
@@ -123,11 +123,11 @@ DatabaseSlot* find_database_slot(Oid database);
 WorkerSlot* my_slot_or_null();
 void set_my_slot(WorkerSlot* slot);
 void clear_slot(WorkerSlot& slot);
-// A free slot, cleared, or null. The caller has the lock, and gives it a state.
+// A free slot, cleared, or null. The caller holds the lock and sets its state.
 WorkerSlot* find_free_slot();
-// Those that may not be free.
+// The slots that may be in use.
 inline std::span<WorkerSlot> used_slots(Shared& s) { return {s.workers, static_cast<std::size_t>(s.slots_used.load())}; }
-// Has the scheduler look for jobs that are Started and that nobody runs.
+// Makes the scheduler look for Started jobs that nobody runs.
 void report_orphans(Oid database) noexcept;
 int slot_index(const WorkerSlot* slot);
 void ask_launcher(Oid database) noexcept;

@@ -1,4 +1,4 @@
-// The callback of the transaction's end only sets flags and latches: an error there would be a PANIC.
+// The callback at the end of a transaction only sets flags and latches: an error there would be a PANIC.
 #include "shared/wake.hpp"
 
 #include "core/claim_position.hpp"
@@ -18,7 +18,7 @@ struct Group {
     ClaimPosition first;  // of the jobs that wait now
 };
 
-// More groups than this in one transaction, and the scheduler sorts it out.
+// With more groups than this in one transaction, the scheduler sorts it out.
 constexpr int most_groups = 32;
 
 struct Pending {
@@ -38,7 +38,7 @@ bool matches(const WorkerSlot& slot, const Group& group, Oid database) {
            slot.queue_hash == group.queue_hash;
 }
 
-// Before anybody is woken: whoever is looks from there.
+// Before anybody is woken: whoever wakes up looks from there.
 void lower_claim_starts(Shared& s, const Group& group, Oid database) {
     for (WorkerSlot& slot : used_slots(s)) {
         if (matches(slot, group, database)) lower_claim_start(slot, group.first);
@@ -51,7 +51,7 @@ void lower_all_claim_starts(Shared& s, Oid database) {
     }
 }
 
-// An idle worker of the group, or else a busy one (it looks again before it rests). False when none was idle.
+// Wakes an idle worker of the group, or else a busy one (it looks again before it rests). False if none was idle.
 bool wake_worker(Shared& s, const Group& group, Oid database) {
     int busy = -1;
     for (WorkerSlot& slot : used_slots(s)) {
@@ -101,13 +101,13 @@ void act(Shared& s) {
 void unblock_databases(Shared& s) {
     for (DatabaseSlot& slot : s.databases) {
         if (slot.blocked_by != pg::my_pid()) continue;
-        slot.state = DatabaseState::stopped;  // it was us who ended its processes: no trouble
+        slot.state = DatabaseState::stopped;  // we ended its processes ourselves: not a failure
         slot.blocked_by = 0;
     }
     pg::wake_process(s.launcher_process);
 }
 
-// After a rollback, too: a worker may have passed over a job that the transaction had locked.
+// After a rollback too: a worker may have passed over a job that the transaction had locked.
 void at_transaction_end(bool) {
     if (!pending.any) return;
     Shared* s = shared();

@@ -1,5 +1,5 @@
-// Who is woken at commit because there is work, and when there will be. What a transaction has enqueued is kept in a few
-// words of this process, and acted on when it has ended.
+// Whom to wake at commit because there is work, or will be. The process remembers what its transaction has enqueued in
+// a few words of memory, and acts on it when the transaction has ended.
 #pragma once
 
 #include "job/job_row.hpp"
@@ -13,9 +13,9 @@ void wake_at_commit(const Job& job);
 void wake_at(pg::Timestamp time);
 // The queues have changed (paused, resumed, other limits): the scheduler looks again.
 void wake_scheduler_at_commit();
-// A job waits for others: until the scheduler says that none does, it is told of each job that has ended.
+// A job waits for others: until the scheduler says that none does, it is told of each job that ends.
 void wake_for_dependencies_at_commit();
-// The extension has come to this database.
+// The extension was created in this database.
 void wake_launcher_at_commit();
 // Jobs have ended: whoever waits for one looks again.
 void announce_ended_at_commit();
@@ -24,7 +24,7 @@ void wake_blocked_at_commit();
 // What this session has blocked in DatabaseSlot::blocked_by is free again when its transaction ends.
 void unblock_databases_at_transaction_end();
 
-// Registers the callback of transaction ends; at load.
+// Registers the callback for the end of transactions; at load.
 void register_wake();
 
 }  // namespace sync_job

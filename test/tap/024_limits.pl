@@ -169,7 +169,7 @@ has_workers(0, 'no worker is left');
 my @greedy = map { $node->background_psql('postgres', on_error_stop => 0) } 0 .. 32;
 $_->query_safe('SET SESSION AUTHORIZATION greedy; BEGIN; CALL run_sync_jobs()') for @greedy[0 .. 31];
 my ($code, $out, $err) = $node->psql('postgres', 'SET SESSION AUTHORIZATION greedy; CALL run_sync_jobs()');
-like($err, qr/too many sessions run sync jobs\n.*room for 32 at a time of a role that is no superuser/, 'a role has half of the places for sessions');
+like($err, qr/too many sessions run sync jobs\n.*room for 32 at a time for a role that is not a superuser/, 'a role has half of the places for sessions');
 as_role('modest', 'CALL run_sync_jobs()');
 $_->quit for @greedy;
 poll($node, q{SELECT count(*) = 0 FROM sync_job_activity}, 'until they end');

@@ -253,7 +253,7 @@ value(q{CREATE TEMPORARY TABLE again AS SELECT * FROM sync_job ORDER BY id DESC 
 	SELECT adopt_sync_jobs()});  # what comes by SQL waits for that, as what a restore brings
 run_all('copies of them in the queue are gone');
 is(value(q{SELECT max(id), (SELECT sum(changes) FROM effect), (SELECT count(*) FROM part), (SELECT count(*) FROM ran) FROM sync_job}), $before, 'without having run');
-like_log($node, $offset, 'is removed from the queue: a job of this id has ended already', 4, 'a line in the log for each');
+like_log($node, $offset, 'is removed from the queue: a job with this ID has already ended', 4, 'a line in the log for each');
 value(q{CREATE TEMPORARY TABLE again AS SELECT * FROM sync_job ORDER BY id DESC LIMIT 1; UPDATE again SET status = 'Pending'; INSERT INTO sync_job SELECT * FROM again;
 	SELECT adopt_sync_jobs();
 	SELECT FROM cancel_sync_job((SELECT id FROM again))});

@@ -193,7 +193,7 @@ my $version = value(q{SELECT extversion FROM pg_extension WHERE extname = 'pg_sy
 value(q{UPDATE pg_extension SET extversion = '0.0.9' WHERE extname = 'pg_sync_job'});
 $node->restart;
 $offset = -s $node->logfile;
-my $mismatch = qr/extension pg_sync_job is of version 0\.0\.9, and the library of version/;
+my $mismatch = qr/extension pg_sync_job has version 0\.0\.9, but the library has version/;
 value(q{SELECT pg_reload_conf()}) for 1 .. 3;
 poll($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'sync job scheduler' AND state = 'idle' AND now() - backend_start > '3 s'},
 	'a scheduler waits for the update');

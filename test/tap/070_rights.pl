@@ -189,7 +189,7 @@ as('mallory', q{CREATE TABLE mallory.spoils (as_role name); GRANT INSERT ON mall
 	INSERT INTO sync_job_type (name, module, run_as) VALUES ('Gone', 'evil', 'mallory')});
 as('app', "SELECT retry_sync_job($gone)");
 is(ended($gone), 'Failed', 'its retry fails');
-like($node->safe_psql('postgres', "SELECT error_message FROM sync_job WHERE id = $gone"), qr/sync job type "Gone" is now that of role "mallory"/, 'because the type is now that of another role');
+like($node->safe_psql('postgres', "SELECT error_message FROM sync_job WHERE id = $gone"), qr/sync job type "Gone" now runs as role "mallory"/, 'because the type is now that of another role');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM mallory.spoils'), '0', 'whose code has not run');
 
 # ---- After a crash the callback is the job's, not the scheduler's, who is a superuser ----

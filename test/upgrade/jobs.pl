@@ -93,7 +93,7 @@ $node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_sync_job'"
 $node->start;
 for my $database (@databases)
 {
-	ok($node->wait_for_log(qr/LOG:  sync jobs of database "$database" wait: extension pg_sync_job is of version 0\.1\.0, and the library of version \S+\n.*HINT:  Use ALTER EXTENSION pg_sync_job UPDATE in it/, $offset),
+	ok($node->wait_for_log(qr/LOG:  sync jobs of database "$database" wait: extension pg_sync_job has version 0\.1\.0, but the library has version \S+\n.*HINT:  Use ALTER EXTENSION pg_sync_job UPDATE in it/, $offset),
 		"$database: the log says that its jobs wait, and for what");
 	poll($node, qq{SELECT bool_and(note = '$waits') FROM sync_job_queue_status}, 'so does the view', $database);
 	is($node->safe_psql($database, $rows), $expected{$database}, 'the jobs are as they were');
@@ -122,7 +122,7 @@ for my $database (@databases)
 	# What runs jobs waits.
 	for my $statement ('CALL run_sync_jobs()', q{SELECT execute_sync_job(id) FROM sync_job WHERE job_id = 'pending'})
 	{
-		like(error_of('postgres', $database, $statement), qr/ERROR:  sync jobs .*wait: extension pg_sync_job is of version 0\.1\.0.*HINT:  Use ALTER EXTENSION pg_sync_job UPDATE/s, "$statement says so, too");
+		like(error_of('postgres', $database, $statement), qr/ERROR:  sync jobs .*wait: extension pg_sync_job has version 0\.1\.0.*HINT:  Use ALTER EXTENSION pg_sync_job UPDATE/s, "$statement says so, too");
 	}
 	my $last = $node->safe_psql($database, 'SELECT max(id) FROM sync_job');
 	$expected{$database} = { last => $last, ids => $node->safe_psql($database, sprintf $ids, $last) };

@@ -83,9 +83,9 @@ is($primary->safe_psql('postgres', $notes), 'waits for a restart with the librar
 install_files($primary, 'new');
 $primary->restart;
 $primary->safe_psql('postgres', q{UPDATE pg_extension SET extversion = '99.1.0' WHERE extname = 'pg_sync_job'});
-like(error_of($primary, q{SELECT enqueue_sync_job('Probe', '4')}), qr/ERROR:  .*extension pg_sync_job is of version 99\.1\.0, and the library of version \S+\n.*HINT:  Restart/s, 'so does this one');
+like(error_of($primary, q{SELECT enqueue_sync_job('Probe', '4')}), qr/ERROR:  .*extension pg_sync_job has version 99\.1\.0, but the library has version \S+\n.*HINT:  Restart/s, 'so does this one');
 is($primary->safe_psql('postgres', $notes), 'waits for a restart with the library of this version', 'with the same note');
-ok($primary->wait_for_log(qr/LOG:  sync jobs of database "postgres" wait: extension pg_sync_job is of version 99/), 'the log says it');
+ok($primary->wait_for_log(qr/LOG:  sync jobs of database "postgres" wait: extension pg_sync_job has version 99/), 'the log says it');
 $primary->safe_psql('postgres', q{UPDATE pg_extension SET extversion = (SELECT setting FROM pg_settings WHERE name = 'sync_job.library_version') WHERE extname = 'pg_sync_job'});
 $primary->wait_for_catchup($standby);
 
