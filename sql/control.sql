@@ -73,6 +73,12 @@ CREATE FUNCTION @extschema@.validate_sync_job_type(name text, OUT severity text,
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_validate_type';
 COMMENT ON FUNCTION @extschema@.validate_sync_job_type(text) IS 'what is missing or wrong with a job type, one row per finding: severity is error (its jobs would fail) or warning; no row: it is ready';
 
+CREATE FUNCTION @extschema@.compare_sync_documents(sync_job_type text, condition text DEFAULT NULL, max_rows integer DEFAULT 1000,
+        OUT difference text, OUT source_document_name text, OUT target_document_name text, OUT diff jsonb, OUT waiting boolean,
+        OUT documents bigint) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_compare';
+COMMENT ON FUNCTION @extschema@.compare_sync_documents(text, text, integer) IS 'what is out of step: missing, different (with the diff), surplus, ambiguous, one row a document; waiting: a job of it waits, it is no fault. condition: SQL over source; beyond max_rows (NULL: no limit) documents are counted, in rows without names. Writes nothing; only for the role that jobs of the type run as';
+
 CREATE FUNCTION @extschema@.get_sync_job_status(id bigint, OUT status text, OUT created_at timestamptz,
         OUT scheduled_at timestamptz, OUT started_at timestamptz, OUT ended_at timestamptz, OUT retry_count integer,
         OUT retry_after timestamptz) RETURNS record

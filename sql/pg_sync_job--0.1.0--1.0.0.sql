@@ -256,4 +256,11 @@ BEGIN
 END
 $comment$;
 
+-- Whole tables.
+CREATE FUNCTION @extschema@.compare_sync_documents(sync_job_type text, condition text DEFAULT NULL, max_rows integer DEFAULT 1000,
+        OUT difference text, OUT source_document_name text, OUT target_document_name text, OUT diff jsonb, OUT waiting boolean,
+        OUT documents bigint) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_compare';
+COMMENT ON FUNCTION @extschema@.compare_sync_documents(text, text, integer) IS 'what is out of step: missing, different (with the diff), surplus, ambiguous, one row a document; waiting: a job of it waits, it is no fault. condition: SQL over source; beyond max_rows (NULL: no limit) documents are counted, in rows without names. Writes nothing; only for the role that jobs of the type run as';
+
 SELECT sync_job_internal.wake_launcher();

@@ -190,16 +190,8 @@ Datum for_each(pg::Arguments& args, Action action, bool also_running, F&& act) {
 // --- Running here ---
 
 void check_runs_as_me(const Job& job) {
-    Oid run_as = job.oid(C::run_as);
-    if (run_as == pg::current_user() && run_as == pg::session_user()) return;
-    bool disguised = run_as == pg::session_user();  // after SET ROLE, or in a SECURITY DEFINER function
-    throw pg::Error("42501",
-                    "sync job " + std::to_string(job.id()) + " runs as role " + quoted(pg::role_name(run_as)) +
-                        (disguised ? ", and the current role is " + quoted(pg::role_name(pg::current_user()))
-                                   : ", not in a session of role " + quoted(pg::role_name(pg::session_user()))))
-        .hint(disguised
-                  ? "Use RESET ROLE first, and call it directly."
-                  : "Leave it to a worker and CALL wait_for_sync_job(...), or use SET SESSION AUTHORIZATION first.");
+    require_session_of(job.oid(C::run_as), "sync job " + std::to_string(job.id()),
+                       "Leave it to a worker and CALL wait_for_sync_job(...), or use SET SESSION AUTHORIZATION first.");
 }
 
 // With one snapshot for the whole transaction a job could not see what it was enqueued for.

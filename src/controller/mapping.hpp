@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -68,6 +69,19 @@ public:
     // The targets that match, locked; rows without one are left out.
     std::vector<NumberedRow> lock_many(const std::vector<pg::RowValues>& wanted);
 
+    // --- Whole tables (mapping_tables.cpp); in an SpiScope, by the active snapshot, the rows as long as one call of `found` ---
+    // A source and its target that differ, or a source that has none.
+    struct Unequal {
+        bool missing, ambiguous;       // ambiguous: several targets match, or several sources want this one to differ
+        pg::RowValues source;          // its key
+        pg::RowValues target, wanted;  // the key, and the columns compared
+    };
+    // Of the sources for which `condition` holds (SQL over source; empty: all). What an update would write decides; columns
+    // whose expression gives another value each time are left out. Raises 0A000 where match does so.
+    void each_unequal(const std::string& condition, const std::function<void(const Unequal&)>& found);
+    // Targets to which no source maps at all: the key.
+    void each_surplus(const std::function<void(const pg::RowValues&)>& found);
+
 private:
     struct Item {
         int column;         // of the target
@@ -92,6 +106,14 @@ private:
     pg::Statement* living();
     void raise_of_column() const;
     std::string match_condition(const std::string& value_prefix) const;
+    std::vector<std::size_t> compared_items() const;
+    pg::Statement::Traits traits_of(std::size_t item) const;
+    std::string value_as_stored(std::size_t item) const;
+    std::string match_condition_of_tables() const;
+    std::string all_sources(std::size_t items, const std::string& condition) const;
+    std::string several(const std::string& name) const;
+    std::string unequal_sql(const std::string& condition, const std::vector<std::size_t>& compared) const;
+    bool differs(Unequal& pair, const std::vector<std::size_t>& compared) const;
     pg::RowValues to_row(const pg::RowValues& result, int first) const;
 
     std::string type_name_;

@@ -104,7 +104,8 @@ bool keeps_changed_documents() {
 
 // --- Finding ---
 
-std::vector<KeptRow> kept_rows(const DocumentType& type, const std::string& sync_job_type, const std::string& name) {
+std::vector<KeptRow> kept_rows(const DocumentType& type, const std::string& sync_job_type, const std::string& name,
+                               InternalStatement::Sees sees) {
     static auto& select = *new InternalStatement(
         "SELECT id, deleted_at, coalesce(sync_job_type = $3, true), sync_job_type IS NULL, is_deletion, data"
         " FROM {}.sync_job_deleted_document WHERE document_type = $1 AND document_name = $2"
@@ -114,7 +115,7 @@ std::vector<KeptRow> kept_rows(const DocumentType& type, const std::string& sync
     std::vector<KeptRow> found;
     for (const auto& row : select.run({{pg::oid_datum(type.relation().oid), false},
                                        {pg::text_datum(name), false},
-                                       {pg::text_datum(sync_job_type), false}})) {
+                                       {pg::text_datum(sync_job_type), false}}, sees)) {
         found.push_back({pg::datum_int64(row[0].datum), pg::datum_int64(row[1].datum), pg::datum_bool(row[2].datum),
                          pg::datum_bool(row[3].datum), pg::datum_bool(row[4].datum), row[5].datum});
     }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "document/document.hpp"
+#include "job/internal_sql.hpp"
 #include "pg/error.hpp"
 
 namespace sync_job {
@@ -32,7 +33,8 @@ struct KeptRow {
 
 // The kept rows of a document, newest first, for a caller that may SELECT it. None if the table's policies apply to the
 // current user: they cannot be checked for a row that is gone.
-std::vector<KeptRow> kept_rows(const DocumentType& type, const std::string& sync_job_type, const std::string& name);
+std::vector<KeptRow> kept_rows(const DocumentType& type, const std::string& sync_job_type, const std::string& name,
+                               InternalStatement::Sees sees = InternalStatement::Sees::newest);
 // Those of the documents that have kept rows of interest to the type.
 std::set<std::string> names_with_kept_rows(const DocumentType& type, const std::string& sync_job_type,
                                            const std::vector<std::string>& names);

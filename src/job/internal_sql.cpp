@@ -1,5 +1,7 @@
 #include "job/internal_sql.hpp"
 
+#include <optional>
+
 #include "job/schema_objects.hpp"
 #include "pg/role.hpp"
 #include "pg/xact.hpp"
@@ -17,17 +19,18 @@ std::string with_schema(std::string sql, const std::string& schema) {
 
 }  // namespace
 
-std::vector<InternalStatement::Row> InternalStatement::run(const std::vector<pg::Value>& arguments) {
+std::vector<InternalStatement::Row> InternalStatement::run(const std::vector<pg::Value>& arguments, Sees sees) {
     const SchemaObjects& o = schema_objects();
     pg::OwnerScope owner(o.owner);
     pg::SpiScope spi;
-    pg::SnapshotScope snapshot;
+    std::optional<pg::SnapshotScope> snapshot;
+    if (sees == Sees::newest) snapshot.emplace();
     if (prepared_for_ != o.extension) {
         statement_ = std::make_shared<pg::Statement>(with_schema(sql_, o.schema), types_, pg::Statement::Access::by_index);
         prepared_for_ = o.extension;
     }
     std::shared_ptr<pg::Statement> statement = statement_;
-    pg::Rows rows = statement->execute(arguments);
+    pg::Rows rows = statement->execute(arguments, sees == Sees::active);
     std::vector<Row> copied(rows.size());
     for (std::uint64_t i = 0; i < rows.size(); i++) {
         for (int column = 0; column < rows.columns(); column++) copied[i].push_back(rows.copy(i, column));

@@ -18,7 +18,9 @@ public:
     // Runs as the owner with search_path pinned. Opens its own SPI connection; copies the values of the rows into the
     // current memory context.
     using Row = std::vector<pg::Value>;
-    std::vector<Row> run(const std::vector<pg::Value>& arguments);
+    // `active`: what the snapshot that is active sees, of a statement that only reads.
+    enum class Sees { newest, active };
+    std::vector<Row> run(const std::vector<pg::Value>& arguments, Sees sees = Sees::newest);
 
 private:
     std::string sql_;

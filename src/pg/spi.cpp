@@ -3,8 +3,13 @@
 extern "C" {
 #include "jit/jit.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/parser.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 }
+
+#include <string_view>
 
 #include "pg/error.hpp"
 #include "pg/memory.hpp"
@@ -225,6 +230,77 @@ bool Statement::reads_whole_table() {
     });
 }
 
+namespace {
+
+// From PostgreSQL 16 on these are macros that cast the function themselves.
+#if PG_VERSION_NUM >= 160000
+#define SYNC_JOB_WALKER(function) function
+#else
+#define SYNC_JOB_WALKER(function) reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(function))
+#endif
+
+bool tells_the_moment(Oid function) {
+    switch (function) {
+        case F_NOW:
+        case F_TRANSACTION_TIMESTAMP:
+        case F_STATEMENT_TIMESTAMP:
+        case F_AGE_TIMESTAMP:
+        case F_AGE_TIMESTAMPTZ:
+        case F_TXID_CURRENT:
+        case F_TXID_CURRENT_IF_ASSIGNED:
+        case F_PG_CURRENT_XACT_ID:
+        case F_PG_CURRENT_XACT_ID_IF_ASSIGNED:
+        case F_PG_BACKEND_PID:
+            return true;
+        default:
+            break;
+    }
+    const char* name = get_func_name(function);
+    return name != nullptr && std::string_view(name) == "current_sync_job";
+}
+
+// What PostgreSQL calls stable, within one transaction, and is another one in each.
+bool reads_the_moment(Node* node, void* nothing) {
+    if (node == nullptr) return false;
+    if (IsA(node, SQLValueFunction)) return castNode(SQLValueFunction, node)->op <= SVFOP_LOCALTIMESTAMP_N;
+    if (IsA(node, FuncExpr) && tells_the_moment(castNode(FuncExpr, node)->funcid)) return true;
+    if (IsA(node, Query)) return query_tree_walker(castNode(Query, node), SYNC_JOB_WALKER(reads_the_moment), nothing, 0);
+    return expression_tree_walker(node, SYNC_JOB_WALKER(reads_the_moment), nothing);
+}
+
+}  // namespace
+
+Statement::Traits Statement::traits() {
+    if (plan_ == nullptr) prepare();
+    return guarded([&] {
+        Traits traits = {false, false};
+        auto* source = static_cast<CachedPlanSource*>(linitial(SPI_plan_get_plan_sources(static_cast<SPIPlanPtr>(plan_))));
+        auto* query = linitial_node(Query, source->query_list);
+        auto* node = reinterpret_cast<Node*>(query);
+        traits.varies = contain_volatile_functions(node) || reads_the_moment(node, nullptr);
+        const ListCell* cell;
+        foreach (cell, query->rtable) {
+            const auto* entry = lfirst_node(RangeTblEntry, cell);
+            if (entry->rtekind == RTE_SUBQUERY) traits.returns_set = traits.returns_set || entry->subquery->hasTargetSRFs;
+        }
+        return traits;
+    });
+}
+
+Cursor::Cursor(const std::string& sql) : exceptions_(std::uncaught_exceptions()) {
+    portal_ = guarded([&] { return SPI_cursor_open_with_args(nullptr, sql.c_str(), 0, nullptr, nullptr, nullptr, true, 0); });
+}
+
+Cursor::~Cursor() {
+    // The abort of its subtransaction closes it.
+    if (std::uncaught_exceptions() == exceptions_) guarded_cleanup([&] { SPI_cursor_close(static_cast<Portal>(portal_)); });
+}
+
+Rows Cursor::fetch(long most) {
+    guarded([&] { SPI_cursor_fetch(static_cast<Portal>(portal_), true, most); });
+    return {SPI_tuptable, SPI_processed};
+}
+
 Rows Statement::execute(const Value* arguments, int count, bool read_only, std::int64_t max_rows) {
     if (plan_ == nullptr) prepare();
     Datum values[FUNC_MAX_ARGS * 16];
@@ -252,11 +328,7 @@ namespace {
 bool has_parameter(Node* node, void* nothing) {
     if (node == nullptr) return false;
     if (IsA(node, ParamRef)) return true;
-#if PG_VERSION_NUM >= 160000
-    return raw_expression_tree_walker(node, has_parameter, nothing);
-#else
-    return raw_expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(has_parameter)), nothing);
-#endif
+    return raw_expression_tree_walker(node, SYNC_JOB_WALKER(has_parameter), nothing);
 }
 
 }  // namespace

@@ -87,6 +87,12 @@ public:
     void prepare();
     // With Access::by_index: no index fits, so it reads a whole table. Prepares it.
     bool reads_whole_table();
+    // Of a statement with one subquery in its FROM: what the columns of that are made of.
+    struct Traits {
+        bool varies;       // from call to call: volatile, or it reads the time, the transaction or the job
+        bool returns_set;  // may give several rows, or none
+    };
+    Traits traits();
     Rows execute(const std::vector<Value>& arguments, bool read_only = false, std::int64_t max_rows = 0);
     Rows execute(const Value* arguments, int count, bool read_only = false, std::int64_t max_rows = 0);
 
@@ -95,6 +101,23 @@ private:
     std::vector<Oid> argument_types_;
     Access access_;
     void* plan_ = nullptr;
+};
+
+// The rows of one query, a part at a time. It reads with the snapshot that is active when it is opened, and its plan is made
+// for the tables as they are then. In an SpiScope, and closed before that ends.
+class Cursor {
+public:
+    explicit Cursor(const std::string& sql);
+    ~Cursor();
+    Cursor(const Cursor&) = delete;
+    Cursor& operator=(const Cursor&) = delete;
+
+    // The next rows, at most so many; none at the end.
+    Rows fetch(long most);
+
+private:
+    void* portal_;
+    int exceptions_;
 };
 
 // All cached plans of this process, those of PL/pgSQL too, are rebuilt when they are next used.

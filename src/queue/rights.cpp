@@ -140,6 +140,15 @@ void require_role_can_run(Oid role) {
     }
 }
 
+void require_session_of(Oid run_as, const std::string& what, const std::string& instead) {
+    if (run_as == pg::current_user() && run_as == pg::session_user()) return;
+    bool disguised = run_as == pg::session_user();  // after SET ROLE, or in a SECURITY DEFINER function
+    throw pg::Error("42501", what + " runs as role " + name_of(run_as) +
+                                 (disguised ? ", and the current role is " + name_of(pg::current_user())
+                                            : ", not in a session of role " + name_of(pg::session_user())))
+        .hint(disguised ? "Use RESET ROLE first, and call it directly." : instead);
+}
+
 namespace {
 
 bool is_his(const Job& job, Oid user) {

@@ -1,0 +1,214 @@
+// The part of mapping.hpp that compares all documents of the source with those of the target, in a few statements.
+//
+// What is read is made of the same SQL as a sync's, and what decides in the end is the same code: the statements only leave
+// out what is surely in step.
+#include <algorithm>
+
+#include "controller/mapping.hpp"
+#include "core/text.hpp"
+#include "pg/error.hpp"
+#include "pg/memory.hpp"
+#include "pg/xact.hpp"
+
+namespace sync_job {
+
+namespace {
+
+constexpr long rows_at_a_time = 1000;
+
+std::string value_of(std::size_t item) { return "v.sync_job_" + std::to_string(item + 1); }
+
+std::string column_of(const DocumentType& type, int number) {
+    const pg::Column& column = type.relation().columns[number - 1];
+    return type.relation().alias + "." + pg::quoted_identifier(column.name);
+}
+
+// Two columns may have collations that do not go together: that of the target's counts, as in a look-up.
+std::string collation_of(const pg::Column& column) {
+    if (column.collation == pg::no_oid) return {};
+    std::string name = pg::collation_name(column.collation);
+    return " COLLATE " + (name.empty() ? "pg_catalog.\"default\"" : name);
+}
+
+// The subquery of the declaration's values, joined to what comes before; see Mapping::values_sql().
+constexpr const char* no_context = "NULL::pg_catalog.jsonb";
+
+void read_in_parts(const std::string& sql, const std::function<void(const pg::RowValues&)>& row) {
+    pg::Memory memory("rows to compare");
+    pg::Cursor cursor(sql);
+    for (;;) {
+        pg::Rows rows = cursor.fetch(rows_at_a_time);
+        if (rows.empty()) return;
+        memory.reset();
+        pg::MemorySwitch in_it(memory);
+        for (std::uint64_t i = 0; i < rows.size(); i++) row(rows.whole(i));
+    }
+}
+
+}  // namespace
+
+pg::Statement::Traits Mapping::traits_of(std::size_t item) const {
+    return one_document(item, item + 1, "pg_catalog.unnest(ARRAY[$1])")->traits();
+}
+
+// Those of the set columns whose expression gives the same value each time.
+std::vector<std::size_t> Mapping::compared_items() const {
+    std::vector<std::size_t> compared;
+    for (std::size_t i = 0; i < items_.size(); i++) {
+        pg::Statement::Traits traits = {};
+        if (items_[i].is_expression) traits = traits_of(i);
+        const std::string& column = target_->relation().columns[items_[i].column - 1].name;
+        if (traits.returns_set) {
+            throw pg::Error("0A000", "the expression of column " + quoted(column) + " of sync job type " + quoted(type_name_) +
+                                         " returns a set, and documents of such a type cannot be compared")
+                .hint("Write it so that it is one value, as in (SELECT ... LIMIT 1).");
+        }
+        if (traits.varies && i < match_count_) {
+            throw pg::Error("0A000", "match of sync job type " + quoted(type_name_) + " gives another value for column " +
+                                         quoted(column) + " each time, and documents of such a type cannot be compared")
+                .hint("If it calls a function that depends on its arguments alone, declare that IMMUTABLE or STABLE.");
+        }
+        if (i >= match_count_ && !traits.varies) compared.push_back(i);
+    }
+    return compared;
+}
+
+// The value as its column would store it, where no value can fail at that: else as it comes, which only means that a row is
+// looked at more closely.
+std::string Mapping::value_as_stored(std::size_t item) const {
+    constexpr Oid numeric = 1700, timestamp = 1114, timestamptz = 1184, time = 1083, timetz = 1266;
+    const Item& it = items_[item];
+    if (it.typmod < 0) return value_of(item);
+    if (it.type == numeric) {
+        int scale = (((it.typmod - 4) & 0x7ff) ^ 1024) - 1024;
+        return "pg_catalog.round(" + value_of(item) + ", " + std::to_string(scale) + ")";
+    }
+    if (it.type == timestamp || it.type == timestamptz || it.type == time || it.type == timetz) {
+        return "CAST(" + value_of(item) + " AS " + pg::qualified_type_name(it.type, it.typmod) + ")";
+    }
+    return value_of(item);
+}
+
+// Of a source, whose values are v, and a target.
+std::string Mapping::match_condition_of_tables() const {
+    std::vector<std::string> conditions;
+    for (std::size_t i = 0; i < match_count_; i++) {
+        const pg::Column& column = target_->relation().columns[items_[i].column - 1];
+        conditions.push_back(column_of(*target_, column.number) + column.base_cast + " " + column.equality + " " +
+                             value_as_stored(i) + collation_of(column));
+    }
+    return join(conditions, " AND ");
+}
+
+// The sources with the first so many values. In a subquery of its own, in which the condition sees nothing but the source.
+std::string Mapping::all_sources(std::size_t items, const std::string& condition) const {
+    std::vector<std::string> columns;
+    for (std::size_t i = 0; i < source_->key().size(); i++) {
+        const pg::Column& column = source_->relation().columns[source_->key()[i] - 1];
+        columns.push_back("source." + pg::quoted_identifier(column.name) + " AS sync_job_key_" + std::to_string(i + 1));
+    }
+    std::string where = condition.empty() ? "" : " WHERE (" + condition + "\n)";
+    return "(SELECT " + join(columns, ", ") + ", v.* FROM " + source_->relation().quoted + " AS source" +
+           values_sql(no_context, 0, items) + where + ") AS v";
+}
+
+// Match values that several targets have, or to which several sources map: as `name`.
+std::string Mapping::several(const std::string& name) const {
+    bool of_targets = name == "several_targets";
+    std::vector<std::string> values, numbers, conditions;
+    for (std::size_t i = 0; i < match_count_; i++) {
+        const pg::Column& column = target_->relation().columns[items_[i].column - 1];
+        std::string number = std::to_string(i + 1);
+        std::string value = of_targets ? column_of(*target_, column.number) + column.base_cast : value_as_stored(i);
+        values.push_back(value + collation_of(column) + " AS sync_job_" + number);
+        numbers.push_back(number);
+        conditions.push_back(name + ".sync_job_" + number + " " + column.equality + " " + value_as_stored(i) + collation_of(column));
+    }
+    std::string from = of_targets ? target_->relation().quoted + " AS " + target_->relation().alias : all_sources(match_count_, "");
+    return " LEFT JOIN (SELECT " + join(values, ", ") + " FROM " + from + " GROUP BY " + join(numbers, ", ") +
+           " HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1) AS " + name + " ON " + join(conditions, " AND ");
+}
+
+// Columns: the key of the source; missing, several targets, several sources; the key of the target, and what is compared of
+// it; the values wanted for that.
+std::string Mapping::unequal_sql(const std::string& condition, const std::vector<std::size_t>& compared) const {
+    std::vector<std::string> columns, is_null, stored, wanted;
+    for (std::size_t i = 0; i < source_->key().size(); i++) columns.push_back("v.sync_job_key_" + std::to_string(i + 1));
+    ColumnSet plain;
+    for (std::size_t i = 0; i < match_count_; i++) {
+        is_null.push_back(value_of(i) + " IS NOT NULL");
+        if (items_[i].source_column != 0) plain.push_back(items_[i].source_column);
+    }
+    std::string missing = column_of(*target_, items_[0].column) + " IS NULL";  // a target that matches has no null there
+    bool shared = match_is_shared_ && !pg::has_index_for(source_->relation().oid, plain, true);
+    std::string more_targets = match_is_unique() ? "" : several("several_targets"), more_sources = shared ? several("several_sources") : "";
+    std::string has_more_targets = more_targets.empty() ? "false" : "several_targets.sync_job_1 IS NOT NULL";
+    columns.push_back(missing);
+    columns.push_back(has_more_targets);
+    columns.push_back(more_sources.empty() ? "false" : "several_sources.sync_job_1 IS NOT NULL");
+    for (int number : target_->key()) columns.push_back(column_of(*target_, number));
+    for (std::size_t i : compared) columns.push_back(column_of(*target_, items_[i].column));
+    for (std::size_t i : compared) {
+        columns.push_back(value_of(i));
+        const pg::Column& column = target_->relation().columns[items_[i].column - 1];
+        stored.push_back(column_of(*target_, column.number) + column.base_cast);
+        wanted.push_back(value_as_stored(i));
+    }
+    std::string differ = "pg_catalog.record_image_ne(ROW(" + join(stored, ", ") + "), ROW(" + join(wanted, ", ") + "))";
+    return "SELECT " + join(columns, ", ") + " FROM " + all_sources(items_.size(), condition) + " LEFT JOIN " +
+           target_->relation().quoted + " AS " + target_->relation().alias + " ON " + match_condition_of_tables() + more_targets +
+           more_sources + " WHERE " + join(is_null, " AND ") + " AND (" + missing + " OR " + has_more_targets + " OR " + differ + ")";
+}
+
+// Whether an update would write anything: `wanted` becomes what it would store, as far as that can be stored.
+bool Mapping::differs(Unequal& pair, const std::vector<std::size_t>& compared) const {
+    ColumnSet columns;
+    for (std::size_t i : compared) {
+        const Item& item = items_[i];
+        columns.push_back(item.column);
+        if (item.typmod < 0) continue;
+        try {
+            pg::Subtransaction subtransaction;
+            pair.wanted.set(item.column, pg::with_typmod(pair.wanted.at(item.column), item.type, item.typmod));
+            subtransaction.commit();
+        } catch (const pg::Error& error) {  // too long, say: its job fails at that
+            if (!pg::is_specific(error)) throw;
+        }
+    }
+    return !target_->changed_columns(pair.target, pair.wanted, columns).empty();
+}
+
+void Mapping::each_unequal(const std::string& condition, const std::function<void(const Unequal&)>& found) {
+    std::vector<std::size_t> compared = compared_items();
+    read_in_parts(unequal_sql(condition, compared), [&](const pg::RowValues& row) {
+        int next = 1;
+        Unequal pair{};
+        pair.source = pg::empty_row(source_->relation());
+        for (int number : source_->key()) pair.source.set(number, row.at(next++));
+        pair.missing = pg::datum_bool(row.at(next++).datum);
+        bool several_targets = pg::datum_bool(row.at(next++).datum), several_sources = pg::datum_bool(row.at(next++).datum);
+        pair.target = pg::empty_row(target_->relation());
+        for (int number : target_->key()) pair.target.set(number, row.at(next++));
+        for (std::size_t i : compared) pair.target.set(items_[i].column, row.at(next++));
+        pair.wanted = pg::copy_of(pair.target);
+        for (std::size_t i : compared) pair.wanted.set(items_[i].column, row.at(next++));
+        bool differ = pair.missing || differs(pair, compared);
+        pair.ambiguous = several_targets || (several_sources && !pair.missing);
+        if (several_targets || differ) found(pair);
+    });
+}
+
+void Mapping::each_surplus(const std::function<void(const pg::RowValues&)>& found) {
+    std::vector<std::string> columns;
+    for (int number : target_->key()) columns.push_back(column_of(*target_, number));
+    std::string sql = "SELECT " + join(columns, ", ") + " FROM " + target_->relation().quoted + " AS " + target_->relation().alias +
+                      " WHERE NOT EXISTS (SELECT FROM " + all_sources(match_count_, "") + " WHERE " + match_condition_of_tables() + ")";
+    read_in_parts(sql, [&](const pg::RowValues& row) {
+        int next = 1;
+        pg::RowValues target = pg::empty_row(target_->relation());
+        for (int number : target_->key()) target.set(number, row.at(next++));
+        found(target);
+    });
+}
+
+}  // namespace sync_job
