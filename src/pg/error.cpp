@@ -1,6 +1,8 @@
 // The guards of error.hpp. Breaking one of their rules can crash the server.
 #include "pg/server.hpp"
 
+#include <set>
+
 #include "pg/error.hpp"
 
 namespace sync_job::pg {
@@ -53,6 +55,14 @@ struct StackState {
 
 std::string text_or_empty(const char* text) { return text == nullptr ? std::string() : std::string(text); }
 
+// File and function of an error. The server reads them last, when the memory of what has failed is gone, and copies them nowhere on
+// the way, as in code that raises they are constants. CopyErrorData() and parallel workers give copies. There are as many as
+// places in code that raise.
+const char* constant(const char* text) {
+    static std::set<std::string> constants;
+    return text == nullptr ? nullptr : constants.emplace(text).first->c_str();
+}
+
 const char* null_if_empty(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
 
 int encode_sqlstate(const std::string& state) {
@@ -91,8 +101,8 @@ ErrorData* take_error() {
     report->internal_query = text_or_empty(data->internalquery);
     report->internal_position = data->internalpos;
     report->cursor_position = data->cursorpos;
-    report->file = text_or_empty(data->filename);
-    report->function = text_or_empty(data->funcname);
+    report->file = constant(data->filename);
+    report->function = constant(data->funcname);
     report->line = data->lineno;
     report->from_server = true;
     report->to_log = data->output_to_server;
@@ -122,10 +132,9 @@ ErrorData* to_server(const ErrorReport& report) {
     data->internalquery = copy(report.internal_query);
     data->internalpos = report.internal_position;
     data->cursorpos = report.cursor_position;
-    data->filename = copy(report.file);
-    data->funcname = copy(report.function);
+    data->filename = report.file;
+    data->funcname = report.function;
     data->lineno = report.line;
-    data->message_id = data->message;
     data->assoc_context = CurrentMemoryContext;
     return data;
 }

@@ -25,7 +25,8 @@ struct ErrorReport {
     std::string schema_name, table_name, column_name, datatype_name, constraint_name;
     std::string internal_query;
     int internal_position = 0, cursor_position = 0;
-    std::string file, function;  // copies: a parallel worker's error has them in memory that is freed
+    const char* file = nullptr;  // these two last as long as the process
+    const char* function = nullptr;
     int line = 0;
     bool from_server = false;              // raised by the server, its context is complete
     bool to_log = true, to_client = true;  // where the server would have reported it

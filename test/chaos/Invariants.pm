@@ -169,6 +169,7 @@ sub logs
 			next if $line =~ /\(PID (\d+)\) was terminated by signal 9/ && Server::was_killed($1);
 			next if $line =~ / client backend XX000 .*(tuple concurrently (updated|deleted)|could not open relation with OID)/;
 			next if $line =~ /could not write init file/; # the server's own, of a full disk
+			next if $line =~ / XX002 \S+ WARNING:  (cannot reindex|skipping reindex of) invalid index "/; # what a REINDEX CONCURRENTLY left that was cut short
 			my $kind = $line =~ s/^\S+ \S+ \S+ \[\d+\] //r =~ s/\d+/N/gr;
 			$seen{$kind}{first} //= $line;
 			$seen{$kind}{times}++;

@@ -188,6 +188,14 @@ like_log($node, $offset, $again, 1, 'the log says so once');
 value(q{ALTER INDEX sync_job_internal.away RENAME TO sync_job_live_claim});
 poll($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'sync job scheduler' AND state = 'idle'}, 'and comes back');
 
+# An error of the server that has passed through the extension says where it was raised when the memory of what has failed has gone: that
+# of an expression in a DO block, so large that the system takes it back.
+my $large = 'length(repeat($$x$$, 7000)) + ' x 60;
+my ($status, $out, $err) = $node->psql('postgres', qq{\\set VERBOSITY verbose
+	BEGIN READ ONLY;
+	DO 'DECLARE n bigint; BEGIN n := $large enqueue_background_job(\$\$work\$\$); END'});
+like($err, qr/cannot execute enqueue_sync_job\(\).*\nLOCATION:  PreventCommandIfReadOnly, utility\.c:\d+/s, 'an error says where it was raised');
+
 # A library that is not of the extension's version: one line, with what to do, from one scheduler that stays.
 my $version = value(q{SELECT extversion FROM pg_extension WHERE extname = 'pg_sync_job'});
 value(q{UPDATE pg_extension SET extversion = '0.0.9' WHERE extname = 'pg_sync_job'});
