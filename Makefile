@@ -88,11 +88,13 @@ demo-stop:
 ## make test-sanitize unit, regress, isolation and tap with the address and the undefined behaviour sanitizer
 ## make test-assert   regress, isolation, tap and pgtap in a PostgreSQL with assertions, which the first time builds
 ##                    ASSERT_SUITES="regress tap": only these; DISCARD_CACHES=1: one test, with its caches emptied at each use
+## make test-valgrind one of its tests, 027_caches, or TESTS=…, with the server under valgrind; half an hour
+## make test-sqlsmith statements that sqlsmith makes up, as an ordinary role, beside workers: MINUTES=10, SEED=…; not part of make test
 ## make test-matrix   the suites on this machine, and with the newer PostgreSQL of newer Debian releases, each in a folder
 ##                    MATRIX="trixie": only these; MATRIX_SUITES="regress tap"; needs root; the first time takes long
 ## make test-fresh    make demo, make demo-stop and make test as on a new Debian that has make and nothing more; needs root
-SUITES = lint exports unit regress isolation tap pgtap docs demo chaos upgrade model
-.PHONY: test $(SUITES:%=test-%) test-mutants test-sanitize test-assert test-matrix test-fresh lint fuzz tidy
+SUITES = lint exports unit regress isolation tap pgtap docs demo chaos upgrade model sqlsmith
+.PHONY: test $(SUITES:%=test-%) test-mutants test-sanitize test-assert test-valgrind test-matrix test-fresh lint fuzz tidy
 test:
 	scripts/test
 $(SUITES:%=test-%): test-%:
@@ -103,6 +105,8 @@ test-sanitize:
 	SANITIZE=address,undefined scripts/test unit regress isolation tap
 test-assert:
 	scripts/assert
+test-valgrind:
+	VALGRIND=1 scripts/assert
 test-matrix:
 	scripts/matrix
 test-fresh:

@@ -8,10 +8,10 @@
 . "$WORK/server/env"
 export PATH=$BINDIR:$PATH
 
-# With sanitizers, or without caches, everything takes longer: so much longer may it take.
+# With sanitizers, under valgrind, or without caches, everything takes longer: so much longer may it take.
 limit_factor=1
 [[ ! ${SANITIZE:-} ]] || limit_factor=4
-[[ ! ${DISCARD_CACHES:-} ]] || limit_factor=20
+[[ ! ${DISCARD_CACHES:-}${VALGRIND:-} ]] || limit_factor=20
 
 # What no server's log may tell of, whatever the tests did to it.
 readonly accidents='TRAP:|terminated by signal (4|6|7|8|11)[: ]|leak: |was not closed|non-empty SPI stack|problem in alloc set|detected write past chunk end'
