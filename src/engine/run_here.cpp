@@ -59,9 +59,9 @@ Job run_set_here(const StoredJob& stored) {
         throw pg::Error("55006", "other jobs of the documents of " + describe(queued) + " run right now")
             .hint("Try again, or leave it to a worker.");
     }
-    SetProgress set{queued, {}};
+    SetProgress set{as_started(queued), {}};
     StatementSize size;
-    set.done = run_documents(queued, free, {{0, false}}, size);
+    set.done = run_documents(set.job, free, {{0, false}}, size);
     set.done.left.insert(set.done.left.end(), busy.begin(), busy.end());
     record_set(set);
     announce_ended_at_commit();

@@ -148,7 +148,7 @@ private:
     std::vector<Job> returned_;  // claimed by the batch, and left in the queue
     std::unordered_set<std::uint64_t> left_documents_;  // of jobs of the batch that have not ended with it
     StatementSize statement_size_;
-    std::unordered_set<std::int64_t> to_break_up_;  // set jobs that could not be committed
+    std::unordered_set<std::int64_t> to_break_up_;  // set jobs that could not be committed, or whose documents take too long
     // Jobs that left a batch and run alone next, and how often each met an error that was nobody's fault.
     std::deque<std::int64_t> alone_;
     std::unordered_map<std::int64_t, int> repeats_;

@@ -8,8 +8,10 @@
 namespace sync_job {
 
 namespace {
+
 using C = JobColumn;
-}
+
+}  // namespace
 
 // Those of its documents that are with another job stay in it, in its place in the queue.
 void Runner::run_set_job(const Job& job, const std::vector<bool>& had_documents, Batch& batch) {
@@ -17,13 +19,13 @@ void Runner::run_set_job(const Job& job, const std::vector<bool>& had_documents,
     for (std::size_t i = 0; i < names.size(); i++) (had_documents[i] ? free : busy).push_back(names[i]);
     attempted_ = job.id();
     attempted_is_set_ = true;
-    SetProgress set{job, {}};
-    if (to_break_up_.erase(job.id()) > 0 || !suits_batch(job)) {
-        set.done = hand_over(job, names);
+    SetProgress set{as_started(job), {}};
+    if (to_break_up_.erase(job.id()) > 0 || isolated_jobs_ > 0 || !is_batchable(job)) {
+        set.done = hand_over(set.job, names);
         busy.clear();
     } else {
         AttemptLimits limits{limits_.batch_milliseconds * 1000LL, true, transactions_.ends_with_process(), true};
-        set.done = run_documents(job, free, {limits, [this] { return batch_is_full(); }}, statement_size_);
+        set.done = run_documents(set.job, free, {limits, [this] { return batch_is_full(); }}, statement_size_);
     }
     set.done.left.insert(set.done.left.end(), busy.begin(), busy.end());
     batch.sets.push_back(std::move(set));
@@ -43,7 +45,7 @@ void Runner::follow_set(const SetProgress& set) {
         } else if (outcome.repeatable_error) {
             run_alone_next(outcome.job.id(), true);
         }
-        if (outcome.too_long && went_well == 0) remember_slow_type(outcome.job);
+        if (outcome.too_long && went_well == 0) to_break_up_.insert(set.job.id());  // as the others are, most likely
     }
 }
 

@@ -402,7 +402,7 @@ void Enqueuer::end_set() {
         insert_set();
     }
     names_.clear();
-    known_names_.clear();
+    if (request_.from_trigger) known_names_.clear();  // which names a document once, and may have very many
     bytes_of_names_ = 0;
     for (const std::string& name : few) add_job(name);
 }

@@ -106,7 +106,7 @@ void record_set(const SetProgress& set) {
         return;
     }
     Outcome outcome;
-    outcome.job = done.canceled ? canceled_outcome(set.job).job : as_started(set.job);
+    outcome.job = done.canceled ? canceled_outcome(set.job).job : set.job.copy();
     Job& job = outcome.job;
     job.set(C::result, added_up(done, {set.job.datum(C::result), set.job.is_null(C::result)}));
     if (over) {

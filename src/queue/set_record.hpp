@@ -38,7 +38,7 @@ Datum added_up(const DocumentsDone& done, pg::Value result);
 
 // All of a set job, which this transaction has locked in the queue: it has ended, or waits on with what is left.
 struct SetProgress {
-    Job job;
+    Job job;  // with the start of this attempt
     DocumentsDone done;
 };
 void record_set(const SetProgress& set);
