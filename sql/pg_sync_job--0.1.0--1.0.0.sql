@@ -17,6 +17,7 @@ COMMENT ON COLUMN @extschema@.sync_job.depth IS 'how many jobs led to this one, 
 ALTER TABLE @extschema@.sync_job_type ADD COLUMN set_size integer NOT NULL DEFAULT 1;
 COMMENT ON COLUMN @extschema@.sync_job_type.set_size IS 'documents that come in bulk (statement-level triggers, enqueue_sync_jobs()) are put into set jobs of at most so many; 1: a job for each; at most 1000';
 ALTER TABLE @extschema@.sync_job ADD COLUMN documents integer, ADD COLUMN source_documents text[], ADD COLUMN relation text COLLATE "C";
+COMMENT ON COLUMN @extschema@.sync_job_type.verbose_logging IS 'keep what the controller raises, the snapshots of the target, and the diff of inserts, with the job';
 COMMENT ON COLUMN @extschema@.sync_job.parent_sync_job IS 'the job that this one comes from; relation says how';
 COMMENT ON COLUMN @extschema@.sync_job.result IS 'what background work returned; of a set job: how many of its documents it inserted, updated, ..., and handed over to jobs of their own';
 COMMENT ON COLUMN @extschema@.sync_job.documents IS 'set job: so many documents it is for; NULL: a job of one document, or of none';
