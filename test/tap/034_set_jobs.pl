@@ -114,7 +114,8 @@ is(sql(q{SELECT (array_agg(j.documents ORDER BY n))[1] FROM written AS w JOIN sy
 clear();
 
 # Canceled: while it waits, and while it runs.
-sql(q{SELECT pause_sync_job_queue('default'); UPDATE source SET v = 'never'});
+sql(q{SELECT pause_sync_job_queue('default'); UPDATE source SET v = 'never', w = 99});
+is(sql(q{SELECT DISTINCT waiting FROM compare_sync_documents('Set', max_rows => 10000)}), 't', 'a comparison knows that the documents of a set wait');
 is(sql(q{SELECT string_agg(DISTINCT c.status, ' ') FROM sync_job AS j, cancel_sync_job(j.id) AS c WHERE j.status = 'Queued'}), 'Canceled',
 	'sets that wait are canceled');
 sql(q{SELECT resume_sync_job_queue('default'); UPDATE source SET v = 'slow'});
