@@ -13,6 +13,66 @@ END $$;
 ALTER TABLE @extschema@.sync_job ADD COLUMN depth integer;
 COMMENT ON COLUMN @extschema@.sync_job.depth IS 'how many jobs led to this one, each by a trigger on what the one before wrote; NULL: none did';
 
+-- Set jobs: many documents, one job.
+ALTER TABLE @extschema@.sync_job_type ADD COLUMN set_size integer NOT NULL DEFAULT 1;
+COMMENT ON COLUMN @extschema@.sync_job_type.set_size IS 'documents that come in bulk (statement-level triggers, enqueue_sync_jobs()) are put into set jobs of at most so many; 1: a job for each; at most 1000';
+ALTER TABLE @extschema@.sync_job ADD COLUMN documents integer, ADD COLUMN source_documents text[], ADD COLUMN relation text COLLATE "C";
+COMMENT ON COLUMN @extschema@.sync_job_type.verbose_logging IS 'keep what the controller raises, the snapshots of the target, and the diff of inserts, with the job';
+COMMENT ON COLUMN @extschema@.sync_job.parent_sync_job IS 'the job that this one comes from; relation says how';
+COMMENT ON COLUMN @extschema@.sync_job.result IS 'what background work returned; of a set job: how many of its documents it inserted, updated, ..., and handed over to jobs of their own';
+COMMENT ON COLUMN @extschema@.sync_job.documents IS 'set job: so many documents it is for; NULL: a job of one document, or of none';
+COMMENT ON COLUMN @extschema@.sync_job.source_documents IS 'set job that waits: the source documents that it still has to sync; NULL once it has ended, see sync_job_document';
+COMMENT ON COLUMN @extschema@.sync_job.relation IS 'what parent_sync_job is: relay (this is one of its targets), set (this document has left it), replay (this applies or reverts it), callback (this follows its end); NULL: what the caller named';
+CREATE TABLE @extschema@.sync_job_document (
+    sync_job             bigint NOT NULL,
+    source_document_name text COLLATE "C" NOT NULL,
+    target_document_name text COLLATE "C",
+    operation            text COLLATE "C",
+    status               text COLLATE "C" NOT NULL,
+    diff_summary         jsonb,
+    fingerprint          uuid
+);
+-- Names of any length, as in the history. Rows of a set lie side by side.
+CREATE INDEX sync_job_document_source ON @extschema@.sync_job_document USING spgist (source_document_name);
+CREATE INDEX sync_job_document_set ON @extschema@.sync_job_document USING brin (sync_job) WITH (pages_per_range = 8);
+ALTER TABLE @extschema@.sync_job_document REPLICA IDENTITY FULL;
+COMMENT ON TABLE @extschema@.sync_job_document IS 'What set jobs have done: a row for each document that one has changed. sync_job_document_history has them beside the jobs of one document';
+COMMENT ON COLUMN @extschema@.sync_job_document.sync_job IS 'the set job, sync_job.id';
+COMMENT ON COLUMN @extschema@.sync_job_document.source_document_name IS 'the source document, as in sync_job.source_document_name';
+COMMENT ON COLUMN @extschema@.sync_job_document.target_document_name IS 'the target document';
+COMMENT ON COLUMN @extschema@.sync_job_document.operation IS 'Insert, Update or Delete';
+COMMENT ON COLUMN @extschema@.sync_job_document.status IS 'Finished; with verbose_logging also Skipped or No Target';
+COMMENT ON COLUMN @extschema@.sync_job_document.diff_summary IS 'what changed, as in sync_job.diff_summary; of inserts with verbose_logging';
+COMMENT ON COLUMN @extschema@.sync_job_document.fingerprint IS 'of an insert: a hash of the row as it was stored, which tells whether it has been changed since';
+-- What a set did to documents is target data, as in the row of a job.
+ALTER TABLE @extschema@.sync_job_document ENABLE ROW LEVEL SECURITY;
+CREATE POLICY job ON @extschema@.sync_job_document FOR SELECT
+    USING (EXISTS (SELECT FROM @extschema@.sync_job AS j WHERE j.id OPERATOR(pg_catalog.=) sync_job
+                   AND (j.target_document_type IS NOT NULL OR pg_catalog.pg_has_role(j.run_as, 'USAGE')
+                        OR (SELECT sync_job_internal.has_level('operator', 'viewer')))));
+CREATE VIEW @extschema@.sync_job_document_history WITH (security_invoker = true) AS
+    SELECT j.source_document_type, j.source_document_name, j.id AS sync_job, j.sync_job_type, j.target_document_type, j.target_document_name,
+        j.operation, j.status, j.diff_summary, j.created_at, j.started_at, j.ended_at
+    FROM @extschema@.sync_job AS j WHERE j.source_document_name IS NOT NULL
+    UNION ALL
+    SELECT j.source_document_type, d.source_document_name, j.id, j.sync_job_type, j.target_document_type, d.target_document_name,
+        d.operation, d.status, d.diff_summary, j.created_at, j.started_at, j.ended_at
+    FROM @extschema@.sync_job_document AS d JOIN @extschema@.sync_job AS j ON j.id OPERATOR(pg_catalog.=) d.sync_job;
+COMMENT ON VIEW @extschema@.sync_job_document_history IS 'What happened to a document: its jobs, and what set jobs did to it. Ask by source_document_name, for which there are indexes';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.source_document_type IS 'the relation the source document is in';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.source_document_name IS 'the key of the source document, as text';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.sync_job IS 'the job; a set job has a row here for each document that it has changed';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.sync_job_type IS 'the job type';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.target_document_type IS 'the relation the target document is in';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.target_document_name IS 'the key of the target document';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.operation IS 'Insert, Update or Delete';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.status IS 'what became of the document: the state of its job; Finished where a set job has changed it';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.diff_summary IS 'what changed';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.created_at IS 'when the job was enqueued';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.started_at IS 'start of its last attempt';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.ended_at IS 'end of its last attempt';
+GRANT SELECT ON @extschema@.sync_job_document, @extschema@.sync_job_document_history TO PUBLIC;
+
 ALTER TABLE @extschema@.sync_job_deleted_document ADD COLUMN sync_job_type text, ADD COLUMN is_deletion boolean NOT NULL DEFAULT true;
 COMMENT ON TABLE @extschema@.sync_job_deleted_document IS 'Rows as they were before they were deleted, or changed in what they match, kept by the triggers for the jobs that sync the change';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.data IS 'the row; columns that were too large are named under the key ""';
@@ -139,6 +199,7 @@ SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_ended',
        AND (triggered_by_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = triggered_by_document_type))');
 SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_error', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_document', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_document',
     'WHERE EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = document_type)');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_document_id_seq', '');
@@ -240,7 +301,7 @@ COMMENT ON VIEW @extschema@.sync_job_activity IS 'What each worker process of th
 
 -- In ASCII, for databases of any encoding.
 COMMENT ON COLUMN @extschema@.sync_job_type.retry_backoff IS 'linear: retry_delay * (retry_count + 1); constant: retry_delay; exponential: retry_delay * 2 ^ retry_count, varied by up to a quarter';
-COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": ..., "new": ...}}; for inserts and deletes only in a dry run or with verbose_logging';
+COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": ..., "new": ...}}; of inserts in a dry run or with verbose_logging';
 COMMENT ON COLUMN @extschema@.sync_job_error.attempt IS '1 for the first run, 2 for the first retry, ...';
 COMMENT ON FUNCTION @extschema@.sync_job_trigger() IS 'AFTER INSERT OR UPDATE OR DELETE ... FOR EACH ROW EXECUTE FUNCTION sync_job_trigger(''Job Type'' [, ''keep_deleted=false'']): enqueues a job for each changed row';
 COMMENT ON FUNCTION @extschema@.publish_sync_job_event(text, jsonb) IS 'NOTIFY on the channel sync_job, delivered at commit: {"event": ..., "message": ...}; a message too long for that is kept in sync_job_event, and the notification has its event_id';

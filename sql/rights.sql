@@ -91,6 +91,14 @@ CREATE POLICY job ON @extschema@.sync_job_error FOR SELECT
                         OR (SELECT sync_job_internal.has_level('operator', 'viewer')))));
 GRANT SELECT ON @extschema@.sync_job_error TO PUBLIC;
 
+-- What a set did to documents is target data, as in the row of a job.
+ALTER TABLE @extschema@.sync_job_document ENABLE ROW LEVEL SECURITY;
+CREATE POLICY job ON @extschema@.sync_job_document FOR SELECT
+    USING (EXISTS (SELECT FROM @extschema@.sync_job AS j WHERE j.id OPERATOR(pg_catalog.=) sync_job
+                   AND (j.target_document_type IS NOT NULL OR pg_catalog.pg_has_role(j.run_as, 'USAGE')
+                        OR (SELECT sync_job_internal.has_level('operator', 'viewer')))));
+GRANT SELECT ON @extschema@.sync_job_document, @extschema@.sync_job_document_history TO PUBLIC;
+
 -- The trigger decides who may change types; roles that may become their run_as, and all levels, see them.
 ALTER TABLE @extschema@.sync_job_type ENABLE ROW LEVEL SECURITY;
 CREATE POLICY see ON @extschema@.sync_job_type FOR SELECT

@@ -40,7 +40,8 @@ CREATE TABLE @extschema@.sync_job_type (
     run_as               regrole NOT NULL,
     description          text,
     created_at           timestamptz NOT NULL DEFAULT pg_catalog.now(),
-    modified_at          timestamptz NOT NULL DEFAULT pg_catalog.now()
+    modified_at          timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    set_size             integer NOT NULL DEFAULT 1
 );
 COMMENT ON TABLE @extschema@.sync_job_type IS 'What is synced, and how: one row per job type, made with INSERT. The controller is a schema with functions of fixed names (module), or a declaration (match, field_map).';
 COMMENT ON COLUMN @extschema@.sync_job_type.name IS 'the name jobs are enqueued under, as in SAP Customer Sync';
@@ -59,7 +60,7 @@ COMMENT ON COLUMN @extschema@.sync_job_type.retry_delay IS 'wait before the firs
 COMMENT ON COLUMN @extschema@.sync_job_type.retry_backoff IS 'linear: retry_delay * (retry_count + 1); constant: retry_delay; exponential: retry_delay * 2 ^ retry_count, varied by up to a quarter';
 COMMENT ON COLUMN @extschema@.sync_job_type.max_retries IS 'retries after the first attempt has failed; 0: none';
 COMMENT ON COLUMN @extschema@.sync_job_type.concurrency_limit IS 'the most jobs of the type that run at a time; NULL: no limit';
-COMMENT ON COLUMN @extschema@.sync_job_type.verbose_logging IS 'keep what the controller raises, the snapshots of the target, and the diff of inserts and deletes, with the job';
+COMMENT ON COLUMN @extschema@.sync_job_type.verbose_logging IS 'keep what the controller raises, the snapshots of the target, and the diff of inserts, with the job';
 COMMENT ON COLUMN @extschema@.sync_job_type.disabled IS 'true: enqueueing is an error, triggers enqueue nothing; jobs that wait already still run';
 COMMENT ON COLUMN @extschema@.sync_job_type.is_standard IS 'shipped with an application, as opposed to made on site';
 COMMENT ON COLUMN @extschema@.sync_job_type.publish_events IS 'send an event on the channel sync_job for each job that has ended';
@@ -67,6 +68,7 @@ COMMENT ON COLUMN @extschema@.sync_job_type.run_as IS 'the role whose rights the
 COMMENT ON COLUMN @extschema@.sync_job_type.description IS 'free text';
 COMMENT ON COLUMN @extschema@.sync_job_type.created_at IS 'when the row was made';
 COMMENT ON COLUMN @extschema@.sync_job_type.modified_at IS 'when the row was changed last';
+COMMENT ON COLUMN @extschema@.sync_job_type.set_size IS 'documents that come in bulk (statement-level triggers, enqueue_sync_jobs()) are put into set jobs of at most so many; 1: a job for each; at most 1000';
 
 CREATE SEQUENCE sync_job_internal.sync_job_id_seq;
 
@@ -128,7 +130,10 @@ CREATE TABLE @extschema@.sync_job (
     after_failure                  text,
     job_group                      text COLLATE "C",
     publish_event                  boolean NOT NULL,
-    depth                          integer
+    depth                          integer,
+    documents                      integer,
+    source_documents               text[],
+    relation                       text COLLATE "C"
 ) PARTITION BY LIST (status);
 
 CREATE TABLE sync_job_internal.sync_job_live PARTITION OF @extschema@.sync_job
@@ -152,7 +157,7 @@ COMMENT ON COLUMN @extschema@.sync_job.target_document_type IS 'the relation the
 COMMENT ON COLUMN @extschema@.sync_job.target_document_name IS 'the key of the target document';
 COMMENT ON COLUMN @extschema@.sync_job.operation IS 'Insert, Update or Delete; as requested, or as the controller found';
 COMMENT ON COLUMN @extschema@.sync_job.context IS 'the caller''s parameters for the controller, a JSON object';
-COMMENT ON COLUMN @extschema@.sync_job.parent_sync_job IS 'the job that relayed to this one';
+COMMENT ON COLUMN @extschema@.sync_job.parent_sync_job IS 'the job that this one comes from; relation says how';
 COMMENT ON COLUMN @extschema@.sync_job.multiple_target_documents IS 'the targets a Relayed job has made children for';
 COMMENT ON COLUMN @extschema@.sync_job.queue IS 'the queue it waits in';
 COMMENT ON COLUMN @extschema@.sync_job.priority IS 'lower runs first';
@@ -177,10 +182,10 @@ COMMENT ON COLUMN @extschema@.sync_job.trigger_document_timestamp IS 'the versio
 COMMENT ON COLUMN @extschema@.sync_job.job_id IS 'the caller''s own key';
 COMMENT ON COLUMN @extschema@.sync_job.current_data IS 'the target before; kept with verbose_logging and when the job failed';
 COMMENT ON COLUMN @extschema@.sync_job.updated_data IS 'the target after, or as the controller wanted it when the job failed; kept likewise';
-COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": ..., "new": ...}}; for inserts and deletes only in a dry run or with verbose_logging';
+COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": ..., "new": ...}}; of inserts in a dry run or with verbose_logging';
 COMMENT ON COLUMN @extschema@.sync_job.error_message IS 'the error of the last attempt, with detail, hint, SQLSTATE and context; all attempts: sync_job_error';
 COMMENT ON COLUMN @extschema@.sync_job.messages IS 'what the controller raised (NOTICE and above), with verbose_logging';
-COMMENT ON COLUMN @extschema@.sync_job.result IS 'what background work returned';
+COMMENT ON COLUMN @extschema@.sync_job.result IS 'what background work returned; of a set job: how many of its documents it inserted, updated, ..., and handed over to jobs of their own';
 COMMENT ON COLUMN @extschema@.sync_job.checkpoint IS 'how far work in chunks has come, kept by the controller';
 COMMENT ON COLUMN @extschema@.sync_job.cancel_reason IS 'the reason given to cancel_sync_job()';
 COMMENT ON COLUMN @extschema@.sync_job.run_as IS 'the role whose rights it has';
@@ -199,6 +204,9 @@ COMMENT ON COLUMN @extschema@.sync_job.after_failure IS 'when one of them fails:
 COMMENT ON COLUMN @extschema@.sync_job.job_group IS 'a name for jobs that belong together';
 COMMENT ON COLUMN @extschema@.sync_job.publish_event IS 'send an event on the channel sync_job when it has ended';
 COMMENT ON COLUMN @extschema@.sync_job.depth IS 'how many jobs led to this one, each by a trigger on what the one before wrote; NULL: none did';
+COMMENT ON COLUMN @extschema@.sync_job.documents IS 'set job: so many documents it is for; NULL: a job of one document, or of none';
+COMMENT ON COLUMN @extschema@.sync_job.source_documents IS 'set job that waits: the source documents that it still has to sync; NULL once it has ended, see sync_job_document';
+COMMENT ON COLUMN @extschema@.sync_job.relation IS 'what parent_sync_job is: relay (this is one of its targets), set (this document has left it), replay (this applies or reverts it), callback (this follows its end); NULL: what the caller named';
 
 -- The engine's indexes of the queue: by id; in claim order; scheduled jobs by their time; Started jobs.
 CREATE UNIQUE INDEX sync_job_live_id ON sync_job_internal.sync_job_live (id);
@@ -262,6 +270,28 @@ COMMENT ON COLUMN @extschema@.sync_job_error.detail IS 'DETAIL of the error';
 COMMENT ON COLUMN @extschema@.sync_job_error.hint IS 'HINT of the error';
 COMMENT ON COLUMN @extschema@.sync_job_error.context IS 'where it happened: the call stack of the failing function';
 COMMENT ON COLUMN @extschema@.sync_job_error.counted IS 'false: the attempt does not count as a retry (the controller was not usable, or the server crashed)';
+
+CREATE TABLE @extschema@.sync_job_document (
+    sync_job             bigint NOT NULL,
+    source_document_name text COLLATE "C" NOT NULL,
+    target_document_name text COLLATE "C",
+    operation            text COLLATE "C",
+    status               text COLLATE "C" NOT NULL,
+    diff_summary         jsonb,
+    fingerprint          uuid
+);
+-- Names of any length, as in the history. Rows of a set lie side by side.
+CREATE INDEX sync_job_document_source ON @extschema@.sync_job_document USING spgist (source_document_name);
+CREATE INDEX sync_job_document_set ON @extschema@.sync_job_document USING brin (sync_job) WITH (pages_per_range = 8);
+ALTER TABLE @extschema@.sync_job_document REPLICA IDENTITY FULL;
+COMMENT ON TABLE @extschema@.sync_job_document IS 'What set jobs have done: a row for each document that one has changed. sync_job_document_history has them beside the jobs of one document';
+COMMENT ON COLUMN @extschema@.sync_job_document.sync_job IS 'the set job, sync_job.id';
+COMMENT ON COLUMN @extschema@.sync_job_document.source_document_name IS 'the source document, as in sync_job.source_document_name';
+COMMENT ON COLUMN @extschema@.sync_job_document.target_document_name IS 'the target document';
+COMMENT ON COLUMN @extschema@.sync_job_document.operation IS 'Insert, Update or Delete';
+COMMENT ON COLUMN @extschema@.sync_job_document.status IS 'Finished; with verbose_logging also Skipped or No Target';
+COMMENT ON COLUMN @extschema@.sync_job_document.diff_summary IS 'what changed, as in sync_job.diff_summary; of inserts with verbose_logging';
+COMMENT ON COLUMN @extschema@.sync_job_document.fingerprint IS 'of an insert: a hash of the row as it was stored, which tells whether it has been changed since';
 
 CREATE TABLE @extschema@.sync_job_deleted_document (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -405,6 +435,7 @@ SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_ended',
        AND (triggered_by_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = triggered_by_document_type))');
 SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_error', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_document', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_document',
     'WHERE EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = document_type)');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_document_id_seq', '');

@@ -102,3 +102,24 @@ COMMENT ON COLUMN @extschema@.sync_job_relay.relayed IS 'children that relayed a
 COMMENT ON COLUMN @extschema@.sync_job_relay.failed IS 'children that are Failed';
 COMMENT ON COLUMN @extschema@.sync_job_relay.canceled IS 'children that are Canceled';
 
+CREATE VIEW @extschema@.sync_job_document_history WITH (security_invoker = true) AS
+    SELECT j.source_document_type, j.source_document_name, j.id AS sync_job, j.sync_job_type, j.target_document_type, j.target_document_name,
+        j.operation, j.status, j.diff_summary, j.created_at, j.started_at, j.ended_at
+    FROM @extschema@.sync_job AS j WHERE j.source_document_name IS NOT NULL
+    UNION ALL
+    SELECT j.source_document_type, d.source_document_name, j.id, j.sync_job_type, j.target_document_type, d.target_document_name,
+        d.operation, d.status, d.diff_summary, j.created_at, j.started_at, j.ended_at
+    FROM @extschema@.sync_job_document AS d JOIN @extschema@.sync_job AS j ON j.id OPERATOR(pg_catalog.=) d.sync_job;
+COMMENT ON VIEW @extschema@.sync_job_document_history IS 'What happened to a document: its jobs, and what set jobs did to it. Ask by source_document_name, for which there are indexes';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.source_document_type IS 'the relation the source document is in';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.source_document_name IS 'the key of the source document, as text';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.sync_job IS 'the job; a set job has a row here for each document that it has changed';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.sync_job_type IS 'the job type';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.target_document_type IS 'the relation the target document is in';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.target_document_name IS 'the key of the target document';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.operation IS 'Insert, Update or Delete';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.status IS 'what became of the document: the state of its job; Finished where a set job has changed it';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.diff_summary IS 'what changed';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.created_at IS 'when the job was enqueued';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.started_at IS 'start of its last attempt';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.ended_at IS 'end of its last attempt';

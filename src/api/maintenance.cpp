@@ -70,17 +70,23 @@ std::int64_t clear_from(InternalStatement& select, InternalStatement& remove, pg
 // Deletes jobs that ended before the given time, with what belongs to them; at most `most`.
 std::int64_t clear_before(pg::Timestamp before, int most) {
     static const std::string errors_too = " WHERE id = ANY ($1) RETURNING id),"
-        " errors AS (DELETE FROM {}.sync_job_error AS e USING gone WHERE e.sync_job = gone.id) SELECT count(*) FROM gone";
+        " errors AS (DELETE FROM {}.sync_job_error AS e USING gone WHERE e.sync_job = gone.id)";
+    static const std::string count_them = " SELECT count(*) FROM gone";
     static auto& ended = *new InternalStatement(
         "SELECT id FROM sync_job_internal.sync_job_ended WHERE ended_at < $1 LIMIT $2"
         " FOR UPDATE SKIP LOCKED", {pg::type::timestamptz, pg::type::int4});
     static auto& remove_ended = *new InternalStatement(
-        "WITH gone AS (DELETE FROM sync_job_internal.sync_job_ended" + errors_too, {pg::type::int8_array});
+        "WITH gone AS (DELETE FROM sync_job_internal.sync_job_ended" + errors_too +
+            ", documents AS (DELETE FROM {}.sync_job_document AS d WHERE d.sync_job IN"
+            "  (SELECT id FROM sync_job_internal.sync_job_ended WHERE id = ANY ($1) AND documents IS NOT NULL))" + count_them,
+        {pg::type::int8_array});
+    static auto& remove_ended_of_0_1_0 = *new InternalStatement(
+        "WITH gone AS (DELETE FROM sync_job_internal.sync_job_ended" + errors_too + count_them, {pg::type::int8_array});
     static auto& failed = *new InternalStatement(
         "SELECT id FROM sync_job_internal.sync_job_failed WHERE ended_at < $1 AND retry_after IS NULL LIMIT $2"
         " FOR UPDATE SKIP LOCKED", {pg::type::timestamptz, pg::type::int4});
     static auto& remove_failed = *new InternalStatement(
-        "WITH gone AS (DELETE FROM sync_job_internal.sync_job_failed" + errors_too, {pg::type::int8_array});
+        "WITH gone AS (DELETE FROM sync_job_internal.sync_job_failed" + errors_too + count_them, {pg::type::int8_array});
     static auto& documents = *new InternalStatement(
         "DELETE FROM {}.sync_job_deleted_document WHERE id IN ("
         " SELECT d.id FROM {}.sync_job_deleted_document AS d WHERE d.deleted_at < $1"
@@ -90,7 +96,8 @@ std::int64_t clear_before(pg::Timestamp before, int most) {
         {pg::type::timestamptz, pg::type::int4});
     const SchemaObjects& o = schema_objects();
     for (Oid table : {o.ended, o.failed, o.error_table, o.deleted_table}) require_not_referred_to(table);
-    std::int64_t count = clear_from(ended, remove_ended, before, most);
+    if (o.current) require_not_referred_to(o.document_table);
+    std::int64_t count = clear_from(ended, o.current ? remove_ended : remove_ended_of_0_1_0, before, most);
     if (count < most) count += clear_from(failed, remove_failed, before, most - static_cast<int>(count));
     documents.run({{pg::int64_datum(before), false}, {pg::int32_datum(most), false}});
     return count;

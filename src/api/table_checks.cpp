@@ -29,6 +29,7 @@ public:
     TableRow(Oid relation, const pg::RowValues& row) : relation_(pg::read_relation(relation)), values_(pg::copy_of(row)) {}
 
     pg::Value at(const char* column) const { return values_.at(number(column)); }
+    bool has(const char* column) const { return relation_->column(column) != nullptr; }
     bool is_null(const char* column) const { return at(column).null; }
     std::string text(const char* column) const {
         pg::Value value = at(column);
@@ -62,6 +63,14 @@ void check_number(const TableRow& row, const char* column, int least) {
     if (value.null || pg::datum_int32(value.datum) >= least) return;
     throw bad_column(
         column, "must not be less than " + std::to_string(least) + ": " + std::to_string(pg::datum_int32(value.datum)));
+}
+
+void check_set_size(const TableRow& row) {
+    if (!row.has("set_size")) return;  // version 0.1.0
+    int size = pg::datum_int32(row.at("set_size").datum);
+    if (size < 1 || size > most_in_set_job) {
+        throw bad_column("set_size", "must be between 1 and " + std::to_string(most_in_set_job) + ": " + std::to_string(size));
+    }
 }
 
 bool live_jobs_of(const char* column, const std::string& name) {
@@ -186,6 +195,7 @@ void check_type_form(const TableRow& row) {
     for (const char* column : {"timeout", "retry_delay"}) check_interval(row, column);
     check_number(row, "max_retries", 0);
     check_number(row, "concurrency_limit", 1);
+    check_set_size(row);
     check_object(row, "field_map");
     check_object(row, "match");
     check_declaration(row);

@@ -243,10 +243,10 @@ void Mapping::prepare_statements() {
                               source.quoted + " AS source ON " + join(keys, " AND ") +
                               values_sql("j.sync_job_" + std::to_string(key_arrays.size()), 0, items_.size()),
                           key_arrays, Access::by_index);
-    lock_many_ = make("SELECT j.sync_job_n, " + target.alias + " FROM " + rows_from_arrays(1, match_arrays.size()) +
-                          " JOIN " + named + " ON " + match_condition("j.sync_job_") + " FOR NO KEY UPDATE OF " +
-                          target.alias,
-                      match_arrays, by_match);
+    std::string find_many = "SELECT j.sync_job_n, " + target.alias + " FROM " + rows_from_arrays(1, match_arrays.size()) +
+                            " JOIN " + named + " ON " + match_condition("j.sync_job_");
+    find_many_ = make(find_many, match_arrays, by_match);
+    lock_many_ = make(find_many + " FOR NO KEY UPDATE OF " + target.alias + " SKIP LOCKED", match_arrays, by_match);
 }
 
 // --- One document ---
@@ -477,12 +477,16 @@ std::vector<NumberedRow> Mapping::evaluate_many(const std::vector<std::string>& 
     return found;
 }
 
-std::vector<NumberedRow> Mapping::lock_many(const std::vector<pg::RowValues>& wanted) {
+pg::Rows Mapping::look_up_many(pg::Statement& statement, const std::vector<pg::RowValues>& wanted) {
     std::vector<pg::Value> arguments;
     for (std::size_t i = 0; i < match_count_; i++) {
         arguments.push_back(column_array(wanted, target_->relation().columns[items_[i].column - 1]));
     }
-    pg::Rows rows = lock_many_->execute(arguments);
+    return statement.execute(arguments);
+}
+
+std::vector<NumberedRow> Mapping::lock_many(const std::vector<pg::RowValues>& wanted, std::vector<std::size_t>& busy) {
+    pg::Rows rows = look_up_many(*lock_many_, wanted);
     rows.keep();
     std::vector<NumberedRow> found;
     std::vector<bool> seen(wanted.size());
@@ -492,6 +496,15 @@ std::vector<NumberedRow> Mapping::lock_many(const std::vector<pg::RowValues>& wa
         seen[number] = true;
         found.push_back({number, pg::take_apart(rows.at(i, 1).datum, target_->relation())});
     }
+    std::vector<pg::RowValues> missing;
+    std::vector<std::size_t> numbers;
+    for (std::size_t i = 0; i < wanted.size(); i++) {
+        if (!seen[i]) missing.push_back(wanted[i]), numbers.push_back(i);
+    }
+    if (missing.empty()) return found;
+    // Without a lock, what is there is found.
+    pg::Rows there = look_up_many(*find_many_, missing);
+    for (std::uint64_t i = 0; i < there.size(); i++) busy.push_back(numbers[static_cast<std::size_t>(there.int64(i, 0) - 1)]);
     return found;
 }
 

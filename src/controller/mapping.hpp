@@ -66,8 +66,9 @@ public:
     bool supports_many() const { return many_; }
     // As evaluate(), for the source documents of these names; those that do not exist are left out.
     std::vector<NumberedRow> evaluate_many(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts);
-    // The targets that match, locked; rows without one are left out.
-    std::vector<NumberedRow> lock_many(const std::vector<pg::RowValues>& wanted);
+    // The targets that match, locked; those that have none are left out. Waits for nobody: of which somebody else has the target
+    // locked, `busy` says.
+    std::vector<NumberedRow> lock_many(const std::vector<pg::RowValues>& wanted, std::vector<std::size_t>& busy);
 
     // --- Whole tables (mapping_tables.cpp); in an SpiScope, by the active snapshot, the rows as long as one call of `found` ---
     // A source and its target that differ, or a source that has none.
@@ -114,6 +115,7 @@ private:
     std::string several(const std::string& name) const;
     std::string unequal_sql(const std::string& condition, const std::vector<std::size_t>& compared) const;
     bool differs(Unequal& pair, const std::vector<std::size_t>& compared) const;
+    pg::Rows look_up_many(pg::Statement& statement, const std::vector<pg::RowValues>& wanted);
     pg::RowValues to_row(const pg::RowValues& result, int first) const;
 
     std::string type_name_;
@@ -124,7 +126,7 @@ private:
     bool match_indexed_ = false, many_ = false, match_may_change_ = false, match_is_shared_ = false;
     bool living_asked_ = false, living_by_index_ = false;  // living_ has been tried
     std::unique_ptr<pg::Statement> living_;                // null: it cannot be asked
-    std::unique_ptr<pg::Statement> evaluate_, match_, find_, find_locked_, evaluate_many_, lock_many_;
+    std::unique_ptr<pg::Statement> evaluate_, match_, find_, find_locked_, evaluate_many_, find_many_, lock_many_;
 };
 
 // For triggers, without the mapping: the columns that match of the type reads; none if it reads only the key.

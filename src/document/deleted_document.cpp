@@ -59,12 +59,6 @@ Datum as_kept(const DocumentType& type, const pg::RowValues& row) {
     return json.finish();
 }
 
-pg::Value text_array(const std::vector<std::string>& texts) {
-    std::vector<pg::Value> values;
-    for (const std::string& text : texts) values.push_back({pg::text_datum(text), false});
-    return {pg::array_datum(values, pg::type::text), false};
-}
-
 bool may_find(const DocumentType& type) {
     return pg::relation_pages(schema_objects().deleted_table) > 0 && !pg::row_security_applies(type.relation().oid);
 }
@@ -131,7 +125,7 @@ std::set<std::string> names_with_kept_rows(const DocumentType& type, const std::
     if (!may_find(type)) return {};
     std::set<std::string> found;
     for (const auto& row : select.run({{pg::oid_datum(type.relation().oid), false},
-                                       text_array(names),
+                                       {pg::text_array_datum(names), false},
                                        {pg::text_datum(sync_job_type), false}})) {
         found.emplace(pg::datum_text(row[0].datum));
     }

@@ -240,6 +240,7 @@ Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limi
     insert_children(sync);
     Outcome outcome;
     outcome.job = finished_job(original, sync);
+    outcome.fingerprint = sync.fingerprint;
     stamp_end(outcome.job);
     sync.job = outcome.job;  // as it is about to be stored
     if (sync.status != Status::no_target) call_quietly(Hook::finished, sync, {});

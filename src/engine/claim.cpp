@@ -24,7 +24,9 @@ using Op = pg::ScanCondition::Operator;
 constexpr int most_passed_over = 2000;
 // At most this many due scheduled jobs are sorted into claim order, earliest first.
 constexpr std::size_t most_scheduled = 500;
-// The last of the columns that are read before a job is taken.
+// A set counts as so many jobs for each so many documents: their names are read.
+constexpr std::size_t documents_as_one = 50;
+// The last of the columns that are read before a job is taken; a set is read as a whole.
 constexpr int columns_read = static_cast<int>(C::scheduled_at);
 
 // The columns of the row under a scan, read one by one.
@@ -83,6 +85,15 @@ std::uint64_t key_of(Columns& columns) {
                    pg::datum_text(source.datum));
 }
 
+// A set has neither a document nor a procedure's context in its row: few other jobs are looked at.
+std::vector<std::uint64_t> keys_of_set(pg::IndexScan& scan, ScannedColumns& columns) {
+    bool may_be_set = columns.at(C::source_document_name).null && !columns.at(C::source_document_type).null &&
+                      columns.at(C::target_document_name).null;
+    if (!may_be_set) return {};
+    Job job(scan.row());
+    return is_set(job) ? document_keys(job) : std::vector<std::uint64_t>();
+}
+
 // The source whose targets the job has to find, if there may be several.
 template <class Columns>
 std::string source_to_relay(Columns& columns) {
@@ -139,6 +150,16 @@ std::uint64_t document_key(const Job& job) {
     return key_of(columns);
 }
 
+std::vector<std::uint64_t> document_keys(const Job& set) {
+    std::string type(set.text(C::sync_job_type));
+    Oid source = set.oid(C::source_document_type);
+    std::vector<std::uint64_t> keys;
+    for (const std::string& name : pg::datum_text_array(set.datum(C::source_documents))) {
+        keys.push_back(key_for(type, 's', source, name));
+    }
+    return keys;
+}
+
 bool waits_for_children(const Job& job) {
     JobColumns columns{job};
     pg::Table live(schema_objects().live, pg::TableLock::read);
@@ -191,6 +212,7 @@ Claim::Candidate Claim::candidate(pg::IndexScan& scan, pg::RowPlace place, bool 
             source_to_relay(columns),
             source_type.null ? pg::no_oid : pg::datum_oid(source_type.datum),
             key_of(columns),
+            keys_of_set(scan, columns),
             ready};
 }
 
@@ -246,6 +268,18 @@ Claim::May Claim::may_run(const Candidate& candidate) {
     return take_type_slot_for(candidate.type) ? May::run : full();
 }
 
+// After its row, which fewer have an eye on. False where it has none of them.
+bool Claim::take_documents(const Candidate& candidate) {
+    had_documents_ = lock_documents(candidate.documents);
+    bool any = false;
+    for (std::size_t i = 0; i < candidate.documents.size(); i++) {
+        if (sweep_.behind.count(candidate.documents[i]) > 0) had_documents_[i] = false;
+        if (!had_documents_[i]) sweep_.behind.insert(candidate.documents[i]);
+        any = any || had_documents_[i];
+    }
+    return any;
+}
+
 // Returns the job, locked, unless it has to wait.
 std::optional<Job> Claim::take(const Candidate& candidate) {
     std::int64_t id = candidate.position.id;
@@ -253,7 +287,12 @@ std::optional<Job> Claim::take(const Candidate& candidate) {
     May may = none ? May::wait : may_run(candidate);
     pg::StoredRow row;
     pg::LockResult result = may == May::run ? table_.lock(candidate.place, false, &row) : pg::LockResult::busy;
-    if (result == pg::LockResult::locked) return Job(row);
+    bool is_set = !candidate.documents.empty();
+    if (result == pg::LockResult::locked && (!is_set || take_documents(candidate))) return Job(row);
+    if (is_set && may != May::behind_its_type) {  // also one that has been written back with fewer of them since
+        sweep_.behind.insert(candidate.documents.begin(), candidate.documents.end());
+        return std::nullopt;
+    }
     bool has_document = candidate.document != 0 && may != May::behind_its_type;
     if (has_document && result == pg::LockResult::busy) sweep_.behind.insert(candidate.document);
     return std::nullopt;
@@ -270,7 +309,8 @@ std::optional<Job> Claim::next() {
             return job;
         }
         if (candidate->ready && !sweep_.first_left) sweep_.first_left = candidate->position;
-        if (candidate->ready || sweep_.scheduled.insert(candidate->position.id).second) passed_over_++;
+        bool counts = candidate->ready || sweep_.scheduled.insert(candidate->position.id).second;
+        if (counts) passed_over_ += 1 + static_cast<int>(candidate->documents.size() / documents_as_one);
     }
     sweep_.gave_up = true;
     return std::nullopt;

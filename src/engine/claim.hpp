@@ -19,6 +19,9 @@ namespace sync_job {
 // the children of a relay run side by side.
 std::uint64_t document_key(const Job& job);
 
+// Of a set job: those of its documents, in their order.
+std::vector<std::uint64_t> document_keys(const Job& set);
+
 // Locks the document of the job for this transaction; false if another process has locked it, or the whole type.
 bool may_have_document(const Job& job);
 
@@ -56,8 +59,12 @@ public:
           std::function<bool(std::int64_t)> left_out = nullptr);
 
     // The next job, locked: lower priority number first, then lower id. The row lives in the current memory context.
-    // Must not be called inside a subtransaction that ends before the claim does.
+    // Must not be called inside a subtransaction that ends before the claim does. A set job comes with those of its documents that are
+    // locked for it; it is passed over if there are none.
     std::optional<Job> next();
+    // Of the set job that came last: which of its documents, by their place in source_documents. The jobs of the others that come
+    // later have to wait.
+    const std::vector<bool>& had_documents() const { return had_documents_; }
 
     // Ends the claim; `sweep` then knows where the next one begins.
     void end();
@@ -74,6 +81,7 @@ private:
         std::string source;  // whose targets it has to find; empty: none
         Oid source_type;
         std::uint64_t document;
+        std::vector<std::uint64_t> documents;  // of a set job
         bool ready;  // from the index of jobs due at once, not from that of scheduled jobs
     };
     static Candidate candidate(pg::IndexScan& scan, pg::RowPlace place, bool ready);
@@ -83,6 +91,7 @@ private:
     enum class May { run, wait, behind_its_type };
     May may_run(const Candidate& candidate);
     std::optional<Job> take(const Candidate& candidate);
+    bool take_documents(const Candidate& candidate);
 
     std::function<bool(std::int64_t)> left_out_;
     pg::Table table_;
@@ -93,6 +102,7 @@ private:
     Sweep& sweep_;
     bool cautious_;
     int passed_over_ = 0;
+    std::vector<bool> had_documents_;
     ClaimPosition resume_;  // behind the last one that was claimed
     ClaimPosition read_;    // behind the last one that was read
     std::optional<ClaimPosition> left_;

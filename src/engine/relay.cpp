@@ -44,6 +44,7 @@ Job child_of(const Job& parent, const JobType& type, const Target& target) {
     child.set(C::id, pg::int64_datum(pg::next_sequence_value(schema_objects().id_sequence)));
     child.set_status(Status::queued);
     child.set(C::parent_sync_job, pg::int64_datum(parent.id()));
+    child.set_text(C::relation, relation::relay);
     child.set_oid(C::target_document_type, relation);
     child.clear(C::target_document_name);
     if (target.document_name) child.set_text(C::target_document_name, documents->canonical_name(*target.document_name));

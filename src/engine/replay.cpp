@@ -43,6 +43,12 @@ struct Replay {
 }
 
 void check_job(const Job& job, bool backwards) {
+    if (!job.is_null(C::documents)) {
+        throw pg::Error("0A000", std::string("cannot ") + (backwards ? "revert" : "apply") + " sync job " +
+                                     std::to_string(job.id()) + ", which is for " +
+                                     std::to_string(job.int32(C::documents)) + " documents")
+            .hint("sync_job_document has what it did to each of them.");
+    }
     if (job.status() != Status::finished) {
         cannot(job, backwards, "Its status is " + std::string(to_text(job.status())) + ", not Finished.");
     }
@@ -54,7 +60,7 @@ void check_job(const Job& job, bool backwards) {
     }
     if (job.is_null(C::diff_summary)) {
         cannot(job, backwards, "No diff of it was kept.",
-               backwards ? "The diff of an insert or delete is kept with verbose_logging." : "");
+               backwards ? "The diff of an insert is kept with verbose_logging." : "");
     }
 }
 
@@ -211,6 +217,7 @@ std::int64_t record_replay(const Replay& replay, const Effect& effect, pg::Times
     std::int64_t id = pg::next_sequence_value(schema_objects().id_sequence);
     done.set(C::id, pg::int64_datum(id));
     done.set(C::parent_sync_job, pg::int64_datum(replay.job.id()));
+    done.set_text(C::relation, relation::replay);
     done.set_status(Status::finished);
     done.set(C::dry_run, pg::bool_datum(false));
     done.set_text(C::operation, to_text(replay.operation));

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine/claim.hpp"
+#include "engine/document_batch.hpp"
 #include "engine/runner.hpp"
 #include "job/job_store.hpp"
 #include "pg/shared.hpp"
@@ -46,9 +47,37 @@ Job queued_by_hand(const StoredJob& stored) {
 
 }  // namespace
 
+namespace {
+
+// Its documents that no other job has; what is left waits on in the queue.
+Job run_set_here(const StoredJob& stored) {
+    Job queued = queued_by_hand(stored);
+    std::vector<std::string> names = pg::datum_text_array(queued.datum(C::source_documents)), free, busy;
+    std::vector<bool> had = lock_documents(document_keys(queued));
+    for (std::size_t i = 0; i < names.size(); i++) (had[i] ? free : busy).push_back(names[i]);
+    if (free.empty()) {
+        throw pg::Error("55006", "other jobs of the documents of " + describe(queued) + " run right now")
+            .hint("Try again, or leave it to a worker.");
+    }
+    SetProgress set{as_started(queued), {}};
+    StatementSize size;
+    set.done = run_documents(set.job, free, {{0, false}}, size);
+    set.done.left.insert(set.done.left.end(), busy.begin(), busy.end());
+    record_set(set);
+    announce_ended_at_commit();
+    pg::command_counter_increment();
+    return find_job(queued.id())->job;
+}
+
+}  // namespace
+
 void Runner::run_one(const StoredJob& stored) {
     pg::MemorySwitch memory(memory_);
     try {
+        if (is_set(stored.job)) {
+            run_set_here(stored);
+            return transactions_.commit();
+        }
         require_document(stored.job);
         run_alone(queued_by_hand(stored), 1);
         if (set_aside_.has(stored.job.id())) {
@@ -62,6 +91,7 @@ void Runner::run_one(const StoredJob& stored) {
 }
 
 Job run_here(const StoredJob& stored, bool raise) {
+    if (is_set(stored.job)) return run_set_here(stored);
     require_document(stored.job);
     struct Forget {
         std::int64_t id;

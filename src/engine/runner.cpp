@@ -28,8 +28,8 @@ using Clock = std::chrono::steady_clock;
 
 // A backend's snapshot cache holds 64 subtransactions of a transaction; a job may use a few of its own.
 constexpr int most_subtransactions = 56;
-// At most this many documents per statement; an error costs the time of a part of them.
-constexpr std::size_t most_in_set = 256;
+// A batch takes no more set jobs then: the largest one still fits into what a transaction may hold.
+constexpr std::size_t most_in_sets = most_documents - most_batch_jobs - most_in_set_job;
 constexpr int jobs_between_looks = 50;  // at the growth of the tables
 // A type that took too long for a batch runs alone for this long, or until this many of its jobs in a row were fast.
 constexpr auto slow_type_memory = std::chrono::minutes(10);
@@ -45,8 +45,7 @@ Runner::Runner(std::string queue, Oid run_as, Transactions& transactions, const 
       run_as_(run_as),
       transactions_(transactions),
       limits_(limits),
-      memory_("sync job batch", pg::Memory::Parent::backend),
-      set_size_(most_in_set) {}
+      memory_("sync job batch", pg::Memory::Parent::backend) {}
 
 int Runner::run_round(int most) {
     memory_.reset();
@@ -147,25 +146,27 @@ void Runner::claim_and_run(Batch& batch, int batch_jobs) {
     std::vector<Outcome>& outcomes = batch.outcomes;
     Claim claim(queue_, run_as_, begin_claim(), sweep_, isolated_jobs_ > 0, [this](std::int64_t id) { return is_left_out(id); });
     std::vector<Job> set;  // claimed jobs of one type, to be run as a set
-    auto claimed_jobs = [&] { return static_cast<int>(outcomes.size() + set.size()); };
+    auto claimed_jobs = [&] { return static_cast<int>(batch.jobs() + set.size()); };
     auto run_collected = [&] {
         if (!set.empty()) run_set(std::exchange(set, {}), outcomes);
     };
     while (auto job = claim.next()) {
-        if (!suits_batch(*job)) {
+        if (is_set(*job)) {
+            run_collected();
+            run_set_job(*job, claim.had_documents(), batch);
+        } else if (!suits_batch(*job)) {
             claim.leave(*job);
             if (claimed_jobs() == 0) batch.single = job;
             break;
-        }
-        if (!suits_set(*job)) {
+        } else if (!suits_set(*job)) {
             run_collected();
             run_by_itself(*job, outcomes);
         } else {
             if (!set.empty() && set[0].text(C::sync_job_type) != job->text(C::sync_job_type)) run_collected();
             set.push_back(*job);
-            if (set.size() >= set_size_ || claimed_jobs() >= batch_jobs) run_collected();
+            if (set.size() >= statement_size_.get() || claimed_jobs() >= batch_jobs) run_collected();
         }
-        left_work_ = claimed_jobs() >= batch_jobs || batch_is_full() || takes_no_more(outcomes);
+        left_work_ = claimed_jobs() >= batch_jobs || batch.documents >= most_in_sets || batch_is_full() || takes_no_more(outcomes);
         if (left_work_) break;
     }
     run_collected();
@@ -175,14 +176,20 @@ void Runner::claim_and_run(Batch& batch, int batch_jobs) {
     for (const Outcome& outcome : outcomes) {
         if (outcome.verdict != Verdict::ended) claim.leave(outcome.job);
     }
+    for (const SetProgress& one : batch.sets) {
+        if (one.done.left.empty()) continue;
+        claim.leave(one.job);
+        left_work_ = true;
+    }
     batch.resume = claim.resume();
 }
 
 void Runner::commit_batch(const Batch& batch) {
-    if (!batch.outcomes.empty()) {
-        record(batch.outcomes);
+    for (const SetProgress& set : batch.sets) record_set(set);
+    record(batch.outcomes);
+    if (batch.jobs() > 0) {
         announce_ended_at_commit();
-        check_growth(batch.outcomes.back().job);
+        check_growth(batch.outcomes.empty() ? batch.sets.back().job : batch.outcomes.back().job);
     }
     transactions_.commit();
     set_claim_start(batch.resume);
@@ -197,6 +204,7 @@ int Runner::run_batch(int most) {
     returned_.clear();
     left_documents_.clear();
     attempted_ = 0;
+    attempted_is_set_ = false;
     try {
         claim_and_run(batch, batch_jobs);
         if (batch.single) {
@@ -206,22 +214,16 @@ int Runner::run_batch(int most) {
         }
         commit_batch(batch);
     } catch (const pg::Error& error) {
-        if (batch.single || (batch.outcomes.empty() && attempted_ == 0)) throw;
+        if (batch.single || (batch.jobs() == 0 && attempted_ == 0)) throw;
         // Most likely a deferred constraint: running each job in a transaction of its own shows which one violates it.
         transactions_.rollback();
         sweep_ = {};
-        for (const Outcome& outcome : batch.outcomes) {
-            if (may_help_together(error.sqlstate()) && outcome.job.is_null(C::procedure)) {
-                run_together_later(std::string(outcome.job.text(C::sync_job_type)), outcome.job.id());
-            } else {
-                run_alone_next(outcome.job.id(), false);
-            }
-        }
-        if (attempted_ != 0) run_alone_next(attempted_, false);
+        run_again_apart(batch, error);
         if (pg::is_server_trouble(error)) throw;
         pg::log("a batch of sync jobs was rolled back; each of its jobs runs again by itself", error.report().message);
-        return std::max(1, static_cast<int>(batch.outcomes.size()));
+        return std::max(1, static_cast<int>(batch.jobs()));
     }
+    for (const SetProgress& set : batch.sets) follow_set(set);
     for (const Outcome& outcome : batch.outcomes) {
         if (outcome.verdict == Verdict::run_together) {
             run_together_later(std::string(outcome.job.text(C::sync_job_type)), outcome.job.id());
@@ -230,7 +232,21 @@ int Runner::run_batch(int most) {
         run_alone_next(outcome.job.id(), outcome.repeatable_error);
         if (outcome.too_long) remember_slow_type(outcome.job);
     }
-    return static_cast<int>(batch.outcomes.size());
+    return static_cast<int>(batch.jobs());
+}
+
+// A set is broken up when it is claimed again.
+void Runner::run_again_apart(const Batch& batch, const pg::Error& error) {
+    for (const SetProgress& set : batch.sets) to_break_up_.insert(set.job.id());
+    if (attempted_is_set_) to_break_up_.insert(std::exchange(attempted_, 0));
+    for (const Outcome& outcome : batch.outcomes) {
+        if (may_help_together(error.sqlstate()) && outcome.job.is_null(C::procedure)) {
+            run_together_later(std::string(outcome.job.text(C::sync_job_type)), outcome.job.id());
+        } else {
+            run_alone_next(outcome.job.id(), false);
+        }
+    }
+    if (attempted_ != 0) run_alone_next(attempted_, false);
 }
 
 void Runner::run_by_itself(const Job& job, std::vector<Outcome>& outcomes) {
@@ -251,20 +267,20 @@ void Runner::run_by_itself(const Job& job, std::vector<Outcome>& outcomes) {
 // If one of the jobs fails, the set is rolled back and runs again in parts, which soon isolates that job. The next sets are
 // smaller, as there may be more such jobs, and grow again while all goes well.
 void Runner::run_set(std::vector<Job> jobs, std::vector<Outcome>& outcomes) {
-    constexpr std::size_t one_by_one = 8, parts = 4, growth = 16;
+    constexpr std::size_t parts = 4;
     std::vector<std::optional<Outcome>> results(jobs.size());
-    if (jobs.size() >= one_by_one && !takes_no_more(outcomes)) {
+    if (jobs.size() >= fewest_in_statement && !takes_no_more(outcomes)) {
         try {
             results = sync_set(jobs, limits_.batch_milliseconds * 1000LL);
             pg::command_counter_increment();
-            if (jobs.size() >= set_size_) set_size_ = std::min(most_in_set, set_size_ + growth);
+            statement_size_.went_well(jobs.size());
         } catch (const pg::Error& error) {
             if (error.sqlstate() == "57014" && cancel_requested(jobs[0].id())) {
                 outcomes.push_back(canceled_outcome(jobs[0]));
                 return run_set({jobs.begin() + 1, jobs.end()}, outcomes);
             }
             std::size_t size = (jobs.size() + parts - 1) / parts;
-            set_size_ = std::max(jobs.size() / 8, one_by_one);
+            statement_size_.went_wrong(jobs.size());
             for (std::size_t from = 0; from < jobs.size(); from += size) {
                 auto first = jobs.begin() + static_cast<std::ptrdiff_t>(from);
                 auto last = jobs.begin() + static_cast<std::ptrdiff_t>(std::min(from + size, jobs.size()));

@@ -18,6 +18,7 @@
 #include "core/claim_position.hpp"
 #include "engine/attempt.hpp"
 #include "engine/claim.hpp"
+#include "engine/document_batch.hpp"
 #include "engine/together.hpp"
 #include "job/job_store.hpp"
 #include "pg/memory.hpp"
@@ -70,12 +71,20 @@ private:
     // One transaction, and the outcomes of the jobs in it.
     struct Batch {
         std::vector<Outcome> outcomes;
+        std::vector<SetProgress> sets;  // set jobs
+        std::size_t documents = 0;      // of these
         std::optional<Job> single;  // claimed first, and to be run alone: nothing else ran
         ClaimPosition resume;       // where the next claim may begin
+
+        std::size_t jobs() const { return outcomes.size() + sets.size(); }
     };
     int run_batch(int most);
     void claim_and_run(Batch& batch, int batch_jobs);
     void commit_batch(const Batch& batch);
+    void run_again_apart(const Batch& batch, const pg::Error& error);
+    // Set jobs.
+    void run_set_job(const Job& job, const std::vector<bool>& had_documents, Batch& batch);
+    void follow_set(const SetProgress& set);
     ClaimPosition begin_claim();
     bool may_run_alone();
     // A job that runs in a transaction of its own, Started.
@@ -138,11 +147,13 @@ private:
     std::optional<ClaimPosition> resume_;  // where claims begin once the job is Started and committed
     std::vector<Job> returned_;  // claimed by the batch, and left in the queue
     std::unordered_set<std::uint64_t> left_documents_;  // of jobs of the batch that have not ended with it
-    std::size_t set_size_;    // documents per statement: fewer after errors
+    StatementSize statement_size_;
+    std::unordered_set<std::int64_t> to_break_up_;  // set jobs that could not be committed, or whose documents take too long
     // Jobs that left a batch and run alone next, and how often each met an error that was nobody's fault.
     std::deque<std::int64_t> alone_;
     std::unordered_map<std::int64_t, int> repeats_;
     std::int64_t attempted_ = 0;  // the job of the batch whose attempt is under way
+    bool attempted_is_set_ = false;
     SetAside set_aside_{"recorded as Failed"};
     // Types with jobs that depend on documents of others, those jobs, and since when there are any.
     std::map<std::string, std::vector<std::int64_t>> together_types_;

@@ -275,8 +275,9 @@ void Runner::start_next() {
             Claim claim(queue_, run_as_, begin_claim(), sweep_, false, [this](std::int64_t id) { return is_left_out(id); });
             job = claim.next();
             claim.end();
-            if (job && suits_batch(*job)) claim.leave(*job);
-            if (job && !suits_batch(*job)) resume_ = claim.resume();
+            bool alone = job && !is_set(*job) && !suits_batch(*job);
+            if (job && !alone) claim.leave(*job);
+            if (alone) resume_ = claim.resume();
         }
         if (resume_) next_ = begin_alone(*job);
         subtransaction.commit();

@@ -50,7 +50,7 @@ public:
         insert(missing);
         pg::Timestamp now = pg::now();
         for (auto& outcome : outcomes_) {
-            if (outcome) stamp_end(outcome->job, now);
+            if (outcome && outcome->verdict == Verdict::ended) stamp_end(outcome->job, now);
         }
         return std::move(outcomes_);
     }
@@ -61,6 +61,7 @@ private:
     void find_targets(std::vector<Member>& existing, std::vector<Member>& missing);
     void update(std::vector<Member>& members);
     void insert(std::vector<Member>& members);
+    void leave(Member& member);
     bool enabled(Member& member, Operation operation, C flag);
     Job& end(const Member& member, Status status);
     Job& end(const Member& member, Status status, Operation operation, const pg::RowValues& target);
@@ -89,7 +90,7 @@ Job& Set::end(const Member& member, Status status, Operation operation, const pg
     Job& job = end(member, status);
     job.set_text(C::operation, to_text(operation));
     if (target.values != nullptr) job.set_text(C::target_document_name, mapping_.target().name_of(target));
-    job.set_title(type_.source_label, type_.target_label);
+    if (!is_part_of_set(job)) job.set_title(type_.source_label, type_.target_label);
     return job;
 }
 
@@ -168,10 +169,22 @@ void Set::find_targets(std::vector<Member>& existing, std::vector<Member>& missi
             with_match.push_back(std::move(member));
         }
     }
-    for (NumberedRow& found : mapping_.lock_many(wanted)) with_match[found.number].before = found.row;
+    std::vector<std::size_t> busy;
+    for (NumberedRow& found : mapping_.lock_many(wanted, busy)) with_match[found.number].before = found.row;
+    for (std::size_t i : busy) leave(with_match[i]);
     for (Member& member : with_match) {
-        (member.before.values != nullptr ? existing : missing).push_back(std::move(member));
+        if (!member.by_itself) (member.before.values != nullptr ? existing : missing).push_back(std::move(member));
     }
+}
+
+// To the jobs that run by themselves, each of which may wait.
+void Set::leave(Member& member) {
+    member.by_itself = true;
+    const Job& job = jobs_[member.number];
+    if (!is_part_of_set(job)) return;
+    outcomes_[member.number].emplace();
+    outcomes_[member.number]->job = job;
+    outcomes_[member.number]->verdict = Verdict::run_alone;
 }
 
 bool Set::enabled(Member& member, Operation operation, C flag) {
@@ -214,7 +227,10 @@ void Set::insert(std::vector<Member>& members) {
     if (inserted.empty()) return;
     std::vector<pg::RowValues> after = mapping_.target().insert_many(wanted, mapping_.all_columns());
     for (std::size_t i = 0; i < inserted.size(); i++) {
-        end(*inserted[i], Status::finished, Operation::insert, after[i]);
+        Job& job = end(*inserted[i], Status::finished, Operation::insert, after[i]);
+        if (!is_part_of_set(job)) continue;
+        outcomes_[inserted[i]->number]->fingerprint = {pg::fingerprint(after[i], mapping_.target().relation()), false};
+        if (job.flag(C::verbose_logging)) job.set(C::diff_summary, mapping_.target().diff(pg::empty_row(mapping_.target().relation()), after[i]));
     }
 }
 
@@ -231,9 +247,10 @@ std::int64_t time_limit(const std::vector<Job>& jobs) {
 }  // namespace
 
 bool suits_set(const Job& job) {
-    for (C column : {C::dry_run, C::verbose_logging, C::update_without_changes_enabled}) {
+    for (C column : {C::dry_run, C::update_without_changes_enabled}) {
         if (job.flag(column)) return false;
     }
+    if (job.flag(C::verbose_logging) && !is_part_of_set(job)) return false;
     if (!job.is_null(C::operation) || !job.is_null(C::target_document_name) || job.is_null(C::source_document_name)) {
         return false;
     }

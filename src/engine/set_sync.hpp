@@ -12,12 +12,13 @@
 namespace sync_job {
 
 // Whether the job may be part of a set: it asks for nothing that needs a document by itself (a dry run, verbose logging,
-// a target or operation given in advance).
+// a target or operation given in advance). Documents of a set job may have verbose logging.
 bool suits_set(const Job& job);
 
 // Runs the jobs, all of one type, in one subtransaction. Returns an outcome for each, but none for those that have to run by
-// themselves after the others: their source document is gone, or their document or target is that of an earlier job of
-// the set. An error of any of them is raised, after everything was rolled back.
+// themselves after the others: their source document is gone, their document or target is that of an earlier job of the
+// set, or another transaction has locked the target. For documents of a set job the last is an outcome: they run alone.
+// An error of any of them is raised, after everything was rolled back.
 std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::int64_t batch_microseconds);
 
 }  // namespace sync_job

@@ -246,6 +246,7 @@ void sync_insert(SyncContext& sync) {
     Datum inserted = by_engine(sync, [&] { return type.insert(row, type.inserted_columns(row, explicit_columns)); });
     pg::Value after{inserted, false};
     finish_write(sync, after);
+    if (is_part_of_set(sync.job)) sync.fingerprint = {pg::fingerprint(pg::take_apart(inserted, type.relation()), type.relation()), false};
     if (records_diff(sync.job)) sync.diff = {type.diff({}, after), false};
 }
 
@@ -300,7 +301,7 @@ void sync_delete(SyncContext& sync) {
     }
     sync.documents.target = sync.before;
     call_after_sync(sync);
-    if (records_diff(sync.job)) sync.diff = {type.diff(sync.before, {}), false};
+    sync.diff = {type.diff(sync.before, {}), false};
 }
 
 // What a child has to do was found when its parent ran, and the controller is not asked again. Another job of the source

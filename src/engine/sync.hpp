@@ -22,6 +22,7 @@ struct SyncContext {
     pg::Value context;              // from the controller, in place of the job's
     pg::Value diff;                 // jsonb
     pg::Value result;               // jsonb: what background work returned
+    pg::Value fingerprint;          // of an inserted row
     std::vector<Job> children;      // Relayed: in a dry run, still to be inserted after the rollback
     bool inserting = false;         // it has reached the insert: a unique violation may mean somebody else's insert
     bool engine_at_work = false;    // the engine itself reads or writes a document: trouble of the server is not the job's

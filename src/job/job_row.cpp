@@ -23,7 +23,8 @@ const Oid job_column_types[] = {
     boolean, boolean, boolean, boolean, boolean, boolean, boolean,                     // insert_enabled … queue_on_insert
     text, regclass, text, timestamptz, text, jsonb, jsonb, jsonb, text, text, jsonb,   // trigger_type … result
     jsonb, text, regrole, regrole, regrole, timestamptz, timestamptz, timestamptz,     // checkpoint … ended_at
-    interval, text, text, text, int8_array, text, text, boolean, int4};                // time_taken … depth
+    interval, text, text, text, int8_array, text, text, boolean, int4,                 // time_taken … depth
+    int4, text_array, text};                                                           // documents … relation
 static_assert(std::size(job_column_types) == std::size(job_column_names));
 const int job_column_count = sizeof(job_column_names) / sizeof(job_column_names[0]);
 

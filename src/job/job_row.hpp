@@ -32,7 +32,8 @@ namespace sync_job {
                     X(current_data) X(updated_data) X(diff_summary) X(error_message) X(messages) X(result)           \
                         X(checkpoint) X(cancel_reason) X(run_as) X(owner) X(enqueued_by) X(created_at) X(started_at) \
                             X(ended_at) X(time_taken) X(procedure) X(on_success) X(on_failure) X(after)              \
-                                X(after_failure) X(job_group) X(publish_event) X(depth)
+                                X(after_failure) X(job_group) X(publish_event) X(depth) X(documents)                 \
+                                    X(source_documents) X(relation)
 
 enum class JobColumn : int {
     none = 0,
@@ -100,6 +101,18 @@ private:
     static int index(C column) { return static_cast<int>(column) - 1; }
     pg::RowValues row_;
 };
+
+// A set job: it is for many documents, those of source_documents.
+inline bool is_set(const Job& job) { return !job.is_null(JobColumn::source_documents); }
+// One document of a set, as its controller sees it: the set's row, with the document's name (engine/document_batch.hpp).
+inline bool is_part_of_set(const Job& job) { return !job.is_null(JobColumn::documents) && !is_set(job); }
+// What parent_sync_job is, in column relation.
+namespace relation {
+constexpr const char* relay = "relay";
+constexpr const char* set = "set";
+constexpr const char* replay = "replay";
+constexpr const char* callback = "callback";
+}  // namespace relation
 
 // "job 5 (SAP Customer Sync, customer CUST-1)" for messages and the process list.
 std::string describe(const Job& job);

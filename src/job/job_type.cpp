@@ -45,6 +45,13 @@ std::vector<Oid> grants_of(const std::string& name) {
     return roles;
 }
 
+int read_set_size(const std::string& name) {
+    static auto& select = *new InternalStatement("SELECT set_size FROM {}.sync_job_type WHERE name = $1", {pg::type::text});
+    if (!schema_objects().has_column(schema_objects().type_table, "set_size")) return 1;
+    auto rows = select.run({{pg::text_datum(name), false}});
+    return rows.empty() ? 1 : pg::datum_int32(rows[0][0].datum);
+}
+
 std::shared_ptr<const JobType> read_type(const std::string& name) {
     static auto& select = *new InternalStatement(
         "SELECT source_document_type, target_document_type, source_key, target_key, module,"
@@ -79,6 +86,7 @@ std::shared_ptr<const JobType> read_type(const std::string& name) {
     type->run_as = oid_at(15);
     if (!row[16].null) type->concurrency_limit = pg::datum_int32(row[16].datum);
     type->publish_events = pg::datum_bool(row[17].datum);
+    type->set_size = read_set_size(name);
     type->granted_to = grants_of(name);
     if (type->source != pg::no_oid) type->source_label = pg::relation_name(type->source);
     if (type->target != pg::no_oid) type->target_label = pg::relation_name(type->target);

@@ -30,11 +30,14 @@ struct JobType {
     int max_retries = 0;
     std::optional<int> concurrency_limit;
     bool verbose_logging = false, disabled = false;
+    int set_size = 1;  // documents of one set job
     Oid run_as = 0;
     std::vector<Oid> granted_to;  // roles that may enqueue though they cannot become run_as
     // relation_name() of source and target, empty where there is none, for titles.
     std::string source_label, target_label;
 };
+
+constexpr int most_in_set_job = 1000;
 
 // Plain background work has no row in sync_job_type: its jobs run as whoever enqueues them.
 constexpr const char* background_type_name = "Background Job";

@@ -16,7 +16,8 @@ namespace {
 bool written_by_users(const std::string& name) { return name == "sync_job_type" || name == "sync_job_queue"; }
 
 bool written_below_sql(const std::string& name) {
-    for (const char* table : {"sync_job", "sync_job_live", "sync_job_failed", "sync_job_ended", "sync_job_deleted_document"}) {
+    for (const char* table : {"sync_job", "sync_job_live", "sync_job_failed", "sync_job_ended", "sync_job_deleted_document",
+                              "sync_job_document"}) {
         if (name == table) return true;
     }
     return false;
@@ -72,7 +73,8 @@ void register_table_guard() { pg::on_attach({check_new_trigger, check_truncate})
 
 std::string in_the_way() {
     const SchemaObjects& o = schema_objects();
-    for (Oid table : {o.live, o.failed, o.ended, o.deleted_table}) {
+    for (Oid table : {o.live, o.failed, o.ended, o.deleted_table, o.document_table}) {
+        if (table == pg::no_oid) continue;
         std::string attached = pg::attached_to(table);
         if (!attached.empty()) return attached + " of table " + pg::relation_name(table) + " keeps it from being written";
     }

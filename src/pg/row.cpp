@@ -2,6 +2,11 @@
 
 #include <algorithm>
 
+extern "C" {
+#include "common/hashfn.h"
+#include "utils/uuid.h"
+}
+
 #include "pg/error.hpp"
 #include "pg/row.hpp"
 
@@ -96,6 +101,43 @@ Datum put_together(const RowValues& row, Oid row_type) {
         Datum composite = form(all, descriptor);
         ReleaseTupleDesc(descriptor);
         return composite;
+    });
+}
+
+namespace {
+
+std::uint64_t hash_of_image(Datum value, const Column& column, std::uint64_t seed) {
+    if (column.by_value) return DatumGetUInt64(hash_any_extended(reinterpret_cast<unsigned char*>(&value), sizeof(value), seed));
+    const void* image = DatumGetPointer(value);
+    std::size_t bytes = column.length > 0 ? column.length : 0;
+    if (column.length == -1) {
+        const varlena* plain = PG_DETOAST_DATUM_PACKED(value);
+        image = VARDATA_ANY(plain);
+        bytes = VARSIZE_ANY_EXHDR(plain);
+    } else if (column.length == -2) {
+        bytes = std::strlen(DatumGetCString(value));
+    }
+    return DatumGetUInt64(hash_any_extended(static_cast<const unsigned char*>(image), static_cast<int>(bytes), seed));
+}
+
+}  // namespace
+
+Datum fingerprint(const RowValues& row, const RelationInfo& relation) {
+    return guarded([&] {
+        std::uint64_t halves[] = {0, 0x9E3779B97F4A7C15};
+        for (const Column& column : relation.columns) {
+            Value value = row.at(column.number);
+            if (column.dropped || value.null) continue;
+            const auto* name = reinterpret_cast<const unsigned char*>(column.name.data());
+            for (std::uint64_t& half : halves) {
+                half = DatumGetUInt64(hash_any_extended(name, static_cast<int>(column.name.size()), half));
+                half = hash_of_image(value.datum, column, half);
+            }
+        }
+        auto* uuid = static_cast<pg_uuid_t*>(palloc(sizeof(pg_uuid_t)));
+        static_assert(sizeof(halves) == UUID_LEN);
+        std::memcpy(uuid->data, halves, UUID_LEN);
+        return UUIDPGetDatum(uuid);
     });
 }
 

@@ -38,6 +38,10 @@ RowValues take_apart(Datum row, int columns);
 // The row type of a composite value, which tells which relation it is a row of.
 Oid composite_type(Datum row);
 
+// 128 bits, as a uuid, of what is stored in the row: the same as long as no column of it has another value. Columns that are null
+// do not count, so that one that is added, or dropped, changes nothing by itself.
+Datum fingerprint(const RowValues& row, const RelationInfo& relation);
+
 // Copies the composite value into the current memory context.
 Datum copy_row(Datum row);
 

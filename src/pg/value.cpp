@@ -31,31 +31,6 @@ Datum text_datum(std::string_view text) {
 Datum bool_datum(bool value) { return BoolGetDatum(value); }
 Datum int64_datum(std::int64_t value) { return Int64GetDatum(value); }
 Datum int32_datum(std::int32_t value) { return Int32GetDatum(value); }
-Datum int64_array_datum(const std::vector<std::int64_t>& values) {
-    return guarded([&] {
-        auto* datums = static_cast<Datum*>(palloc(values.size() * sizeof(Datum)));
-        for (std::size_t i = 0; i < values.size(); i++) datums[i] = Int64GetDatum(values[i]);
-        return PointerGetDatum(
-            construct_array(datums, static_cast<int>(values.size()), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-    });
-}
-
-std::vector<std::int64_t> datum_int64_array(Datum array) {
-    Datum* values = nullptr;
-    bool* nulls = nullptr;
-    int count = 0;
-    guarded([&] {
-        deconstruct_array(DatumGetArrayTypeP(array), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values, &nulls,
-                          &count);
-    });
-    std::vector<std::int64_t> list;
-    for (int i = 0; i < count; i++) {
-        if (nulls[i]) throw Error("22004", "the array must not contain null values");
-        list.push_back(DatumGetInt64(values[i]));
-    }
-    return list;
-}
-
 double datum_numeric(Datum datum) {
     return guarded([&] { return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, datum)); });
 }
@@ -220,26 +195,6 @@ std::uint32_t hash_value(Datum datum, Oid type, Oid collation) {
 Datum text_hash(Datum text) {
     return guarded(
         [&] { return DirectFunctionCall2Coll(hashtextextended, C_COLLATION_OID, text, Int64GetDatum(0)); });
-}
-
-Oid array_type_of(Oid element_type) {
-    return guarded([&] { return get_array_type(element_type); });
-}
-
-Datum array_datum(const std::vector<Value>& elements, Oid element_type) {
-    return guarded([&] {
-        int count = static_cast<int>(elements.size());
-        auto* values = static_cast<Datum*>(palloc(count * sizeof(Datum)));
-        auto* nulls = static_cast<bool*>(palloc(count * sizeof(bool)));
-        for (int i = 0; i < count; i++) values[i] = elements[i].datum, nulls[i] = elements[i].null;
-        int16 length;
-        bool by_value;
-        char alignment;
-        get_typlenbyvalalign(element_type, &length, &by_value, &alignment);
-        int lower_bound = 1;
-        return PointerGetDatum(
-            construct_md_array(values, nulls, 1, &count, &lower_bound, element_type, length, by_value, alignment));
-    });
 }
 
 bool is_integer(Oid type) { return type == INT2OID || type == INT4OID || type == INT8OID; }

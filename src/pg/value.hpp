@@ -26,6 +26,8 @@ Datum int64_datum(std::int64_t value);
 Datum int32_datum(std::int32_t value);
 Datum int64_array_datum(const std::vector<std::int64_t>& values);
 std::vector<std::int64_t> datum_int64_array(Datum array);
+Datum text_array_datum(const std::vector<std::string>& texts);
+std::vector<std::string> datum_text_array(Datum array);
 double datum_numeric(Datum datum);  // as the nearest double
 Datum oid_datum(Oid value);
 bool datum_bool(Datum datum);

@@ -51,6 +51,7 @@ void enqueue_callback(const Outcome& outcome, const std::string& procedure) {
                                                 {"result", json_column(job, C::result)},
                                                 {"error", error}});
     request.parent_sync_job = job.id();
+    request.relation = relation::callback;
     request.queue = std::string(job.text(C::queue));
     request.max_retries = job.int32(C::max_retries);
     request.title = procedure;

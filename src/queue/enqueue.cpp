@@ -234,6 +234,7 @@ void set_origin(Job& job, const EnqueueRequest& request, const JobType& type, Oi
         job.set(C::trigger_document_timestamp, pg::int64_datum(at));
     }
     if (request.parent_sync_job) job.set(C::parent_sync_job, pg::int64_datum(*request.parent_sync_job));
+    if (request.relation != nullptr) job.set_text(C::relation, request.relation);
     set_optional_text(job, C::job_id, request.job_id);
     job.set_oid(C::run_as, type.background ? background_role(request) : type.run_as);
     job.set_oid(C::owner, owner);
@@ -352,7 +353,10 @@ void Enqueuer::set_depth() {
             "what the other writes: see current_sync_job().");
 }
 
-void Enqueuer::set_context(pg::Value context) { template_.set(C::context, context); }
+void Enqueuer::set_context(pg::Value context) {
+    if (context.datum != template_.datum(C::context)) end_set();
+    template_.set(C::context, context);
+}
 
 // When very many are enqueued at once and no job waits, one look-up serves all the rest. Not for a few: while somebody
 // holds an old snapshot, that look-up reads all jobs of the type that have ended since.
@@ -364,8 +368,61 @@ bool Enqueuer::may_be_absorbed() {
 }
 
 std::int64_t Enqueuer::add(const std::optional<std::string>& name) {
+    if (!name || !makes_sets()) return add_job(name);
+    add_to_set(*name);
+    return 0;
+}
+
+// What is done for each document by itself, or told of it, makes a job of each.
+bool Enqueuer::makes_sets() const {
+    bool for_each = request_.operation || target_name_ || request_.dry_run.value_or(false) ||
+                    (request_.job_id && request_.deduplicate);
+    return request_.many && type_->set_size > 1 && type_->declarative() && !for_each && schema_objects().current;
+}
+
+void Enqueuer::add_to_set(const std::string& name) {
+    constexpr std::size_t most_bytes = 16 << 20;
+    if (!known_names_.insert(name).second) return;
+    bool full = names_.size() >= static_cast<std::size_t>(type_->set_size) || bytes_of_names_ + name.size() > most_bytes;
+    if (full) {
+        end_set();
+        known_names_.insert(name);
+    }
+    names_.push_back(name);
+    bytes_of_names_ += name.size();
+}
+
+// Few documents are jobs of their own, which others may join.
+void Enqueuer::end_set() {
+    constexpr std::size_t fewest = 8;
+    std::vector<std::string> few;
+    if (names_.size() < fewest) {
+        few.swap(names_);
+    } else {
+        insert_set();
+    }
+    names_.clear();
+    if (request_.from_trigger) known_names_.clear();  // which names a document once, and may have very many
+    bytes_of_names_ = 0;
+    for (const std::string& name : few) add_job(name);
+}
+
+void Enqueuer::insert_set() {
+    insert_waiting();
+    row_memory_.reset();
+    pg::MemorySwitch memory(row_memory_);
+    Job job = template_.copy();
+    std::string label = source_label_ + (target_label_.empty() ? "" : " > " + target_label_);
+    job.set_text(C::title, pg::clipped(label + ": " + std::to_string(names_.size()) + " documents", 140));
+    job.set(C::documents, pg::int32_datum(static_cast<int>(names_.size())));
+    if (job.status() != Status::canceled) job.set(C::source_documents, pg::text_array_datum(names_));
+    insert(job);
+    insert_waiting();
+}
+
+std::int64_t Enqueuer::add_job(const std::optional<std::string>& name) {
     constexpr std::size_t at_a_time = 200;
-    if (waiting_rows_.size() >= at_a_time) finish();
+    if (waiting_rows_.size() >= at_a_time) insert_waiting();
     if (waiting_rows_.empty()) row_memory_.reset();
     pg::MemorySwitch memory(row_memory_);
     Job job = template_.copy();
@@ -398,6 +455,11 @@ std::int64_t Enqueuer::insert(Job& job) {
 }
 
 void Enqueuer::finish() {
+    end_set();
+    insert_waiting();
+}
+
+void Enqueuer::insert_waiting() {
     insert_rows(*table_, waiting_rows_);
     waiting_rows_.clear();
 }

@@ -5,6 +5,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_set>
+#include <vector>
 
 #include "document/document.hpp"
 #include "job/job_row.hpp"
@@ -27,6 +29,7 @@ struct EnqueueRequest {
     std::optional<std::string> target_document_name;
     pg::Value target_doc;
     std::optional<std::int64_t> parent_sync_job;
+    const char* relation = nullptr;  // what that is
     std::optional<std::string> queue;
     std::optional<int> priority;
     std::optional<std::int64_t> timeout, retry_delay;  // microseconds
@@ -66,7 +69,7 @@ public:
     Enqueuer& operator=(const Enqueuer&) = delete;
 
     // The job for the document of this canonical name (none: without a source document), inserted or absorbed by a
-    // waiting one; a worker is woken at commit. Returns its id.
+    // waiting one; a worker is woken at commit. Returns its id; 0 for one of many that is put into a set job.
     std::int64_t add(const std::optional<std::string>& canonical_source_name);
 
     // With `many`: to be called after the last. Until then some are not in the table yet.
@@ -78,6 +81,12 @@ public:
     void set_context(pg::Value context);
 
 private:
+    std::int64_t add_job(const std::optional<std::string>& name);
+    bool makes_sets() const;
+    void add_to_set(const std::string& name);
+    void end_set();
+    void insert_set();
+    void insert_waiting();
     bool may_be_absorbed();
     void set_depth();
     std::int64_t insert(Job& job);
@@ -88,6 +97,10 @@ private:
     std::optional<std::string> target_name_;
     std::string source_label_, target_label_;
     Job template_;
+    // The documents of the set job that is being put together.
+    std::vector<std::string> names_;
+    std::unordered_set<std::string> known_names_;
+    std::size_t bytes_of_names_ = 0;
     int looked_up_ = 0;
     std::optional<bool> any_live_;  // jobs of the type
     pg::Memory row_memory_;                     // of the rows that are not inserted yet

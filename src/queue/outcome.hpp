@@ -21,6 +21,7 @@ struct Outcome {
     bool counted = true;                           // the failed attempt uses up a retry
     bool repeatable_error = false;                 // run_alone because of a deadlock or serialization failure
     bool waits_for_lock = false;                   // run_alone, later: somebody else holds a lock for a long time
+    pg::Value fingerprint;                         // of the row that it inserted: for sync_job_document
     bool too_long = false;                         // run_alone as it took longer than a batch may, not counting locks
 };
 

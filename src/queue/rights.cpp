@@ -50,9 +50,9 @@ const char* beyond_grant(const EnqueueRequest& request) {
 }
 
 // Whether the job was given no more than a grant covers. Children of a relayed job have their targets from the
-// controller.
+// controller. What has left a set job has what that was given.
 bool within_grant(const Job& job, const JobType& type) {
-    if (!job.is_null(C::parent_sync_job)) {
+    if (!job.is_null(C::parent_sync_job) && job.text(C::relation) != relation::set) {
         auto parent = find_job(job.int64(C::parent_sync_job));
         return parent && parent->job.status() == Status::relayed && parent->job.oid(C::owner) == job.oid(C::owner);
     }

@@ -57,6 +57,7 @@ Job cancel_job(StoredJob stored, const std::string& reason) {
     job.set_status(Status::canceled);
     if (!reason.empty()) job.set_text(C::cancel_reason, reason);
     job.clear(C::retry_after);
+    job.clear(C::source_documents);
     job.set(C::ended_at, pg::int64_datum(pg::now()));
     store_job({job, stored.partition});
     publish_end(job);

@@ -173,16 +173,34 @@ void take_session_slot() {
     set_my_slot(slot);
 }
 
+namespace {
+
+// Under the lock.
+bool take_document(WorkerSlot& own, std::uint64_t key) {
+    if (has_document(own, key)) return true;
+    if (own.document_count >= most_documents) return false;
+    auto has_key = [&](WorkerSlot& slot) { return has_document(slot, key); };
+    if (!allowed_now(own, [&] { return others_with(own, has_key) == 0; })) return false;
+    add_document(own, key);
+    return true;
+}
+
+}  // namespace
+
 bool lock_document(std::uint64_t key) {
     WorkerSlot* own = my_slot_or_null();
-    if (own == nullptr) return true;
-    if (has_document(*own, key)) return true;
-    if (own->document_count >= most_documents) return false;
+    if (own == nullptr || has_document(*own, key)) return true;
     pg::SharedLock lock(pg::SharedLock::Mode::write);
-    auto has_key = [&](WorkerSlot& slot) { return has_document(slot, key); };
-    if (!allowed_now(*own, [&] { return others_with(*own, has_key) == 0; })) return false;
-    add_document(*own, key);
-    return true;
+    return take_document(*own, key);
+}
+
+std::vector<bool> lock_documents(const std::vector<std::uint64_t>& keys) {
+    WorkerSlot* own = my_slot_or_null();
+    std::vector<bool> had(keys.size(), true);
+    if (own == nullptr) return had;
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    for (std::size_t i = 0; i < keys.size(); i++) had[i] = take_document(*own, keys[i]);
+    return had;
 }
 
 bool take_type_slot(std::uint64_t key, int limit) {

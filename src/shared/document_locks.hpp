@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace sync_job {
 
@@ -14,6 +15,8 @@ struct Shared;
 
 // False if another process has a job of the same key in progress.
 bool lock_document(std::uint64_t key);
+// The same for many at once: for each of them whether it was locked.
+std::vector<bool> lock_documents(const std::vector<std::uint64_t>& keys);
 // At most `limit` processes have jobs of the type in progress; false if that many others do.
 bool take_type_slot(std::uint64_t key, int limit);
 // From now on only this process may run jobs of the type, whatever their documents; false if another one has this lock.

@@ -38,7 +38,7 @@ void define_settings() {
          "A job that takes longer by itself is rolled back and runs again alone.", &settings.batch_time, 100, 1, 10000},
         Unit::milliseconds, Change::on_reload);
     pg::define_setting({"sync_job.batch_jobs", "Maximum number of jobs that share one transaction.", nullptr,
-                        &settings.batch_jobs, 500, 1, most_documents - 12},
+                        &settings.batch_jobs, 500, 1, most_batch_jobs},
                        Unit::none, Change::on_reload);
     pg::define_setting({"sync_job.neighbour_share",
                         "Percentage of its time that a busy worker leaves to sessions while any of them is active.",

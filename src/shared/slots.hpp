@@ -27,8 +27,9 @@ constexpr int most_sessions = 64;  // that run jobs themselves: they take no pla
 constexpr int most_sessions_of_role = 32;  // that is not a superuser: the rest is for other roles
 constexpr int most_requests = 16;
 constexpr int queue_name_bytes = 64;
-constexpr int most_documents = 512;    // that one transaction holds
-constexpr int document_places = 1024;  // a power of two, large enough for short probes
+constexpr int most_documents = 4000;   // that one transaction holds: some of the largest set jobs
+constexpr int most_batch_jobs = 500;
+constexpr int document_places = 8192;  // a power of two, so many that look-ups are short; 64 kB for each slot
 constexpr int most_limited_types = 8;
 constexpr std::int64_t never = INT64_MAX;
 

@@ -1,0 +1,165 @@
+#include "engine/document_batch.hpp"
+
+#include <algorithm>
+
+#include "engine/set_sync.hpp"
+#include "pg/error.hpp"
+#include "pg/xact.hpp"
+#include "shared/activity.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+
+class DocumentBatch {
+public:
+    DocumentBatch(const Job& set, const DocumentLimits& limits, StatementSize& size)
+        : set_(set), limits_(limits), size_(size), document_(set.copy()) {
+        for (C column : {C::source_documents, C::result}) document_.clear(column);
+    }
+
+    DocumentsDone run(const std::vector<std::string>& names) {
+        for (std::size_t from = 0; from < names.size();) {
+            std::size_t to = std::min(names.size(), from + size_.get());
+            run_part({names.begin() + static_cast<std::ptrdiff_t>(from), names.begin() + static_cast<std::ptrdiff_t>(to)});
+            from = to;
+        }
+        for (const std::string& name : by_themselves_) {
+            over() ? done_.left.push_back(name) : run_one(name);
+        }
+        return std::move(done_);
+    }
+
+private:
+    bool over() const { return done_.canceled || (done_.any() && limits_.is_full && limits_.is_full()); }
+
+    // As its controller sees it.
+    Job job_for(const std::string& name) const {
+        Job job = document_.copy();
+        job.set_text(C::source_document_name, name);
+        return job;
+    }
+
+    void run_part(const std::vector<std::string>& names);
+    void run_in_parts(const std::vector<std::string>& names);
+    void run_one(const std::string& name);
+    void add(const std::string& name, Outcome outcome);
+    void add_ended(const std::string& name, const Outcome& outcome);
+
+    const Job& set_;
+    const DocumentLimits& limits_;
+    StatementSize& size_;
+    Job document_;
+    std::vector<std::string> by_themselves_;  // after the others
+    DocumentsDone done_;
+};
+
+void DocumentBatch::run_part(const std::vector<std::string>& names) {
+    if (over()) {
+        done_.left.insert(done_.left.end(), names.begin(), names.end());
+        return;
+    }
+    std::vector<Job> jobs;
+    jobs.reserve(names.size());
+    for (const std::string& name : names) jobs.push_back(job_for(name));
+    if (jobs.size() < fewest_in_statement || !suits_set(jobs[0])) {
+        for (const std::string& name : names) over() ? done_.left.push_back(name) : run_one(name);
+        return;
+    }
+    std::vector<std::optional<Outcome>> outcomes;
+    try {
+        outcomes = sync_set(jobs, limits_.attempt.batch_microseconds);
+    } catch (const pg::Error& error) {
+        if (error.sqlstate() == "57014" && cancel_requested(set_.id())) {
+            done_.canceled = true;
+            done_.left.insert(done_.left.end(), names.begin(), names.end());
+            return;
+        }
+        size_.went_wrong(names.size());
+        return run_in_parts(names);
+    }
+    pg::command_counter_increment();
+    size_.went_well(names.size());
+    for (std::size_t i = 0; i < names.size(); i++) {
+        if (outcomes[i]) {
+            add(names[i], std::move(*outcomes[i]));
+        } else {
+            by_themselves_.push_back(names[i]);
+        }
+    }
+}
+
+// What is wrong is soon alone.
+void DocumentBatch::run_in_parts(const std::vector<std::string>& names) {
+    constexpr std::size_t parts = 4;
+    std::size_t size = (names.size() + parts - 1) / parts;
+    for (std::size_t from = 0; from < names.size(); from += size) {
+        std::size_t to = std::min(from + size, names.size());
+        run_part({names.begin() + static_cast<std::ptrdiff_t>(from), names.begin() + static_cast<std::ptrdiff_t>(to)});
+    }
+}
+
+void DocumentBatch::run_one(const std::string& name) {
+    add(name, attempt(job_for(name), limits_.attempt));
+    pg::command_counter_increment();
+}
+
+void DocumentBatch::add(const std::string& name, Outcome outcome) {
+    if (outcome.verdict != Verdict::ended) {
+        done_[Count::handed_over]++;
+        outcome.job = job_of_its_own(set_, name);
+        done_.jobs.push_back(std::move(outcome));
+    } else if (outcome.job.status() == Status::canceled) {
+        done_.canceled = true;
+        done_.left.push_back(name);
+    } else if (outcome.job.status() == Status::failed) {
+        done_[Count::failed]++;
+        outcome.job = job_of_its_own(set_, name, &outcome.job);
+        done_.jobs.push_back(std::move(outcome));
+    } else {
+        add_ended(name, outcome);
+    }
+}
+
+void DocumentBatch::add_ended(const std::string& name, const Outcome& outcome) {
+    const Job& job = outcome.job;
+    bool changed = job.status() == Status::finished;
+    if (!changed) {
+        done_[job.status() == Status::skipped ? Count::skipped : Count::no_target]++;
+    } else {
+        auto operation = job.operation().value_or(Operation::update);
+        done_[operation == Operation::insert   ? Count::inserted
+              : operation == Operation::update ? Count::updated
+                                               : Count::deleted]++;
+    }
+    if (changed || job.flag(C::verbose_logging)) done_.documents.push_back(document_row(name, outcome));
+}
+
+}  // namespace
+
+void StatementSize::went_well(std::size_t documents) {
+    constexpr std::size_t growth = 16;
+    if (documents >= size_) size_ = std::min(most, size_ + growth);
+}
+
+void StatementSize::went_wrong(std::size_t documents) { size_ = std::max(documents / 8, fewest_in_statement); }
+
+DocumentsDone run_documents(const Job& job, const std::vector<std::string>& names, const DocumentLimits& limits,
+                            StatementSize& size) {
+    return DocumentBatch(job, limits, size).run(names);
+}
+
+DocumentsDone hand_over(const Job& job, const std::vector<std::string>& names) {
+    DocumentsDone done;
+    for (const std::string& name : names) {
+        done[Count::handed_over]++;
+        Outcome outcome;
+        outcome.job = job_of_its_own(job, name);
+        done.jobs.push_back(std::move(outcome));
+    }
+    return done;
+}
+
+}  // namespace sync_job

@@ -1,0 +1,52 @@
+// The part of the runner that runs set jobs, in batches. A set never runs alone: where it would have to, each of its documents gets
+// a job of its own.
+#include "engine/document_batch.hpp"
+#include "engine/runner.hpp"
+#include "pg/xact.hpp"
+#include "shared/document_locks.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+
+}  // namespace
+
+// Those of its documents that are with another job stay in it, in its place in the queue.
+void Runner::run_set_job(const Job& job, const std::vector<bool>& had_documents, Batch& batch) {
+    std::vector<std::string> names = pg::datum_text_array(job.datum(C::source_documents)), free, busy;
+    for (std::size_t i = 0; i < names.size(); i++) (had_documents[i] ? free : busy).push_back(names[i]);
+    attempted_ = job.id();
+    attempted_is_set_ = true;
+    SetProgress set{as_started(job), {}};
+    if (to_break_up_.erase(job.id()) > 0 || isolated_jobs_ > 0 || !is_batchable(job)) {
+        set.done = hand_over(set.job, names);
+        busy.clear();
+    } else {
+        AttemptLimits limits{limits_.batch_milliseconds * 1000LL, true, transactions_.ends_with_process(), true};
+        set.done = run_documents(set.job, free, {limits, [this] { return batch_is_full(); }}, statement_size_);
+    }
+    set.done.left.insert(set.done.left.end(), busy.begin(), busy.end());
+    batch.sets.push_back(std::move(set));
+    batch.documents += names.size();
+    attempted_ = 0;
+    attempted_is_set_ = false;
+}
+
+// What has left it, and is in the queue now.
+void Runner::follow_set(const SetProgress& set) {
+    const DocumentsDone& done = set.done;
+    std::int64_t went_well = 0;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(Count::failed); i++) went_well += done.counts[i];
+    for (const Outcome& outcome : done.jobs) {
+        if (outcome.verdict == Verdict::run_together) {
+            run_together_later(std::string(outcome.job.text(C::sync_job_type)), outcome.job.id());
+        } else if (outcome.repeatable_error) {
+            run_alone_next(outcome.job.id(), true);
+        }
+        if (outcome.too_long && went_well == 0) to_break_up_.insert(set.job.id());  // as the others are, most likely
+    }
+}
+
+}  // namespace sync_job

@@ -1,0 +1,202 @@
+# Set jobs: many documents, one job. The same end as job by job; what is busy, fails or is locked is no concern of the others;
+# kept order; cancellation, kill -9, keys that change, limits, rights.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use SyncJob;
+
+my $node = new_cluster('main', conf => "sync_job.poll_interval = '2 s'\nsync_job.batch_time = '500 ms'\nrestart_after_crash = on\n");
+sub sql { return $node->safe_psql('postgres', $_[0]) }
+sub clear { sql(q{SELECT clear_all_sync_jobs()}); return }
+
+# `witness` is where each document is read: an error tells of two jobs of one document at once. A lock is free a moment after the
+# document.
+sql(q{
+	UPDATE sync_job_queue SET max_workers = 3 WHERE name = 'default';
+	CREATE TABLE source (id int PRIMARY KEY, v text, w int DEFAULT 0);
+	CREATE TABLE target (source int PRIMARY KEY, v text CHECK (v <> 'bad'), w int, writes int DEFAULT 0);
+	CREATE TABLE written (n serial, job bigint, source int);
+	CREATE FUNCTION witness(id int, v text) RETURNS text LANGUAGE plpgsql AS $$
+	BEGIN
+		FOR i IN 1 .. 20 LOOP
+			IF pg_try_advisory_xact_lock(1, id) THEN RETURN v; END IF;
+			PERFORM pg_sleep(0.002);
+		END LOOP;
+		RAISE EXCEPTION 'two jobs of document % at once', id;
+	END $$;
+	CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		IF NEW.v = 'hang' THEN PERFORM pg_sleep(600); END IF;
+		IF NEW.v = 'slow' THEN PERFORM pg_sleep(0.01); END IF;
+		INSERT INTO written (job, source) VALUES (current_sync_job(), NEW.source);
+		NEW.writes := OLD.writes + 1;
+		RETURN NEW;
+	END $$;
+	CREATE TRIGGER note BEFORE UPDATE ON target FOR EACH ROW EXECUTE FUNCTION note();
+	INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, retry_delay, set_size)
+	VALUES ('Set', 'source', 'target', '{"source": "id"}', '{"v": {"expr": "witness(source.id, source.v)"}, "w": "w"}', '10 ms', 1000);
+	SELECT attach_sync_job_triggers('Set', 'source', level => 'statement');
+});
+my $wrong = q{SELECT count(*) FROM source AS s FULL JOIN target AS t ON t.source = s.id WHERE (s.v, s.w) IS DISTINCT FROM (t.v, t.w)};
+my $sets = q{SELECT count(*) || ' ' || sum(documents) FROM sync_job WHERE documents IS NOT NULL};
+sub total { return sql(qq{SELECT coalesce(sum((result ->> '$_[0]')::int), 0) FROM sync_job WHERE documents IS NOT NULL}) }
+
+# Statements, from end to end.
+sql(q{INSERT INTO source SELECT i, 'first' FROM generate_series(1, 3000) AS i});
+is(wait_for_jobs($node), 'Finished=3', 'a statement of 3000 rows is three jobs');
+is(sql($wrong), '0', 'and arrives');
+is(sql(q{SELECT count(*) || ' ' || count(fingerprint) FROM sync_job_document WHERE operation = 'Insert' AND status = 'Finished'}),
+	'3000 3000', 'what was done to each document is there');
+sql(q{UPDATE source SET w = 1 WHERE id % 2 = 0});
+wait_for_jobs($node);
+is(total('updated'), '1500', 'an update');
+is(sql(q{SELECT (diff_summary - 'writes')::text || ' ' || operation FROM sync_job_document_history WHERE source_document_name = '8' AND operation = 'Update'}),
+	'{"w": {"new": 1, "old": 0}} Update', 'with its diff');
+sql(q{SELECT enqueue_sync_jobs('Set', array_agg(id::text) || array_agg(id::text)) FROM source});
+wait_for_jobs($node);
+is(total('skipped'), '3000', 'asked for twice at once a document is in one set; in step it is skipped');
+is(sql(q{SELECT count(*) FROM sync_job_document}), '4500', 'which leaves nothing but the count');
+sql(q{UPDATE source SET w = 2 WHERE id <= 7});
+is(wait_for_jobs($node), 'Finished=15', 'few documents are jobs of their own');
+sql(q{UPDATE source SET id = id + 10000 WHERE id <= 1000});
+sql(q{DELETE FROM source WHERE id BETWEEN 1001 AND 2000});
+wait_for_jobs($node);
+is(sql($wrong), '0', 'keys that change and rows that are deleted arrive');
+is(total('deleted'), '2000', 'as deletes');
+is(sql(q{SELECT count(*) FROM sync_job_document WHERE operation = 'Delete' AND diff_summary -> 'w' ? 'old'}), '2000', 'the rows are kept');
+is(sql(q{SELECT count(*) FROM sync_job WHERE source_documents IS NOT NULL}), '0', 'the names of what has ended are not');
+clear();
+is(sql(q{SELECT count(*) FROM sync_job_document}), '0', 'clearing takes the documents along');
+
+# What fails leaves the set, and is tried again by itself.
+sql(q{UPDATE sync_job_type SET retry_delay = '1 hour'; UPDATE source SET v = CASE WHEN id % 500 = 1 THEN 'bad' ELSE 'good' END});
+$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM sync_job WHERE status IN ('Queued', 'Started')});
+is(total('updated') . ' ' . total('failed'), '1996 4', 'four documents fail');
+is(sql(q{SELECT string_agg(source_document_name || ' ' || status || ' ' || relation || ' ' || retry_count || ' ' || (retry_after > now()), ', ' ORDER BY source_document_name::int)
+	FROM sync_job WHERE parent_sync_job IN (SELECT id FROM sync_job WHERE documents > 1)}),
+	join(', ', map { "$_ Failed set 0 true" } 2001, 2501, 10001, 10501), 'as jobs of their own, counted');
+is(sql(q{SELECT count(*) FROM sync_job_error WHERE attempt = 1 AND sqlstate = '23514' AND counted}), '4', 'with their errors');
+sql(q{UPDATE source SET v = 'mended' WHERE v = 'bad'; SELECT retry_sync_job(array_agg(id)) FROM sync_job WHERE status = 'Failed';
+	UPDATE sync_job_type SET retry_delay = '10 ms'});
+wait_for_jobs($node);
+is(sql($wrong), '0', 'mended and tried again they are in step');
+clear();
+
+# A target that somebody has locked.
+my $writer = $node->background_psql('postgres');
+$writer->query_safe(q{BEGIN; UPDATE target SET w = w WHERE source = 2500});
+sql(q{UPDATE source SET v = 'beside'});
+poll($node, q{SELECT count(*) = 1999 FROM target WHERE v = 'beside'}, 'a locked target keeps none of the others back');
+$writer->query_safe('COMMIT');
+$writer->quit;
+wait_for_jobs($node);
+is(sql($wrong) . ' ' . sql(q{SELECT count(*) FROM sync_job_error}), '0 0', 'and has its turn, which is no failure');
+clear();
+
+# A document that is with another job, and what comes after the set.
+sql(q{UPDATE source SET v = 'hang' WHERE id = 2600});
+poll($node, q{SELECT count(*) = 1 FROM sync_job WHERE status = 'Started'}, 'a job of a document hangs');
+sql(q{TRUNCATE written; UPDATE source SET v = 'passes'});
+poll($node, q{SELECT count(*) = 1999 FROM target WHERE v = 'passes'}, 'the others of its set are done');
+is(sql(q{SELECT string_agg(source_documents::text || ' ' || documents, ', ') FROM sync_job WHERE source_documents IS NOT NULL}),
+	'{2600} 1000', 'the set waits with the one that is left, in its place');
+sql(q{UPDATE source SET w = 60 WHERE id = 2600});
+sql(q{UPDATE source SET w = 61 WHERE id BETWEEN 2001 AND 2100});
+poll($node, q{SELECT count(*) = 100 FROM target WHERE w = 61}, 'jobs of other documents run');
+is(sql(q{SELECT count(*) FROM sync_job WHERE status = 'Queued'}), '2', 'and a later job of the document waits, too');
+sql(q{SELECT cancel_sync_job(id, running => true) FROM sync_job WHERE status = 'Started'});
+wait_for_jobs($node);
+is(sql($wrong), '0', 'all in step when the document is free');
+is(sql(q{SELECT (array_agg(j.documents ORDER BY n))[1] FROM written AS w JOIN sync_job AS j ON j.id = w.job WHERE w.source = 2600}),
+	'1000', 'the set had it before the later job');
+clear();
+
+# Canceled: while it waits, and while it runs.
+sql(q{SELECT pause_sync_job_queue('default'); UPDATE source SET v = 'never', w = 99});
+is(sql(q{SELECT DISTINCT waiting FROM compare_sync_documents('Set', max_rows => 10000)}), 't', 'a comparison knows that the documents of a set wait');
+is(sql(q{SELECT string_agg(DISTINCT c.status, ' ') FROM sync_job AS j, cancel_sync_job(j.id) AS c WHERE j.status = 'Queued'}), 'Canceled',
+	'sets that wait are canceled');
+sql(q{SELECT resume_sync_job_queue('default'); UPDATE source SET v = 'slow'});
+poll($node, q{SELECT count(*) > 10 FROM target WHERE v = 'slow'}, 'slow ones run');
+sql(q{SELECT cancel_sync_job(array_agg(id), running => true) FROM sync_job WHERE status IN ('Queued', 'Started')});
+is(wait_for_jobs($node) =~ /Queued|Started|Failed/, '', 'and are canceled as they run');
+is(sql(q{SELECT count(*) FROM target WHERE v = 'slow'}), sql(q{SELECT count(*) FROM sync_job_document_history WHERE operation = 'Update'}),
+	'what had been committed stays');
+clear();
+
+# Under load no document is with two jobs at once; a worker is killed now and then.
+sql(q{UPDATE sync_job_type SET retry_delay = '10 ms', max_retries = 100});
+my $load = "$PostgreSQL::Test::Utils::tmp_check/set_load.sql";
+append_to_file($load, q{
+\set from random(2001, 2900)
+\set one random(2001, 3000)
+UPDATE source SET w = w + 1 WHERE id IN (SELECT id FROM source WHERE id BETWEEN :from AND :from + 100 ORDER BY id FOR UPDATE);
+UPDATE source SET w = w + 1 WHERE id = :one;
+});
+for my $round (1 .. 3)
+{
+	$node->command_ok([ 'pgbench', '-n', '-c', 3, '-t', 30, '-f', $load, 'postgres' ], "load, round $round");
+	sql(q{UPDATE source SET w = w + 1});
+	$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM sync_job_activity WHERE state = 'running' OR NOT EXISTS (SELECT FROM sync_job WHERE status = 'Queued')});
+	next if $round == 3;
+	my $pid = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'sync job worker' LIMIT 1});
+	kill 'KILL', $pid if $pid;
+	$node->poll_query_until('postgres', 'SELECT true');
+}
+unlike(wait_for_jobs($node), qr/Failed|Canceled|Started|Queued/, 'all has ended well');
+is(sql($wrong), '0', 'every target is right');
+is(sql(q{SELECT string_agg(DISTINCT message, ', ') FROM sync_job_error WHERE message ~ 'two jobs'}), '', 'no document was with two jobs at once');
+cmp_ok(sql(q{SELECT count(*) FROM sync_job WHERE relation = 'set'}), '>', 0, 'after the crashes documents have run by themselves');
+clear();
+
+# Constraints that are checked at the commit.
+sql(q{ALTER TABLE target ADD CONSTRAINT w_once UNIQUE (source, w) DEFERRABLE INITIALLY DEFERRED;
+	CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.v = 'late' THEN RAISE 'too late'; END IF; RETURN NULL; END $$;
+	CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON target DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late();
+	UPDATE sync_job_type SET max_retries = 0;
+	UPDATE source SET v = CASE id WHEN 2222 THEN 'late' ELSE 'in time' END WHERE id BETWEEN 2201 AND 2300});
+wait_for_jobs($node);
+is(sql(q{SELECT count(*) FROM target WHERE v = 'in time'}), '99', 'where the commit fails all others are done');
+is(sql(q{SELECT string_agg(source_document_name, ' ') FROM sync_job WHERE status = 'Failed'}), '2222', 'and the one whose fault it is has failed');
+sql(q{DROP TRIGGER late ON target});
+clear();
+
+# Limits.
+sql(q{SELECT pause_sync_job_queue('default');
+	CREATE TABLE long_named (name text PRIMARY KEY); CREATE TABLE long_target (name text PRIMARY KEY);
+	INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, set_size)
+	VALUES ('Long', 'long_named', 'long_target', '{"name": "name"}', '{}', 1000);
+	SELECT enqueue_sync_jobs('Long', array_agg(repeat('x', 200000) || i)) FROM generate_series(1, 100) AS i});
+is(sql(q{SELECT string_agg(documents::text, ' ' ORDER BY id) FROM sync_job WHERE sync_job_type = 'Long'}), '83 17', 'no set has more than 16 MB of names');
+sql(q{SELECT cancel_sync_job(array_agg(id)) FROM sync_job WHERE status = 'Queued'; SELECT resume_sync_job_queue('default')});
+foreach my $size (0, 1001)
+{
+	my ($ret, $out, $err) = $node->psql('postgres', "UPDATE sync_job_type SET set_size = $size");
+	like($err, qr/set_size must be between 1 and 1000: $size/, "set_size $size is refused");
+}
+
+# In a session.
+sql(q{UPDATE sync_job_queue SET paused = true WHERE name = 'default'; UPDATE source SET v = 'here'});
+is(sql(q{SELECT e.status || ' ' || (e.result ->> 'updated') FROM sync_job AS j, execute_sync_job(j.id) AS e WHERE j.status = 'Queued' ORDER BY j.id LIMIT 1}),
+	'Finished 1000', 'execute_sync_job() runs a set');
+sql(q{UPDATE sync_job_queue SET paused = false WHERE name = 'default'});
+wait_for_jobs($node);
+my ($ret, $out, $err) = $node->psql('postgres', q{SELECT revert_sync_job(id) FROM sync_job WHERE documents IS NOT NULL ORDER BY id DESC LIMIT 1});
+like($err, qr/which is for \d+ documents/, 'revert_sync_job() says that it cannot yet');
+
+# Who sees what was done.
+sql(q{CREATE ROLE keeper LOGIN; CREATE ROLE guest; GRANT SELECT ON source TO keeper, guest; GRANT ALL ON target, written, written_n_seq TO keeper;
+	ALTER TABLE source OWNER TO keeper; ALTER TABLE target OWNER TO keeper; UPDATE sync_job_type SET run_as = 'keeper'});
+is(sql(q{SET ROLE guest; SELECT count(*) FROM sync_job_document}), '0', 'a guest sees none of the documents');
+sql(q{UPDATE source SET v = 'owned'});
+wait_for_jobs($node);
+is(sql(q{SET ROLE keeper; SELECT count(*) FROM sync_job_document_history WHERE diff_summary -> 'v' ->> 'new' = 'owned'}), '2000', 'whose table it is sees them');
+is(sql(q{SET ROLE guest; SELECT count(*) FROM sync_job_document_history}), '0', 'the guest does not');
+sql(q{REVOKE SELECT ON target FROM keeper});
+is(sql(q{SET ROLE keeper; SELECT count(*) FROM sync_job_document}), '0', 'nor who may not read the target');
+
+unlike_accidents($node, kill => 1);
+$node->stop;
+done_testing();
