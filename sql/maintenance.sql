@@ -56,6 +56,12 @@ COMMENT ON FUNCTION @extschema@.pause_sync_job_queue(text) IS 'starts no more jo
 CREATE FUNCTION @extschema@.resume_sync_job_queue(queue text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_resume_queue';
 COMMENT ON FUNCTION @extschema@.resume_sync_job_queue(text) IS 'starts the jobs of the queue again; for operators';
+CREATE FUNCTION @extschema@.pause_sync_job_type(sync_job_type text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause_type';
+COMMENT ON FUNCTION @extschema@.pause_sync_job_type(text) IS 'starts no more jobs of the type; what runs goes on, and triggers go on enqueueing; for operators, and whoever may become its run_as';
+CREATE FUNCTION @extschema@.resume_sync_job_type(sync_job_type text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_resume_type';
+COMMENT ON FUNCTION @extschema@.resume_sync_job_type(text) IS 'starts jobs of the type again: all that wait, in their order; for operators, and whoever may become its run_as';
 
 CREATE FUNCTION @extschema@.auto_retry_failed_sync_jobs() RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_auto_retry';

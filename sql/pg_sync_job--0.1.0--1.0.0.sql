@@ -10,13 +10,81 @@ BEGIN
     END IF;
 END $$;
 
-ALTER TABLE @extschema@.sync_job ADD COLUMN depth integer;
+ALTER TABLE @extschema@.sync_job ADD COLUMN depth integer, ADD COLUMN documents integer, ADD COLUMN source_documents text[],
+    ADD COLUMN relation text COLLATE "C", ADD COLUMN held boolean;
 COMMENT ON COLUMN @extschema@.sync_job.depth IS 'how many jobs led to this one, each by a trigger on what the one before wrote; NULL: none did';
+COMMENT ON COLUMN @extschema@.sync_job.held IS 'true: a Queued one whose type is paused; NULL: not held';
+DROP INDEX sync_job_internal.sync_job_live_claim;
+DROP INDEX sync_job_internal.sync_job_live_scheduled;
+CREATE INDEX sync_job_live_claim ON sync_job_internal.sync_job_live (queue, run_as, priority, id)
+    WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NULL AND held IS NOT TRUE;
+CREATE INDEX sync_job_live_scheduled ON sync_job_internal.sync_job_live (queue, run_as, scheduled_at, priority, id)
+    WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NOT NULL AND held IS NOT TRUE;
+-- What is held while its type is paused is in none of these two.
+CREATE INDEX sync_job_live_held ON sync_job_internal.sync_job_live (sync_job_type, priority, id)
+    WHERE status OPERATOR(pg_catalog.=) 'Queued' AND held;
+
+-- What a type can say.
+ALTER TABLE @extschema@.sync_job_type ADD COLUMN set_size integer NOT NULL DEFAULT 1, ADD COLUMN insert_enabled boolean NOT NULL DEFAULT true,
+    ADD COLUMN update_enabled boolean NOT NULL DEFAULT true, ADD COLUMN delete_enabled boolean NOT NULL DEFAULT true,
+    ADD COLUMN paused boolean NOT NULL DEFAULT false, ADD COLUMN source_condition text,
+    ADD COLUMN on_delete text NOT NULL DEFAULT 'delete', ADD COLUMN ignore_synced boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN @extschema@.sync_job_type.insert_enabled IS 'false: no job of the type inserts; one that would ends as Skipped. It counts as it is when the job runs';
+COMMENT ON COLUMN @extschema@.sync_job_type.update_enabled IS 'false: no job of the type updates';
+COMMENT ON COLUMN @extschema@.sync_job_type.delete_enabled IS 'false: no job of the type deletes';
+COMMENT ON COLUMN @extschema@.sync_job_type.paused IS 'true: none of its jobs begins. They are enqueued all the same, and keep their place; see pause_sync_job_type()';
+COMMENT ON COLUMN @extschema@.sync_job_type.field_map IS 'declarative controller: what to set in the target, {"target column": "source column" | {"value": constant} | {"expr": "SQL over source, context and target"}}; objects may also have a rule, "only": "insert" or "null"';
+COMMENT ON COLUMN @extschema@.sync_job_type.source_condition IS 'SQL over source: a row for which it does not hold is, for this type, a row that is not there. One that leaves it is synced as a deletion; NULL: all rows are there';
+COMMENT ON COLUMN @extschema@.sync_job_type.on_delete IS 'what becomes of a target whose source is gone: delete; keep; or a JSON object of columns and the values they get (a soft delete)';
+COMMENT ON COLUMN @extschema@.sync_job_type.ignore_synced IS 'true: its triggers enqueue nothing for what a job has written whose source is the target of this type';
+COMMENT ON COLUMN @extschema@.sync_job.insert_enabled IS 'false: an insert ends as Skipped; as it was asked for, the type may still forbid it';
+COMMENT ON COLUMN @extschema@.sync_job.update_enabled IS 'false: an update ends as Skipped; as it was asked for, the type may still forbid it';
+COMMENT ON COLUMN @extschema@.sync_job.delete_enabled IS 'false: a delete ends as Skipped; as it was asked for, the type may still forbid it';
+CREATE FUNCTION @extschema@.pause_sync_job_type(sync_job_type text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause_type';
+COMMENT ON FUNCTION @extschema@.pause_sync_job_type(text) IS 'starts no more jobs of the type; what runs goes on, and triggers go on enqueueing; for operators, and whoever may become its run_as';
+CREATE FUNCTION @extschema@.resume_sync_job_type(sync_job_type text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_resume_type';
+COMMENT ON FUNCTION @extschema@.resume_sync_job_type(text) IS 'starts jobs of the type again: all that wait, in their order; for operators, and whoever may become its run_as';
+CREATE FUNCTION @extschema@.attach_sync_job_triggers(sync_job_type text, source regclass, level text DEFAULT 'row',
+        deduplicate boolean DEFAULT true, keep_deleted boolean DEFAULT true, columns text[] DEFAULT NULL, OUT trigger_name text) RETURNS SETOF text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_attach_triggers';
+COMMENT ON FUNCTION @extschema@.attach_sync_job_triggers(text, regclass, text, boolean, boolean, text[]) IS 'makes the triggers that enqueue jobs of the type for every change of the table; level: row, or statement (one insert of jobs however many rows); columns: of a type with code, an update enqueues only where one of these changed; returns their names; for the owner of the table';
+DO $attach$
+DECLARE
+    was CONSTANT pg_catalog.regprocedure := '@extschema@.attach_sync_job_triggers(pg_catalog.text, pg_catalog.regclass, pg_catalog.text, pg_catalog.bool, pg_catalog.bool)';
+    function CONSTANT pg_catalog.regprocedure := '@extschema@.attach_sync_job_triggers(pg_catalog.text, pg_catalog.regclass, pg_catalog.text, pg_catalog.bool, pg_catalog.bool, pg_catalog.text[])';
+    owner pg_catalog.regrole;
+    privileges pg_catalog.aclitem[];
+    granted record;
+BEGIN
+    SELECT proowner, proacl INTO STRICT owner, privileges FROM pg_catalog.pg_proc WHERE oid OPERATOR(pg_catalog.=) was;
+    EXECUTE pg_catalog.format('ALTER FUNCTION %s OWNER TO %s', function, owner);
+    IF privileges IS NOT NULL THEN
+        EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
+        FOR granted IN SELECT grantee, is_grantable FROM pg_catalog.aclexplode(privileges) LOOP
+            EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %s', function, CASE granted.grantee WHEN 0 THEN 'PUBLIC' ELSE granted.grantee::pg_catalog.regrole::pg_catalog.text END)
+                OPERATOR(pg_catalog.||) CASE WHEN granted.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END;
+        END LOOP;
+    END IF;
+    EXECUTE pg_catalog.format('DROP FUNCTION %s', was);
+END
+$attach$;
+DO $gates$
+DECLARE
+    function pg_catalog.oid;
+BEGIN
+    FOR function IN SELECT p.oid FROM pg_catalog.pg_proc AS p
+            WHERE p.proname OPERATOR(pg_catalog.=) ANY (ARRAY['enqueue_sync_job', 'enqueue_sync_jobs']::pg_catalog.name[])
+              AND p.pronamespace OPERATOR(pg_catalog.=) '@extschema@'::pg_catalog.regnamespace::pg_catalog.oid AND p.pronargdefaults OPERATOR(pg_catalog.>) 0 LOOP
+        EXECUTE pg_catalog.regexp_replace(pg_catalog.pg_get_functiondef(function),
+            '((insert|update|delete)_enabled boolean) DEFAULT true', '\1 DEFAULT NULL', 'g');
+    END LOOP;
+END
+$gates$;
 
 -- Set jobs: many documents, one job.
-ALTER TABLE @extschema@.sync_job_type ADD COLUMN set_size integer NOT NULL DEFAULT 1;
 COMMENT ON COLUMN @extschema@.sync_job_type.set_size IS 'documents that come in bulk (statement-level triggers, enqueue_sync_jobs()) are put into set jobs of at most so many; 1: a job for each; at most 1000';
-ALTER TABLE @extschema@.sync_job ADD COLUMN documents integer, ADD COLUMN source_documents text[], ADD COLUMN relation text COLLATE "C";
 COMMENT ON COLUMN @extschema@.sync_job_type.verbose_logging IS 'keep what the controller raises, the snapshots of the target, and the diff of inserts, with the job';
 COMMENT ON COLUMN @extschema@.sync_job.parent_sync_job IS 'the job that this one comes from; relation says how';
 COMMENT ON COLUMN @extschema@.sync_job.result IS 'what background work returned; of a set job: how many of its documents it inserted, updated, ..., and handed over to jobs of their own';
@@ -121,7 +189,10 @@ CREATE OR REPLACE VIEW @extschema@.sync_job_queue_status WITH (security_invoker 
              WHEN sync_job_internal.in_the_way() IS NOT NULL THEN sync_job_internal.in_the_way()
              WHEN q.paused THEN 'paused'
              WHEN NOT pg_catalog.current_setting('sync_job.enabled', true)::pg_catalog.bool THEN 'sync_job.enabled is off'
-             ELSE 'types that run alone: ' OPERATOR(pg_catalog.||) sync_job_internal.types_alone(q.name) COLLATE pg_catalog."default"
+             ELSE nullif(pg_catalog.concat_ws('; ',
+                 'paused types: ' OPERATOR(pg_catalog.||) (SELECT pg_catalog.string_agg(t.name, ', ' ORDER BY t.name) FROM @extschema@.sync_job_type AS t
+                     WHERE t.paused AND t.queue OPERATOR(pg_catalog.=) q.name) COLLATE pg_catalog."default",
+                 'types that run alone: ' OPERATOR(pg_catalog.||) sync_job_internal.types_alone(q.name) COLLATE pg_catalog."default"), '')
         END AS note
     FROM @extschema@.sync_job_queue AS q
     CROSS JOIN (SELECT e.extversion AS extension, pg_catalog.current_setting('sync_job.library_version', true) AS library
@@ -134,7 +205,7 @@ CREATE OR REPLACE VIEW @extschema@.sync_job_queue_status WITH (security_invoker 
                    pg_catalog.min(coalesce(s.scheduled_at, s.created_at)) FILTER (WHERE coalesce(s.scheduled_at, s.created_at) OPERATOR(pg_catalog.<=) pg_catalog.now()) AS oldest_waiting
                FROM @extschema@.sync_job AS s WHERE s.status OPERATOR(pg_catalog.=) 'Queued' GROUP BY s.queue) AS j
         ON j.queue OPERATOR(pg_catalog.=) q.name;
-COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, where there is a reason; or which types run alone, and so slower, because jobs of theirs took too long for a batch';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, where there is a reason; or which of its types are paused, and which run alone, and so slower, because jobs of theirs took too long for a batch';
 
 DO $$
 BEGIN
@@ -293,7 +364,6 @@ COMMENT ON FUNCTION @extschema@.unschedule_sync_job(text) IS 'ends a schedule; f
 COMMENT ON FUNCTION @extschema@.disable_sync_job_schedules() IS 'removes both from pg_cron';
 COMMENT ON FUNCTION sync_job_internal.next_cron_time(text, timestamptz) IS 'the next time that a cron expression names, in UTC; NULL: it is invalid, or names none';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.queue IS 'the queue, if one was given';
-COMMENT ON FUNCTION @extschema@.attach_sync_job_triggers(text, regclass, text, boolean, boolean) IS 'makes the triggers that enqueue jobs of the type for every change of the table; level: row, or statement (one insert of jobs however many rows); returns their names; for the owner of the table';
 COMMENT ON TYPE @extschema@.sync_job_target IS 'What get_target_document() of a controller returns: what to do, to which document. context replaces the job''s.';
 COMMENT ON TYPE @extschema@.sync_job_result IS 'What execute() of a bypass controller returns: what it did to which document.';
 COMMENT ON FUNCTION @extschema@.sync_job_result(regclass, text, text, jsonb) IS 'makes a sync_job_result; any argument may be left out';

@@ -41,7 +41,14 @@ CREATE TABLE @extschema@.sync_job_type (
     description          text,
     created_at           timestamptz NOT NULL DEFAULT pg_catalog.now(),
     modified_at          timestamptz NOT NULL DEFAULT pg_catalog.now(),
-    set_size             integer NOT NULL DEFAULT 1
+    set_size             integer NOT NULL DEFAULT 1,
+    insert_enabled       boolean NOT NULL DEFAULT true,
+    update_enabled       boolean NOT NULL DEFAULT true,
+    delete_enabled       boolean NOT NULL DEFAULT true,
+    paused               boolean NOT NULL DEFAULT false,
+    source_condition     text,
+    on_delete            text NOT NULL DEFAULT 'delete',
+    ignore_synced        boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE @extschema@.sync_job_type IS 'What is synced, and how: one row per job type, made with INSERT. The controller is a schema with functions of fixed names (module), or a declaration (match, field_map).';
 COMMENT ON COLUMN @extschema@.sync_job_type.name IS 'the name jobs are enqueued under, as in SAP Customer Sync';
@@ -50,7 +57,7 @@ COMMENT ON COLUMN @extschema@.sync_job_type.target_document_type IS 'the relatio
 COMMENT ON COLUMN @extschema@.sync_job_type.source_key IS 'key columns of the source; NULL: its primary key. Needed for views and foreign tables';
 COMMENT ON COLUMN @extschema@.sync_job_type.target_key IS 'key columns of the target; NULL: its primary key. Needed for views and foreign tables';
 COMMENT ON COLUMN @extschema@.sync_job_type.module IS 'the schema of the controller''s functions; default: the name in lower case, with underscores for blanks and hyphens';
-COMMENT ON COLUMN @extschema@.sync_job_type.field_map IS 'declarative controller: what to set in the target, {"target column": "source column" | {"value": constant} | {"expr": "SQL over source and context"}}';
+COMMENT ON COLUMN @extschema@.sync_job_type.field_map IS 'declarative controller: what to set in the target, {"target column": "source column" | {"value": constant} | {"expr": "SQL over source, context and target"}}; objects may also have a rule, "only": "insert" or "null"';
 COMMENT ON COLUMN @extschema@.sync_job_type.match IS 'declarative controller: which target belongs to a source, {"target column": "source column"}';
 COMMENT ON COLUMN @extschema@.sync_job_type.batchable IS 'may share a transaction with its neighbours in the queue; NULL: depends on the kind of controller (standard and declarative: true, bypass: false)';
 COMMENT ON COLUMN @extschema@.sync_job_type.queue IS 'the queue its jobs wait in';
@@ -69,6 +76,13 @@ COMMENT ON COLUMN @extschema@.sync_job_type.description IS 'free text';
 COMMENT ON COLUMN @extschema@.sync_job_type.created_at IS 'when the row was made';
 COMMENT ON COLUMN @extschema@.sync_job_type.modified_at IS 'when the row was changed last';
 COMMENT ON COLUMN @extschema@.sync_job_type.set_size IS 'documents that come in bulk (statement-level triggers, enqueue_sync_jobs()) are put into set jobs of at most so many; 1: a job for each; at most 1000';
+COMMENT ON COLUMN @extschema@.sync_job_type.insert_enabled IS 'false: no job of the type inserts; one that would ends as Skipped. It counts as it is when the job runs';
+COMMENT ON COLUMN @extschema@.sync_job_type.update_enabled IS 'false: no job of the type updates';
+COMMENT ON COLUMN @extschema@.sync_job_type.delete_enabled IS 'false: no job of the type deletes';
+COMMENT ON COLUMN @extschema@.sync_job_type.paused IS 'true: none of its jobs begins. They are enqueued all the same, and keep their place; see pause_sync_job_type()';
+COMMENT ON COLUMN @extschema@.sync_job_type.source_condition IS 'SQL over source: a row for which it does not hold is, for this type, a row that is not there. One that leaves it is synced as a deletion; NULL: all rows are there';
+COMMENT ON COLUMN @extschema@.sync_job_type.on_delete IS 'what becomes of a target whose source is gone: delete; keep; or a JSON object of columns and the values they get (a soft delete)';
+COMMENT ON COLUMN @extschema@.sync_job_type.ignore_synced IS 'true: its triggers enqueue nothing for what a job has written whose source is the target of this type';
 
 CREATE SEQUENCE sync_job_internal.sync_job_id_seq;
 
@@ -133,7 +147,8 @@ CREATE TABLE @extschema@.sync_job (
     depth                          integer,
     documents                      integer,
     source_documents               text[],
-    relation                       text COLLATE "C"
+    relation                       text COLLATE "C",
+    held                           boolean
 ) PARTITION BY LIST (status);
 
 CREATE TABLE sync_job_internal.sync_job_live PARTITION OF @extschema@.sync_job
@@ -168,9 +183,9 @@ COMMENT ON COLUMN @extschema@.sync_job.max_retries IS 'retries after the first a
 COMMENT ON COLUMN @extschema@.sync_job.retry_count IS 'retries so far';
 COMMENT ON COLUMN @extschema@.sync_job.retry_after IS 'Failed: when it is retried; NULL: not automatically';
 COMMENT ON COLUMN @extschema@.sync_job.scheduled_at IS 'the earliest time it may run; NULL: at once';
-COMMENT ON COLUMN @extschema@.sync_job.insert_enabled IS 'false: an insert ends as Skipped';
-COMMENT ON COLUMN @extschema@.sync_job.update_enabled IS 'false: an update ends as Skipped';
-COMMENT ON COLUMN @extschema@.sync_job.delete_enabled IS 'false: a delete ends as Skipped';
+COMMENT ON COLUMN @extschema@.sync_job.insert_enabled IS 'false: an insert ends as Skipped; as it was asked for, the type may still forbid it';
+COMMENT ON COLUMN @extschema@.sync_job.update_enabled IS 'false: an update ends as Skipped; as it was asked for, the type may still forbid it';
+COMMENT ON COLUMN @extschema@.sync_job.delete_enabled IS 'false: a delete ends as Skipped; as it was asked for, the type may still forbid it';
 COMMENT ON COLUMN @extschema@.sync_job.update_without_changes_enabled IS 'true: an update is written even when nothing changes';
 COMMENT ON COLUMN @extschema@.sync_job.verbose_logging IS 'keep messages, snapshots and every diff';
 COMMENT ON COLUMN @extschema@.sync_job.dry_run IS 'run everything, roll it back, keep the diff';
@@ -207,13 +222,17 @@ COMMENT ON COLUMN @extschema@.sync_job.depth IS 'how many jobs led to this one, 
 COMMENT ON COLUMN @extschema@.sync_job.documents IS 'set job: so many documents it is for; NULL: a job of one document, or of none';
 COMMENT ON COLUMN @extschema@.sync_job.source_documents IS 'set job that waits: the source documents that it still has to sync; NULL once it has ended, see sync_job_document';
 COMMENT ON COLUMN @extschema@.sync_job.relation IS 'what parent_sync_job is: relay (this is one of its targets), set (this document has left it), replay (this applies or reverts it), callback (this follows its end); NULL: what the caller named';
+COMMENT ON COLUMN @extschema@.sync_job.held IS 'true: a Queued one whose type is paused; NULL: not held';
 
 -- The engine's indexes of the queue: by id; in claim order; scheduled jobs by their time; Started jobs.
 CREATE UNIQUE INDEX sync_job_live_id ON sync_job_internal.sync_job_live (id);
 CREATE INDEX sync_job_live_claim ON sync_job_internal.sync_job_live (queue, run_as, priority, id)
-    WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NULL;
+    WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NULL AND held IS NOT TRUE;
 CREATE INDEX sync_job_live_scheduled ON sync_job_internal.sync_job_live (queue, run_as, scheduled_at, priority, id)
-    WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NOT NULL;
+    WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NOT NULL AND held IS NOT TRUE;
+-- What is held while its type is paused is in none of these two.
+CREATE INDEX sync_job_live_held ON sync_job_internal.sync_job_live (sync_job_type, priority, id)
+    WHERE status OPERATOR(pg_catalog.=) 'Queued' AND held;
 -- For deduplication, and to find what is in progress for a document. Its name may be longer than a B-tree entry.
 CREATE INDEX sync_job_live_source ON sync_job_internal.sync_job_live
     (sync_job_type, pg_catalog.hashtextextended(source_document_name, 0::pg_catalog.int8)) WHERE source_document_name IS NOT NULL;

@@ -53,7 +53,10 @@ CREATE VIEW @extschema@.sync_job_queue_status WITH (security_invoker = true) AS
              WHEN sync_job_internal.in_the_way() IS NOT NULL THEN sync_job_internal.in_the_way()
              WHEN q.paused THEN 'paused'
              WHEN NOT pg_catalog.current_setting('sync_job.enabled', true)::pg_catalog.bool THEN 'sync_job.enabled is off'
-             ELSE 'types that run alone: ' OPERATOR(pg_catalog.||) sync_job_internal.types_alone(q.name) COLLATE pg_catalog."default"
+             ELSE nullif(pg_catalog.concat_ws('; ',
+                 'paused types: ' OPERATOR(pg_catalog.||) (SELECT pg_catalog.string_agg(t.name, ', ' ORDER BY t.name) FROM @extschema@.sync_job_type AS t
+                     WHERE t.paused AND t.queue OPERATOR(pg_catalog.=) q.name) COLLATE pg_catalog."default",
+                 'types that run alone: ' OPERATOR(pg_catalog.||) sync_job_internal.types_alone(q.name) COLLATE pg_catalog."default"), '')
         END AS note
     FROM @extschema@.sync_job_queue AS q
     CROSS JOIN (SELECT e.extversion AS extension, pg_catalog.current_setting('sync_job.library_version', true) AS library
@@ -75,7 +78,7 @@ COMMENT ON COLUMN @extschema@.sync_job_queue_status.running IS 'those of them th
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.waiting IS 'jobs that are due';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.scheduled IS 'jobs whose time has not come';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.oldest_waiting IS 'since when the oldest due job could run';
-COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, where there is a reason; or which types run alone, and so slower, because jobs of theirs took too long for a batch';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, where there is a reason; or which of its types are paused, and which run alone, and so slower, because jobs of theirs took too long for a batch';
 
 CREATE VIEW @extschema@.sync_job_relay WITH (security_invoker = true) AS
     SELECT p.id AS sync_job, p.sync_job_type, p.title, p.ended_at AS relayed_at, pg_catalog.count(c.id) AS children,

@@ -5,6 +5,7 @@
 #include "job/schema_objects.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
+#include "pg/json.hpp"
 #include "pg/spi.hpp"
 #include "pg/value.hpp"
 
@@ -47,6 +48,26 @@ void check_source(const JobType& type, Oid source) {
         .detail("The sync job type syncs from " + quoted(type.source_label) + ".");
 }
 
+// The columns that a type with code reads, as JSON.
+std::string column_list(const JobType& type, Oid source, const std::vector<std::string>& names) {
+    if (type.declarative()) {
+        throw pg::Error("22023", "sync job type " + quoted(type.name) + " is declarative: its triggers look at the columns that it reads")
+            .hint("Leave out columns.");
+    }
+    if (names.empty()) throw pg::Error("22023", "columns must name at least one column");
+    auto relation = pg::read_relation(source);
+    pg::JsonBuilder json;
+    json.begin_array();
+    for (const std::string& name : names) {
+        if (relation->column(name) == nullptr) {
+            throw pg::Error("42703", "column " + quoted(name) + " of " + quoted(pg::relation_name(source)) + " does not exist");
+        }
+        json.string(name);
+    }
+    json.end_array();
+    return pg::json_to_text(json.finish());
+}
+
 void add_names(pg::Arguments& args, const std::vector<std::string>& names) {
     args.begin_rows();
     for (const std::string& name : names) {
@@ -64,7 +85,8 @@ using namespace sync_job;
 
 SYNC_JOB_FUNCTION(sync_job_attach_triggers) {
     // Returning no row would look as if there were nothing to do, and changes would be lost.
-    for (int i = 0; i < args.count(); i++) {
+    constexpr int columns = 5;
+    for (int i = 0; i < columns; i++) {
         if (args.is_null(i)) throw pg::Error("22004", "no argument of attach_sync_job_triggers() may be null");
     }
     auto type = require_job_type(*args.text(0));
@@ -75,6 +97,8 @@ SYNC_JOB_FUNCTION(sync_job_attach_triggers) {
     std::string arguments = pg::quoted_literal(type->name);
     if (*args.boolean(3)) arguments += ", 'deduplicate=true'";
     if (!*args.boolean(4)) arguments += ", 'keep_deleted=false'";
+    bool has_columns = args.count() > columns && !args.is_null(columns);
+    if (has_columns) arguments += ", " + pg::quoted_literal("columns=" + column_list(*type, source, args.text_array(columns)));
     std::vector<std::string> names;
     pg::SpiScope spi;
     for (const Trigger& trigger : triggers_for(type->name, statement_level)) {

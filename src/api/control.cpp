@@ -368,6 +368,8 @@ SYNC_JOB_FUNCTION(sync_job_run_jobs) {
         for (const Queue& queue : all_queues()) queues.push_back(queue.name);
     }
     requeue_due_retries(pg::current_user());
+    while (release_held_jobs(pg::current_user()).jobs > 0) {
+    }
     bool may_commit = args.may_commit();
     pg::SpiScope spi(may_commit ? pg::SpiScope::Commits::allowed : pg::SpiScope::Commits::never);
     int ended = 0;

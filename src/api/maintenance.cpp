@@ -1,4 +1,4 @@
-// Queues paused and resumed, retries by hand, history cleared.
+// Queues and types paused and resumed, retries by hand, history cleared.
 #include "core/text.hpp"
 #include "job/internal_sql.hpp"
 #include "job/job_store.hpp"
@@ -7,6 +7,7 @@
 #include "job/table_guard.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
+#include "pg/role.hpp"
 #include "pg/xact.hpp"
 #include "queue/rights.hpp"
 #include "queue/transition.hpp"
@@ -28,6 +29,24 @@ Datum set_paused(pg::Arguments& args, bool paused) {
     update.run({{pg::text_datum(queue->name), false}, {pg::bool_datum(paused), false}});
     // The table's trigger does this, too, but only while it is ENABLE ALWAYS: a restore that disables triggers ends that.
     pg::invalidate_relation(schema_objects().queue_table);
+    wake_scheduler_at_commit();
+    return args.null_result();
+}
+
+// The column is the truth: an UPDATE by who may change the type does the same.
+Datum set_type_paused(pg::Arguments& args, bool paused) {
+    static auto& update = *new InternalStatement("UPDATE {}.sync_job_type SET paused = $2 WHERE name = $1 AND paused <> $2",
+                                            {pg::type::text, pg::type::boolean});
+    auto type = require_job_type(*args.text(0));
+    if (type->background) {
+        throw pg::Error("22023", "sync job type " + quoted(type->name) + " cannot be paused")
+            .hint("Give background work a queue of its own, and pause that.");
+    }
+    if (!may_do_all(*type, pg::current_user())) {
+        require_level(Level::operator_, std::string("function ") + (paused ? "pause" : "resume") + "_sync_job_type()");
+    }
+    update.run({{pg::text_datum(type->name), false}, {pg::bool_datum(paused), false}});
+    pg::invalidate_relation(schema_objects().type_table);
     wake_scheduler_at_commit();
     return args.null_result();
 }
@@ -111,6 +130,8 @@ using namespace sync_job;
 
 SYNC_JOB_FUNCTION(sync_job_pause_queue) { return set_paused(args, true); }
 SYNC_JOB_FUNCTION(sync_job_resume_queue) { return set_paused(args, false); }
+SYNC_JOB_FUNCTION(sync_job_pause_type) { return set_type_paused(args, true); }
+SYNC_JOB_FUNCTION(sync_job_resume_type) { return set_type_paused(args, false); }
 
 SYNC_JOB_FUNCTION(sync_job_auto_retry) {
     require_level(Level::operator_, "function auto_retry_failed_sync_jobs()");

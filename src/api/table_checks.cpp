@@ -12,6 +12,7 @@
 #include "pg/json.hpp"
 #include "pg/role.hpp"
 #include "pg/row.hpp"
+#include "pg/spi.hpp"
 #include "pg/xact.hpp"
 #include "queue/rights.hpp"
 #include "shared/slots.hpp"
@@ -28,8 +29,11 @@ class TableRow {
 public:
     TableRow(Oid relation, const pg::RowValues& row) : relation_(pg::read_relation(relation)), values_(pg::copy_of(row)) {}
 
-    pg::Value at(const char* column) const { return values_.at(number(column)); }
-    bool has(const char* column) const { return relation_->column(column) != nullptr; }
+    // Null for one that the table of an older version does not have.
+    pg::Value at(const char* column) const {
+        const pg::Column* known = relation_->column(column);
+        return known == nullptr ? pg::Value() : values_.at(known->number);
+    }
     bool is_null(const char* column) const { return at(column).null; }
     std::string text(const char* column) const {
         pg::Value value = at(column);
@@ -47,6 +51,11 @@ private:
     std::unique_ptr<pg::RelationInfo> relation_;
     pg::RowValues values_;
 };
+
+bool is_set(const TableRow& row, const char* column) {
+    pg::Value value = row.at(column);
+    return !value.null && pg::datum_bool(value.datum);
+}
 
 pg::Error bad_column(const char* column, const std::string& what) {
     return pg::Error("23514", std::string(column) + " " + what);
@@ -66,8 +75,9 @@ void check_number(const TableRow& row, const char* column, int least) {
 }
 
 void check_set_size(const TableRow& row) {
-    if (!row.has("set_size")) return;  // version 0.1.0
-    int size = pg::datum_int32(row.at("set_size").datum);
+    pg::Value value = row.at("set_size");
+    if (value.null) return;  // version 0.1.0
+    int size = pg::datum_int32(value.datum);
     if (size < 1 || size > most_in_set_job) {
         throw bad_column("set_size", "must be between 1 and " + std::to_string(most_in_set_job) + ": " + std::to_string(size));
     }
@@ -150,6 +160,7 @@ Oid default_run_as(const TableRow& row) {
 
 void fill_defaults(TableRow& row, Event event) {
     row.set("retry_backoff", pg::text_datum(lower(row.text("retry_backoff"))));
+    if (std::string word = lower(row.text("on_delete")); word == "delete" || word == "keep") row.set("on_delete", pg::text_datum(word));
     if (row.is_null("module")) row.set("module", pg::text_datum(scrubbed(row.text("name"))));
     if (row.is_null("run_as")) row.set("run_as", pg::oid_datum(default_run_as(row)));
     if (event == Event::update) row.set("modified_at", pg::int64_datum(pg::transaction_start()));
@@ -183,6 +194,34 @@ void check_declaration(const TableRow& row) {
     if (pg::json_fields(row.at("match").datum).empty()) throw bad_column("match", "must name at least one column");
 }
 
+void check_condition(const TableRow& row) {
+    if (row.is_null("source_condition")) return;
+    if (row.is_null("source_document_type")) throw bad_column("source_condition", "needs source_document_type");
+    try {
+        pg::check_expression(row.text("source_condition"));
+    } catch (const pg::Error& error) {
+        throw pg::Error(error.sqlstate(), "source_condition: " + error.report().message)
+            .detail(error.report().detail)
+            .hint("It is one condition over source, as in source.country = 'DE'.");
+    }
+}
+
+void check_on_delete(const TableRow& row) {
+    std::string text = row.text("on_delete");
+    if (row.is_null("on_delete") || text == "delete" || text == "keep") return;
+    bool is_object = false;
+    try {
+        pg::Subtransaction subtransaction;
+        Datum json = pg::json_from_text(text);
+        is_object = pg::json_kind(json) == pg::JsonKind::object && !pg::json_fields(json).empty();
+        subtransaction.commit();
+    } catch (const pg::Error& error) {
+        if (!pg::is_specific(error)) throw;
+    }
+    if (is_object) return;
+    throw bad_column("on_delete", "must be delete, keep, or a JSON object of columns to set: " + quoted(pg::clipped(text, 60)));
+}
+
 void check_type_form(const TableRow& row) {
     if (row.text("name").empty()) throw bad_column("name", "of a sync job type must not be empty");
     if (row.text("name") == background_type_name) {
@@ -199,6 +238,9 @@ void check_type_form(const TableRow& row) {
     check_object(row, "field_map");
     check_object(row, "match");
     check_declaration(row);
+    check_condition(row);
+    check_on_delete(row);
+    if (is_set(row, "ignore_synced") && row.is_null("target_document_type")) throw bad_column("ignore_synced", "needs target_document_type");
     check_key(row, "source_key", "source_document_type");
     check_key(row, "target_key", "target_document_type");
 }
@@ -298,6 +340,13 @@ void report_document_types(const TableRow& row, const TableRow* old_row) {
     }
 }
 
+// Who disables a type for maintenance wants something else.
+void tell_what_is_lost(const TableRow& row, const TableRow& old_row) {
+    if (!is_set(row, "disabled") || is_set(old_row, "disabled")) return;
+    pg::notice("while sync job type " + quoted(row.text("name")) + " is disabled, changes of its source enqueue no jobs and are not synced later",
+               "To sync them later, use pause_sync_job_type().");
+}
+
 Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
     require_level(Level::manager, "table sync_job_type");
     require_trusted_types();
@@ -324,6 +373,7 @@ Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
     } else {
         TableRow old_row(call.relation, call.old_row);
         report_document_types(row, &old_row);
+        tell_what_is_lost(row, old_row);
     }
     return pg::trigger_replace(args, row.row());
 }
@@ -354,5 +404,6 @@ SYNC_JOB_FUNCTION(sync_job_check_queue) {
 SYNC_JOB_FUNCTION(sync_job_check_type) {
     pg::TriggerCall call = pg::trigger_call(args, "check_type");
     pg::invalidate_relation(call.relation);
+    wake_scheduler_at_commit();
     return check_type(args, call);
 }

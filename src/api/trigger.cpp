@@ -1,7 +1,8 @@
 // sync_job_trigger(): a job for each changed row of a source table; at row level, or for a whole statement at once.
 #include <unordered_map>
+#include <unordered_set>
 
-#include "controller/mapping.hpp"
+#include "controller/columns_read.hpp"
 #include "core/state.hpp"
 #include "core/text.hpp"
 #include "document/deleted_document.hpp"
@@ -9,7 +10,9 @@
 #include "pg/function.hpp"
 #include "pg/json.hpp"
 #include "pg/memory.hpp"
+#include "pg/xact.hpp"
 #include "queue/enqueue.hpp"
+#include "queue/in_progress.hpp"
 
 namespace sync_job {
 
@@ -21,6 +24,7 @@ struct Options {
     std::string sync_job_type;
     bool keep_deleted = true;
     bool deduplicate = false;
+    std::optional<std::vector<std::string>> columns;  // of a type with code: what it reads
 };
 
 bool option_value(const std::string& trigger, const std::string& option, const std::string& text) {
@@ -30,6 +34,25 @@ bool option_value(const std::string& trigger, const std::string& option, const s
     throw pg::Error("22023",
                     "trigger " + quoted(trigger) + ": invalid value " + quoted(text) + " of option " + quoted(option))
         .hint("Use true or false.");
+}
+
+std::vector<std::string> column_list(const std::string& trigger, const std::string& text) {
+    std::vector<std::string> names;
+    bool is_list = false;
+    try {
+        pg::Subtransaction subtransaction;
+        Datum list = pg::json_from_text(text);
+        is_list = pg::json_kind(list) == pg::JsonKind::array;
+        if (is_list) {
+            for (const pg::JsonField& name : pg::json_elements(list)) names.push_back(name.text);
+        }
+        subtransaction.commit();
+    } catch (const pg::Error& error) {
+        if (!pg::is_specific(error)) throw;
+    }
+    if (is_list) return names;
+    throw pg::Error("22023", "trigger " + quoted(trigger) + ": invalid value " + quoted(text) + " of option \"columns\"")
+        .hint("Write a JSON array of column names.");
 }
 
 Options read_options(const pg::TriggerCall& call) {
@@ -48,9 +71,11 @@ Options read_options(const pg::TriggerCall& call) {
             options.keep_deleted = option_value(call.trigger_name, name, value);
         } else if (name == "deduplicate") {
             options.deduplicate = option_value(call.trigger_name, name, value);
+        } else if (name == "columns") {
+            options.columns = column_list(call.trigger_name, value);
         } else {
             throw pg::Error("22023", "trigger " + quoted(call.trigger_name) + ": unknown option " + quoted(argument))
-                .hint("Options are: deduplicate=true|false, keep_deleted=true|false.");
+                .hint("Options are: deduplicate=true|false, keep_deleted=true|false, columns=[\"...\"].");
         }
     }
     return options;
@@ -72,6 +97,11 @@ void check_table(const pg::TriggerCall& call, const JobType& type) {
         .hint("Drop the trigger, or name another sync job type in it.");
 }
 
+// A job has written this that brings the type's target here: there it came from.
+bool is_echo(const JobType& type) {
+    return type.ignore_synced && type.target != pg::no_oid && current_source_type() == type.target;
+}
+
 pg::Value context_for(Operation operation) {
     pg::JsonBuilder json;
     json.begin_object();
@@ -85,14 +115,29 @@ class Changes {
 public:
     Changes(const Options& options, const JobType& type, const pg::TriggerCall& call)
         : options_(options), enqueuer_(request(options, type, call)), documents_(enqueuer_.source_documents()) {
-        if (call.event == Event::update && options.keep_deleted && keeps_changed_documents()) {
-            matched_ = match_reads(type, *documents_);
-        }
+        if (call.event != Event::update) return;
+        const ColumnsRead& read = columns_read(type, *documents_);
+        if (options.keep_deleted && keeps_changed_documents()) kept_ = read.kept;
+        synced_ = read.synced;
+        if (options.columns && !synced_) synced_ = given_columns(*options.columns);
     }
 
     DocumentType& documents() { return *documents_; }
-    // If one of these changes, a declarative type's target may be another, and the job has to know which it was.
-    const ColumnSet& matched() const { return matched_; }
+    // If one of these changes, a declarative type's target may be another, or the document no longer exists for the type, and
+    // the job has to know what it was.
+    const ColumnSet& kept_columns() const { return kept_; }
+    bool has_to_be_kept(const pg::RowValues& before, const pg::RowValues& after) const {
+        return !documents_->changed_columns(before, after, kept_).empty();
+    }
+    // Something changed that the type reads.
+    bool concerns(const pg::RowValues& before, const pg::RowValues& after) const {
+        return !synced_ || !documents_->changed_columns(before, after, *synced_).empty();
+    }
+    bool looks_at_columns() const { return synced_.has_value(); }
+    // A statement that names none of these enqueues nothing.
+    bool may_concern(pg::Arguments& args) const {
+        return !synced_ || pg::may_have_changed(args, *synced_) || pg::may_have_changed(args, kept_);
+    }
 
     void finish() { enqueuer_.finish(); }
 
@@ -118,6 +163,17 @@ public:
     }
 
 private:
+    // One that has been dropped, or renamed, since may have been any.
+    std::optional<ColumnSet> given_columns(const std::vector<std::string>& names) const {
+        ColumnSet columns;
+        for (const std::string& name : names) {
+            const pg::Column* column = documents_->relation().column(name);
+            if (column == nullptr || column->generated) return std::nullopt;
+            columns.push_back(column->number);
+        }
+        return columns;
+    }
+
     static EnqueueRequest request(const Options& options, const JobType& type, const pg::TriggerCall& call) {
         EnqueueRequest request;
         request.sync_job_type = options.sync_job_type;
@@ -134,7 +190,8 @@ private:
     const Options& options_;
     Enqueuer enqueuer_;
     std::shared_ptr<DocumentType> documents_;
-    ColumnSet matched_;
+    ColumnSet kept_;
+    std::optional<ColumnSet> synced_;
     pg::Value contexts_[3];
     MemoryContextData* memory_ = pg::current_memory();
 };
@@ -152,8 +209,10 @@ void row_changed(Changes& changes, const pg::TriggerCall& call) {
             std::string old_name = documents.name_of(before), new_name = documents.name_of(after);
             if (old_name != new_name) {
                 changes.enqueue_delete(old_name, before);
-            } else if (!documents.changed_columns(before, after, changes.matched()).empty()) {
+            } else if (changes.has_to_be_kept(before, after)) {
                 changes.keep_changed(old_name, before);
+            } else if (!changes.concerns(before, after)) {
+                return;
             }
             return changes.enqueue(old_name == new_name ? Operation::update : Operation::insert, new_name);
         }
@@ -194,7 +253,7 @@ void rows_deleted(Changes& changes, pg::Arguments& args, const pg::TriggerCall& 
 // If rows exchange their keys, the document of a name is another row than before.
 void keep_changed_rows(Changes& changes, pg::Arguments& args, const pg::TriggerCall& call,
                        const std::unordered_map<std::string, bool>& still_there) {
-    if (changes.matched().empty()) return;
+    if (changes.kept_columns().empty()) return;
     DocumentType& documents = changes.documents();
     auto keep = [&](const std::string& name, const pg::RowValues& row) {
         if (still_there.at(name)) changes.keep_changed(name, row);
@@ -202,7 +261,7 @@ void keep_changed_rows(Changes& changes, pg::Arguments& args, const pg::TriggerC
     bool told = pg::for_each_updated_row(args, [&](const pg::RowValues& old_row, const pg::RowValues& new_row) {
         pg::RowValues before = documents.row_of(call.relation, old_row), after = documents.row_of(call.relation, new_row);
         std::string name = documents.name_of(before);
-        bool same = name == documents.name_of(after) && documents.changed_columns(before, after, changes.matched()).empty();
+        bool same = name == documents.name_of(after) && !changes.has_to_be_kept(before, after);
         if (!same) keep(name, before);
     });
     if (told) return;
@@ -210,6 +269,31 @@ void keep_changed_rows(Changes& changes, pg::Arguments& args, const pg::TriggerC
         pg::RowValues before = documents.row_of(call.relation, old_row);
         keep(documents.name_of(before), before);
     });
+}
+
+// No key has changed, nor anything for which a row is kept.
+void rows_of_same_names(Changes& changes, pg::Arguments& args) {
+    DocumentType& documents = changes.documents();
+    auto enqueue = [&](const pg::RowValues& row) { changes.enqueue(Operation::update, documents.name_of(row)); };
+    bool told = changes.looks_at_columns() &&
+                pg::for_each_updated_row(args, [&](const pg::RowValues& before, const pg::RowValues& after) {
+                    if (changes.concerns(before, after)) enqueue(after);
+                });
+    if (!told) pg::for_each_transition_row(args, pg::Transition::new_rows, enqueue);
+}
+
+// Those that have kept their names, and changed in nothing that the type reads.
+std::unordered_set<std::string> rows_of_no_concern(Changes& changes, pg::Arguments& args, const pg::TriggerCall& call) {
+    std::unordered_set<std::string> names;
+    if (!changes.looks_at_columns()) return names;
+    DocumentType& documents = changes.documents();
+    pg::for_each_updated_row(args, [&](const pg::RowValues& old_row, const pg::RowValues& new_row) {
+        pg::RowValues before = documents.row_of(call.relation, old_row), after = documents.row_of(call.relation, new_row);
+        if (changes.concerns(before, after) || changes.has_to_be_kept(before, after)) return;
+        std::string name = documents.name_of(before);
+        if (name == documents.name_of(after)) names.insert(name);
+    });
+    return names;
 }
 
 // A name that is new was inserted, one that is gone deleted: the key has changed.
@@ -220,12 +304,9 @@ void rows_updated(Changes& changes, pg::Arguments& args, const pg::TriggerCall& 
         no_transition_table(call, "OLD TABLE AS ... NEW TABLE AS ...");
     }
     bool same_names = call.relation == documents.relation().oid && !pg::may_have_changed(args, documents.key());
-    if (same_names && (changes.matched().empty() || !pg::may_have_changed(args, changes.matched()))) {
-        pg::for_each_transition_row(args, pg::Transition::new_rows, [&](const pg::RowValues& row) {
-            changes.enqueue(Operation::update, name_of(row));
-        });
-        return;
-    }
+    if (same_names && !changes.may_concern(args)) return;
+    if (same_names && !pg::may_have_changed(args, changes.kept_columns())) return rows_of_same_names(changes, args);
+    std::unordered_set<std::string> of_no_concern = rows_of_no_concern(changes, args, call);
     std::unordered_map<std::string, bool> still_there;  // the old names
     pg::for_each_transition_row(
         args, pg::Transition::old_rows, [&](const pg::RowValues& row) { still_there.emplace(name_of(row), false); });
@@ -239,7 +320,7 @@ void rows_updated(Changes& changes, pg::Arguments& args, const pg::TriggerCall& 
             return;
         }
         if (!std::exchange(old->second, true)) gone--;
-        changes.enqueue(Operation::update, name);
+        if (!of_no_concern.contains(name)) changes.enqueue(Operation::update, name);
     });
     if (gone > 0) {
         pg::for_each_transition_row(args, pg::Transition::old_rows, [&](const pg::RowValues& old_row) {
@@ -283,7 +364,7 @@ SYNC_JOB_FUNCTION(sync_job_change_trigger) {
             .hint("Drop the trigger, or create the sync job type.");
     }
     check_table(call, *type);
-    if (!type->disabled) {  // the application's write must not fail because of it
+    if (!type->disabled && !is_echo(*type)) {  // the application's write must not fail because of it
         Changes changes(options, *type, call);
         if (call.row_level) {
             row_changed(changes, call);

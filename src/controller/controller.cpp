@@ -3,6 +3,7 @@
 
 #include "controller/controller.hpp"
 #include "controller/kinds.hpp"
+#include "controller/source_condition.hpp"
 #include "core/text.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
@@ -26,7 +27,9 @@ std::uint64_t function_generation = 1;
 
 std::shared_ptr<Controller> make(const JobType& type) {
     try {
-        return type.declarative() ? make_declarative_controller(type) : make_function_controller(type);
+        auto controller = type.declarative() ? make_declarative_controller(type) : make_function_controller(type);
+        if (!type.source_condition.empty()) controller->source_condition = std::make_shared<SourceCondition>(type);
+        return controller;
     } catch (const SetupError&) {
         throw;
     } catch (const pg::Error& error) {

@@ -49,6 +49,7 @@ struct Documents {
 };
 
 class Mapping;
+class SourceCondition;
 
 enum class Hook { after_start, before_relay, after_relay, before_sync, after_sync, finished, failed };
 
@@ -61,6 +62,8 @@ public:
 
     // Declarative: many jobs of the type can run as a few statements (engine/set_sync.hpp). Else null.
     virtual Mapping* mapping() { return nullptr; }
+    // Of the type; null: it has none.
+    std::shared_ptr<SourceCondition> source_condition;
 
     // Bypass: execute() does everything. Otherwise targets() and update().
     virtual bool bypass() const = 0;

@@ -28,7 +28,7 @@ public:
     std::vector<Target> targets(const Job& job, const Documents& documents) override {
         if (documents.source_is_deleted) return targets_of_deleted(job, documents);
         Target target;
-        target.wanted = evaluate(job, documents);
+        target.wanted = mapping_.evaluate(documents.source, context_of(job));
         bool wants_none = mapping_.matches_nothing(target.wanted);
         if (!wants_none) find_current(job, target);
         std::vector<std::string> behind = left_behind(job, documents, target);
@@ -46,7 +46,13 @@ public:
     pg::RowValues update(const Job& job, const Documents& documents, const pg::RowValues& target,
                          ColumnSet* explicit_columns) override {
         // Not evaluated twice: an expression may be volatile or expensive.
-        pg::RowValues wanted = documents.wanted.values != nullptr ? documents.wanted : evaluate(job, documents);
+        pg::RowValues wanted = documents.wanted.values != nullptr ? pg::copy_of(documents.wanted)
+                                                                  : mapping_.evaluate(source_row(job, documents), context_of(job));
+        if (mapping_.reads_target()) {
+            pg::Value before = documents.target_is_new ? pg::Value() : documents.target;
+            mapping_.evaluate_late(wanted, source_row(job, documents), context_of(job), before, job.id());
+        }
+        if (!documents.target_is_new) mapping_.apply_rules(wanted, target);
         pg::RowValues row = pg::copy_of(target);
         bool all = documents.target_is_new || documents.target_moves;
         *explicit_columns = all ? mapping_.all_columns() : mapping_.set_columns();
@@ -55,14 +61,11 @@ public:
     }
 
 private:
-    pg::RowValues evaluate(const Job& job, const Documents& documents) {
-        if (documents.source_is_deleted) {  // an operation and a target were given with the job
-            const DocumentType& source = mapping_.source();
-            std::string name(job.text(JobColumn::source_document_name));
-            pg::Value row = whole_document(source, read_kept(source, name, documents.kept.at(0)));
-            return mapping_.evaluate(row, context_of(job));
-        }
-        return mapping_.evaluate(documents.source, context_of(job));
+    pg::Value source_row(const Job& job, const Documents& documents) {
+        if (!documents.source_is_deleted) return documents.source;
+        const DocumentType& source = mapping_.source();  // an operation and a target were given with the job
+        std::string name(job.text(JobColumn::source_document_name));
+        return whole_document(source, read_kept(source, name, documents.kept.at(0)));
     }
 
     // The target that belongs to what the source is now.

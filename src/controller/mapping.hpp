@@ -15,6 +15,7 @@
 #include "document/deleted_document.hpp"
 #include "document/document.hpp"
 #include "job/job_type.hpp"
+#include "pg/error.hpp"
 #include "pg/json.hpp"
 #include "pg/row.hpp"
 #include "pg/spi.hpp"
@@ -39,6 +40,12 @@ public:
 
     // Rows of the target type in which the columns of all_columns() are filled in.
     pg::RowValues evaluate(pg::Value source_row, pg::Value context);
+    // The values that read the target (null in an insert) or the id of the job, into the same row.
+    bool reads_target() const { return early_count_ < items_.size(); }
+    // Without a job (0) what reads its id stays as it is.
+    void evaluate_late(pg::RowValues& wanted, pg::Value source_row, pg::Value context, pg::Value target_row, std::int64_t job);
+    // Before an update: what a rule of field_map leaves alone gets the value that the target has.
+    void apply_rules(pg::RowValues& wanted, const pg::RowValues& target) const;
     // The columns of match alone, from a row that was kept. Raises if match reads a column that cannot be read; the
     // others do not matter.
     pg::RowValues evaluate_match(const KeptDocument& kept, pg::Value context);
@@ -54,7 +61,8 @@ public:
     // --- Match values that change, or that documents share ---
     // Match reads more than the source's key: a document may get another target.
     bool match_may_change() const { return match_may_change_; }
-    // Whether any existing source document that the current user sees has these match values.
+    // Whether any existing source document that the current user sees, and for which source_condition holds, has these
+    // match values.
     enum class Living { no, yes, unknown };
     Living lives(const pg::RowValues& wanted);
     // Whether an index of the source finds those that have a value: without one, lives() is unknown for a large table.
@@ -64,7 +72,8 @@ public:
     // False if a column of keys or items is an array or composite, a match column has no hash function, or the target
     // has policies, which may hide rows from a look-up with a lock.
     bool supports_many() const { return many_; }
-    // As evaluate(), for the source documents of these names; those that do not exist are left out.
+    // As evaluate(), for the source documents of these names; those that do not exist are left out, and those for which
+    // source_condition does not hold have no values.
     std::vector<NumberedRow> evaluate_many(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts);
     // The targets that match, locked; those that have none are left out. Waits for nobody: of which somebody else has the target
     // locked, `busy` says.
@@ -80,24 +89,37 @@ public:
     // Of the sources for which `condition` holds (SQL over source; empty: all). What an update would write decides; columns
     // whose expression gives another value each time are left out. Raises 0A000 where match does so.
     void each_unequal(const std::string& condition, const std::function<void(const Unequal&)>& found);
-    // Targets to which no source maps at all: the key.
+    // Targets to which no source maps at all, and that do not have the values of on_delete: the key.
     void each_surplus(const std::function<void(const pg::RowValues&)>& found);
 
 private:
+    // When a column is written: always; in an insert only; in an insert, and where the target has null.
+    enum class Only { always, insert, null };
+    // A value as it is declared.
+    struct Value {
+        std::string form;  // column, value or expr
+        pg::JsonField given;
+        Only only = Only::always;
+    };
     struct Item {
         int column;         // of the target
         int source_column;  // 0: a constant or an expression
         bool is_expression;
+        bool late, reads_job;  // it reads the target, or which job runs: computed when the target is known
+        Only only;
         std::string sql;
         Oid type;            // its base type
         std::int32_t typmod;
     };
-    void read(const JobType& type);
+    void read(const JobType& type);  // and what it is made of: mapping_declaration.cpp
     Item item(const pg::JsonField& field, const char* what) const;
-    std::string expression(const pg::JsonField& field, const pg::Column& column, const char* what) const;
+    static Value declared_value(const pg::JsonField& field, const char* what);
+    static Only rule_of(const std::string& column, const pg::JsonField& rule, const char* what);
+    std::string expression(const std::string& name, const Value& value, const pg::Column& column, const char* what) const;
     void prepare_statements();
     // The items from `first` to before `end`.
-    std::string values_sql(const std::string& context, std::size_t first, std::size_t end) const;
+    std::string values_sql(const std::string& context, std::size_t first, std::size_t end, const std::string& beside = "") const;
+    std::unique_ptr<pg::Statement> late_values(std::size_t first, std::size_t end) const;
     // `from`: the FROM item that the source is read from.
     std::unique_ptr<pg::Statement> one_document(std::size_t first, std::size_t end, const std::string& from) const;
     pg::RowValues only_row(const pg::Rows& rows, std::size_t count) const;
@@ -106,6 +128,8 @@ private:
     std::string living_sql() const;
     pg::Statement* living();
     void raise_of_column() const;
+    // Adds the column to the server's error, which does not name it.
+    static pg::Error in_column(const char* what, const std::string& target_column, const pg::Error& error);
     std::string match_condition(const std::string& value_prefix) const;
     std::vector<std::size_t> compared_items() const;
     pg::Statement::Traits traits_of(std::size_t item) const;
@@ -114,22 +138,21 @@ private:
     std::string all_sources(std::size_t items, const std::string& condition) const;
     std::string several(const std::string& name) const;
     std::string unequal_sql(const std::string& condition, const std::vector<std::size_t>& compared) const;
+    std::string not_marked_as_gone() const;
     bool differs(Unequal& pair, const std::vector<std::size_t>& compared) const;
     pg::Rows look_up_many(pg::Statement& statement, const std::vector<pg::RowValues>& wanted);
     pg::RowValues to_row(const pg::RowValues& result, int first) const;
 
-    std::string type_name_;
+    std::string type_name_, condition_;  // the source_condition of the type as SQL; empty: none
+    std::string on_delete_values_;       // of the type, as JSON; empty: it sets none
     std::shared_ptr<DocumentType> source_, target_;
     std::vector<Item> items_;  // of match, then of field_map
-    std::size_t match_count_ = 0;
+    std::size_t match_count_ = 0, early_count_ = 0;  // of match; and of all that do not read the target, which come first
     ColumnSet all_columns_, set_columns_, match_columns_;
     bool match_indexed_ = false, many_ = false, match_may_change_ = false, match_is_shared_ = false;
     bool living_asked_ = false, living_by_index_ = false;  // living_ has been tried
     std::unique_ptr<pg::Statement> living_;                // null: it cannot be asked
-    std::unique_ptr<pg::Statement> evaluate_, match_, find_, find_locked_, evaluate_many_, find_many_, lock_many_;
+    std::unique_ptr<pg::Statement> evaluate_, late_, match_, find_, find_locked_, evaluate_many_, find_many_, lock_many_;
 };
-
-// For triggers, without the mapping: the columns that match of the type reads; none if it reads only the key.
-ColumnSet match_reads(const JobType& type, const DocumentType& source);
 
 }  // namespace sync_job

@@ -51,7 +51,7 @@ pg::Statement::Traits Mapping::traits_of(std::size_t item) const {
     return one_document(item, item + 1, "pg_catalog.unnest(ARRAY[$1])")->traits();
 }
 
-// Those of the set columns whose expression gives the same value each time.
+// Those of the set columns that an update may write, and whose expression gives the same value each time.
 std::vector<std::size_t> Mapping::compared_items() const {
     std::vector<std::size_t> compared;
     for (std::size_t i = 0; i < items_.size(); i++) {
@@ -68,7 +68,7 @@ std::vector<std::size_t> Mapping::compared_items() const {
                                          quoted(column) + " each time, and documents of such a type cannot be compared")
                 .hint("If it calls a function that depends on its arguments alone, declare that IMMUTABLE or STABLE.");
         }
-        if (i >= match_count_ && !traits.varies) compared.push_back(i);
+        if (i >= match_count_ && !traits.varies && items_[i].only != Only::insert) compared.push_back(i);
     }
     return compared;
 }
@@ -107,9 +107,12 @@ std::string Mapping::all_sources(std::size_t items, const std::string& condition
         const pg::Column& column = source_->relation().columns[source_->key()[i] - 1];
         columns.push_back("source." + pg::quoted_identifier(column.name) + " AS sync_job_key_" + std::to_string(i + 1));
     }
-    std::string where = condition.empty() ? "" : " WHERE (" + condition + "\n)";
-    return "(SELECT " + join(columns, ", ") + ", v.* FROM " + source_->relation().quoted + " AS source" +
-           values_sql(no_context, 0, items) + where + ") AS v";
+    std::vector<std::string> conditions;
+    if (!condition_.empty()) conditions.push_back(condition_);
+    if (!condition.empty()) conditions.push_back("(" + condition + "\n)");
+    std::string where = conditions.empty() ? "" : " WHERE " + join(conditions, " AND ");
+    return "(SELECT " + join(columns, ", ") + ", v.* FROM " + source_->relation().quoted + " AS source CROSS JOIN LATERAL (" +
+           values_sql(no_context, 0, items) + ") AS v" + where + ") AS v";
 }
 
 // Match values that several targets have, or to which several sources map: as `name`.
@@ -175,7 +178,25 @@ bool Mapping::differs(Unequal& pair, const std::vector<std::size_t>& compared) c
             if (!pg::is_specific(error)) throw;
         }
     }
+    apply_rules(pair.wanted, pair.target);
     return !target_->changed_columns(pair.target, pair.wanted, columns).empty();
+}
+
+// Of a target, as a condition to follow others.
+std::string Mapping::not_marked_as_gone() const {
+    if (on_delete_values_.empty()) return {};
+    ColumnSet named;
+    pg::RowValues marked = target_->from_json(pg::json_from_text(on_delete_values_), pg::empty_row(target_->relation()), &named);
+    pg::CanonicalOutput canonical;
+    std::vector<std::string> columns, values;
+    for (int number : named) {
+        const pg::Column& column = target_->relation().columns[number - 1];
+        pg::Value value = marked.at(number);
+        columns.push_back(column_of(*target_, number));
+        values.push_back("CAST(" + (value.null ? std::string("NULL") : pg::quoted_literal(pg::value_to_text(value.datum, column.type))) +
+                         " AS " + pg::qualified_type_name(column.type, column.typmod) + ")");
+    }
+    return " AND pg_catalog.record_image_ne(ROW(" + join(columns, ", ") + "), ROW(" + join(values, ", ") + "))";
 }
 
 void Mapping::each_unequal(const std::string& condition, const std::function<void(const Unequal&)>& found) {
@@ -202,7 +223,8 @@ void Mapping::each_surplus(const std::function<void(const pg::RowValues&)>& foun
     std::vector<std::string> columns;
     for (int number : target_->key()) columns.push_back(column_of(*target_, number));
     std::string sql = "SELECT " + join(columns, ", ") + " FROM " + target_->relation().quoted + " AS " + target_->relation().alias +
-                      " WHERE NOT EXISTS (SELECT FROM " + all_sources(match_count_, "") + " WHERE " + match_condition_of_tables() + ")";
+                      " WHERE NOT EXISTS (SELECT FROM " + all_sources(match_count_, "") + " WHERE " + match_condition_of_tables() + ")" +
+                      not_marked_as_gone();
     read_in_parts(sql, [&](const pg::RowValues& row) {
         int next = 1;
         pg::RowValues target = pg::empty_row(target_->relation());

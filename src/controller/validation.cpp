@@ -2,13 +2,17 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 
 #include "controller/controller.hpp"
 #include "controller/mapping.hpp"
 #include "controller/search_path.hpp"
+#include "controller/source_condition.hpp"
 #include "core/text.hpp"
 #include "document/document.hpp"
+#include "job/internal_sql.hpp"
 #include "pg/catalog.hpp"
+#include "pg/json.hpp"
 #include "pg/role.hpp"
 #include "pg/settings.hpp"
 #include "pg/spi.hpp"
@@ -115,6 +119,47 @@ pg::Error policies_warning(const JobType& type) {
         .hint("Name the owner of the table in run_as, or a role with BYPASSRLS.");
 }
 
+// A soft delete: the columns are there, and come back with the source.
+void check_on_delete(const JobType& type, std::vector<Finding>& findings) {
+    auto target = DocumentType::find(type.target, type.target_key);
+    Datum values = pg::json_from_text(type.on_delete_values);
+    std::set<std::string> mapped;
+    if (type.declarative()) {
+        for (const pg::JsonField& field : pg::json_fields(pg::json_from_text(type.field_map))) mapped.insert(field.key);
+    }
+    for (const pg::JsonField& field : pg::json_fields(values)) {
+        const pg::Column* column = target->relation().column(field.key);
+        if (column != nullptr && column->generated) {
+            throw pg::Error("428C9", "on_delete names column " + quoted(field.key) + ", which is generated");
+        }
+        if (column == nullptr || !type.declarative() || mapped.contains(field.key)) continue;
+        findings.push_back({false, "on_delete",
+                            pg::Error("01000", "on_delete sets column " + quoted(field.key) + ", and field_map does not")
+                                .detail("When the source comes back, the column keeps the value that says it is gone.")
+                                .hint("Name it in field_map, for example with a constant: {\"value\": ...}.")
+                                .share()});
+    }
+    ColumnSet named;
+    target->from_json(values, pg::empty_row(target->relation()), &named);
+}
+
+// At COMMIT, when a deferred trigger fires, no job runs any more.
+void check_echo(const JobType& type, std::vector<Finding>& findings) {
+    if (!type.ignore_synced || type.source == pg::no_oid) return;
+    static auto& select = *new InternalStatement(
+        "SELECT tgname::text FROM pg_trigger WHERE tgrelid = $1 AND tgdeferrable AND tgfoid = '{}.sync_job_trigger()'::regprocedure"
+        " AND substring(tgargs FROM 1 FOR position(E'\\\\x00'::bytea IN tgargs) - 1)"
+        " = convert_to($2, getdatabaseencoding()) ORDER BY 1",
+        {pg::type::oid, pg::type::text});
+    for (const auto& row : select.run({{pg::oid_datum(type.source), false}, {pg::text_datum(type.name), false}})) {
+        findings.push_back({true, "ignore_synced",
+                            pg::Error("0A000", "trigger " + quoted(pg::datum_text(row[0].datum)) + " is deferrable")
+                                .detail("When it fires at COMMIT, it cannot know which job has written the row, and ignores nothing.")
+                                .hint("Make it a trigger that is not deferrable.")
+                                .share()});
+    }
+}
+
 // What is not an error in any part, but may surprise.
 void add_warnings(const JobType& type, std::vector<Finding>& findings) {
     for (const LeftOut& left_out : left_out_of_search_path(type)) {
@@ -122,6 +167,16 @@ void add_warnings(const JobType& type, std::vector<Finding>& findings) {
     }
     if (type.source != pg::no_oid && pg::row_security_applies(type.source, type.run_as)) {
         findings.push_back({false, "source_document_type", policies_warning(type).share()});
+    }
+    if (!type.insert_enabled && !type.update_enabled && !type.delete_enabled) {
+        findings.push_back({false, "update_enabled",
+                            pg::Error("01000", "jobs of the type may neither insert, update nor delete")
+                                .hint("Set insert_enabled, update_enabled or delete_enabled; or paused, and its jobs wait.")
+                                .share()});
+    }
+    if (type.paused) {
+        findings.push_back(
+            {false, "paused", pg::Error("55000", "sync job type " + quoted(type.name) + " is paused").share()});
     }
     if (type.disabled) {
         findings.push_back(
@@ -149,25 +204,35 @@ std::vector<Finding> validate(const JobType& type) {
     if (type.target != pg::no_oid)
         look("target_document_type", [&] { DocumentType::find(type.target, type.target_key); });
     if (findings.empty()) look("run_as", [&] { check_rights(type, findings); });
-    if (type.declarative()) {
-        look("field_map", [&] {
-            // Parsing already runs some of it: the input functions of types read constants.
+    // Parsing already runs some of it: the input functions of types read constants.
+    auto look_as_its_role = [&](const std::string& object, const std::function<void()>& check) {
+        look(object, [&] {
             std::optional<pg::OwnerScope> as_its_role;
             if (pg::role_exists(type.run_as) && type.run_as != pg::current_user()) {
                 as_its_role.emplace(type.run_as, pg::OwnerScope::For::code_of_owner);
             }
             pg::SettingsScope settings;
             set_search_path(type);
-            Mapping* mapping = find_controller(type)->mapping();
-            if (const pg::Column* column = mapping->match_given_by_database()) {
+            check();
+        });
+    };
+    if (!type.source_condition.empty()) look_as_its_role("source_condition", [&] { SourceCondition condition(type); });
+    if (type.on_delete == JobType::OnDelete::set && type.target != pg::no_oid) {
+        look_as_its_role("on_delete", [&] { check_on_delete(type, findings); });
+    }
+    if (type.declarative()) {
+        look_as_its_role("field_map", [&] {
+            Mapping mapping(type);
+            if (const pg::Column* column = mapping.match_given_by_database()) {
                 findings.push_back({false, "match", identity_warning(*column).share()});
             }
-            if (!mapping->match_is_unique()) findings.push_back({false, "match", match_warning(type, *mapping).share()});
-            if (!mapping->lives_by_index()) findings.push_back({false, "match", change_warning(type).share()});
+            if (!mapping.match_is_unique()) findings.push_back({false, "match", match_warning(type, mapping).share()});
+            if (!mapping.lives_by_index()) findings.push_back({false, "match", change_warning(type).share()});
         });
     } else {
         validate_functions(type, look);
     }
+    look("ignore_synced", [&] { check_echo(type, findings); });
     look("source_document_type", [&] { add_warnings(type, findings); });
     return findings;
 }

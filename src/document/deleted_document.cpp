@@ -1,6 +1,7 @@
 #include "document/deleted_document.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "core/text.hpp"
 #include "job/internal_sql.hpp"
@@ -116,18 +117,23 @@ std::vector<KeptRow> kept_rows(const DocumentType& type, const std::string& sync
     return found;
 }
 
-std::set<std::string> names_with_kept_rows(const DocumentType& type, const std::string& sync_job_type,
-                                           const std::vector<std::string>& names) {
+std::map<std::string, std::vector<KeptRow>> kept_rows_of(const DocumentType& type, const std::string& sync_job_type,
+                                                         const std::vector<std::string>& names) {
     static auto& select = *new InternalStatement(
-        "SELECT DISTINCT document_name FROM {}.sync_job_deleted_document WHERE document_type = $1"
+        "SELECT document_name, id, coalesce(sync_job_type = $3, true), is_deletion"
+        " FROM {}.sync_job_deleted_document WHERE document_type = $1"
         " AND document_name = ANY ($2) AND (is_deletion OR sync_job_type = $3)",
         {pg::type::regclass, pg::type::text_array, pg::type::text});
     if (!may_find(type)) return {};
-    std::set<std::string> found;
+    std::map<std::string, std::vector<KeptRow>> found;
     for (const auto& row : select.run({{pg::oid_datum(type.relation().oid), false},
                                        {pg::text_array_datum(names), false},
                                        {pg::text_datum(sync_job_type), false}})) {
-        found.emplace(pg::datum_text(row[0].datum));
+        KeptRow kept;
+        kept.id = pg::datum_int64(row[1].datum);
+        kept.own = pg::datum_bool(row[2].datum);
+        kept.is_deletion = pg::datum_bool(row[3].datum);
+        found[std::string(pg::datum_text(row[0].datum))].push_back(kept);
     }
     return found;
 }

@@ -2,8 +2,8 @@
 // the old value; the jobs that sync this find it again.
 #pragma once
 
+#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -35,9 +35,9 @@ struct KeptRow {
 // current user: they cannot be checked for a row that is gone.
 std::vector<KeptRow> kept_rows(const DocumentType& type, const std::string& sync_job_type, const std::string& name,
                                InternalStatement::Sees sees = InternalStatement::Sees::newest);
-// Those of the documents that have kept rows of interest to the type.
-std::set<std::string> names_with_kept_rows(const DocumentType& type, const std::string& sync_job_type,
-                                           const std::vector<std::string>& names);
+// The kept rows of interest to the type, without data, of those of the documents that have any.
+std::map<std::string, std::vector<KeptRow>> kept_rows_of(const DocumentType& type, const std::string& sync_job_type,
+                                                         const std::vector<std::string>& names);
 // Deletes the type's own rows, and marks the others as no longer deletions: the document has been seen alive since.
 void forget_earlier_lives(const std::vector<KeptRow>& rows);
 // Deletes the type's own rows except `last`, the deletion that counts.

@@ -143,6 +143,25 @@ std::vector<pg::ScanCondition> due_in(const std::string& queue, Oid run_as) {
     return conditions;
 }
 
+bool is_paused(const std::string& name) {
+    auto type = find_job_type(name);
+    return type != nullptr && type->paused;
+}
+
+// Of the jobs of the type that are held, where the first one is.
+std::optional<ClaimPosition> first_held(pg::Table& live, const std::string& type, const pg::IndexScan* as_of) {
+    pg::IndexScan scan(live, schema_objects().live_held, {{1, Op::equal_text, pg::text_datum(type)}}, std::nullopt,
+                       columns_read, as_of);
+    if (!scan.next()) return std::nullopt;
+    ScannedColumns columns{scan};
+    return ClaimPosition{pg::datum_int32(columns.at(C::priority).datum), pg::datum_int64(columns.at(C::id).datum)};
+}
+
+bool is_held(std::int64_t id) {
+    auto stored = find_job(id);
+    return stored && stored->job.is_held();
+}
+
 }  // namespace
 
 std::uint64_t document_key(const Job& job) {
@@ -181,6 +200,12 @@ bool may_have_document(const Job& job) {
     return !is_type_locked(type_key(std::string(job.text(C::sync_job_type)))) && (key == 0 || lock_document(key));
 }
 
+bool type_is_held(const std::string& name) {
+    if (is_paused(name)) return true;
+    pg::Table live(schema_objects().live, pg::TableLock::read);
+    return first_held(live, name, nullptr).has_value();
+}
+
 bool take_type_slot_for(const std::string& name) {
     auto type = find_job_type(name);
     if (type == nullptr || !type->concurrency_limit) return true;
@@ -193,7 +218,7 @@ Claim::Claim(const std::string& queue, Oid run_as, ClaimPosition start, Sweep& s
       table_(schema_objects().live, pg::TableLock::write),
       ready_scan_(table_, schema_objects().live_claim, of_queue(queue, run_as), pg::ScanStart{3, start.priority, start.id},
                   columns_read),
-      scheduled_scan_(table_, schema_objects().live_scheduled, due_in(queue, run_as), std::nullopt, columns_read),
+      scheduled_scan_(table_, schema_objects().live_scheduled, due_in(queue, run_as), std::nullopt, columns_read, &ready_scan_),
       sweep_(sweep),
       cautious_(cautious),
       resume_(start),
@@ -259,7 +284,7 @@ Claim::May Claim::may_run(const Candidate& candidate) {
     };
     // Their documents need not be remembered: later jobs of the same document are of the same type.
     if (sweep_.full_types.count(candidate.type) > 0) return May::behind_its_type;
-    if (is_type_locked(type_key(candidate.type))) return full();
+    if (is_type_locked(type_key(candidate.type)) || comes_after_held(candidate)) return full();
     std::uint64_t document = candidate.document;
     if (document != 0 && (sweep_.behind.count(document) > 0 || !lock_document(document))) return May::wait;
     // After the document was locked: its last job unlocked it when its children were already visible.
@@ -280,6 +305,25 @@ bool Claim::take_documents(const Candidate& candidate) {
     return any;
 }
 
+// A job of a paused type leaves the indexes of the claim, and keeps its place.
+bool Claim::hold(const Candidate& candidate) {
+    if (!is_paused(candidate.type) || is_in_progress(candidate.position.id)) return false;
+    pg::StoredRow row;
+    if (table_.lock(candidate.place, false, &row) != pg::LockResult::locked) return false;
+    Job job(row);
+    job.set(C::held, pg::bool_datum(true));
+    table_.replace(candidate.place, job.row());
+    pg::command_counter_increment();
+    return true;
+}
+
+// After a pause the jobs come back in their order, some hundreds at a time: none may overtake those that are still held.
+bool Claim::comes_after_held(const Candidate& candidate) {
+    auto [known, is_new] = first_held_.try_emplace(candidate.type);
+    if (is_new) known->second = first_held(table_, candidate.type, &ready_scan_);
+    return is_paused(candidate.type) || (known->second && *known->second < candidate.position);
+}
+
 // Returns the job, locked, unless it has to wait.
 std::optional<Job> Claim::take(const Candidate& candidate) {
     std::int64_t id = candidate.position.id;
@@ -294,7 +338,8 @@ std::optional<Job> Claim::take(const Candidate& candidate) {
         return std::nullopt;
     }
     bool has_document = candidate.document != 0 && may != May::behind_its_type;
-    if (has_document && result == pg::LockResult::busy) sweep_.behind.insert(candidate.document);
+    bool waits = result == pg::LockResult::busy || (result == pg::LockResult::gone && is_held(id));
+    if (has_document && waits) sweep_.behind.insert(candidate.document);
     return std::nullopt;
 }
 
@@ -303,6 +348,11 @@ std::optional<Job> Claim::next() {
         auto candidate = take_first();
         if (!candidate) return std::nullopt;
         if (candidate->ready) read_ = {candidate->position.priority, candidate->position.id + 1};
+        if (hold(*candidate)) {  // whoever releases it announces it
+            resume_ = candidate->ready ? read_ : resume_;
+            passed_over_++;
+            continue;
+        }
         if (auto job = take(*candidate)) {
             if (candidate->ready) resume_ = read_;
             sweep_.found = true;

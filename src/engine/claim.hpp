@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -31,6 +32,9 @@ bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start);
 // Whether children of another job of the same type and source wait or run: what the job would find is not there yet.
 // The job is passed over; when one of the children ends, this process is woken.
 bool waits_for_children(const Job& job);
+
+// Whether jobs of the type may not begin now: it is paused, or jobs that were held meanwhile have not been released yet.
+bool type_is_held(const std::string& name);
 
 // Whether the concurrency_limit of the type allows one more job; if so, its slot is kept for this transaction.
 bool take_type_slot_for(const std::string& name);
@@ -90,6 +94,8 @@ private:
     std::optional<Candidate> take_first();
     enum class May { run, wait, behind_its_type };
     May may_run(const Candidate& candidate);
+    bool hold(const Candidate& candidate);
+    bool comes_after_held(const Candidate& candidate);
     std::optional<Job> take(const Candidate& candidate);
     bool take_documents(const Candidate& candidate);
 
@@ -99,6 +105,7 @@ private:
     std::optional<Candidate> ready_;     // the next one
     std::vector<Candidate> scheduled_;  // the next ones, in reverse order
     bool ready_at_end_ = false, scheduled_at_end_ = false;
+    std::unordered_map<std::string, std::optional<ClaimPosition>> first_held_;  // of the types met
     Sweep& sweep_;
     bool cautious_;
     int passed_over_ = 0;

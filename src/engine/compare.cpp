@@ -78,6 +78,7 @@ public:
 
     Comparison run() {
         mapping_.each_unequal(request_.condition, [&](const Mapping::Unequal& pair) { add_unequal(pair); });
+        if (!may_remove()) return found_.take();
         if (pg::row_security_applies(mapping_.source().relation().oid)) {
             found_.surplus_unknown("row-level security of " + quoted(mapping_.source().label()) + " applies to role " +
                                    quoted(pg::role_name(pg::current_user())) + ", which does not see all sources");
@@ -88,11 +89,19 @@ public:
     }
 
 private:
+    bool may_remove() const {
+        bool sets = type_.on_delete == JobType::OnDelete::set;
+        return type_.enables(Operation::remove) && type_.on_delete != JobType::OnDelete::keep &&
+               (!sets || type_.enables(Operation::update));
+    }
+
     void add_unequal(const Mapping::Unequal& pair) {
         auto source = name_in(mapping_.source(), pair.source);
         Difference difference = pair.ambiguous || !source ? Difference::ambiguous
                                 : pair.missing            ? Difference::missing
                                                           : Difference::different;
+        if (difference == Difference::missing && !type_.enables(Operation::insert)) return;
+        if (difference == Difference::different && !type_.enables(Operation::update)) return;
         std::optional<std::string> target;
         if (!pair.missing) target = name_in(mapping_.target(), pair.target);
         found_.add({difference, source, target, {}, source && waiting_.has(*source)}, [&] {
@@ -348,6 +357,10 @@ Comparison compare(const JobType& type, const ComparisonRequest& request) {
     }
     require_own_documents(mapping->source());
     require_own_documents(mapping->target());
+    if (mapping->reads_target()) {
+        constexpr const char* unknown = "an expression of field_map reads the target, and each document is looked at by itself";
+        return rolled_back([&] { return DocumentComparison(type, request, unknown).run(); });
+    }
     try {
         return rolled_back([&] { return TableComparison(type, *mapping, request).run(); });
     } catch (const pg::Error& error) {

@@ -81,7 +81,10 @@ std::vector<Target> filtered_by_hook(SyncContext& sync, const std::vector<Target
 void relay(SyncContext& sync, const JobType& type, const std::vector<Target>& targets) {
     sync.status = Status::relayed;
     sync.job.set(C::multiple_target_documents, as_json(targets, sync.job));
-    for (const Target& target : targets) sync.children.push_back(child_of(sync.job, type, target));
+    for (const Target& target : targets) {
+        Job& child = sync.children.emplace_back(child_of(sync.job, type, target));
+        for (Operation operation : sync.closed) child.set(Job::enabled_column(operation), pg::bool_datum(true));
+    }
     pg::Value ids{ids_of(sync.children), false};
     insert_children(sync);  // in a dry run once more after its rollback: after_relay must find them, too
     if (!sync.job.flag(C::dry_run)) sync.children.clear();

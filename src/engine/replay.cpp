@@ -55,6 +55,10 @@ void check_job(const Job& job, bool backwards) {
     if (!backwards && !job.flag(C::dry_run)) cannot(job, backwards, "It was not a dry run: its changes are real already.");
     if (backwards && job.flag(C::dry_run)) cannot(job, backwards, "It was a dry run: it has changed nothing.");
     auto type = find_job_type(std::string(job.text(C::sync_job_type)));
+    if (type != nullptr && !backwards && !type->enables(*job.operation())) {
+        cannot(job, backwards, "Its sync job type does not allow the operation " + std::string(job.text(C::operation)) + " now.",
+               "Set the gate of the type (insert_enabled, update_enabled, delete_enabled).");
+    }
     if (type != nullptr && controller_kind(*type).bypass) {
         cannot(job, backwards, "Its diff was made by a bypass controller, not by the engine.");
     }

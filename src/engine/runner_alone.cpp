@@ -43,11 +43,12 @@ int Runner::run_next_of_alone() {
     }
     bool busy = false;
     auto stored = lock_job(id, false, &busy);
-    bool ours = stored && stored->job.status() == Status::queued && may_have_document(stored->job) &&
+    bool ours = stored && stored->job.status() == Status::queued &&
+                !type_is_held(std::string(stored->job.text(C::sync_job_type))) && may_have_document(stored->job) &&
                 !waits_for_children(stored->job) &&
                 take_type_slot_for(std::string(stored->job.text(C::sync_job_type)));
     if (ours && !may_run_alone()) return 1;
-    if (!ours) {  // canceled, run by somebody else, or behind another job of its document or type: if it is still to
+    if (!ours) {  // canceled, run by somebody else, held, or behind another job of its document or type: if it is still to
                   // run, it is in the queue
         repeats_.erase(id);
         lock_waits_.erase(id);

@@ -66,12 +66,20 @@ int Runner::run_waiting_together() {
     sweep_ = {};
     std::string type = together_types_.begin()->first;
     nothing_else_due_ = false;
+    auto forget = [&] {
+        for (std::int64_t id : together_types_[type]) together_.erase(id);
+        together_types_.erase(type);
+    };
+    if (type_is_held(type)) {  // they are in the queue
+        forget();
+        transactions_.commit();
+        return 1;
+    }
     if (!lock_type(type_key(type))) {  // another worker is running them; it wakes this one
         transactions_.commit();
         return 0;
     }
-    for (std::int64_t id : together_types_[type]) together_.erase(id);
-    together_types_.erase(type);
+    forget();
     TogetherRound round;
     try {
         run_together(type, queue_, run_as_, round);

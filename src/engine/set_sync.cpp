@@ -30,7 +30,8 @@ using C = JobColumn;
 
 // One job on its way through the set.
 struct Member {
-    std::size_t number;      // of its job
+    std::size_t number = 0;  // of its job
+    bool is_there = false;   // its document exists, though maybe not for the type
     bool by_itself = false;  // runs after the set, as do later jobs of its target
     pg::RowValues wanted, before;
     ColumnSet changed;
@@ -62,7 +63,7 @@ private:
     void update(std::vector<Member>& members);
     void insert(std::vector<Member>& members);
     void leave(Member& member);
-    bool enabled(Member& member, Operation operation, C flag);
+    bool enabled(Member& member, Operation operation);
     Job& end(const Member& member, Status status);
     Job& end(const Member& member, Status status, Operation operation, const pg::RowValues& target);
 
@@ -132,7 +133,8 @@ void Set::look_at_kept(Member& member, const std::string& name) {
 }
 
 // A document that comes a second time has to wait for the first time. One that is gone, or was changed in what it matches,
-// is not part of the set. Kept rows are read before the documents, as in load_source().
+// is not part of the set; kept rows of a document whose target cannot change are of no use. Kept rows are read before the
+// documents, as in load_source().
 void Set::load_sources() {
     std::unordered_set<std::uint64_t> documents;
     std::vector<std::string> names;
@@ -141,16 +143,31 @@ void Set::load_sources() {
     for (std::size_t i = 0; i < jobs_.size(); i++) {
         const Job& job = jobs_[i];
         std::uint64_t document = document_key(job);
-        members_.push_back({i, document != 0 && !documents.insert(document).second, {}, {}, {}, {}});
+        Member& member = members_.emplace_back();
+        member.number = i;
+        member.by_itself = document != 0 && !documents.insert(document).second;
         names.emplace_back(job.text(C::source_document_name));
         contexts.push_back(corrected.of(job));
     }
-    std::set<std::string> with_kept = names_with_kept_rows(mapping_.source(), type_.name, names);
-    for (NumberedRow& found : mapping_.evaluate_many(names, contexts)) members_[found.number].wanted = found.row;
+    auto with_kept = kept_rows_of(mapping_.source(), type_.name, names);
+    for (NumberedRow& found : mapping_.evaluate_many(names, contexts)) {
+        members_[found.number].wanted = found.row;
+        members_[found.number].is_there = true;
+    }
+    std::vector<KeptRow> no_use;
     for (Member& member : members_) {
         const std::string& name = names[member.number];
-        if (member.wanted.values == nullptr || with_kept.contains(name)) look_at_kept(member, name);
+        auto kept = with_kept.find(name);
+        bool in_scope = member.wanted.values != nullptr;
+        if (kept == with_kept.end() && member.is_there) {
+            if (!in_scope && !member.by_itself) end(member, Status::no_target);
+        } else if (in_scope && !mapping_.match_may_change()) {
+            no_use.insert(no_use.end(), kept->second.begin(), kept->second.end());
+        } else {
+            look_at_kept(member, name);
+        }
     }
+    forget_earlier_lives(no_use);
 }
 
 void Set::find_targets(std::vector<Member>& existing, std::vector<Member>& missing) {
@@ -187,8 +204,8 @@ void Set::leave(Member& member) {
     outcomes_[member.number]->verdict = Verdict::run_alone;
 }
 
-bool Set::enabled(Member& member, Operation operation, C flag) {
-    if (jobs_[member.number].flag(flag)) return true;
+bool Set::enabled(Member& member, Operation operation) {
+    if (jobs_[member.number].enables(operation) && type_.enables(operation)) return true;
     end(member, Status::skipped, operation, member.before);
     return false;
 }
@@ -197,7 +214,8 @@ void Set::update(std::vector<Member>& members) {
     DocumentType& target = mapping_.target();
     std::map<ColumnSet, std::vector<Member*>> by_change;
     for (Member& member : members) {
-        if (!enabled(member, Operation::update, C::update_enabled)) continue;
+        if (!enabled(member, Operation::update)) continue;
+        mapping_.apply_rules(member.wanted, member.before);
         member.changed = target.changed_columns(member.before, member.wanted, mapping_.set_columns());
         if (member.changed.empty()) {
             end(member, Status::skipped, Operation::update, member.before);
@@ -220,7 +238,7 @@ void Set::insert(std::vector<Member>& members) {
     std::vector<const Member*> inserted;
     std::vector<pg::RowValues> wanted;
     for (Member& member : members) {
-        if (!enabled(member, Operation::insert, C::insert_enabled)) continue;
+        if (!enabled(member, Operation::insert)) continue;
         inserted.push_back(&member);
         wanted.push_back(member.wanted);
     }

@@ -1,6 +1,7 @@
 #include "engine/sync.hpp"
 
 #include "controller/background_call.hpp"
+#include "controller/source_condition.hpp"
 #include "core/text.hpp"
 #include "document/deleted_document.hpp"
 #include "engine/relay.hpp"
@@ -82,26 +83,48 @@ const KeptRow* last_deletion(const std::vector<KeptRow>& rows, const Job& job) {
     return of_another;
 }
 
+[[noreturn]] void no_source(const DocumentType& documents, const std::string& name) {
+    bool policies = pg::row_security_applies(documents.relation().oid);
+    missing_document("source", name, documents,
+                     policies ? "Its name may be wrong; or row-level security hides it. To a role that policies of the "
+                                "table apply to, a deleted document does not exist."
+                              : "Its name may be wrong; or no record of its deletion was kept; or the role the job "
+                                "runs as may not see it.");
+}
+
+// Rows that source_condition does not hold for were not there.
+std::vector<KeptRow> in_scope(SyncContext& sync, const std::string& name, std::vector<KeptRow> rows) {
+    SourceCondition* condition = sync.controller->source_condition.get();
+    if (condition == nullptr) return rows;
+    std::erase_if(rows, [&](const KeptRow& row) {
+        return !condition->holds(read_kept(*sync.documents.source_type, name, row));
+    });
+    return rows;
+}
+
+// The document is not there: what it was tells where its targets are. Nothing: it was not there before either.
+void take_kept(SyncContext& sync, const std::string& name, const std::vector<KeptRow>& rows) {
+    DocumentType& documents = *sync.documents.source_type;
+    sync.documents.source = {};
+    sync.documents.source_is_deleted = true;
+    sync.documents.kept = in_scope(sync, name, rows);
+    sync.was_not_there = sync.documents.kept.empty();
+    // A declarative type reads of it what it needs.
+    if (sync.was_not_there || sync.controller->mapping() != nullptr) return;
+    sync.documents.source = whole_document(documents, read_kept(documents, name, sync.documents.kept[0]));
+}
+
 void take_deletion(SyncContext& sync, const JobType& type, const std::string& name) {
     DocumentType& documents = *sync.documents.source_type;
     sync.kept = kept_rows(documents, type.name, name);  // it may have been deleted since we looked
     const KeptRow* deletion = last_deletion(sync.kept, sync.job);
-    if (deletion == nullptr) {
-        bool policies = pg::row_security_applies(documents.relation().oid);
-        missing_document("source", name, documents,
-                         policies ? "Its name may be wrong; or row-level security hides it. To a role that policies of the "
-                                    "table apply to, a deleted document does not exist."
-                                  : "Its name may be wrong; or no record of its deletion was kept; or the role the job "
-                                    "runs as may not see it.");
-    }
+    if (deletion == nullptr) no_source(documents, name);
     sync.deletion = deletion->id;
-    sync.documents.kept.push_back(*deletion);
+    std::vector<KeptRow> rows{*deletion};
     for (const KeptRow& row : sync.kept) {
-        if (row.own && row.id < deletion->id) sync.documents.kept.push_back(row);
+        if (row.own && row.id < deletion->id) rows.push_back(row);
     }
-    // A declarative type reads only what it needs of it.
-    if (sync.controller->mapping() != nullptr) return;
-    sync.documents.source = whole_document(documents, read_kept(documents, name, *deletion));
+    take_kept(sync, name, rows);
 }
 
 void load_source(SyncContext& sync, const JobType& type) {
@@ -117,19 +140,22 @@ void load_source(SyncContext& sync, const JobType& type) {
     // The kept rows first, then the document: if it exists now, that is later than what they tell of.
     sync.kept = kept_rows(documents, type.name, name);
     sync.documents.source = documents.load(name, DocumentType::Lock::none);
-    bool deleted = sync.documents.source.null;
-    if (deleted) {
+    SourceCondition* condition = sync.controller->source_condition.get();
+    if (sync.documents.source.null) {
         take_deletion(sync, type, name);
+    } else if (condition != nullptr && !condition->holds(sync.documents.source)) {
+        std::vector<KeptRow> own = sync.kept;
+        std::erase_if(own, [](const KeptRow& row) { return !row.own; });
+        take_kept(sync, name, own);
     } else {
-        sync.documents.kept = sync.kept;
+        sync.documents.kept = in_scope(sync, name, sync.kept);
     }
-    sync.documents.source_is_deleted = deleted;
-    correct_operation_hint(job, deleted);
+    correct_operation_hint(job, sync.documents.source_is_deleted);
 }
 
 // Forgets what was kept, now that it has been used.
 void forget_kept(const SyncContext& sync) {
-    if (sync.documents.source_is_deleted) {
+    if (sync.deletion != 0) {
         forget_before(sync.kept, sync.deletion);
     } else {
         forget_earlier_lives(sync.kept);
@@ -151,16 +177,14 @@ std::vector<Target> discover(SyncContext& sync) {
     return by_engine(sync, [&] { return sync.controller->targets(job, sync.documents); });
 }
 
-bool operation_enabled(const Job& job, Operation operation) {
-    switch (operation) {
-        case Operation::insert:
-            return job.flag(C::insert_enabled);
-        case Operation::update:
-            return job.flag(C::update_enabled);
-        case Operation::remove:
-            return job.flag(C::delete_enabled);
+// A gate that the type has closed is closed for the job, as its controller sees it, too. Not for its children: they look when
+// they run.
+void close_gates(SyncContext& sync, const JobType& type) {
+    for (Operation operation : {Operation::insert, Operation::update, Operation::remove}) {
+        if (type.enables(operation) || !sync.job.enables(operation)) continue;
+        sync.job.set(Job::enabled_column(operation), pg::bool_datum(false));
+        sync.closed.push_back(operation);
     }
-    return true;
 }
 
 void settle_target(SyncContext& sync, const JobType& type, const Target& target) {
@@ -250,18 +274,9 @@ void sync_insert(SyncContext& sync) {
     if (records_diff(sync.job)) sync.diff = {type.diff({}, after), false};
 }
 
-void sync_update(SyncContext& sync) {
+// From what the target is to what it should be.
+void update_target(SyncContext& sync, const std::string& name, const pg::RowValues& base, pg::RowValues row, ColumnSet explicit_columns) {
     DocumentType& type = *sync.documents.target_type;
-    std::string name(sync.job.text(C::target_document_name));
-    sync.before = load(sync, type, name, DocumentType::Lock::for_update);
-    if (sync.before.null) {
-        missing_document("target", name, type, "It was deleted, or the role the job runs as may not see it.");
-    }
-    sync.documents.target = sync.before;
-    pg::RowValues base = pg::take_apart(sync.before.datum, type.relation());
-    ColumnSet explicit_columns;
-    pg::RowValues row = wanted_target(sync, base, &explicit_columns);
-    sync.inserting = sync.documents.target_moves;  // under a value that another may have inserted
     ColumnSet changed = type.changed_columns(base, row);
     if (changed.empty() && !sync.job.flag(C::update_without_changes_enabled)) {
         sync.status = Status::skipped;
@@ -279,6 +294,21 @@ void sync_update(SyncContext& sync) {
     pg::Value after{by_engine(sync, [&] { return type.update(name, row, changed); }), false};
     sync.diff = {type.diff(sync.before, after), false};
     finish_write(sync, after);
+}
+
+void sync_update(SyncContext& sync) {
+    DocumentType& type = *sync.documents.target_type;
+    std::string name(sync.job.text(C::target_document_name));
+    sync.before = load(sync, type, name, DocumentType::Lock::for_update);
+    if (sync.before.null) {
+        missing_document("target", name, type, "It was deleted, or the role the job runs as may not see it.");
+    }
+    sync.documents.target = sync.before;
+    pg::RowValues base = pg::take_apart(sync.before.datum, type.relation());
+    ColumnSet explicit_columns;
+    pg::RowValues row = wanted_target(sync, base, &explicit_columns);
+    sync.inserting = sync.documents.target_moves;  // under a value that another may have inserted
+    update_target(sync, name, base, row, explicit_columns);
 }
 
 void sync_delete(SyncContext& sync) {
@@ -304,6 +334,45 @@ void sync_delete(SyncContext& sync) {
     sync.diff = {type.diff(sync.before, {}), false};
 }
 
+pg::RowValues with_values_of_deleted(const JobType& type, const DocumentType& documents, const pg::RowValues& base, ColumnSet* named) {
+    return documents.from_json(pg::json_from_text(type.on_delete_values), base, named);
+}
+
+// Instead of a delete: the target gets the values that say so. For the record, and for who undoes it, that is an update.
+void sync_soft_delete(SyncContext& sync, const JobType& type) {
+    DocumentType& documents = *sync.documents.target_type;
+    std::string name(sync.job.text(C::target_document_name));
+    sync.job.set_text(C::operation, to_text(Operation::update));
+    if (!sync.job.enables(Operation::update)) {
+        sync.status = Status::skipped;
+        return;
+    }
+    sync.before = load(sync, documents, name, DocumentType::Lock::for_update);
+    if (sync.before.null) {
+        sync.status = Status::no_target;
+        return;
+    }
+    sync.documents.target = sync.before;
+    pg::RowValues base = pg::take_apart(sync.before.datum, documents.relation());
+    ColumnSet named;
+    pg::RowValues row = with_values_of_deleted(type, documents, base, &named);
+    sync.wanted = {pg::put_together(row, documents.relation()), false};
+    update_target(sync, name, base, row, named);
+}
+
+// The source is gone.
+void sync_gone(SyncContext& sync, const JobType& type) {
+    switch (type.on_delete) {
+        case JobType::OnDelete::remove:
+            return sync_delete(sync);
+        case JobType::OnDelete::keep:
+            sync.status = Status::skipped;
+            return;
+        case JobType::OnDelete::set:
+            return sync_soft_delete(sync, type);
+    }
+}
+
 // What a child has to do was found when its parent ran, and the controller is not asked again. Another job of the source
 // may have inserted the target since.
 bool inserted_since(SyncContext& sync, const Target& target) {
@@ -319,7 +388,7 @@ void sync_target(SyncContext& sync, const JobType& type, const Target& target) {
     settle_target(sync, type, target);
     Operation operation = inserted_since(sync, target) ? Operation::update : target.operation;
     sync.job.set_text(C::operation, to_text(operation));
-    if (!operation_enabled(sync.job, operation)) {
+    if (!sync.job.enables(operation)) {
         sync.status = Status::skipped;
         return;
     }
@@ -329,21 +398,36 @@ void sync_target(SyncContext& sync, const JobType& type, const Target& target) {
         case Operation::update:
             return sync_update(sync);
         case Operation::remove:
-            return sync_delete(sync);
+            return sync_gone(sync, type);
     }
 }
 
-// Removes the targets that the document had under earlier values.
-void remove_left_behind(SyncContext& sync, const std::vector<std::string>& names) {
-    if (names.empty() || !sync.job.flag(C::delete_enabled)) return;
-    DocumentType& type = *sync.documents.target_type;
+// As sync_gone(), for one more target. False: nothing had to be done.
+bool see_to_left_behind(const JobType& type, DocumentType& documents, const std::string& name) {
+    if (type.on_delete == JobType::OnDelete::remove) return !documents.remove(name).null;
+    pg::Value before = documents.load(name, DocumentType::Lock::for_update);
+    if (before.null) return false;
+    pg::RowValues base = pg::take_apart(before.datum, documents.relation());
+    ColumnSet named;
+    pg::RowValues row = with_values_of_deleted(type, documents, base, &named);
+    ColumnSet changed = documents.changed_columns(base, row);
+    if (!changed.empty()) documents.update(name, row, changed);
+    return !changed.empty();
+}
+
+// Where the document's target was, under values that it had.
+void remove_left_behind(SyncContext& sync, const JobType& type, const std::vector<std::string>& names) {
+    bool sets = type.on_delete == JobType::OnDelete::set;
+    bool may = sync.job.enables(Operation::remove) && (!sets || sync.job.enables(Operation::update));
+    if (names.empty() || !may || type.on_delete == JobType::OnDelete::keep) return;
+    DocumentType& documents = *sync.documents.target_type;
     pg::JsonBuilder json;
     json.begin_object();
     json.key("deleted_targets");
     json.begin_array();
     bool any = false;
     for (const std::string& name : names) {
-        if (type.remove(name).null) continue;
+        if (!see_to_left_behind(type, documents, name)) continue;
         any = true;
         json.string(name);
     }
@@ -366,8 +450,13 @@ void run_bypass(SyncContext& sync) {
 void run_document_sync(SyncContext& sync, const JobType& type) {
     require_trusted_type(type, sync.job);
     replace_dropped_document_types(sync.job, type);
+    close_gates(sync, type);
     sync.controller = find_controller(type);
     load_source(sync, type);
+    if (sync.was_not_there) {
+        sync.status = Status::no_target;
+        return;
+    }
     if (sync.controller->has(Hook::after_start)) {
         sync.controller->call_hook(Hook::after_start, sync.job, sync.documents, {});
     }
@@ -378,7 +467,7 @@ void run_document_sync(SyncContext& sync, const JobType& type) {
         sync.status = Status::no_target;
     } else if (targets.size() == 1) {
         sync_target(sync, type, targets[0]);
-        remove_left_behind(sync, targets[0].left_behind);
+        remove_left_behind(sync, type, targets[0].left_behind);
     } else {
         relay(sync, type, targets);
     }

@@ -15,9 +15,11 @@ struct SyncContext {
     Documents documents;
     std::shared_ptr<Controller> controller;
     Status status = Status::finished;
+    std::vector<Operation> closed;  // gates of the job that the type has closed
     bool own_transactions = false;  // the job may commit as it goes
     std::vector<KeptRow> kept;      // of the source, by any job type
-    std::int64_t deletion = 0;      // the one of them that the job is about
+    std::int64_t deletion = 0;      // the one of them that the job is about; 0: the document exists, though maybe not for the type
+    bool was_not_there = false;     // for the type, neither now nor in what was kept
     pg::Value before, wanted;       // the target as it was, and as it should be: composite values
     pg::Value context;              // from the controller, in place of the job's
     pg::Value diff;                 // jsonb

@@ -40,7 +40,8 @@ std::vector<std::int64_t> due_jobs(const std::string& type, const std::string& q
             };
             std::string_view status = pg::datum_text(column(C::status).datum);
             round.some_elsewhere = round.some_elsewhere || status == to_text(Status::started);
-            bool ours = status == to_text(Status::queued) &&
+            pg::Value held = column(C::held);
+            bool ours = status == to_text(Status::queued) && (held.null || !pg::datum_bool(held.datum)) &&
                         pg::datum_text(column(C::queue).datum) == queue && pg::datum_oid(column(C::run_as).datum) == run_as;
             pg::Value scheduled_at = column(C::scheduled_at);
             if (!ours || (!scheduled_at.null && pg::datum_int64(scheduled_at.datum) > pg::now())) continue;

@@ -24,7 +24,7 @@ const Oid job_column_types[] = {
     text, regclass, text, timestamptz, text, jsonb, jsonb, jsonb, text, text, jsonb,   // trigger_type … result
     jsonb, text, regrole, regrole, regrole, timestamptz, timestamptz, timestamptz,     // checkpoint … ended_at
     interval, text, text, text, int8_array, text, text, boolean, int4,                 // time_taken … depth
-    int4, text_array, text};                                                           // documents … relation
+    int4, text_array, text, boolean};                                                  // documents … held
 static_assert(std::size(job_column_types) == std::size(job_column_names));
 const int job_column_count = sizeof(job_column_names) / sizeof(job_column_names[0]);
 
@@ -83,6 +83,18 @@ Status Job::status() const { return parse_status(text(C::status)).value_or(Statu
 
 std::optional<Operation> Job::operation() const {
     return is_null(C::operation) ? std::nullopt : parse_operation(text(C::operation));
+}
+
+Job::C Job::enabled_column(Operation operation) {
+    switch (operation) {
+        case Operation::insert:
+            return C::insert_enabled;
+        case Operation::update:
+            return C::update_enabled;
+        case Operation::remove:
+            break;
+    }
+    return C::delete_enabled;
 }
 
 std::string describe(const Job& job) {

@@ -33,7 +33,7 @@ namespace sync_job {
                         X(checkpoint) X(cancel_reason) X(run_as) X(owner) X(enqueued_by) X(created_at) X(started_at) \
                             X(ended_at) X(time_taken) X(procedure) X(on_success) X(on_failure) X(after)              \
                                 X(after_failure) X(job_group) X(publish_event) X(depth) X(documents)                 \
-                                    X(source_documents) X(relation)
+                                    X(source_documents) X(relation) X(held)
 
 enum class JobColumn : int {
     none = 0,
@@ -90,8 +90,16 @@ public:
 
     std::int64_t id() const { return int64(C::id); }
     Status status() const;
-    void set_status(Status status) { set_text(C::status, to_text(status)); }
+    // Only a Queued one is held.
+    void set_status(Status status) {
+        set_text(C::status, to_text(status));
+        clear(C::held);
+    }
+    bool is_held() const { return !is_null(C::held) && flag(C::held); }
     std::optional<Operation> operation() const;
+    // insert_enabled and so on: what it was enqueued with. The type has gates, too.
+    bool enables(Operation operation) const { return flag(enabled_column(operation)); }
+    static C enabled_column(Operation operation);
 
     // With the columns that users have added to the table, if the row was read from it.
     const pg::RowValues& row() const { return row_; }

@@ -45,23 +45,38 @@ std::vector<Oid> grants_of(const std::string& name) {
     return roles;
 }
 
-int read_set_size(const std::string& name) {
-    static auto& select = *new InternalStatement("SELECT set_size FROM {}.sync_job_type WHERE name = $1", {pg::type::text});
-    if (!schema_objects().has_column(schema_objects().type_table, "set_size")) return 1;
-    auto rows = select.run({{pg::text_datum(name), false}});
-    return rows.empty() ? 1 : pg::datum_int32(rows[0][0].datum);
+// What 0.1.0 does not have, from column `first` on.
+void read_options(JobType& type, const InternalStatement::Row& row, int first) {
+    type.insert_enabled = pg::datum_bool(row[first].datum);
+    type.update_enabled = pg::datum_bool(row[first + 1].datum);
+    type.delete_enabled = pg::datum_bool(row[first + 2].datum);
+    type.paused = pg::datum_bool(row[first + 3].datum);
+    if (!row[first + 4].null) type.source_condition = pg::datum_text(row[first + 4].datum);
+    std::string on_delete(pg::datum_text(row[first + 5].datum));
+    if (on_delete == "keep") {
+        type.on_delete = JobType::OnDelete::keep;
+    } else if (on_delete != "delete") {
+        type.on_delete = JobType::OnDelete::set;
+        type.on_delete_values = on_delete;
+    }
+    type.ignore_synced = pg::datum_bool(row[first + 6].datum);
+    type.set_size = pg::datum_int32(row[first + 7].datum);
 }
 
 std::shared_ptr<const JobType> read_type(const std::string& name) {
-    static auto& select = *new InternalStatement(
+    static const std::string columns =
         "SELECT source_document_type, target_document_type, source_key, target_key, module,"
         " field_map, batchable, queue, priority, timeout, retry_delay, retry_backoff,"
-        " max_retries, verbose_logging, disabled, run_as, concurrency_limit, publish_events, match FROM {}.sync_job_type "
-        "WHERE name = $1",
-        {pg::type::text});
-    type_table = schema_objects().type_table;
+        " max_retries, verbose_logging, disabled, run_as, concurrency_limit, publish_events, match";
+    static const std::string of_name = " FROM {}.sync_job_type WHERE name = $1";
+    static auto& select_in_0_1_0 = *new InternalStatement(columns + of_name, {pg::type::text});
+    static auto& select = *new InternalStatement(
+        columns + ", insert_enabled, update_enabled, delete_enabled, paused, source_condition, on_delete, ignore_synced, set_size" + of_name, {pg::type::text});
+    const SchemaObjects& o = schema_objects();
+    type_table = o.type_table;
     require_trusted_types();
-    auto rows = select.run({{pg::text_datum(name), false}});
+    bool older = !o.has_column(o.type_table, "ignore_synced");
+    auto rows = (older ? select_in_0_1_0 : select).run({{pg::text_datum(name), false}});
     if (rows.empty()) return nullptr;
     const InternalStatement::Row& row = rows[0];
     auto type = std::make_shared<JobType>();
@@ -86,7 +101,7 @@ std::shared_ptr<const JobType> read_type(const std::string& name) {
     type->run_as = oid_at(15);
     if (!row[16].null) type->concurrency_limit = pg::datum_int32(row[16].datum);
     type->publish_events = pg::datum_bool(row[17].datum);
-    type->set_size = read_set_size(name);
+    if (!older) read_options(*type, row, 19);
     type->granted_to = grants_of(name);
     if (type->source != pg::no_oid) type->source_label = pg::relation_name(type->source);
     if (type->target != pg::no_oid) type->target_label = pg::relation_name(type->target);
@@ -112,6 +127,18 @@ void read_queues() {
 }
 
 }  // namespace
+
+bool JobType::enables(Operation operation) const {
+    switch (operation) {
+        case Operation::insert:
+            return insert_enabled;
+        case Operation::update:
+            return update_enabled;
+        case Operation::remove:
+            break;
+    }
+    return delete_enabled;
+}
 
 std::vector<std::string> key_columns(const pg::Value& text_array) {
     std::vector<std::string> names;

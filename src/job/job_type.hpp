@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/retry.hpp"
+#include "core/state.hpp"
 #include "pg/value.hpp"
 
 namespace sync_job {
@@ -18,6 +19,7 @@ struct JobType {
     std::vector<std::string> source_key, target_key;  // empty: the primary key
     std::string module;
     std::string match, field_map;  // as JSON; empty: none
+    std::string source_condition;  // SQL; empty: none
     bool declarative() const { return !field_map.empty(); }
     bool background = false;  // the built-in type of plain background work: it calls the job's procedure
     bool publish_events = false;
@@ -29,8 +31,16 @@ struct JobType {
     std::string retry_backoff;
     int max_retries = 0;
     std::optional<int> concurrency_limit;
-    bool verbose_logging = false, disabled = false;
+    bool verbose_logging = false, disabled = false, paused = false;
     int set_size = 1;  // documents of one set job
+    // The gates of the type: they hold when a job runs, whatever it was enqueued with.
+    bool insert_enabled = true, update_enabled = true, delete_enabled = true;
+    bool enables(Operation operation) const;
+    // What becomes of the target when its source is gone.
+    enum class OnDelete { remove, keep, set };
+    OnDelete on_delete = OnDelete::remove;
+    std::string on_delete_values;  // set: columns and their values, as JSON
+    bool ignore_synced = false;    // what a job has written whose source is this type's target
     Oid run_as = 0;
     std::vector<Oid> granted_to;  // roles that may enqueue though they cannot become run_as
     // relation_name() of source and target, empty where there is none, for titles.

@@ -91,6 +91,7 @@ SchemaObjects look_up() {
     found->live_id = hidden("sync_job_live_id");
     found->live_claim = hidden("sync_job_live_claim");
     found->live_scheduled = hidden("sync_job_live_scheduled");
+    if (current) found->live_held = hidden("sync_job_live_held");
     found->live_source = hidden("sync_job_live_source");
     found->live_job_id = hidden("sync_job_live_job_id");
     found->failed_id = hidden("sync_job_failed_id");
@@ -114,7 +115,7 @@ SchemaObjects look_up() {
 }
 
 bool is_one_of_ours(const SchemaObjects& o, Oid relation) {
-    for (Oid own : {o.job_table, o.live, o.failed, o.ended, o.live_id, o.live_claim, o.live_scheduled, o.live_source,
+    for (Oid own : {o.job_table, o.live, o.failed, o.ended, o.live_id, o.live_claim, o.live_scheduled, o.live_held, o.live_source,
                     o.live_job_id, o.failed_id, o.ended_id, o.type_table, o.queue_table, o.error_table, o.deleted_table,
                     o.document_table, o.id_sequence}) {
         if (relation == own) return true;

@@ -125,3 +125,10 @@ extern "C" {
 #endif
 }
 #pragma GCC diagnostic pop
+
+// What the server's tree walkers take; from PostgreSQL 16 on they are macros that cast the function themselves.
+#if PG_VERSION_NUM >= 160000
+#define SYNC_JOB_WALKER(function) function
+#else
+#define SYNC_JOB_WALKER(function) reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(function))
+#endif

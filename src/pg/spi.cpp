@@ -232,13 +232,6 @@ bool Statement::reads_whole_table() {
 
 namespace {
 
-// From PostgreSQL 16 on these are macros that cast the function themselves.
-#if PG_VERSION_NUM >= 160000
-#define SYNC_JOB_WALKER(function) function
-#else
-#define SYNC_JOB_WALKER(function) reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(function))
-#endif
-
 bool tells_the_moment(Oid function) {
     switch (function) {
         case F_NOW:

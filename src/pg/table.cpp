@@ -392,7 +392,7 @@ void fill_start_key(const ScanStart& start, ScanKey header, ScanKey members) {
 }  // namespace
 
 IndexScan::IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& conditions,
-                     const std::optional<ScanStart>& start, int columns)
+                     const std::optional<ScanStart>& start, int columns, const IndexScan* as_of)
     : table_(table),
       columns_(columns == all_columns ? table.column_count() : columns),
       exceptions_(std::uncaught_exceptions()) {
@@ -409,7 +409,8 @@ IndexScan::IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& 
             auto* members = static_cast<ScanKey>(palloc(2 * sizeof(ScanKeyData)));  // the scan points to them
             fill_start_key(*start, &keys[count++], members);
         }
-        Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+        Snapshot seen = as_of != nullptr ? static_cast<Snapshot>(as_of->snapshot_) : GetLatestSnapshot();
+        Snapshot snapshot = RegisterSnapshot(seen);
         snapshot_ = snapshot;
         slot_ = MakeSingleTupleTableSlot(RelationGetDescr(table_.relation_), table_slot_callbacks(table_.relation_));
 #if PG_VERSION_NUM >= 180000

@@ -82,9 +82,9 @@ class IndexScan {
 public:
     static constexpr int all_columns = 0;
 
-    // column() may be called for the first `columns` columns.
+    // column() may be called for the first `columns` columns. `as_of`: a scan whose snapshot this one shares.
     IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& conditions,
-              const std::optional<ScanStart>& start = std::nullopt, int columns = all_columns);
+              const std::optional<ScanStart>& start = std::nullopt, int columns = all_columns, const IndexScan* as_of = nullptr);
     ~IndexScan();
     IndexScan(const IndexScan&) = delete;
     IndexScan& operator=(const IndexScan&) = delete;

@@ -178,6 +178,7 @@ void set_flags(Job& job, const EnqueueRequest& request, const JobType& type) {
     auto set = [&](C column, std::optional<bool> given, bool otherwise) {
         job.set(column, pg::bool_datum(given.value_or(otherwise)));
     };
+    // What the type allows, counts when the job runs.
     set(C::insert_enabled, request.insert_enabled, true);
     set(C::update_enabled, request.update_enabled, true);
     set(C::delete_enabled, request.delete_enabled, true);
@@ -317,6 +318,7 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
     Job& job = template_;
     job.set_text(C::sync_job_type, type_->name);
     job.set_status(request.queue_on_insert.value_or(true) ? Status::queued : Status::pending);
+    if (type_->paused && job.status() == Status::queued) job.set(C::held, pg::bool_datum(true));
     job.set_oid(C::source_document_type, source);
     job.set_oid(C::target_document_type, target.type);
     set_optional_text(job, C::target_document_name, target.name);

@@ -15,6 +15,7 @@ using C = JobColumn;
 
 constexpr int none_ran = -1;
 std::int64_t running_job = 0;
+Oid running_source = pg::no_oid;
 int running_depth = 0, transaction_depth = none_ran;
 
 // The jobs whose rows have moved in this transaction; several where a job runs others inside itself.
@@ -38,9 +39,10 @@ std::optional<int> current_depth() {
 }
 
 CurrentJobScope::CurrentJobScope(const Job& job, const std::string& subject, int depth)
-    : previous_(running_job), previous_depth_(running_depth) {
+    : previous_(running_job), previous_depth_(running_depth), previous_source_(running_source) {
     running_job = job.id();
     running_depth = depth;
+    running_source = job.oid(C::source_document_type);
     transaction_depth = std::max(transaction_depth, depth);
     mark_in_progress(running_job);
     if (previous_ == 0) show_job_start(job, subject);
@@ -49,6 +51,7 @@ CurrentJobScope::CurrentJobScope(const Job& job, const std::string& subject, int
 CurrentJobScope::~CurrentJobScope() {
     running_job = previous_;
     running_depth = previous_depth_;
+    running_source = previous_source_;
     if (previous_ == 0) show_job_end();
 }
 
@@ -67,5 +70,6 @@ void mark_job_row_moved() { moved_jobs().insert(running_job); }
 bool job_row_moved(std::int64_t id) { return moved_jobs().count(id) > 0; }
 
 std::int64_t current_job_id() { return running_job; }
+Oid current_source_type() { return running_source; }
 
 }  // namespace sync_job

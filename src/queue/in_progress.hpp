@@ -22,6 +22,7 @@ public:
 private:
     std::int64_t previous_;
     int previous_depth_;
+    Oid previous_source_;
 };
 
 // How many triggers led to the job, each fired by what the job before it wrote.
@@ -29,6 +30,8 @@ int depth_of(const Job& job);
 
 // The job that runs in this process; 0: none. Of a set, the first.
 std::int64_t current_job_id();
+// The type of its source documents; no_oid: it has none.
+Oid current_source_type();
 // Its depth; if none runs now, the greatest of those that ran in this transaction, as their deferred triggers may still
 // fire.
 std::optional<int> current_depth();

@@ -66,6 +66,13 @@ Job cancel_job(StoredJob stored, const std::string& reason) {
     return job;
 }
 
+void release_job(StoredJob stored) {
+    stored.job = stored.job.copy();
+    stored.job.clear(C::held);
+    store_job(stored);
+    wake_at_commit(stored.job);
+}
+
 Job recover_job(StoredJob stored, const pg::Error* charge, std::int64_t pause_microseconds) {
     if (charge == nullptr) {
         stored.job = stored.job.copy();

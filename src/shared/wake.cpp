@@ -121,7 +121,7 @@ void at_transaction_end(bool) {
 void register_wake() { pg::on_transaction_end(at_transaction_end); }
 
 void wake_at_commit(const Job& job) {
-    if (shared() == nullptr) return;
+    if (shared() == nullptr || job.is_held()) return;
     if (!job.is_null(JobColumn::scheduled_at) && job.int64(JobColumn::scheduled_at) > pg::now()) {
         return wake_at(job.int64(JobColumn::scheduled_at));
     }

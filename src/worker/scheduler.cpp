@@ -88,7 +88,7 @@ struct Scheduler {
     std::set<DueGroup> cut_short;  // a worker ended during a round, perhaps because of one of its jobs
     ProgressNotifier progress;
     std::int64_t dependencies_seen = 0;  // how far the sweep over waiting jobs has got
-    Trouble round, orphans, retries, dependencies;
+    Trouble round, orphans, retries, held, dependencies;
 };
 
 void at_exit() {
@@ -112,6 +112,7 @@ struct Plan {
     bool again = false;  // the plan could not be read this time
     bool outdated = false;  // waits for ALTER EXTENSION UPDATE
     bool more_retries = false, more_dependencies = false;
+    ReleasedHeld held;
     std::vector<DueGroup> due;
     std::vector<Queue> queues;
 };
@@ -162,6 +163,8 @@ void read_work(Scheduler& scheduler, Plan& plan) {
     pg::Timestamp now = pg::now();
     step(scheduler.retries, "sync job scheduler: due retries could not be queued",
          [&] { plan.more_retries = requeue_due_retries() > 0; });
+    step(scheduler.held, "sync job scheduler: jobs of types that were paused could not be let go",
+         [&] { plan.held = release_held_jobs(); });
     if (time_for_dependents(scheduler.dependencies_seen)) {
         step(scheduler.dependencies, "sync job scheduler: jobs that wait for others could not be let go", [&] {
             Release release = release_waiting_jobs(scheduler.dependencies_seen);
@@ -408,8 +411,8 @@ void rest(Clock::time_point earliest, Milliseconds at_most) {
 }
 
 Milliseconds pause_for_work(const Scheduler& scheduler, const Plan& plan, bool shortage) {
-    if (plan.more_retries || plan.more_dependencies) return Milliseconds(0);
-    if (shortage || plan.again) return shortage_pause;
+    if (plan.more_retries || plan.more_dependencies || plan.held.jobs > 0) return Milliseconds(0);
+    if (shortage || plan.again || plan.held.all_locked) return shortage_pause;
     for (const auto& [group, state] : scheduler.groups) {
         if (state.busy_since) return patience;
     }

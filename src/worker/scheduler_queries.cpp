@@ -46,7 +46,7 @@ std::optional<DueGroup> first_group(InternalStatement& select, const std::vector
 std::optional<DueGroup> next_ready_group(const DueGroup& after, const DueGroup* before) {
     static const std::string ready =
         "SELECT queue, run_as::oid FROM sync_job_internal.sync_job_live WHERE status = 'Queued' AND scheduled_at IS "
-        "NULL";
+        "NULL AND held IS NOT TRUE";
     static const std::string first = " ORDER BY queue, run_as LIMIT 1";
     static auto& of_queue =
         *new InternalStatement(ready + " AND queue = $1 AND run_as::oid > $2 AND run_as::oid < $3" + first,
@@ -85,17 +85,17 @@ std::int64_t add_scheduled_groups(std::vector<DueGroup>& groups) {
     static auto& select = *new InternalStatement(
         "WITH RECURSIVE scheduled (queue, run_as, at) AS ("
         "  (SELECT queue, run_as::oid, scheduled_at FROM sync_job_internal.sync_job_live"
-        "   WHERE status = 'Queued' AND scheduled_at IS NOT NULL ORDER BY queue, run_as, scheduled_at LIMIT 1)"
+        "   WHERE status = 'Queued' AND scheduled_at IS NOT NULL AND held IS NOT TRUE ORDER BY queue, run_as, scheduled_at LIMIT 1)"
         "  UNION ALL"
         "  SELECT n.queue, n.run_as, n.scheduled_at FROM scheduled AS r CROSS JOIN LATERAL"
         "   (SELECT l.queue, l.run_as::oid, l.scheduled_at FROM sync_job_internal.sync_job_live AS l"
-        "    WHERE l.status = 'Queued' AND l.scheduled_at IS NOT NULL AND (l.queue, l.run_as::oid) > (r.queue, "
+        "    WHERE l.status = 'Queued' AND l.scheduled_at IS NOT NULL AND l.held IS NOT TRUE AND (l.queue, l.run_as::oid) > (r.queue, "
         "r.run_as)"
         "    ORDER BY l.queue, l.run_as, l.scheduled_at LIMIT 1) AS n"
         "), at_once AS MATERIALIZED (SELECT clock_timestamp() AS now)"
         " SELECT s.queue, s.run_as, s.at <= now,"
         "  CASE WHEN s.at > now THEN s.at ELSE (SELECT l.scheduled_at FROM sync_job_internal.sync_job_live AS l"
-        "   WHERE l.status = 'Queued' AND l.queue = s.queue AND l.run_as::oid = s.run_as AND l.scheduled_at > now"
+        "   WHERE l.status = 'Queued' AND l.queue = s.queue AND l.run_as::oid = s.run_as AND l.scheduled_at > now AND l.held IS NOT TRUE"
         "   ORDER BY l.scheduled_at LIMIT 1) END"
         " FROM scheduled AS s CROSS JOIN at_once",
         std::vector<Oid>{});
@@ -150,6 +150,35 @@ int requeue_due_retries(Oid run_as) {
         retry_job(*stored, {}, counted[i]);
         return true;
     });
+}
+
+// In their order: a later one is not claimed before (Claim::comes_after_held).
+ReleasedHeld release_held_jobs(Oid run_as) {
+    static auto& select = *new InternalStatement(
+        "WITH RECURSIVE held (type) AS ("
+        "  (SELECT sync_job_type FROM sync_job_internal.sync_job_live WHERE status = 'Queued' AND held"
+        "   ORDER BY sync_job_type LIMIT 1)"
+        "  UNION ALL"
+        "  SELECT (SELECT l.sync_job_type FROM sync_job_internal.sync_job_live AS l"
+        "   WHERE l.status = 'Queued' AND l.held AND l.sync_job_type > h.type ORDER BY l.sync_job_type LIMIT 1)"
+        "  FROM held AS h WHERE h.type IS NOT NULL)"
+        " SELECT j.id FROM held AS h CROSS JOIN LATERAL (SELECT l.id FROM sync_job_internal.sync_job_live AS l"
+        "  WHERE l.status = 'Queued' AND l.held AND l.sync_job_type = h.type"
+        "   AND ($1 = 0::oid OR l.run_as::oid = $1) AND l.id <> ALL ($2) ORDER BY l.priority, l.id LIMIT 500) AS j"
+        " WHERE NOT EXISTS (SELECT FROM {}.sync_job_type AS t WHERE t.name = h.type AND t.paused)",
+        {pg::type::oid, pg::type::int8_array});
+    static auto& set_aside = *new SetAside("released after a pause");
+    std::vector<std::int64_t> jobs;
+    for (const Row& row : select.run({{pg::oid_datum(run_as), false}, {pg::int64_array_datum(set_aside.jobs()), false}})) {
+        jobs.push_back(pg::datum_int64(row[0].datum));
+    }
+    int released = set_aside.for_each(jobs, [&](std::size_t i) {
+        auto stored = lock_job(jobs[i], false);
+        if (!stored || !stored->job.is_held()) return false;
+        release_job(*stored);
+        return true;
+    });
+    return {released, !jobs.empty() && released == 0};
 }
 
 namespace {

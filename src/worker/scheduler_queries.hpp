@@ -31,6 +31,12 @@ struct DueWork {
 DueWork due_work(const std::map<DueGroup, ClaimPosition>& served, std::int64_t retried);
 // Queues failed jobs whose retry is due, some hundreds at a time; returns how many.
 int requeue_due_retries(Oid run_as = 0);  // 0: of any role
+// Releases some hundreds of the jobs that were held while their type was paused.
+struct ReleasedHeld {
+    int jobs = 0;
+    bool all_locked = false;  // there are some, and each is locked by somebody
+};
+ReleasedHeld release_held_jobs(Oid run_as = 0);  // 0: of any role
 // Recovers jobs that are Started while nobody runs them. After a crash, one that ran alone is blamed for it.
 void recover_orphans(bool after_crash);
 // The view sync_job_queue_status of 0.1.0 cannot say that jobs wait for ALTER EXTENSION UPDATE: adds that to it, until the

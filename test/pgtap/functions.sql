@@ -8,13 +8,14 @@ CREATE TEMPORARY TABLE expected (name name, arguments text, result text, volatil
 INSERT INTO expected VALUES
     ('adopt_sync_jobs', '', 'void', 'v', 'u', false),
     ('apply_sync_job', 'id bigint', 'bigint', 'v', 'u', false),
-    ('attach_sync_job_triggers', 'sync_job_type text, source regclass, level text DEFAULT ''row''::text, deduplicate boolean DEFAULT true, keep_deleted boolean DEFAULT true, OUT trigger_name text', 'SETOF text', 'v', 'u', false),
+    ('attach_sync_job_triggers', 'sync_job_type text, source regclass, level text DEFAULT ''row''::text, deduplicate boolean DEFAULT true, keep_deleted boolean DEFAULT true, columns text[] DEFAULT NULL::text[], OUT trigger_name text', 'SETOF text', 'v', 'u', false),
     ('auto_retry_failed_sync_jobs', '', 'bigint', 'v', 'u', false),
     ('cancel_sync_job', 'id bigint, reason text DEFAULT NULL::text, running boolean DEFAULT false', 'sync_job', 'v', 'u', false),
     ('cancel_sync_job', 'ids bigint[], reason text DEFAULT NULL::text, running boolean DEFAULT false', 'SETOF sync_job', 'v', 'u', false),
     ('clear_all_sync_jobs', '', 'bigint', 'v', 'u', true),
     ('clear_old_sync_jobs', 'days integer DEFAULT 30, max_jobs integer DEFAULT 10000', 'bigint', 'v', 'u', true),
     ('clear_sync_job_logs', 'IN days integer DEFAULT NULL::integer', NULL, 'v', 'u', false),
+    ('compare_sync_documents', 'sync_job_type text, condition text DEFAULT NULL::text, max_rows integer DEFAULT 1000, OUT difference text, OUT source_document_name text, OUT target_document_name text, OUT diff jsonb, OUT waiting boolean, OUT documents bigint', 'SETOF record', 'v', 'u', false),
     ('create_sync_job_boilerplate', 'sync_job_type text, language text DEFAULT ''plpgsql''::text', 'text', 'v', 'u', true),
     ('current_sync_job', '', 'bigint', 's', 'r', false),
     ('detach_sync_job_triggers', 'sync_job_type text, source regclass, OUT trigger_name text', 'SETOF text', 'v', 'u', true),
@@ -34,9 +35,11 @@ INSERT INTO expected VALUES
     ('grant_sync_job_access', 'role regrole, level text', 'void', 'v', 'u', true),
     ('grant_sync_job_type', 'name text, role regrole', 'void', 'v', 'u', true),
     ('pause_sync_job_queue', 'queue text', 'void', 'v', 'u', true),
+    ('pause_sync_job_type', 'sync_job_type text', 'void', 'v', 'u', true),
     ('publish_sync_job_event', 'event text, message jsonb DEFAULT NULL::jsonb', 'void', 'v', 'u', false),
     ('report_sync_job_progress', 'percent numeric, title text DEFAULT NULL::text, description text DEFAULT NULL::text', 'void', 'v', 'u', false),
     ('resume_sync_job_queue', 'queue text', 'void', 'v', 'u', true),
+    ('resume_sync_job_type', 'sync_job_type text', 'void', 'v', 'u', true),
     ('retry_sync_job', 'id bigint, context jsonb DEFAULT NULL::jsonb', 'sync_job', 'v', 'u', false),
     ('retry_sync_job', 'ids bigint[], context jsonb DEFAULT NULL::jsonb', 'SETOF sync_job', 'v', 'u', false),
     ('revert_sync_job', 'id bigint', 'bigint', 'v', 'u', false),
@@ -56,7 +59,7 @@ INSERT INTO expected VALUES
     ('wait_for_sync_job', 'IN id bigint, IN timeout interval DEFAULT NULL::interval', NULL, 'v', 'u', false);
 -- The long forms of enqueueing take the same from the third argument on.
 INSERT INTO expected
-SELECT name, first_two || ', context jsonb DEFAULT NULL::jsonb, operation text DEFAULT NULL::text, source_document_type regclass DEFAULT NULL::regclass, target_document_type regclass DEFAULT NULL::regclass, target_document_name text DEFAULT NULL::text, parent_sync_job bigint DEFAULT NULL::bigint, queue text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, timeout interval DEFAULT NULL::interval, retry_delay interval DEFAULT NULL::interval, max_retries integer DEFAULT NULL::integer, scheduled_at timestamp with time zone DEFAULT NULL::timestamp with time zone, trigger_type text DEFAULT ''Manual''::text, triggered_by_document_type regclass DEFAULT NULL::regclass, triggered_by_document_name text DEFAULT NULL::text, trigger_document_timestamp timestamp with time zone DEFAULT NULL::timestamp with time zone, queue_on_insert boolean DEFAULT true, dry_run boolean DEFAULT false, insert_enabled boolean DEFAULT true, update_enabled boolean DEFAULT true, delete_enabled boolean DEFAULT true, update_without_changes_enabled boolean DEFAULT false, verbose_logging boolean DEFAULT NULL::boolean, job_id text DEFAULT NULL::text, deduplicate boolean DEFAULT false, target_doc record DEFAULT NULL::record, triggered_by_doc record DEFAULT NULL::record',
+SELECT name, first_two || ', context jsonb DEFAULT NULL::jsonb, operation text DEFAULT NULL::text, source_document_type regclass DEFAULT NULL::regclass, target_document_type regclass DEFAULT NULL::regclass, target_document_name text DEFAULT NULL::text, parent_sync_job bigint DEFAULT NULL::bigint, queue text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, timeout interval DEFAULT NULL::interval, retry_delay interval DEFAULT NULL::interval, max_retries integer DEFAULT NULL::integer, scheduled_at timestamp with time zone DEFAULT NULL::timestamp with time zone, trigger_type text DEFAULT ''Manual''::text, triggered_by_document_type regclass DEFAULT NULL::regclass, triggered_by_document_name text DEFAULT NULL::text, trigger_document_timestamp timestamp with time zone DEFAULT NULL::timestamp with time zone, queue_on_insert boolean DEFAULT true, dry_run boolean DEFAULT false, insert_enabled boolean DEFAULT NULL::boolean, update_enabled boolean DEFAULT NULL::boolean, delete_enabled boolean DEFAULT NULL::boolean, update_without_changes_enabled boolean DEFAULT false, verbose_logging boolean DEFAULT NULL::boolean, job_id text DEFAULT NULL::text, deduplicate boolean DEFAULT false, target_doc record DEFAULT NULL::record, triggered_by_doc record DEFAULT NULL::record',
     'bigint', 'v', 'u', false
 FROM (VALUES
     ('enqueue_sync_job', 'sync_job_type text, source_document_name text DEFAULT NULL::text'),

@@ -98,8 +98,9 @@ SELECT set_eq(
         'enqueue_sync_job', 'enqueue_sync_jobs', 'enqueue_background_job', 'start_sync_job', 'retry_sync_job', 'cancel_sync_job',
         'execute_sync_job', 'run_sync_jobs', 'wait_for_sync_job', 'apply_sync_job', 'revert_sync_job', 'get_sync_job_status',
         'get_sync_document', 'get_source_document', 'get_trigger_document', 'get_target_document', 'validate_sync_job_type',
-        'create_sync_job_boilerplate', 'attach_sync_job_triggers', 'detach_sync_job_triggers', 'sync_job_trigger',
+        'compare_sync_documents', 'create_sync_job_boilerplate', 'attach_sync_job_triggers', 'detach_sync_job_triggers', 'sync_job_trigger',
         'schedule_sync_job', 'unschedule_sync_job', 'run_sync_job_schedule', 'pause_sync_job_queue', 'resume_sync_job_queue',
+        'pause_sync_job_type', 'resume_sync_job_type',
         'auto_retry_failed_sync_jobs', 'grant_sync_job_type', 'revoke_sync_job_type', 'grant_sync_job_access', 'revoke_sync_job_access',
         -- of the job in one's own session
         'current_sync_job', 'report_sync_job_progress', 'get_sync_job_checkpoint', 'set_sync_job_checkpoint',

@@ -47,6 +47,13 @@ INSERT INTO expected VALUES
     ('sync_job_type', 'description', 'text'),
     ('sync_job_type', 'created_at', 'timestamp with time zone'),
     ('sync_job_type', 'modified_at', 'timestamp with time zone'),
+    ('sync_job_type', 'insert_enabled', 'boolean'),
+    ('sync_job_type', 'update_enabled', 'boolean'),
+    ('sync_job_type', 'delete_enabled', 'boolean'),
+    ('sync_job_type', 'paused', 'boolean'),
+    ('sync_job_type', 'source_condition', 'text'),
+    ('sync_job_type', 'on_delete', 'text'),
+    ('sync_job_type', 'ignore_synced', 'boolean'),
     ('sync_job', 'id', 'bigint'),
     ('sync_job', 'sync_job_type', 'text'),
     ('sync_job', 'title', 'text'),
@@ -110,7 +117,7 @@ INSERT INTO expected VALUES
     ('sync_job', 'after', 'bigint[]'),
     ('sync_job', 'after_failure', 'text'),
     ('sync_job', 'job_group', 'text'),
-    ('sync_job', 'publish_event', 'boolean'), ('sync_job', 'depth', 'integer');
+    ('sync_job', 'publish_event', 'boolean'), ('sync_job', 'depth', 'integer'), ('sync_job', 'held', 'boolean');
 
 SELECT col_type_is('public', relation, name, type, format('%s.%s is %s', relation, name, type)) FROM expected;
 
@@ -122,7 +129,9 @@ INSERT INTO expected_default VALUES
     ('sync_job_type', 'queue', $$'default'::text$$), ('sync_job_type', 'priority', '0'), ('sync_job_type', 'retry_delay', $$'00:01:00'::interval$$),
     ('sync_job_type', 'retry_backoff', $$'linear'::text$$), ('sync_job_type', 'max_retries', '3'), ('sync_job_type', 'verbose_logging', 'false'),
     ('sync_job_type', 'disabled', 'false'), ('sync_job_type', 'is_standard', 'false'), ('sync_job_type', 'publish_events', 'false'),
-    ('sync_job_type', 'created_at', 'now()'), ('sync_job_type', 'modified_at', 'now()'),
+    ('sync_job_type', 'created_at', 'now()'), ('sync_job_type', 'modified_at', 'now()'), ('sync_job_type', 'insert_enabled', 'true'),
+    ('sync_job_type', 'update_enabled', 'true'), ('sync_job_type', 'delete_enabled', 'true'), ('sync_job_type', 'paused', 'false'),
+    ('sync_job_type', 'on_delete', $$'delete'::text$$), ('sync_job_type', 'ignore_synced', 'false'),
     ('sync_job_event', 'created_at', 'now()'), ('sync_job_schedule', 'created_at', 'now()'), ('sync_job_deleted_document', 'deleted_at', 'now()'), ('sync_job_deleted_document', 'is_deletion', 'true');
 SELECT set_eq(
     $$SELECT attrelid::regclass, attname, pg_get_expr(adbin, adrelid)
@@ -133,7 +142,7 @@ SELECT set_eq(
 SELECT set_eq(
     $$SELECT attname::text FROM pg_attribute WHERE attrelid = 'sync_job_type'::regclass AND attnum > 0 AND NOT attnotnull$$,
     ARRAY['source_document_type', 'target_document_type', 'source_key', 'target_key', 'module', 'field_map', 'match', 'batchable', 'timeout',
-        'concurrency_limit', 'description'],
+        'concurrency_limit', 'description', 'source_condition'],
     'what may be null in sync_job_type');
 SELECT set_eq(
     $$SELECT attname::text FROM pg_attribute WHERE attrelid = 'sync_job'::regclass AND attnum > 0 AND attnotnull$$,

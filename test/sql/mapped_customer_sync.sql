@@ -16,14 +16,14 @@ CALL wait_for_jobs();
 SELECT status, title, operation, trigger_type FROM sync_job ORDER BY source_document_name;
 SELECT erp_customer, customer_name, customer_type, customer_group, territory FROM sap.customer ORDER BY erp_customer;
 
--- A change; a change that comes to the same; and one of what is not mapped.
+-- A change; a change that comes to the same; and one of what is not mapped, which is no job.
 UPDATE erp.customer SET territory = 'East' WHERE name = 'CUST-00001';
 CALL wait_for_jobs();
 UPDATE erp.customer SET territory = 'EAST' WHERE name = 'CUST-00001';
 CALL wait_for_jobs();
 UPDATE erp.customer SET email_id = 'office@example.com' WHERE name = 'CUST-00001';
 CALL wait_for_jobs();
-SELECT status, operation, diff_summary FROM (SELECT * FROM sync_job ORDER BY id DESC LIMIT 3) AS j ORDER BY id;
+SELECT status, operation, diff_summary FROM (SELECT * FROM sync_job ORDER BY id DESC LIMIT 2) AS j ORDER BY id;
 
 -- The expression reads the context, too.
 SELECT enqueue_sync_job('Mapped Customer Sync', 'CUST-00002', context => '{"group": "Others"}') > 0 AS enqueued;

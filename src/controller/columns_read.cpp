@@ -1,0 +1,120 @@
+#include "controller/columns_read.hpp"
+
+#include <algorithm>
+#include <string>
+#include <unordered_map>
+
+#include "pg/error.hpp"
+#include "pg/expression.hpp"
+#include "pg/json.hpp"
+#include "pg/xact.hpp"
+
+namespace sync_job {
+
+namespace {
+
+// Adds up what is read of one document type.
+class Reader {
+public:
+    explicit Reader(const DocumentType& source) : source_(source) {}
+
+    void add_all() {
+        for (const pg::Column& column : source_.relation().columns) {
+            if (!column.dropped) add(column.number);
+        }
+    }
+    // One that is not there, the job reports, so there has to be one. One that is generated when it is read has no value of its
+    // own in a row: then it is all that it may be made of.
+    void add_column(const std::string& name) {
+        const pg::Column* column = source_.relation().column(name);
+        column == nullptr || column->generated ? add_all() : add(column->number);
+    }
+    void add_expression(const std::string& text) {
+        pg::NamesRead read = names_in(text);
+        if (read.all) return add_all();
+        for (const std::string& name : read.names) {
+            bool no_column = name == "context" || name == "target" || name == "sync_job_id";
+            if (source_.relation().column(name) != nullptr || !no_column) add_column(name);
+        }
+    }
+    void add_value(const pg::JsonField& field) {
+        if (field.kind == pg::JsonKind::string) return add_column(field.text);
+        if (field.kind != pg::JsonKind::object) return;
+        for (const pg::JsonField& part : pg::json_fields(field.value)) {
+            if (part.key == "expr") add_expression(part.text);
+            if (part.key == "column") add_column(part.text);
+        }
+    }
+    void add_values(const std::string& json) {
+        for (const pg::JsonField& field : pg::json_fields(pg::json_from_text(json))) add_value(field);
+    }
+    void add(const ColumnSet& columns) {
+        for (int column : columns) add(column);
+    }
+
+    bool beyond_key() const {
+        return std::any_of(columns_.begin(), columns_.end(), [&](int column) {
+            const ColumnSet& key = source_.key();
+            return std::find(key.begin(), key.end(), column) == key.end();
+        });
+    }
+    const ColumnSet& columns() const { return columns_; }
+
+private:
+    // What does not parse fails the job, not the write of the application.
+    static pg::NamesRead names_in(const std::string& text) {
+        pg::NamesRead read;
+        try {
+            pg::Subtransaction subtransaction;
+            read = pg::names_read(text, "source");
+            subtransaction.commit();
+        } catch (const pg::Error& error) {
+            if (!pg::is_specific(error)) throw;
+            read.all = true;
+        }
+        return read;
+    }
+    void add(int column) {
+        if (std::find(columns_.begin(), columns_.end(), column) == columns_.end()) columns_.push_back(column);
+    }
+    const DocumentType& source_;
+    ColumnSet columns_;
+};
+
+ColumnsRead read(const JobType& type, const DocumentType& source) {
+    ColumnsRead found;
+    Reader match(source), kept(source), synced(source);
+    if (type.declarative()) match.add_values(type.match);
+    if (match.beyond_key()) kept.add(match.columns());
+    if (!type.source_condition.empty()) kept.add_expression(type.source_condition);
+    found.kept = kept.columns();
+    if (!type.declarative()) return found;
+    synced.add(match.columns());
+    synced.add(kept.columns());
+    synced.add_values(type.field_map);
+    found.synced = synced.columns();
+    return found;
+}
+
+}  // namespace
+
+const ColumnsRead& columns_read(const JobType& type, const DocumentType& source) {
+    struct Cached {
+        std::uint64_t types = 0, documents = 0;
+        ColumnsRead columns;
+    };
+    static auto& cache = *new std::unordered_map<std::string, Cached>;  // never destroyed: the server may be gone by then
+    Cached& cached = cache[type.name + '\n' + std::to_string(source.relation().oid)];
+    if (cached.types != job_type_generation() || cached.documents != document_generation()) {
+        cached = {job_type_generation(), document_generation(), read(type, source)};
+    }
+    return cached.columns;
+}
+
+ColumnSet condition_reads(const JobType& type, const DocumentType& source) {
+    Reader reader(source);
+    if (!type.source_condition.empty()) reader.add_expression(type.source_condition);
+    return reader.columns();
+}
+
+}  // namespace sync_job

@@ -1,0 +1,27 @@
+// Which columns of its source a job type reads, told by its texts, without building its controller: for the triggers, which
+// ask at each firing.
+#pragma once
+
+#include <optional>
+
+#include "document/document.hpp"
+#include "job/job_type.hpp"
+
+namespace sync_job {
+
+struct ColumnsRead {
+    // Of match, where it reads more than the key, and of source_condition. Where one of these changes, the document may leave
+    // a target behind, and the row as it was has to be kept.
+    ColumnSet kept;
+    // All that a declarative type reads. Where none of these changes, there is nothing to sync. Nothing: its code may read
+    // anything.
+    std::optional<ColumnSet> synced;
+};
+
+// Valid until types or document types are looked up again.
+const ColumnsRead& columns_read(const JobType& type, const DocumentType& source);
+
+// Of source_condition alone.
+ColumnSet condition_reads(const JobType& type, const DocumentType& source);
+
+}  // namespace sync_job
