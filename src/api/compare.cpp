@@ -2,6 +2,7 @@
 // in step.
 #include <algorithm>
 
+#include "api/attach.hpp"
 #include "controller/callable.hpp"
 #include "core/text.hpp"
 #include "engine/compare.hpp"
@@ -153,6 +154,14 @@ FullSyncRequest full_sync_request(pg::Arguments& args, int& i) {
     return request;
 }
 
+void say_when_unwatched(const JobType& type) {
+    pg::SpiScope spi;
+    if (!sync_triggers(type.name, type.source).empty()) return;
+    pg::notice("no trigger of " + quoted(type.source_label) + " enqueues jobs of sync job type " + quoted(type.name) +
+                   ": what changes during the full sync is not synced",
+               "Use attach_sync_job_triggers(), or run it again.");
+}
+
 // A run decides for the whole table what is written: that takes all rights.
 void require_may_sync_all(const JobType& type) {
     if (may_do_all(type, pg::current_user())) return;
@@ -192,6 +201,7 @@ SYNC_JOB_FUNCTION(sync_job_enqueue_full_sync) {
             .hint("Wait for it, cancel it, or say deduplicate => true to get its id.");
     }
     if (!request.priority) request.priority = type->priority + 1;  // behind the jobs of changes
+    say_when_unwatched(*type);
     return pg::int64_datum(enqueue(request));
 }
 

@@ -73,7 +73,15 @@ is(sql(q{SELECT string_agg(source_document_name || ' ' || status || ' ' || (SELE
 sql(q{UPDATE source SET v = 'good' WHERE v = 'bad'});
 is(run_of(full_sync('NULL')), 'Finished updated=2', 'and are done when they are mended');
 
-# Another session holds a target: the run waits for it, as every job does.
+# A surplus target to which a source maps by the time the run comes to it lives on.
+sql(q{UPDATE source SET v = 'slow' WHERE id <= 400; INSERT INTO target VALUES (5000, 'lives'), (5001, 'goes')});
+my $slow = full_sync('documents_per_second => 200, delete_surplus => true');
+$node->poll_query_until('postgres', "SELECT percent > 0 FROM sync_job_activity WHERE sync_job = $slow");
+sql(q{INSERT INTO source VALUES (5000, 'lives')});
+is(run_of($slow), 'Finished deleted=1 updated=400', 'a surplus target is looked at again');
+is(sql('SELECT string_agg(v, $$ $$) FROM target WHERE id >= 5000'), 'lives', 'and lives on if a source maps to it by then');
+is(sql($wrong), '0', 'as it should');
+
 # Paused, and going on; one at a time.
 sql(q{UPDATE source SET v = 'paused' WHERE id <= 1000});
 my $job = full_sync('documents_per_second => 200');
