@@ -78,6 +78,21 @@ CREATE FUNCTION @extschema@.compare_sync_documents(sync_job_type text, condition
         OUT documents bigint) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_compare';
 COMMENT ON FUNCTION @extschema@.compare_sync_documents(text, text, integer) IS 'what is out of step: missing, different (with the diff), surplus, ambiguous, one row a document; waiting: a job of it waits, it is no fault. condition: SQL over source; beyond max_rows (NULL: no limit) documents are counted, in rows without names. Writes nothing; only for the role that jobs of the type run as';
+CREATE FUNCTION @extschema@.enqueue_compare(sync_job_type text, condition text DEFAULT NULL, max_rows integer DEFAULT 1000,
+        queue text DEFAULT NULL, priority integer DEFAULT NULL, timeout interval DEFAULT NULL, scheduled_at timestamptz DEFAULT NULL,
+        job_id text DEFAULT NULL, deduplicate boolean DEFAULT false) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_compare';
+COMMENT ON FUNCTION @extschema@.enqueue_compare(text, text, integer, text, integer, interval, timestamptz, text, boolean) IS 'has a worker do what compare_sync_documents() does, for whoever may enqueue jobs of the type; returns the job''s id. Its result has the counts and, up to max_rows, the documents. condition is for who may SET ROLE to the type''s run_as';
+CREATE FUNCTION @extschema@.enqueue_full_sync(sync_job_type text, condition text DEFAULT NULL, dry_run boolean DEFAULT false,
+        delete_surplus boolean DEFAULT false, max_change_percent numeric DEFAULT 50, max_changes bigint DEFAULT NULL,
+        max_delete_percent numeric DEFAULT 10, documents_per_second integer DEFAULT NULL, chunk_size integer DEFAULT 500,
+        queue text DEFAULT NULL, priority integer DEFAULT NULL, scheduled_at timestamptz DEFAULT NULL, job_id text DEFAULT NULL,
+        deduplicate boolean DEFAULT false) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_full_sync';
+COMMENT ON FUNCTION @extschema@.enqueue_full_sync(text, text, boolean, boolean, numeric, bigint, numeric, integer, integer, text, integer, timestamptz, text, boolean) IS 'has a worker bring all documents of a declarative type in step, in chunks that are committed one by one; returns the job''s id. It stops before it writes when more would change than the limits allow. One at a time for a type; for who may SET ROLE to its run_as';
+CREATE FUNCTION @extschema@.pause_sync_job(id bigint) RETURNS @extschema@.sync_job
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause';
+COMMENT ON FUNCTION @extschema@.pause_sync_job(bigint) IS 'makes a full sync Pending, at its next commit if it runs; start_sync_job() has it go on';
 
 CREATE FUNCTION @extschema@.get_sync_job_status(id bigint, OUT status text, OUT created_at timestamptz,
         OUT scheduled_at timestamptz, OUT started_at timestamptz, OUT ended_at timestamptz, OUT retry_count integer,

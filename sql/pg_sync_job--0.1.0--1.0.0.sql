@@ -296,7 +296,7 @@ ALTER POLICY owner ON @extschema@.sync_job
     USING ((sync_job_internal.may_read(owner, run_as, target_document_type)
             OR (target_document_type IS NULL AND error_message IS NULL AND current_data IS NULL AND updated_data IS NULL
                 AND multiple_target_documents IS NULL AND pg_catalog.pg_has_role(owner, 'USAGE')))
-           AND (source_document_type IS NULL OR (error_message IS NULL AND messages IS NULL)
+           AND (source_document_type IS NULL OR (error_message IS NULL AND messages IS NULL AND coalesce(operation, '') OPERATOR(pg_catalog.<>) 'Compare')
                 OR sync_job_internal.may_read(owner, run_as, source_document_type)));
 ALTER POLICY job ON @extschema@.sync_job_error
     USING (EXISTS (SELECT FROM @extschema@.sync_job AS j WHERE j.id OPERATOR(pg_catalog.=) sync_job
@@ -335,7 +335,6 @@ COMMENT ON COLUMN @extschema@.sync_job_type.module IS 'the schema of the control
 COMMENT ON COLUMN @extschema@.sync_job_type.batchable IS 'may share a transaction with its neighbours in the queue; NULL: depends on the kind of controller (standard and declarative: true, bypass: false)';
 COMMENT ON COLUMN @extschema@.sync_job_type.concurrency_limit IS 'the most jobs of the type that run at a time; NULL: no limit';
 COMMENT ON TABLE @extschema@.sync_job IS 'One row per job, waiting, running or ended. Only the functions of the extension write to it; a trigger on it would not see most of what happens.';
-COMMENT ON COLUMN @extschema@.sync_job.operation IS 'Insert, Update or Delete; as requested, or as the controller found';
 COMMENT ON COLUMN @extschema@.sync_job.retry_after IS 'Failed: when it is retried; NULL: not automatically';
 COMMENT ON COLUMN @extschema@.sync_job.scheduled_at IS 'the earliest time it may run; NULL: at once';
 COMMENT ON COLUMN @extschema@.sync_job.on_success IS 'the procedure that is enqueued when it has succeeded';
@@ -388,10 +387,26 @@ END
 $comment$;
 
 -- Whole tables.
+COMMENT ON COLUMN @extschema@.sync_job.operation IS 'Insert, Update or Delete; as requested, or as the controller found; Compare, Full Sync: of all documents of the type';
 CREATE FUNCTION @extschema@.compare_sync_documents(sync_job_type text, condition text DEFAULT NULL, max_rows integer DEFAULT 1000,
         OUT difference text, OUT source_document_name text, OUT target_document_name text, OUT diff jsonb, OUT waiting boolean,
         OUT documents bigint) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_compare';
 COMMENT ON FUNCTION @extschema@.compare_sync_documents(text, text, integer) IS 'what is out of step: missing, different (with the diff), surplus, ambiguous, one row a document; waiting: a job of it waits, it is no fault. condition: SQL over source; beyond max_rows (NULL: no limit) documents are counted, in rows without names. Writes nothing; only for the role that jobs of the type run as';
+CREATE FUNCTION @extschema@.enqueue_compare(sync_job_type text, condition text DEFAULT NULL, max_rows integer DEFAULT 1000,
+        queue text DEFAULT NULL, priority integer DEFAULT NULL, timeout interval DEFAULT NULL, scheduled_at timestamptz DEFAULT NULL,
+        job_id text DEFAULT NULL, deduplicate boolean DEFAULT false) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_compare';
+COMMENT ON FUNCTION @extschema@.enqueue_compare(text, text, integer, text, integer, interval, timestamptz, text, boolean) IS 'has a worker do what compare_sync_documents() does, for whoever may enqueue jobs of the type; returns the job''s id. Its result has the counts and, up to max_rows, the documents. condition is for who may SET ROLE to the type''s run_as';
+CREATE FUNCTION @extschema@.enqueue_full_sync(sync_job_type text, condition text DEFAULT NULL, dry_run boolean DEFAULT false,
+        delete_surplus boolean DEFAULT false, max_change_percent numeric DEFAULT 50, max_changes bigint DEFAULT NULL,
+        max_delete_percent numeric DEFAULT 10, documents_per_second integer DEFAULT NULL, chunk_size integer DEFAULT 500,
+        queue text DEFAULT NULL, priority integer DEFAULT NULL, scheduled_at timestamptz DEFAULT NULL, job_id text DEFAULT NULL,
+        deduplicate boolean DEFAULT false) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_full_sync';
+COMMENT ON FUNCTION @extschema@.enqueue_full_sync(text, text, boolean, boolean, numeric, bigint, numeric, integer, integer, text, integer, timestamptz, text, boolean) IS 'has a worker bring all documents of a declarative type in step, in chunks that are committed one by one; returns the job''s id. It stops before it writes when more would change than the limits allow. One at a time for a type; for who may SET ROLE to its run_as';
+CREATE FUNCTION @extschema@.pause_sync_job(id bigint) RETURNS @extschema@.sync_job
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause';
+COMMENT ON FUNCTION @extschema@.pause_sync_job(bigint) IS 'makes a full sync Pending, at its next commit if it runs; start_sync_job() has it go on';
 
 SELECT sync_job_internal.wake_launcher();

@@ -76,7 +76,7 @@ CREATE POLICY owner ON @extschema@.sync_job FOR SELECT
     USING ((sync_job_internal.may_read(owner, run_as, target_document_type)
             OR (target_document_type IS NULL AND error_message IS NULL AND current_data IS NULL AND updated_data IS NULL
                 AND multiple_target_documents IS NULL AND pg_catalog.pg_has_role(owner, 'USAGE')))
-           AND (source_document_type IS NULL OR (error_message IS NULL AND messages IS NULL)
+           AND (source_document_type IS NULL OR (error_message IS NULL AND messages IS NULL AND coalesce(operation, '') OPERATOR(pg_catalog.<>) 'Compare')
                 OR sync_job_internal.may_read(owner, run_as, source_document_type)));
 CREATE POLICY level ON @extschema@.sync_job FOR SELECT
     USING ((SELECT sync_job_internal.has_level('operator', 'viewer')));

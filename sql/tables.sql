@@ -170,7 +170,7 @@ COMMENT ON COLUMN @extschema@.sync_job.source_document_type IS 'the relation the
 COMMENT ON COLUMN @extschema@.sync_job.source_document_name IS 'the key of the source document, as text; a JSON array of texts for a key of several columns';
 COMMENT ON COLUMN @extschema@.sync_job.target_document_type IS 'the relation the target document is in';
 COMMENT ON COLUMN @extschema@.sync_job.target_document_name IS 'the key of the target document';
-COMMENT ON COLUMN @extschema@.sync_job.operation IS 'Insert, Update or Delete; as requested, or as the controller found';
+COMMENT ON COLUMN @extschema@.sync_job.operation IS 'Insert, Update or Delete; as requested, or as the controller found; Compare, Full Sync: of all documents of the type';
 COMMENT ON COLUMN @extschema@.sync_job.context IS 'the caller''s parameters for the controller, a JSON object';
 COMMENT ON COLUMN @extschema@.sync_job.parent_sync_job IS 'the job that this one comes from; relation says how';
 COMMENT ON COLUMN @extschema@.sync_job.multiple_target_documents IS 'the targets a Relayed job has made children for';

@@ -1,10 +1,21 @@
-// compare_sync_documents(): what is out of step.
+// Whole tables: compare_sync_documents() and enqueue_compare() tell what is out of step, enqueue_full_sync() brings it
+// in step.
+#include <algorithm>
+
+#include "api/attach.hpp"
+#include "controller/callable.hpp"
 #include "core/text.hpp"
 #include "engine/compare.hpp"
+#include "engine/full_sync_job.hpp"
+#include "job/job_store.hpp"
 #include "job/schema_objects.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/json.hpp"
+#include "pg/role.hpp"
+#include "pg/spi.hpp"
+#include "queue/enqueue.hpp"
+#include "pg/xact.hpp"
 #include "queue/rights.hpp"
 
 namespace sync_job {
@@ -61,7 +72,160 @@ SYNC_JOB_FUNCTION(sync_job_compare) {
         }
     }
     if (!comparison.surplus_unknown.empty()) {
-        pg::notice("nothing is said of surplus targets of sync job type " + quoted(type->name) + ": " + comparison.surplus_unknown);
+        pg::notice("nothing is said of surplus targets of sync job type " + quoted(type->name) + ": " +
+                   comparison.surplus_unknown);
     }
     return args.null_result();
+}
+
+namespace sync_job {
+
+namespace {
+
+// Whoever may enqueue jobs of the type may have it compared; SQL of his own runs only as a role that he may become.
+void check_right_to_condition(const JobType& type, const std::string& condition) {
+    if (condition.empty()) return;
+    pg::check_expression(condition);
+    if (may_do_all(type, pg::current_user())) return;
+    throw pg::Error("42501", "permission denied for argument condition of sync job type " + quoted(type.name))
+        .detail("It is SQL that would run as role " + quoted(pg::role_name(type.run_as)) + ", which role " +
+                quoted(pg::role_name(pg::current_user())) + " may not become.");
+}
+
+}  // namespace
+
+}  // namespace sync_job
+
+SYNC_JOB_FUNCTION(sync_job_enqueue_compare) {
+    if (args.is_null(0)) throw pg::Error("22004", "sync_job_type must not be null");
+    auto type = require_job_type(*args.text(0));
+    require_comparable(*type);
+    ComparisonRequest comparison = comparison_request(args);
+    check_right_to_condition(*type, comparison.condition);
+    EnqueueRequest request;
+    request.sync_job_type = type->name;
+    request.task = Task::compare;
+    request.title = "Compare " + type->name;
+    request.context = comparison_context(comparison);
+    int i = 3;
+    request.queue = args.text(i++);
+    request.priority = args.int32(i++);
+    if (!args.is_null(i)) request.timeout = pg::interval_microseconds(args.datum(i));
+    i++;
+    request.scheduled_at = args.timestamp(i++);
+    request.job_id = args.text(i++);
+    request.deduplicate = args.boolean(i++).value_or(false);
+    if (request.deduplicate && !request.job_id) request.job_id = request.title;
+    return pg::int64_datum(enqueue(request));
+}
+
+namespace sync_job {
+
+namespace {
+
+double percent_at(pg::Arguments& args, int index, const char* name, double otherwise) {
+    if (args.is_null(index)) return otherwise;
+    double percent = pg::datum_numeric(args.datum(index));
+    if (percent >= 0 && percent <= 100) return percent;
+    throw pg::Error("22023", std::string(name) + " must be between 0 and 100, not " +
+                                 pg::value_to_text(args.datum(index), pg::type::numeric));
+}
+
+std::int64_t at_least(std::int64_t least, std::int64_t value, const char* name) {
+    if (value >= least) return value;
+    throw pg::Error(
+        "22023", std::string(name) + " must be at least " + std::to_string(least) + ", not " + std::to_string(value));
+}
+
+// The arguments in the order of sql/control.sql, from the second on.
+FullSyncRequest full_sync_request(pg::Arguments& args, int& i) {
+    FullSyncRequest request;
+    request.condition = args.text(i++).value_or("");
+    if (!request.condition.empty()) pg::check_expression(request.condition);
+    request.dry_run = args.boolean(i++).value_or(false);
+    request.delete_surplus = args.boolean(i++).value_or(false);
+    request.max_change_percent = percent_at(args, i++, "max_change_percent", request.max_change_percent);
+    if (auto most = args.int64(i++)) request.max_changes = at_least(0, *most, "max_changes");
+    request.max_delete_percent = percent_at(args, i++, "max_delete_percent", request.max_delete_percent);
+    if (auto rate = args.int32(i++))
+        request.documents_per_second = static_cast<int>(at_least(1, *rate, "documents_per_second"));
+    request.chunk_size =
+        std::min(static_cast<int>(at_least(1, args.int32(i++).value_or(most_in_chunk), "chunk_size")), most_in_chunk);
+    return request;
+}
+
+void say_when_unwatched(const JobType& type) {
+    pg::SpiScope spi;
+    if (!sync_triggers(type.name, type.source).empty()) return;
+    pg::notice("no trigger of " + quoted(type.source_label) + " enqueues jobs of sync job type " + quoted(type.name) +
+                   ": what changes during the full sync is not synced",
+               "Use attach_sync_job_triggers(), or run it again.");
+}
+
+// A run decides for the whole table what is written: that takes all rights.
+void require_may_sync_all(const JobType& type) {
+    if (may_do_all(type, pg::current_user())) return;
+    throw pg::Error("42501", "permission denied for a full sync of sync job type " + quoted(type.name))
+        .detail("It runs as role " + quoted(pg::role_name(type.run_as)) + ", which role " +
+                quoted(pg::role_name(pg::current_user())) + " may not become.");
+}
+
+}  // namespace
+
+}  // namespace sync_job
+
+SYNC_JOB_FUNCTION(sync_job_enqueue_full_sync) {
+    if (args.is_null(0)) throw pg::Error("22004", "sync_job_type must not be null");
+    auto type = require_job_type(*args.text(0));
+    require_comparable(*type);
+    require_may_sync_all(*type);
+    int i = 1;
+    FullSyncRequest full_sync = full_sync_request(args, i);
+    require_full_sync(*type, full_sync);
+    EnqueueRequest request;
+    request.sync_job_type = type->name;
+    request.task = Task::full_sync;
+    request.title = "Full sync " + type->name;
+    request.context = full_sync_context(full_sync);
+    request.dry_run = full_sync.dry_run;
+    request.max_retries = 0;
+    request.queue = args.text(i++);
+    request.priority = args.int32(i++);
+    request.scheduled_at = args.timestamp(i++);
+    request.job_id = args.text(i++);
+    bool deduplicate = args.boolean(i++).value_or(false);
+    if (auto other = other_full_sync(type->name, 0, false)) {
+        if (deduplicate) return pg::int64_datum(*other);
+        throw pg::Error("55006", "full sync " + std::to_string(*other) + " of sync job type " + quoted(type->name) +
+                                     " has not ended")
+            .hint("Wait for it, cancel it, or say deduplicate => true to get its id.");
+    }
+    if (!request.priority) request.priority = type->priority + 1;  // behind the jobs of changes
+    say_when_unwatched(*type);
+    return pg::int64_datum(enqueue(request));
+}
+
+SYNC_JOB_FUNCTION(sync_job_pause) {
+    pg::require_writable("pause_sync_job()");
+    if (args.is_null(0)) throw pg::Error("22004", "id must not be null");
+    std::int64_t id = *args.int64(0);
+    auto stored = lock_job(id);
+    if (!stored) no_such_job(id);
+    require_may_steer(stored->job);
+    bool queued = stored->job.status() == Status::queued, started = stored->job.status() == Status::started;
+    if (task_of(stored->job) != Task::full_sync || !(queued || started)) {
+        throw pg::Error("55000", "cannot pause sync job " + std::to_string(id) + " with status " +
+                                     std::string(to_text(stored->job.status())))
+            .detail("That takes a full sync that is Queued or Started.");
+    }
+    Job job = stored->job.copy();
+    if (queued) {
+        job.set_status(Status::pending);
+    } else {
+        FullSyncCheckpoint checkpoint = full_sync_checkpoint_of(job);
+        checkpoint.pause = true;
+        job.set(JobColumn::checkpoint, as_json(checkpoint));
+    }
+    store_job({job, stored->partition});
+    return job_as_row(row_for_caller(job));
 }

@@ -293,10 +293,10 @@ namespace {
 
 }  // namespace
 
-pg::Value Mapping::find(const pg::RowValues& wanted, Lock lock) {
+pg::Value Mapping::find(const pg::RowValues& wanted, Lock lock, bool by_active_snapshot) {
     std::vector<pg::Value> values;
     for (std::size_t i = 0; i < match_count_; i++) values.push_back(wanted.at(items_[i].column));
-    pg::Rows rows = (lock == Lock::none ? find_ : find_locked_)->execute(values);
+    pg::Rows rows = (lock == Lock::none ? find_ : find_locked_)->execute(values, by_active_snapshot);
     if (rows.empty()) return {};
     if (rows.size() > 1) two_targets(target_->label());
     return {pg::copy_row(rows.at(0, 0).datum), false};

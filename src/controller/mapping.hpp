@@ -56,7 +56,7 @@ public:
     // The row that matches; null: none. Raises 21000 if there are two. With a lock it waits for whoever changes the
     // row, and finds neither a row that no longer matches then nor one that policies prevent from being locked.
     enum class Lock { none, for_update };
-    pg::Value find(const pg::RowValues& wanted, Lock lock);
+    pg::Value find(const pg::RowValues& wanted, Lock lock, bool by_active_snapshot = false);
 
     // --- Match values that change, or that documents share ---
     // Match reads more than the source's key: a document may get another target.
@@ -91,6 +91,9 @@ public:
     void each_unequal(const std::string& condition, const std::function<void(const Unequal&)>& found);
     // Targets to which no source maps at all, and that do not have the values of on_delete: the key.
     void each_surplus(const std::function<void(const pg::RowValues&)>& found);
+    // Of these targets: locks them; and, by a later snapshot, tells which are surplus still. Where the target supports_many().
+    void lock_targets(const std::vector<std::string>& names);
+    std::vector<std::string> still_surplus(const std::vector<std::string>& names);
 
 private:
     // When a column is written: always; in an insert only; in an insert, and where the target has null.
@@ -135,6 +138,7 @@ private:
     pg::Statement::Traits traits_of(std::size_t item) const;
     std::string value_as_stored(std::size_t item) const;
     std::string match_condition_of_tables() const;
+    std::string targets_of_arrays(std::vector<Oid>* types) const;
     std::string all_sources(std::size_t items, const std::string& condition) const;
     std::string several(const std::string& name) const;
     std::string unequal_sql(const std::string& condition, const std::vector<std::size_t>& compared) const;

@@ -1,7 +1,7 @@
 // The part of mapping.hpp that compares all documents of the source with those of the target, in a few statements.
 //
-// What is read is made of the same SQL as a sync's, and what decides in the end is the same code: the statements only leave
-// out what is surely in step.
+// What is read is made of the same SQL as a sync's, and what decides in the end is the same code: the statements only
+// leave out what is surely in step.
 #include <algorithm>
 
 #include "controller/mapping.hpp"
@@ -59,13 +59,15 @@ std::vector<std::size_t> Mapping::compared_items() const {
         if (items_[i].is_expression) traits = traits_of(i);
         const std::string& column = target_->relation().columns[items_[i].column - 1].name;
         if (traits.returns_set) {
-            throw pg::Error("0A000", "the expression of column " + quoted(column) + " of sync job type " + quoted(type_name_) +
+            throw pg::Error("0A000", "the expression of column " + quoted(column) + " of sync job type " +
+                                         quoted(type_name_) +
                                          " returns a set, and documents of such a type cannot be compared")
                 .hint("Write it so that it is one value, as in (SELECT ... LIMIT 1).");
         }
         if (traits.varies && i < match_count_) {
-            throw pg::Error("0A000", "match of sync job type " + quoted(type_name_) + " gives another value for column " +
-                                         quoted(column) + " each time, and documents of such a type cannot be compared")
+            throw pg::Error("0A000", "match of sync job type " + quoted(type_name_) +
+                                         " gives another value for column " + quoted(column) +
+                                         " each time, and documents of such a type cannot be compared")
                 .hint("If it calls a function that depends on its arguments alone, declare that IMMUTABLE or STABLE.");
         }
         if (i >= match_count_ && !traits.varies && items_[i].only != Only::insert) compared.push_back(i);
@@ -73,8 +75,8 @@ std::vector<std::size_t> Mapping::compared_items() const {
     return compared;
 }
 
-// The value as its column would store it, where no value can fail at that: else as it comes, which only means that a row is
-// looked at more closely.
+// The value as its column would store it, where no value can fail at that: else as it comes, which only means that a
+// row is looked at more closely.
 std::string Mapping::value_as_stored(std::size_t item) const {
     constexpr Oid numeric = 1700, timestamp = 1114, timestamptz = 1184, time = 1083, timetz = 1266;
     const Item& it = items_[item];
@@ -100,7 +102,8 @@ std::string Mapping::match_condition_of_tables() const {
     return join(conditions, " AND ");
 }
 
-// The sources with the first so many values. In a subquery of its own, in which the condition sees nothing but the source.
+// The sources with the first so many values. In a subquery of its own, in which the condition sees nothing but the
+// source.
 std::string Mapping::all_sources(std::size_t items, const std::string& condition) const {
     std::vector<std::string> columns;
     for (std::size_t i = 0; i < source_->key().size(); i++) {
@@ -125,26 +128,31 @@ std::string Mapping::several(const std::string& name) const {
         std::string value = of_targets ? column_of(*target_, column.number) + column.base_cast : value_as_stored(i);
         values.push_back(value + collation_of(column) + " AS sync_job_" + number);
         numbers.push_back(number);
-        conditions.push_back(name + ".sync_job_" + number + " " + column.equality + " " + value_as_stored(i) + collation_of(column));
+        conditions.push_back(name + ".sync_job_" + number + " " + column.equality + " " + value_as_stored(i) +
+                             collation_of(column));
     }
-    std::string from = of_targets ? target_->relation().quoted + " AS " + target_->relation().alias : all_sources(match_count_, "");
+    std::string from =
+        of_targets ? target_->relation().quoted + " AS " + target_->relation().alias : all_sources(match_count_, "");
     return " LEFT JOIN (SELECT " + join(values, ", ") + " FROM " + from + " GROUP BY " + join(numbers, ", ") +
            " HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1) AS " + name + " ON " + join(conditions, " AND ");
 }
 
-// Columns: the key of the source; missing, several targets, several sources; the key of the target, and what is compared of
-// it; the values wanted for that.
+// Columns: the key of the source; missing, several targets, several sources; the key of the target, and what is
+// compared of it; the values wanted for that.
 std::string Mapping::unequal_sql(const std::string& condition, const std::vector<std::size_t>& compared) const {
     std::vector<std::string> columns, is_null, stored, wanted;
-    for (std::size_t i = 0; i < source_->key().size(); i++) columns.push_back("v.sync_job_key_" + std::to_string(i + 1));
+    for (std::size_t i = 0; i < source_->key().size(); i++)
+        columns.push_back("v.sync_job_key_" + std::to_string(i + 1));
     ColumnSet plain;
     for (std::size_t i = 0; i < match_count_; i++) {
         is_null.push_back(value_of(i) + " IS NOT NULL");
         if (items_[i].source_column != 0) plain.push_back(items_[i].source_column);
     }
-    std::string missing = column_of(*target_, items_[0].column) + " IS NULL";  // a target that matches has no null there
+    std::string missing =
+        column_of(*target_, items_[0].column) + " IS NULL";  // a target that matches has no null there
     bool shared = match_is_shared_ && !pg::has_index_for(source_->relation().oid, plain, true);
-    std::string more_targets = match_is_unique() ? "" : several("several_targets"), more_sources = shared ? several("several_sources") : "";
+    std::string more_targets = match_is_unique() ? "" : several("several_targets"),
+                more_sources = shared ? several("several_sources") : "";
     std::string has_more_targets = more_targets.empty() ? "false" : "several_targets.sync_job_1 IS NOT NULL";
     columns.push_back(missing);
     columns.push_back(has_more_targets);
@@ -159,8 +167,9 @@ std::string Mapping::unequal_sql(const std::string& condition, const std::vector
     }
     std::string differ = "pg_catalog.record_image_ne(ROW(" + join(stored, ", ") + "), ROW(" + join(wanted, ", ") + "))";
     return "SELECT " + join(columns, ", ") + " FROM " + all_sources(items_.size(), condition) + " LEFT JOIN " +
-           target_->relation().quoted + " AS " + target_->relation().alias + " ON " + match_condition_of_tables() + more_targets +
-           more_sources + " WHERE " + join(is_null, " AND ") + " AND (" + missing + " OR " + has_more_targets + " OR " + differ + ")";
+           target_->relation().quoted + " AS " + target_->relation().alias + " ON " + match_condition_of_tables() +
+           more_targets + more_sources + " WHERE " + join(is_null, " AND ") + " AND (" + missing + " OR " +
+           has_more_targets + " OR " + differ + ")";
 }
 
 // Whether an update would write anything: `wanted` becomes what it would store, as far as that can be stored.
@@ -207,7 +216,8 @@ void Mapping::each_unequal(const std::string& condition, const std::function<voi
         pair.source = pg::empty_row(source_->relation());
         for (int number : source_->key()) pair.source.set(number, row.at(next++));
         pair.missing = pg::datum_bool(row.at(next++).datum);
-        bool several_targets = pg::datum_bool(row.at(next++).datum), several_sources = pg::datum_bool(row.at(next++).datum);
+        bool several_targets = pg::datum_bool(row.at(next++).datum),
+             several_sources = pg::datum_bool(row.at(next++).datum);
         pair.target = pg::empty_row(target_->relation());
         for (int number : target_->key()) pair.target.set(number, row.at(next++));
         for (std::size_t i : compared) pair.target.set(items_[i].column, row.at(next++));
@@ -222,8 +232,9 @@ void Mapping::each_unequal(const std::string& condition, const std::function<voi
 void Mapping::each_surplus(const std::function<void(const pg::RowValues&)>& found) {
     std::vector<std::string> columns;
     for (int number : target_->key()) columns.push_back(column_of(*target_, number));
-    std::string sql = "SELECT " + join(columns, ", ") + " FROM " + target_->relation().quoted + " AS " + target_->relation().alias +
-                      " WHERE NOT EXISTS (SELECT FROM " + all_sources(match_count_, "") + " WHERE " + match_condition_of_tables() + ")" +
+    std::string sql = "SELECT " + join(columns, ", ") + " FROM " + target_->relation().quoted + " AS " +
+                      target_->relation().alias + " WHERE NOT EXISTS (SELECT FROM " + all_sources(match_count_, "") +
+                      " WHERE " + match_condition_of_tables() + ")" +
                       not_marked_as_gone();
     read_in_parts(sql, [&](const pg::RowValues& row) {
         int next = 1;
@@ -231,6 +242,40 @@ void Mapping::each_surplus(const std::function<void(const pg::RowValues&)>& foun
         for (int number : target_->key()) target.set(number, row.at(next++));
         found(target);
     });
+}
+
+// The targets whose keys are in the arrays, $1 and so on.
+std::string Mapping::targets_of_arrays(std::vector<Oid>* types) const {
+    std::vector<std::string> conditions;
+    for (std::size_t i = 0; i < target_->key().size(); i++) {
+        const pg::Column& column = target_->relation().columns[target_->key()[i] - 1];
+        types->push_back(pg::array_type_of(pg::base_type(column.type)));
+        conditions.push_back(column_of(*target_, column.number) + column.base_cast + " " + column.equality +
+                             " j.sync_job_" + std::to_string(i + 1));
+    }
+    return " FROM " + rows_from_arrays(1, types->size()) + " JOIN " + target_->relation().quoted + " AS " +
+           target_->relation().alias + " ON " + join(conditions, " AND ");
+}
+
+void Mapping::lock_targets(const std::vector<std::string>& names) {
+    if (!target_->locks_rows()) return;
+    std::vector<Oid> types;
+    std::string from = targets_of_arrays(&types);
+    pg::Statement("SELECT" + from + " FOR UPDATE OF " + target_->relation().alias, types)
+        .execute(target_->key_arrays(names));
+}
+
+std::vector<std::string> Mapping::still_surplus(const std::vector<std::string>& names) {
+    std::vector<Oid> types;
+    std::string from = targets_of_arrays(&types);
+    pg::Statement statement("SELECT j.sync_job_n" + from + " WHERE NOT EXISTS (SELECT FROM " +
+                                all_sources(match_count_, "") + " WHERE " + match_condition_of_tables() + ")",
+                            types);
+    pg::Rows rows = statement.execute(target_->key_arrays(names));
+    std::vector<std::string> still;
+    for (std::uint64_t i = 0; i < rows.size(); i++)
+        still.push_back(names[static_cast<std::size_t>(rows.int64(i, 0) - 1)]);
+    return still;
 }
 
 }  // namespace sync_job

@@ -19,6 +19,7 @@
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
 #include "queue/in_progress.hpp"
+#include "queue/task.hpp"
 #include "shared/activity.hpp"
 
 namespace sync_job {
@@ -52,7 +53,7 @@ Job finished_job(const Job& original, const SyncContext& sync) {
         job.set(column, pg::Value{found.datum(column), found.is_null(column)});
     }
     if (!sync.context.null) job.set(C::context, sync.context);
-    if (job.is_null(C::procedure)) {
+    if (job.is_null(C::procedure) && !task_of(job)) {
         job.set_title(title_label(job.oid(C::source_document_type)), title_label(job.oid(C::target_document_type)));
     }
     job.set(C::diff_summary, sync.diff);
@@ -299,6 +300,7 @@ Outcome attempt_committing(const Job& started) {
     sync.job = started.copy();
     sync.own_transactions = true;
     Limit limit = limit_for(started, {});
+    if (task_of(started)) limit.microseconds = 0;  // its time limit is for each chunk
     Outcome outcome;
     {
         pg::Deadline deadline(limit.microseconds);
@@ -328,6 +330,7 @@ Outcome attempt_committing(const Job& started) {
 }
 
 bool is_batchable(const Job& job) {
+    if (task_of(job)) return false;
     auto type = type_of(job);
     if (type == nullptr) return true;
     ControllerKind kind = controller_kind(*type);
@@ -337,6 +340,7 @@ bool is_batchable(const Job& job) {
 bool needs_own_transactions(const Job& job) {
     auto type = type_of(job);
     if (type == nullptr || job.flag(C::dry_run)) return false;
+    if (task_of(job)) return task_of(job) == Task::full_sync;
     if (!type->background) return controller_kind(*type).commits;
     try {
         pg::Subtransaction subtransaction;

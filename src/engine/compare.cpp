@@ -126,7 +126,7 @@ private:
                     pg::Subtransaction subtransaction;
                     pg::RowValues values = mapping_.evaluate_match(read_kept(mapping_.source(), name, row), {});
                     pg::Value found;
-                    if (!mapping_.matches_nothing(values)) found = mapping_.find(values, Mapping::Lock::none);
+                    if (!mapping_.matches_nothing(values)) found = mapping_.find(values, Mapping::Lock::none, true);
                     if (!found.null) left_to_jobs_->insert(mapping_.target().name_of(found.datum));
                     subtransaction.commit();
                 } catch (const pg::Error& error) {  // its job will say so
@@ -151,7 +151,10 @@ class DocumentComparison {
 public:
     // `surplus_unknown`: as in the Comparison.
     DocumentComparison(const JobType& type, const ComparisonRequest& request, const char* surplus_unknown)
-        : type_(type), request_(request), found_(request.max_rows), source_(DocumentType::find(type.source, type.source_key)) {
+        : type_(type),
+          request_(request),
+          found_(request.max_rows),
+          source_(DocumentType::find(type.source, type.source_key)) {
         pg::require_writable("a comparison document by document");  // it locks targets
         found_.surplus_unknown(surplus_unknown);
     }
@@ -164,7 +167,8 @@ public:
         }
         std::string where = request_.condition.empty() ? "" : " WHERE (" + request_.condition + "\n)";
         pg::Memory memory("document to compare");
-        pg::Cursor cursor("SELECT " + join(columns, ", ") + " FROM " + source_->relation().quoted + " AS source" + where);
+        pg::Cursor cursor("SELECT " + join(columns, ", ") + " FROM " + source_->relation().quoted + " AS source" +
+                          where);
         for (;;) {
             pg::Rows rows = cursor.fetch(names_at_a_time);
             if (rows.empty()) break;
@@ -180,7 +184,8 @@ public:
 private:
     void compare_row(const pg::RowValues& key) {
         pg::RowValues row = pg::empty_row(source_->relation());
-        for (std::size_t i = 0; i < source_->key().size(); i++) row.set(source_->key()[i], key.at(static_cast<int>(i) + 1));
+        for (std::size_t i = 0; i < source_->key().size(); i++)
+            row.set(source_->key()[i], key.at(static_cast<int>(i) + 1));
         auto name = name_in(*source_, row);
         if (!name) return found_.add({Difference::ambiguous, std::nullopt, std::nullopt, {}, false});
         std::vector<DifferentDocument> different;
@@ -205,7 +210,8 @@ private:
             for (C column : columns) job.set(column, value);
         };
         set_all({C::id}, pg::int64_datum(0));
-        set_all({C::insert_enabled, C::update_enabled, C::delete_enabled, C::dry_run, C::queue_on_insert}, pg::bool_datum(true));
+        set_all({C::insert_enabled, C::update_enabled, C::delete_enabled, C::dry_run, C::queue_on_insert},
+                pg::bool_datum(true));
         set_all({C::update_without_changes_enabled, C::verbose_logging, C::publish_event}, pg::bool_datum(false));
         set_all({C::priority}, pg::int32_datum(type_.priority));
         set_all({C::retry_count, C::max_retries}, pg::int32_datum(0));
@@ -258,7 +264,8 @@ private:
             case Operation::insert:
                 return different.push_back({Difference::missing, source, std::nullopt, {}, false});
             case Operation::update:
-                return different.push_back({Difference::different, source, target, pg::json_to_text(sync.diff.datum), false});
+                return different.push_back(
+                    {Difference::different, source, target, pg::json_to_text(sync.diff.datum), false});
             case Operation::remove:
                 return different.push_back({Difference::surplus, source, target, {}, false});
         }
@@ -293,24 +300,6 @@ pg::Error in_condition(const pg::Error& error) {
         .hint("It is one SQL expression over source, as in source.region = 'North'.");
 }
 
-void check_condition(const JobType& type, const std::string& condition) {
-    if (condition.empty()) return;
-    auto source = DocumentType::find(type.source, type.source_key);
-    try {
-        pg::check_expression(condition);
-        pg::Subtransaction subtransaction;
-        {
-            pg::SpiScope spi;
-            pg::SnapshotScope snapshot;
-            pg::Statement("SELECT FROM " + source->relation().quoted + " AS source WHERE (" + condition + "\n)", {}).prepare();
-        }
-        subtransaction.commit();
-    } catch (const pg::Error& error) {
-        if (!pg::is_specific(error)) throw;
-        throw in_condition(error);
-    }
-}
-
 // Whatever the code of the type writes is rolled back.
 template <class Compare>
 Comparison rolled_back(Compare&& compare) {
@@ -328,14 +317,35 @@ Comparison rolled_back(Compare&& compare) {
 }  // namespace
 
 void require_comparable(const JobType& type) {
-    const char* why = type.background                    ? "It is that of background work, which has no documents."
-                      : type.source == pg::no_oid         ? "It has no source document type."
-                      : controller_kind(type).bypass      ? "Its controller is a function execute, which does all by itself."
-                                                          : nullptr;
+    const char* why = type.background                ? "It is that of background work, which has no documents."
+                      : type.source == pg::no_oid    ? "It has no source document type."
+                      : controller_kind(type).bypass ? "Its controller is a function execute, which does all by itself."
+                                                     : nullptr;
     if (why == nullptr) return;
     throw pg::Error("0A000", "documents of sync job type " + quoted(type.name) + " cannot be compared")
         .detail(why)
-        .hint("Types with match and field_map, or with functions that say where a document goes and what is written, can be.");
+        .hint(
+            "Types with match and field_map, or with functions that say where a document goes and what is written, can "
+            "be.");
+}
+
+void check_condition(const JobType& type, const std::string& condition) {
+    if (condition.empty()) return;
+    auto source = DocumentType::find(type.source, type.source_key);
+    try {
+        pg::check_expression(condition);
+        pg::Subtransaction subtransaction;
+        {
+            pg::SpiScope spi;
+            pg::SnapshotScope snapshot;
+            pg::Statement("SELECT FROM " + source->relation().quoted + " AS source WHERE (" + condition + "\n)", {})
+                .prepare();
+        }
+        subtransaction.commit();
+    } catch (const pg::Error& error) {
+        if (!pg::is_specific(error)) throw;
+        throw in_condition(error);
+    }
 }
 
 const char* to_text(Difference difference) {
@@ -352,7 +362,8 @@ Comparison compare(const JobType& type, const ComparisonRequest& request) {
     auto controller = find_controller(type);
     Mapping* mapping = controller->mapping();
     if (mapping == nullptr) {
-        constexpr const char* unknown = "its controller tells which target belongs to a source, and not which belongs to none";
+        constexpr const char* unknown =
+            "its controller tells which target belongs to a source, and not which belongs to none";
         return rolled_back([&] { return DocumentComparison(type, request, unknown).run(); });
     }
     require_own_documents(mapping->source());
@@ -369,6 +380,88 @@ Comparison compare(const JobType& type, const ComparisonRequest& request) {
     // Some value cannot be computed: whose, shows when each document is looked at by itself.
     constexpr const char* unknown = "a value of match or field_map cannot be computed";
     return rolled_back([&] { return DocumentComparison(type, request, unknown).run(); });
+}
+
+// --- Jobs that compare ---
+
+pg::Value comparison_context(const ComparisonRequest& request) {
+    pg::JsonBuilder json;
+    json.begin_object();
+    json.field("condition", request.condition);
+    json.key("max_rows");
+    request.max_rows ? json.number(*request.max_rows) : json.null();
+    json.end_object();
+    return {json.finish(), false};
+}
+
+namespace {
+
+ComparisonRequest request_of(const Job& job) {
+    ComparisonRequest request;
+    for (const pg::JsonField& field : pg::json_fields(job.datum(C::context))) {
+        if (field.key == "condition") request.condition = field.text;
+        if (field.key == "max_rows" && field.kind == pg::JsonKind::number) request.max_rows = std::stoll(field.text);
+    }
+    return request;
+}
+
+void add_document(pg::JsonBuilder& json, const DifferentDocument& document) {
+    auto name = [&](const char* key, const std::optional<std::string>& value) {
+        json.key(key);
+        value ? json.string(*value) : json.null();
+    };
+    json.begin_object();
+    json.field("difference", to_text(document.difference));
+    name("source_document_name", document.source);
+    name("target_document_name", document.target);
+    json.key("diff");
+    if (document.diff.empty()) {
+        json.null();
+    } else {
+        json.value(pg::json_from_text(document.diff), false, pg::type::jsonb, false);
+    }
+    json.key("waiting");
+    json.boolean(document.waiting);
+    json.end_object();
+}
+
+pg::Value as_json(const Comparison& comparison) {
+    std::int64_t waiting = 0, out_of_step = 0;
+    pg::JsonBuilder json;
+    json.begin_object();
+    for (int i = 0; i < difference_count; i++) {
+        const auto& counts = comparison.counts[i];
+        out_of_step += counts[0];
+        waiting += counts[1];
+        bool unknown = static_cast<Difference>(i) == Difference::surplus && !comparison.surplus_unknown.empty() &&
+                       counts[0] + counts[1] == 0;
+        json.key(to_text(static_cast<Difference>(i)));
+        unknown ? json.null() : json.number(counts[0] + counts[1]);
+    }
+    json.key("waiting");
+    json.number(waiting);
+    json.key("out_of_step");
+    json.number(out_of_step);
+    if (!comparison.surplus_unknown.empty()) json.field("surplus_unknown", comparison.surplus_unknown);
+    json.key("documents");
+    json.begin_array();
+    for (const DifferentDocument& document : comparison.documents) add_document(json, document);
+    json.end_array();
+    json.end_object();
+    return {json.finish(), false};
+}
+
+}  // namespace
+
+pg::Value run_comparison(const Job& job, const JobType& type) {
+    ComparisonRequest request = request_of(job);
+    Oid owner = job.oid(C::owner);
+    if (!request.condition.empty() && !may_do_all(type, owner)) {
+        throw SetupError(pg::Error("42501", "permission denied for a condition of role " + quoted(pg::role_name(owner)))
+                             .detail("It is SQL that would run as role " + quoted(pg::role_name(type.run_as)) +
+                                     ", which that role may not become."));
+    }
+    return as_json(compare(type, request));
 }
 
 }  // namespace sync_job

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "job/job_row.hpp"
 #include "job/job_type.hpp"
 
 namespace sync_job {
@@ -38,7 +39,13 @@ struct ComparisonRequest {
 
 // Raises 0A000 for what cannot be compared.
 void require_comparable(const JobType& type);
+// Raises what is wrong with a condition, SQL over the source; with the search_path of the type.
+void check_condition(const JobType& type, const std::string& condition);
 // As the current user, who is run_as of the type.
 Comparison compare(const JobType& type, const ComparisonRequest& request);
+
+// Jobs that compare: what is asked for is in their context; the result, as jsonb, has the counts and the documents.
+pg::Value comparison_context(const ComparisonRequest& request);
+pg::Value run_comparison(const Job& job, const JobType& type);
 
 }  // namespace sync_job

@@ -133,12 +133,26 @@ void expect_committing_job(std::int64_t id) { expected_committing_job = id; }
 
 bool take_committing_job(std::int64_t id) { return std::exchange(expected_committing_job, 0) == id && id != 0; }
 
+namespace {
+
+// A full sync that has stopped because somebody wants it to; its checkpoint says how far it has come.
+Job as_paused(const Job& stored, const Job& stopped) {
+    Job job = stored.copy();
+    job.set_status(Status::pending);
+    job.set(C::result, pg::Value{stopped.datum(C::result), stopped.is_null(C::result)});
+    job.clear(C::started_at);
+    return job;
+}
+
+}  // namespace
+
 void run_committing_here(std::int64_t id) {
     auto stored = find_job(id);
     if (!stored || stored->job.status() != Status::started || remove_if_ended(*stored)) return;
     Outcome outcome = attempt_committing(stored->job);
     auto locked = lock_job(id);
     if (!locked || locked->job.status() != Status::started) return;
+    if (outcome.job.status() == Status::pending) return store_job({as_paused(locked->job, outcome.job), Partition::live});
     outcome.job.place = locked->job.place;
     // What the job itself has stored meanwhile is kept.
     for (C column : {C::checkpoint}) {

@@ -4,12 +4,15 @@
 #include "controller/source_condition.hpp"
 #include "core/text.hpp"
 #include "document/deleted_document.hpp"
+#include "engine/compare.hpp"
+#include "engine/full_sync.hpp"
 #include "engine/relay.hpp"
 #include "pg/deadline.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
 #include "pg/xact.hpp"
 #include "queue/rights.hpp"
+#include "queue/task.hpp"
 
 namespace sync_job {
 
@@ -503,6 +506,12 @@ void run_sync(SyncContext& sync, const JobType& type) {
         sync.result = make_call(call, sync.own_transactions);
         return;
     }
+    if (task_of(sync.job) == Task::compare) {
+        require_trusted_type(type, sync.job);
+        sync.result = run_comparison(sync.job, type);
+        return;
+    }
+    if (task_of(sync.job) == Task::full_sync) return run_full_sync(sync, type);
     run_document_sync(sync, type);
     forget_kept(sync);
 }

@@ -299,7 +299,7 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
     } else {
         require_may_enqueue(*type_, owner, request);
     }
-    check_enabled(*type_);
+    if (request.task != Task::compare) check_enabled(*type_);
     check_context(request.context);
     check_numbers(request);
     check_parent(request.parent_sync_job);
@@ -323,6 +323,7 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
     job.set_oid(C::target_document_type, target.type);
     set_optional_text(job, C::target_document_name, target.name);
     if (auto operation = operation_of(request, target)) job.set_text(C::operation, *operation);
+    if (request.task) job.set_text(C::operation, to_text(*request.task));
     job.set(C::context, request.context);
     set_flags(job, request, *type_);
     set_running(job, request, *type_);

@@ -15,6 +15,7 @@
 #include "pg/table.hpp"
 #include "pg/types.hpp"
 #include "pg/value.hpp"
+#include "queue/task.hpp"
 
 namespace sync_job {
 
@@ -46,6 +47,7 @@ struct EnqueueRequest {
     bool deduplicate = false;
     bool many = false;  // source documents follow one by one, by Enqueuer::add()
     bool from_trigger = false;
+    std::optional<Task> task;  // of all documents of the type
 
     // --- Background work, of the built-in type ---
     std::optional<std::string> procedure, on_success, on_failure;  // qualified names, checked

@@ -6,6 +6,7 @@
 #include "job/job_store.hpp"
 #include "pg/error.hpp"
 #include "pg/role.hpp"
+#include "queue/task.hpp"
 
 namespace sync_job {
 
@@ -56,7 +57,7 @@ bool within_grant(const Job& job, const JobType& type) {
         auto parent = find_job(job.int64(C::parent_sync_job));
         return parent && parent->job.status() == Status::relayed && parent->job.oid(C::owner) == job.oid(C::owner);
     }
-    return job.is_null(C::operation) && job.is_null(C::target_document_name) &&
+    return (job.is_null(C::operation) || task_of(job)) && job.is_null(C::target_document_name) &&
            job.oid(C::target_document_type) == type.target && job.oid(C::source_document_type) == type.source;
 }
 
@@ -203,10 +204,11 @@ bool may_read(Oid user, Oid owner, Oid run_as, Oid target) {
 
 namespace {
 
-// What an error or a message quotes may be a value of the source.
+// What an error, a message or the result of a comparison quotes may be a value of the source.
 bool may_read_texts(const Job& job, Oid user) {
     Oid source = job.oid(C::source_document_type);
-    if (source == pg::no_oid || (job.is_null(C::error_message) && job.is_null(C::messages))) return true;
+    bool none = job.is_null(C::error_message) && job.is_null(C::messages) && task_of(job) != Task::compare;
+    if (source == pg::no_oid || none) return true;
     return may_read(user, job.oid(C::owner), job.oid(C::run_as), source);
 }
 

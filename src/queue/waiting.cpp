@@ -53,8 +53,8 @@ std::vector<std::string> waiting_with_kept_rows(const DocumentType& source, cons
             ") AS w ON w.name = d.document_name WHERE d.document_type = $2 AND (d.is_deletion OR d.sync_job_type = $1)",
         {pg::type::text, pg::type::regclass});
     std::vector<std::string> names;
-    for (const auto& row : select.run({{pg::text_datum(sync_job_type), false}, {pg::oid_datum(source.relation().oid), false}},
-                                      Sees::active)) {
+    for (const auto& row : select.run(
+             {{pg::text_datum(sync_job_type), false}, {pg::oid_datum(source.relation().oid), false}}, Sees::active)) {
         names.emplace_back(pg::datum_text(row[0].datum));
     }
     return names;

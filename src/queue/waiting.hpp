@@ -1,7 +1,8 @@
-// Which documents have a job that waits, runs, or has failed and is tried again: what is out of step with them is no fault.
+// Which documents have a job that waits, runs, or has failed and is tried again: what is out of step with them is no
+// fault.
 //
-// All by the snapshot that is active. A change and the job for it are committed together, and so are what the job writes and
-// its end: by one snapshot a document is in step, or its job waits.
+// All by the snapshot that is active. A change and the job for it are committed together, and so are what the job
+// writes and its end: by one snapshot a document is in step, or its job waits.
 #pragma once
 
 #include <cstdint>

@@ -137,6 +137,16 @@ void HoldLocksAcrossTransactions::release_all_but(std::uint64_t document, std::u
     wake_blocked(*shared());
 }
 
+void release_documents() {
+    WorkerSlot* own = my_slot_or_null();
+    if (own == nullptr || own->document_count == 0) return;
+    {
+        pg::SharedLock lock(pg::SharedLock::Mode::write);
+        forget_documents(*own);
+    }
+    wake_blocked(*shared());
+}
+
 HoldLocksAcrossTransactions::~HoldLocksAcrossTransactions() {
     across_transactions = outer_;
     if (!outer_) release();

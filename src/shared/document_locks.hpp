@@ -38,6 +38,9 @@ void wake_blocked(Shared& s);
 // nothing in a worker.
 void take_session_slot();
 
+// A job that runs in several transactions has committed what it did to the documents: others may have them.
+void release_documents();
+
 // While it lives, the locks survive the end of a transaction: a job that runs alone has several. Within another such
 // scope, where such a job runs the jobs of a queue, nothing is released before the outer one ends.
 class HoldLocksAcrossTransactions {

@@ -4,6 +4,7 @@
 
 #include "core/claim_position.hpp"
 #include "engine/claim.hpp"
+#include "engine/full_sync_job.hpp"
 #include "engine/runner.hpp"
 #include "job/internal_sql.hpp"
 #include "job/schema_objects.hpp"
@@ -223,7 +224,9 @@ void recover_after_end(const StoredJob& stored) {
 bool recover(std::int64_t id, bool after_crash, bool only_one) {
     auto stored = lock_job(id, false);
     if (!stored || stored->job.status() != Status::started) return false;
-    if (after_crash) {
+    if (full_sync_checkpoint_of(stored->job).moved) {  // it goes on, and is not what caused it
+        recover_job(*stored, nullptr, 0);
+    } else if (after_crash) {
         recover_after_crash(*stored, only_one);
     } else {
         recover_after_end(*stored);

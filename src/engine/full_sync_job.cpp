@@ -1,0 +1,136 @@
+#include "engine/full_sync_job.hpp"
+
+#include <algorithm>
+
+#include "core/text.hpp"
+#include "job/internal_sql.hpp"
+#include "pg/error.hpp"
+#include "pg/json.hpp"
+#include "queue/task.hpp"
+
+namespace sync_job {
+
+using C = JobColumn;
+
+const char* const full_sync_count_names[] = {"inserted",  "updated",     "deleted", "skipped",
+                                             "no_target", "handed_over", "failed",  "gone"};
+
+pg::Value full_sync_context(const FullSyncRequest& request) {
+    pg::JsonBuilder json;
+    auto limit = [&](const char* key, std::optional<std::int64_t> value) {
+        json.key(key);
+        value ? json.number(*value) : json.null();
+    };
+    auto percent = [&](const char* key, double value) {
+        json.key(key);
+        json.value(pg::json_from_text(std::to_string(value)), false, pg::type::jsonb, false);
+    };
+    json.begin_object();
+    json.field("condition", request.condition);
+    json.key("delete_surplus");
+    json.boolean(request.delete_surplus);
+    percent("max_change_percent", request.max_change_percent);
+    percent("max_delete_percent", request.max_delete_percent);
+    limit("max_changes", request.max_changes);
+    limit("documents_per_second", request.documents_per_second);
+    limit("chunk_size", request.chunk_size);
+    json.end_object();
+    return {json.finish(), false};
+}
+
+FullSyncRequest full_sync_request_of(const Job& run) {
+    FullSyncRequest request;
+    for (const pg::JsonField& field : pg::json_fields(run.datum(C::context))) {
+        bool given = field.kind != pg::JsonKind::null;
+        if (field.key == "condition") request.condition = field.text;
+        if (field.key == "delete_surplus") request.delete_surplus = field.text == "true";
+        if (field.key == "max_change_percent" && given) request.max_change_percent = std::stod(field.text);
+        if (field.key == "max_delete_percent" && given) request.max_delete_percent = std::stod(field.text);
+        if (field.key == "max_changes" && given) request.max_changes = std::stoll(field.text);
+        if (field.key == "documents_per_second" && given) request.documents_per_second = std::stoi(field.text);
+        if (field.key == "chunk_size" && given) request.chunk_size = std::stoi(field.text);
+    }
+    request.dry_run = run.flag(C::dry_run);
+    if (request.documents_per_second) request.chunk_size = std::min(request.chunk_size, *request.documents_per_second);
+    return request;
+}
+
+void require_full_sync(const JobType& type, const FullSyncRequest& request) {
+    auto cannot = [&](const char* why, const char* hint) {
+        throw pg::Error("0A000", "documents of sync job type " + quoted(type.name) + " cannot be synced by a full sync")
+            .detail(why)
+            .hint(hint);
+    };
+    if (!type.declarative())
+        cannot("It has no match and field_map.", "Enqueue its documents with enqueue_sync_jobs().");
+    if (!request.delete_surplus) return;
+    for (Oid relation : {type.source, type.target}) {
+        if (pg::row_security_applies(relation, type.run_as)) {
+            cannot("With delete_surplus run_as must see all documents, and row-level security applies to it.",
+                   "Leave out delete_surplus.");
+        }
+    }
+    static auto& select =
+        *new InternalStatement("SELECT FROM {}.sync_job_type WHERE target_document_type = $1 AND name <> $2 LIMIT 1",
+                               {pg::type::regclass, pg::type::text});
+    if (!select.run({{pg::oid_datum(type.target), false}, {pg::text_datum(type.name), false}}).empty()) {
+        cannot(
+            "With delete_surplus the targets must all be its own, and another sync job type has the same target "
+            "document type.",
+            "Leave out delete_surplus.");
+    }
+}
+
+std::optional<std::int64_t> other_full_sync(const std::string& sync_job_type, std::int64_t id, bool only_started) {
+    static auto& select = *new InternalStatement(
+        "SELECT min(id) FROM sync_job_internal.sync_job_live WHERE sync_job_type = $1 AND operation = $2 AND id <> $3"
+        " AND (status = 'Started' OR NOT $4)",
+        {pg::type::text, pg::type::text, pg::type::int8, pg::type::boolean});
+    auto rows = select.run({{pg::text_datum(sync_job_type), false},
+                            {pg::text_datum(to_text(Task::full_sync)), false},
+                            {pg::int64_datum(id), false},
+                            {pg::bool_datum(only_started), false}});
+    if (rows[0][0].null) return std::nullopt;
+    return pg::datum_int64(rows[0][0].datum);
+}
+
+std::int64_t definition_of(const JobType& type) {
+    std::string text = join({type.match, type.field_map, std::to_string(type.source), std::to_string(type.target),
+                             join(type.source_key, ","), join(type.target_key, ",")},
+                            "\n");
+    return pg::datum_int64(pg::text_hash(pg::text_datum(text)));
+}
+
+FullSyncCheckpoint full_sync_checkpoint_of(const Job& run) {
+    FullSyncCheckpoint checkpoint;
+    if (task_of(run) != Task::full_sync || run.is_null(C::checkpoint)) return checkpoint;
+    for (const pg::JsonField& field : pg::json_fields(run.datum(C::checkpoint))) {
+        for (int i = 0; i < FullSyncCount::all; i++) {
+            if (field.key == full_sync_count_names[i]) checkpoint.done[i] = std::stoll(field.text);
+        }
+        if (field.key == "definition") checkpoint.definition = std::stoll(field.text);
+        if (field.key == "moved") checkpoint.moved = field.text == "true";
+        if (field.key == "pause") checkpoint.pause = field.text == "true";
+    }
+    return checkpoint;
+}
+
+Datum as_json(const FullSyncCheckpoint& checkpoint) {
+    pg::JsonBuilder json;
+    auto add = [&](const char* key, std::int64_t value) {
+        json.key(key);
+        json.number(value);
+    };
+    json.begin_object();
+    add("version", 1);
+    add("definition", checkpoint.definition);
+    for (int i = 0; i < FullSyncCount::all; i++) add(full_sync_count_names[i], checkpoint.done[i]);
+    json.key("moved");
+    json.boolean(checkpoint.moved);
+    json.key("pause");
+    json.boolean(checkpoint.pause);
+    json.end_object();
+    return json.finish();
+}
+
+}  // namespace sync_job

@@ -1,0 +1,146 @@
+# Full syncs: all that is out of step comes in step, in chunks; the limits, surplus targets, pauses, kills, and changes meanwhile.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use SyncJob;
+
+my $node = new_cluster('main', conf => "restart_after_crash = on\n");
+sub sql { return $node->safe_psql('postgres', $_[0]) }
+
+sub error_of
+{
+	$node->psql('postgres', $_[0], stderr => \my $error);
+	return $error;
+}
+
+# A run, when it has ended: its state and what it has done.
+sub run_of
+{
+	my ($job) = @_;
+	$node->poll_query_until('postgres', qq{SELECT status NOT IN ('Queued', 'Started') FROM sync_job WHERE id = $job});
+	return sql(qq{
+		SELECT status || coalesce(' ' || error_message, '') || coalesce(' ' || (SELECT string_agg(key || '=' || value, ' ' ORDER BY key)
+			FROM jsonb_each_text(result) WHERE value <> '0' AND key IN ('inserted', 'updated', 'deleted', 'failed', 'handed_over', 'gone', 'skipped')), '') FROM sync_job WHERE id = $job});
+}
+sub full_sync { my ($arguments) = @_; return sql("SELECT enqueue_full_sync('Full', $arguments)") }
+
+sql(q{
+	CREATE TABLE source (id int PRIMARY KEY, v text, region text DEFAULT 'EU');
+	CREATE TABLE target (id int PRIMARY KEY, v text CHECK (v <> 'bad'), writes int DEFAULT 0);
+	CREATE FUNCTION count_writes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.writes := OLD.writes + 1; RETURN NEW; END $$;
+	CREATE TRIGGER count BEFORE UPDATE ON target FOR EACH ROW EXECUTE FUNCTION count_writes();
+	INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, max_retries)
+	VALUES ('Full', 'source', 'target', '{"id": "id"}', '{"v": "v"}', 0);
+	INSERT INTO source SELECT i, 'v' || i FROM generate_series(1, 3000) AS i;
+});
+my $wrong = q{SELECT count(*) FROM compare_sync_documents('Full', max_rows => NULL)};
+
+# A first load, and one with nothing to do.
+is(run_of(full_sync('dry_run => true')), 'Finished', 'a dry run');
+is(sql('SELECT count(*) FROM target'), '0', 'writes nothing');
+is(sql(q{SELECT (result->>'missing') FROM sync_job ORDER BY id DESC LIMIT 1}), '3000', 'and tells what it would do');
+is(run_of(full_sync('chunk_size => 100')), 'Finished inserted=3000', 'a first load');
+is(sql($wrong), '0', 'all is in step');
+is(run_of(full_sync('delete_surplus => true')), 'Finished', 'nothing to do');
+
+# What differs is written, and nothing else.
+my $xmin = sql('SELECT max(xmin::text::bigint) FROM target');
+sql(q{UPDATE source SET v = 'new' WHERE id <= 20; DELETE FROM target WHERE id BETWEEN 100 AND 109; INSERT INTO target SELECT i, '' FROM generate_series(-5, -1) AS i});
+is(run_of(full_sync('chunk_size => 7')), 'Finished inserted=10 updated=20', 'what differs, and what is missing');
+is(sql('SELECT count(*), sum(writes) FROM target WHERE writes > 0'), '20|20', 'each once');
+is(sql($wrong), '5', 'surplus stays as long as nobody says otherwise');
+is(run_of(full_sync(q{'region = $$US$$', delete_surplus => true, max_delete_percent => 100, max_change_percent => 100})), 'Finished deleted=5', 'surplus is what no source maps to');
+is(sql($wrong), '0', 'whatever the condition says');
+
+# The fuse: counted before the first write.
+sql('CREATE TABLE kept AS SELECT * FROM source; DELETE FROM source WHERE id <= 1200; UPDATE source SET v = $$x$$ WHERE id > 2995');
+like(run_of(full_sync('delete_surplus => true')), qr/^Failed full sync .* stops: it would delete 1200 of 3000 targets, more than max_delete_percent \(10 %\)/, 'too many deletes');
+is(sql('SELECT count(*) FILTER (WHERE v <> $$x$$) FROM target'), '3000', 'nothing was written');
+sql('TRUNCATE source');
+like(run_of(full_sync('delete_surplus => true, max_change_percent => 100, max_delete_percent => 99')), qr/^Failed .*would delete 3000 of 3000 targets/, 'an empty source deletes nothing');
+sql('INSERT INTO source SELECT * FROM kept; DROP TABLE kept; UPDATE source SET v = $$u$$ WHERE id <= 1600');
+like(run_of(full_sync('NULL')), qr/^Failed .*would update or delete 1600 of 3000 targets, more than max_change_percent \(50 %\)/, 'too many updates');
+like(run_of(full_sync('max_change_percent => 100, max_changes => 1599')), qr/^Failed .*would change 1600 documents, more than max_changes \(1599\)/, 'too many changes');
+is(run_of(full_sync('max_change_percent => 60')), 'Finished updated=1600', 'as many as are allowed');
+
+# A document that does not work out leaves the run as a job of its own, and the others are done.
+sql(q{UPDATE source SET v = CASE WHEN id IN (50, 60) THEN 'bad' ELSE 'good' END WHERE id <= 300});
+is(run_of(full_sync('NULL')), 'Finished failed=2 updated=298', 'two fail');
+is(sql(q{SELECT string_agg(source_document_name || ' ' || status || ' ' || (SELECT sqlstate FROM sync_job_error WHERE sync_job = id), ', ' ORDER BY 1) FROM sync_job
+	WHERE parent_sync_job = (SELECT max(id) FROM sync_job WHERE operation = 'Full Sync')}), '50 Failed 23514, 60 Failed 23514', 'as jobs of their own');
+sql(q{UPDATE source SET v = 'good' WHERE v = 'bad'});
+is(run_of(full_sync('NULL')), 'Finished updated=2', 'and are done when they are mended');
+
+# A surplus target to which a source maps by the time the run comes to it lives on.
+sql(q{UPDATE source SET v = 'slow' WHERE id <= 400; INSERT INTO target VALUES (5000, 'lives'), (5001, 'goes')});
+my $slow = full_sync('documents_per_second => 200, delete_surplus => true');
+$node->poll_query_until('postgres', "SELECT percent > 0 FROM sync_job_activity WHERE sync_job = $slow");
+sql(q{INSERT INTO source VALUES (5000, 'lives')});
+is(run_of($slow), 'Finished deleted=1 updated=400', 'a surplus target is looked at again');
+is(sql('SELECT string_agg(v, $$ $$) FROM target WHERE id >= 5000'), 'lives', 'and lives on if a source maps to it by then');
+is(sql($wrong), '0', 'as it should');
+
+# Paused, and going on; one at a time.
+sql(q{UPDATE source SET v = 'paused' WHERE id <= 1000});
+my $job = full_sync('documents_per_second => 200');
+$node->poll_query_until('postgres', "SELECT percent > 0 FROM sync_job_activity WHERE sync_job = $job");
+like(error_of(q{SELECT enqueue_full_sync('Full')}), qr/full sync $job of sync job type "Full" has not ended/, 'a second one is refused');
+is(sql(q{SELECT enqueue_full_sync('Full', deduplicate => true)}), $job, 'or absorbed');
+sql("SELECT pause_sync_job($job)");
+poll($node, "SELECT status = 'Pending' FROM sync_job WHERE id = $job", 'it is paused');
+my $done = sql(q{SELECT count(*) FROM target WHERE v = 'paused'});
+ok($done > 0 && $done < 1000, 'with what it has done') or diag($done);
+sql(q{UPDATE source SET v = 'later' WHERE id = 1000});
+sql("SELECT start_sync_job($job)");
+is(run_of($job), 'Finished updated=1000', 'it goes on where it was');
+is(sql($wrong), '0', 'with what has changed meanwhile');
+is(sql(q{SELECT count(*) FROM target WHERE v = 'paused'}), '999', 'and nothing else');
+
+# Canceled, it keeps what it has committed. A changed type stops it.
+sql(q{UPDATE source SET v = 'canceled' WHERE id <= 1000});
+$job = full_sync('documents_per_second => 200');
+$node->poll_query_until('postgres', "SELECT percent > 0 FROM sync_job_activity WHERE sync_job = $job");
+is(sql("SELECT status FROM cancel_sync_job($job, 'enough', running => true)"), 'Canceled', 'it is canceled');
+$done = sql(q{SELECT count(*) FROM target WHERE v = 'canceled'});
+ok($done > 0 && $done < 1000, 'what it has done stays') or diag($done);
+$job = full_sync('documents_per_second => 200');
+$node->poll_query_until('postgres', "SELECT percent > 0 FROM sync_job_activity WHERE sync_job = $job");
+sql(q{UPDATE sync_job_type SET field_map = '{"v": {"expr": "source.v"}}'});
+like(run_of($job), qr/^Failed sync job type "Full" was changed during the run/, 'a type that is changed meanwhile ends it');
+
+# Killed again and again, beside changes: in the end all is in step.
+sql(q{SELECT attach_sync_job_triggers('Full', 'source')});
+sql(q{UPDATE source SET v = 'killed'; DELETE FROM sync_job_queue WHERE false});
+wait_for_jobs($node);
+sql(q{UPDATE target SET v = 'by hand'; INSERT INTO target SELECT i, '' FROM generate_series(10001, 10100) AS i});
+$job = full_sync('delete_surplus => true, max_change_percent => 100, chunk_size => 50, documents_per_second => 2000');
+for my $round (1 .. 5)
+{
+	$node->poll_query_until('postgres', qq{SELECT EXISTS (SELECT FROM sync_job_activity WHERE sync_job = $job AND percent > 0) OR status NOT IN ('Queued', 'Started') FROM sync_job WHERE id = $job});
+	my $pid = sql("SELECT pid FROM sync_job_activity WHERE sync_job = $job");
+	kill 'KILL', $pid if $pid;
+	$node->poll_query_until('postgres', 'SELECT true');
+	sql(qq{UPDATE source SET v = 'round $round' WHERE id % 50 = $round; DELETE FROM source WHERE id = 500 + $round; INSERT INTO source VALUES (4000 + $round, 'new')});
+}
+like(run_of($job), qr/^Finished/, 'killed five times, and not blamed for it');
+wait_for_jobs($node);
+is(sql($wrong), '0', 'all is in step');
+is(sql(q{SELECT count(*) FROM source AS s FULL JOIN target AS t USING (id) WHERE s.v IS DISTINCT FROM t.v}), '0', 'indeed');
+
+# What cannot be synced so, and who may.
+sql(q{
+	CREATE ROLE clerk LOGIN;
+	SELECT grant_sync_job_type('Full', 'clerk');
+	INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map) VALUES ('Too', 'source', 'target', '{"id": "id"}', '{"v": "v"}');
+	INSERT INTO sync_job_type (name, source_document_type, target_document_type) VALUES ('By Code', 'source', 'target');
+});
+like(error_of(q{SELECT enqueue_full_sync('Full', delete_surplus => true)}), qr/cannot be synced by a full sync.*\n.*another sync job type has the same target/s, 'targets that are not its own alone');
+like(error_of(q{SELECT enqueue_full_sync('By Code')}), qr/cannot be synced by a full sync/, 'a type with functions');
+like(error_of(q{SELECT enqueue_full_sync('Full', max_delete_percent => 101)}), qr/max_delete_percent must be between 0 and 100, not 101/, 'a wrong limit');
+like(error_of(q{SET SESSION AUTHORIZATION clerk; SELECT enqueue_full_sync('Full')}), qr/permission denied for a full sync/, 'a grant of the type is not enough');
+like(error_of(qq{SELECT pause_sync_job($job)}), qr/cannot pause sync job $job with status Finished/, 'one that has ended is not paused');
+
+unlike_accidents($node, kill => 1);
+done_testing();
