@@ -96,10 +96,10 @@ in_step('tree', 'the parent comes, and the retry succeeds');
 $node->safe_psql('postgres', q{
 	CREATE TABLE a (id int PRIMARY KEY, email text);
 	CREATE TABLE b (id int PRIMARY KEY, email text);
-	CREATE FUNCTION low() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.email := lower(NEW.email); RETURN NEW; END';
-	CREATE FUNCTION cap() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.email := initcap(NEW.email); RETURN NEW; END';
-	CREATE TRIGGER n BEFORE INSERT OR UPDATE ON a FOR EACH ROW EXECUTE FUNCTION low();
-	CREATE TRIGGER n BEFORE INSERT OR UPDATE ON b FOR EACH ROW EXECUTE FUNCTION cap();
+	CREATE FUNCTION append_a() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.email := NEW.email || ''a''; RETURN NEW; END';
+	CREATE FUNCTION append_b() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.email := NEW.email || ''b''; RETURN NEW; END';
+	CREATE TRIGGER n BEFORE INSERT OR UPDATE ON a FOR EACH ROW EXECUTE FUNCTION append_a();
+	CREATE TRIGGER n BEFORE INSERT OR UPDATE ON b FOR EACH ROW EXECUTE FUNCTION append_b();
 	INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map) VALUES
 		('AB', 'a', 'b', '{"id": "id"}', '{"email": "email"}'), ('BA', 'b', 'a', '{"id": "id"}', '{"email": "email"}');
 	SELECT attach_sync_job_triggers('AB', 'a'), attach_sync_job_triggers('BA', 'b');
