@@ -9,11 +9,10 @@
 #include "engine/attempt.hpp"
 #include "engine/claim.hpp"
 #include "engine/compare.hpp"
+#include "engine/document_batch.hpp"
 #include "engine/full_sync_job.hpp"
-#include "engine/set_sync.hpp"
 #include "job/internal_sql.hpp"
 #include "job/job_store.hpp"
-#include "job/schema_objects.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
 #include "pg/memory.hpp"
@@ -21,12 +20,10 @@
 #include "pg/shared.hpp"
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
-#include "queue/record.hpp"
 #include "queue/rights.hpp"
 #include "queue/task.hpp"
 #include "shared/activity.hpp"
 #include "shared/document_locks.hpp"
-#include "shared/wake.hpp"
 
 namespace sync_job {
 
@@ -96,12 +93,11 @@ private:
     std::string counts() const;
     void walk(NameList& names, const std::function<void(const std::vector<std::string>&)>& work);
     void sync_documents(const std::vector<std::string>& names);
-    void sync_jobs(const std::vector<Job>& jobs);
-    bool sync_as_set(const std::vector<Job>& jobs);
-    void sync_one(const Job& job);
+    DocumentsDone run_chunk(const Job& job, const std::vector<std::string>& names);
+    static void check_deferred();
     void delete_surplus(const std::vector<std::string>& names);
-    void count(const Outcome& outcome);
-    void hand_over(const Job& job, const Outcome* outcome);
+    DocumentsDone delete_target(const std::string& name);
+    void add(DocumentsDone done);
     Job document_job() const;
     void commit(bool moved);
     void throttle(std::size_t documents, Clock::time_point since) const;
@@ -118,6 +114,7 @@ private:
     std::int64_t missing_ = 0, different_ = 0, surplus_ = 0, ambiguous_ = 0, sources_ = 0, targets_ = 0;
     std::string surplus_unknown_;
     FullSyncCounts done_ = {};  // in all attempts
+    StatementSize statement_size_;
     std::size_t walked_ = 0;
     bool paused_ = false;
 };
@@ -263,99 +260,66 @@ void FullSync::throttle(std::size_t documents, Clock::time_point since) const {
     }
 }
 
-// A job of one document, with what the run says of all.
+// What the jobs of its documents are made of, and those that leave it.
 Job FullSync::document_job() const {
     Job job = run_.copy();
     for (C column : {C::operation, C::context, C::job_id, C::checkpoint, C::result, C::scheduled_at}) job.clear(column);
+    job.set(C::max_retries, pg::int32_datum(type_.max_retries));
+    job.set(C::priority, pg::int32_datum(type_.priority));
     return job;
 }
 
 // The documents' locks first, then a snapshot, then what they are like: nothing older comes over something newer.
 void FullSync::sync_documents(const std::vector<std::string>& names) {
-    std::vector<Job> jobs;
+    Job job = document_job();
+    std::vector<std::string> free, busy;
     for (const std::string& name : names) {
-        Job job = document_job();
         job.set_text(C::source_document_name, name);
-        job.set_title(type_.source_label, type_.target_label);
-        if (lock_document(document_key(job))) {
-            jobs.push_back(job);
-        } else {  // another job of it runs, which may have read it before it changed
-            done_[FullSyncCount::handed_over]++;
-            hand_over(job, nullptr);
-        }
+        (lock_document(document_key(job)) ? free : busy).push_back(name);
     }
-    sync_jobs(jobs);
+    job.clear(C::source_document_name);
+    add(hand_over(job, busy));  // their jobs may have read them before they changed
+    add(run_chunk(job, free));
     if (done_[FullSyncCount::gone] > static_cast<std::int64_t>(walked_ + names.size()) / 10 + 10) {
         stop(number(done_[FullSyncCount::gone]) + " sources have gone during the run");
     }
 }
 
-void FullSync::sync_jobs(const std::vector<Job>& jobs) {
-    constexpr std::size_t one_by_one = 8, parts = 4;
-    if (jobs.size() < one_by_one) {
-        for (const Job& job : jobs) sync_one(job);
-        return;
+// With the deferred constraints, as the commit would meet them: where one fails, the documents run one by one.
+DocumentsDone FullSync::run_chunk(const Job& job, const std::vector<std::string>& names) {
+    DocumentLimits limits{{run_.microseconds(C::timeout), true, false, true}};
+    auto run = [&](const std::vector<std::string>& some) {
+        pg::Subtransaction subtransaction;
+        DocumentsDone done = run_documents(job, some, limits, statement_size_);
+        check_deferred();
+        subtransaction.commit();
+        return done;
+    };
+    try {
+        return run(names);
+    } catch (const pg::Error& error) {
+        if (!pg::is_specific(error)) throw;
     }
-    if (sync_as_set(jobs)) return;
-    std::size_t size = (jobs.size() + parts - 1) / parts;
-    for (std::size_t from = 0; from < jobs.size(); from += size) {
-        auto first = jobs.begin() + static_cast<std::ptrdiff_t>(from);
-        sync_jobs({first, jobs.begin() + static_cast<std::ptrdiff_t>(std::min(from + size, jobs.size()))});
+    DocumentsDone failures;
+    for (const std::string& name : names) {
+        try {
+            add(run({name}));
+        } catch (const pg::Error& error) {
+            if (!pg::is_specific(error)) throw;
+            Outcome outcome = failed_outcome(as_started(job), error, true);
+            outcome.job = job_of_its_own(job, name, &outcome.job);
+            failures[Count::failed]++;
+            failures.jobs.push_back(std::move(outcome));
+        }
     }
+    return failures;
 }
 
-// False where some document of them does not work out; then nothing is written. Deferred constraints count as well, as
-// the commit would meet them.
-bool FullSync::sync_as_set(const std::vector<Job>& jobs) {
-    constexpr std::int64_t longest = 600'000'000;
-    std::int64_t timeout = run_.microseconds(C::timeout) == 0 ? longest : run_.microseconds(C::timeout);
-    pg::Timestamp since = pg::now();
-    std::vector<std::optional<Outcome>> outcomes;
-    try {
-        pg::Subtransaction subtransaction;
-        outcomes = sync_set(jobs, timeout);
-        pg::command_counter_increment();
-        {
-            pg::SpiScope spi;
-            pg::SnapshotScope snapshot;
-            pg::fire_deferred_triggers();
-        }
-        subtransaction.commit();
-    } catch (const pg::Error& error) {
-        bool too_slow = error.sqlstate() == "57014" && pg::now() - since >= timeout;  // all together
-        if (cancel_requested(run_.id()) || !(too_slow || pg::is_specific(error) || is_repeatable(error.sqlstate())))
-            throw;
-        return false;
-    }
-    for (std::size_t i = 0; i < jobs.size(); i++) {
-        if (outcomes[i]) {
-            count(*outcomes[i]);
-        } else {
-            sync_one(jobs[i]);
-        }
-    }
-    return true;
-}
-
-void FullSync::sync_one(const Job& job) {
-    Outcome outcome;
-    try {
-        pg::Subtransaction subtransaction;
-        outcome = attempt(job, {0, true, false, true});
-        pg::command_counter_increment();
-        {
-            pg::SpiScope spi;
-            pg::SnapshotScope snapshot;
-            pg::fire_deferred_triggers();
-        }
-        subtransaction.commit();
-    } catch (const pg::Error& error) {
-        if (cancel_requested(run_.id()) || !pg::is_specific(error)) throw;
-        outcome = failed_outcome(as_started(job), error, true);
-    }
-    if (outcome.job.status() == Status::canceled)
-        throw pg::Error("57014", "canceling the full sync due to user request");
-    count(outcome);
+void FullSync::check_deferred() {
+    pg::command_counter_increment();
+    pg::SpiScope spi;
+    pg::SnapshotScope snapshot;
+    pg::fire_deferred_triggers();
 }
 
 void FullSync::delete_surplus(const std::vector<std::string>& names) {
@@ -369,66 +333,53 @@ void FullSync::delete_surplus(const std::vector<std::string>& names) {
         pg::SnapshotScope snapshot;  // newer than whoever had the locks before
         still = mapping_.still_surplus(names);
     }
-    for (const std::string& name : still) {
-        Job job = document_job();
-        job.set_text(C::operation, to_text(Operation::remove));
-        job.set_text(C::target_document_name, name);
-        job.set_title(type_.source_label, type_.target_label);
-        sync_one(job);
+    for (const std::string& name : still) add(delete_target(name));
+}
+
+DocumentsDone FullSync::delete_target(const std::string& name) {
+    Job job = document_job();
+    job.set_text(C::operation, to_text(Operation::remove));
+    job.set_text(C::target_document_name, name);
+    DocumentsDone done;
+    Outcome outcome;
+    try {
+        pg::Subtransaction subtransaction;
+        outcome = attempt(job, {run_.microseconds(C::timeout), true, false, false});
+        check_deferred();
+        subtransaction.commit();
+    } catch (const pg::Error& error) {
+        if (!pg::is_specific(error)) throw;
+        outcome = failed_outcome(as_started(job), error, true);
     }
+    done.canceled = outcome.job.status() == Status::canceled;
+    if (outcome.verdict == Verdict::ended && outcome.error == nullptr) {
+        bool gone = outcome.job.status() != Status::finished;
+        done[gone ? Count::no_target : Count::deleted]++;
+        if (!gone) done.documents.push_back(document_row("", outcome));
+        return done;
+    }
+    bool failed = outcome.error != nullptr && outcome.verdict == Verdict::ended;
+    done[failed ? Count::failed : Count::handed_over]++;
+    outcome.job = job_of_its_own(job, "", failed ? &outcome.job : nullptr);
+    outcome.job.clear(C::source_document_name);
+    done.jobs.push_back(std::move(outcome));
+    return done;
 }
 
 // --- What came of it ---
 
-void FullSync::count(const Outcome& outcome) {
-    const Job& job = outcome.job;
-    if (outcome.verdict != Verdict::ended) {
-        done_[FullSyncCount::handed_over]++;
-        return hand_over(job, nullptr);
-    }
-    switch (job.status()) {
-        case Status::finished: {
-            Operation operation = job.operation().value_or(Operation::update);
-            done_[operation == Operation::insert   ? FullSyncCount::inserted
-                  : operation == Operation::remove ? FullSyncCount::deleted
-                                                   : FullSyncCount::updated]++;
-            return;
-        }
-        case Status::no_target:
-            done_[FullSyncCount::no_target]++;
-            return;
-        case Status::failed:
-            if (outcome.error->sqlstate == "P0002") {  // what changes meanwhile is the triggers' to tell
-                done_[FullSyncCount::gone]++;
-                return;
-            }
-            done_[FullSyncCount::failed]++;
-            return hand_over(job, &outcome);
-        default:
-            done_[FullSyncCount::skipped]++;
-    }
-}
-
-// As a job of its own: to be run, or Failed with its error, and retried as every other.
-void FullSync::hand_over(const Job& job, const Outcome* outcome) {
-    Job own = job.copy();
-    own.set(C::id, pg::int64_datum(pg::next_sequence_value(schema_objects().id_sequence)));
-    own.set(C::parent_sync_job, pg::int64_datum(run_.id()));
-    own.set(C::created_at, pg::int64_datum(pg::transaction_start()));
-    own.set(C::max_retries, pg::int32_datum(type_.max_retries));
-    own.set(C::priority, pg::int32_datum(type_.priority));
-    own.set(C::retry_count, pg::int32_datum(0));
-    if (outcome == nullptr) {
-        own.set_status(Status::queued);
-        for (C column : {C::started_at, C::ended_at, C::time_taken, C::retry_after}) own.clear(column);
-        insert_job(own);
-        return wake_at_commit(own);
-    }
-    Outcome failure =
-        failed_outcome(own, pg::Error(std::make_shared<pg::ErrorReport>(*outcome->error)), outcome->counted);
-    insert_job(failure.job);
-    record_error(failure.job, *outcome->error, outcome->counted);
-    if (!failure.job.is_null(C::retry_after)) wake_at(failure.job.int64(C::retry_after));
+// What changes meanwhile is the triggers' to tell: a source that is no longer there is no failure of its own.
+void FullSync::add(DocumentsDone done) {
+    if (done.canceled) throw pg::Error("57014", "canceling the full sync due to user request");
+    auto gone = std::remove_if(done.jobs.begin(), done.jobs.end(), [](const Outcome& outcome) {
+        return outcome.error != nullptr && outcome.error->sqlstate == "P0002";
+    });
+    auto count = done.jobs.end() - gone;
+    done.jobs.erase(gone, done.jobs.end());
+    done[Count::failed] -= count;
+    done_[FullSyncCount::gone] += count;
+    for (std::size_t i = 0; i < done.counts.size(); i++) done_[i] += done.counts[i];
+    record_documents(done);
 }
 
 Datum FullSync::result() const {

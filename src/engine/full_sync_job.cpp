@@ -6,14 +6,17 @@
 #include "job/internal_sql.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
+#include "queue/set_record.hpp"
 #include "queue/task.hpp"
 
 namespace sync_job {
 
 using C = JobColumn;
 
-const char* const full_sync_count_names[] = {"inserted",  "updated",     "deleted", "skipped",
-                                             "no_target", "handed_over", "failed",  "gone"};
+static_assert(FullSyncCount::all == count_names.size() + 1);
+
+const char* const full_sync_count_names[] = {"inserted",  "updated", "deleted",     "skipped",
+                                             "no_target", "failed",  "handed_over", "gone"};
 
 pg::Value full_sync_context(const FullSyncRequest& request) {
     pg::JsonBuilder json;

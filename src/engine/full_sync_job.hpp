@@ -32,9 +32,10 @@ void require_full_sync(const JobType& type, const FullSyncRequest& request);
 // A run of the type that waits or runs, other than `id`.
 std::optional<std::int64_t> other_full_sync(const std::string& sync_job_type, std::int64_t id, bool only_started);
 
-// What has become of the documents; `gone` are those that were no longer there.
+// What has become of the documents, as set jobs count it (queue/set_record.hpp); `gone` are those that were no longer
+// there.
 namespace FullSyncCount {
-enum Index { inserted, updated, deleted, skipped, no_target, handed_over, failed, gone, all };
+enum Index { inserted, updated, deleted, skipped, no_target, failed, handed_over, gone, all };
 }
 using FullSyncCounts = std::array<std::int64_t, FullSyncCount::all>;
 extern const char* const full_sync_count_names[FullSyncCount::all];

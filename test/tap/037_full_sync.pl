@@ -50,6 +50,8 @@ my $xmin = sql('SELECT max(xmin::text::bigint) FROM target');
 sql(q{UPDATE source SET v = 'new' WHERE id <= 20; DELETE FROM target WHERE id BETWEEN 100 AND 109; INSERT INTO target SELECT i, '' FROM generate_series(-5, -1) AS i});
 is(run_of(full_sync('chunk_size => 7')), 'Finished inserted=10 updated=20', 'what differs, and what is missing');
 is(sql('SELECT count(*), sum(writes) FROM target WHERE writes > 0'), '20|20', 'each once');
+is(sql(q{SELECT string_agg(n::text, ' ') FROM (SELECT operation, count(*) AS n FROM sync_job_document WHERE sync_job = (SELECT max(id) FROM sync_job) GROUP BY 1 ORDER BY 1) AS d}), '10 20', 'and recorded');
+is(sql(q{SELECT jsonb_build_object('v', diff_summary->'v') FROM sync_job_document WHERE sync_job = (SELECT max(id) FROM sync_job) AND source_document_name = '7'}), '{"v": {"new": "new", "old": "v7"}}', 'with what has changed');
 is(sql($wrong), '5', 'surplus stays as long as nobody says otherwise');
 is(run_of(full_sync(q{'region = $$US$$', delete_surplus => true, max_delete_percent => 100, max_change_percent => 100})), 'Finished deleted=5', 'surplus is what no source maps to');
 is(sql($wrong), '0', 'whatever the condition says');
@@ -72,6 +74,31 @@ is(sql(q{SELECT string_agg(source_document_name || ' ' || status || ' ' || (SELE
 	WHERE parent_sync_job = (SELECT max(id) FROM sync_job WHERE operation = 'Full Sync')}), '50 Failed 23514, 60 Failed 23514', 'as jobs of their own');
 sql(q{UPDATE source SET v = 'good' WHERE v = 'bad'});
 is(run_of(full_sync('NULL')), 'Finished updated=2', 'and are done when they are mended');
+
+# So with a constraint that is checked at the commit.
+sql(q{
+	CREATE FUNCTION refuse_late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.v = 'late' THEN RAISE 'too late'; END IF; RETURN NULL; END $$;
+	CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON target DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_late();
+	UPDATE source SET v = CASE id WHEN 70 THEN 'late' ELSE 'in time' END WHERE id <= 100;
+});
+is(run_of(full_sync('NULL')), 'Finished failed=1 updated=99', 'one fails at the commit');
+sql(q{UPDATE source SET v = 'in time' WHERE id = 70});
+is(run_of(full_sync('NULL')), 'Finished updated=1', 'and is done when it is mended');
+
+# A document that another job has in progress is left to a job of its own.
+sql(q{
+	CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.v = 'busy' THEN PERFORM pg_advisory_xact_lock(1); END IF; RETURN NEW; END $$;
+	CREATE TRIGGER hold BEFORE UPDATE ON target FOR EACH ROW EXECUTE FUNCTION hold();
+});
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('SELECT pg_advisory_lock(1)');
+sql(q{UPDATE source SET v = 'busy' WHERE id = 80; UPDATE source SET v = 'beside' WHERE id BETWEEN 71 AND 79});
+my $busy = enqueue($node, 'Full', '80');
+$node->poll_query_until('postgres', "SELECT status = 'Started' FROM sync_job WHERE id = $busy");
+is(run_of(full_sync('NULL')), 'Finished handed_over=1 updated=9', 'the others are done');
+$holder->quit;
+wait_for_jobs($node);
+is(sql($wrong), '0', 'and it is, too, when it is free');
 
 # A surplus target to which a source maps by the time the run comes to it lives on.
 sql(q{UPDATE source SET v = 'slow' WHERE id <= 400; INSERT INTO target VALUES (5000, 'lives'), (5001, 'goes')});
