@@ -33,13 +33,28 @@ COMMENT ON COLUMN @extschema@.sync_job_type.insert_enabled IS 'false: no job of 
 COMMENT ON COLUMN @extschema@.sync_job_type.update_enabled IS 'false: no job of the type updates';
 COMMENT ON COLUMN @extschema@.sync_job_type.delete_enabled IS 'false: no job of the type deletes';
 COMMENT ON COLUMN @extschema@.sync_job_type.paused IS 'true: none of its jobs begins. They are enqueued all the same, and keep their place; see pause_sync_job_type()';
-COMMENT ON COLUMN @extschema@.sync_job_type.field_map IS 'declarative controller: what to set in the target, {"target column": "source column" | {"value": constant} | {"expr": "SQL over source, context and target"}}; objects may also have a rule, "only": "insert" or "null"';
+COMMENT ON COLUMN @extschema@.sync_job_type.field_map IS 'declarative controller: what to set in the target, {"target column": "source column" | {"value": constant} | {"expr": "SQL over source, context and target"}}; objects may also have a rule, "only": "insert", "null" or "unedited"';
 COMMENT ON COLUMN @extschema@.sync_job_type.source_condition IS 'SQL over source: a row for which it does not hold is, for this type, a row that is not there. One that leaves it is synced as a deletion; NULL: all rows are there';
 COMMENT ON COLUMN @extschema@.sync_job_type.on_delete IS 'what becomes of a target whose source is gone: delete; keep; or a JSON object of columns and the values they get (a soft delete)';
 COMMENT ON COLUMN @extschema@.sync_job_type.ignore_synced IS 'true: its triggers enqueue nothing for what a job has written whose source is the target of this type';
 COMMENT ON COLUMN @extschema@.sync_job.insert_enabled IS 'false: an insert ends as Skipped; as it was asked for, the type may still forbid it';
 COMMENT ON COLUMN @extschema@.sync_job.update_enabled IS 'false: an update ends as Skipped; as it was asked for, the type may still forbid it';
 COMMENT ON COLUMN @extschema@.sync_job.delete_enabled IS 'false: a delete ends as Skipped; as it was asked for, the type may still forbid it';
+-- For columns that a type sets only while nobody has edited them. No log: it outlives these, and is part of a dump.
+CREATE TABLE sync_job_internal.written (
+    sync_job_type text COLLATE "C" NOT NULL,
+    document_type regclass NOT NULL,
+    document      bigint NOT NULL,
+    hashes        jsonb NOT NULL,
+    PRIMARY KEY (sync_job_type, document_type, document)
+);
+COMMENT ON TABLE sync_job_internal.written IS 'What the jobs of a type have written last into the columns whose rule is "only": "unedited"';
+COMMENT ON COLUMN sync_job_internal.written.sync_job_type IS 'the job type';
+COMMENT ON COLUMN sync_job_internal.written.document_type IS 'the relation of the target';
+COMMENT ON COLUMN sync_job_internal.written.document IS 'hash of the name of the target';
+COMMENT ON COLUMN sync_job_internal.written.hashes IS 'SHA-256 of the value as JSON, by column';
+CREATE INDEX written_document ON sync_job_internal.written (document_type, document);
+REVOKE ALL ON sync_job_internal.written FROM PUBLIC;
 CREATE FUNCTION @extschema@.pause_sync_job_type(sync_job_type text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause_type';
 COMMENT ON FUNCTION @extschema@.pause_sync_job_type(text) IS 'starts no more jobs of the type; what runs goes on, and triggers go on enqueueing; for operators, and whoever may become its run_as';
@@ -275,6 +290,8 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_documen
     'WHERE EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = document_type)');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_document_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.dependency', '');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.written',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = document_type)');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_event', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_event_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_schedule',

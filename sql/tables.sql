@@ -57,7 +57,7 @@ COMMENT ON COLUMN @extschema@.sync_job_type.target_document_type IS 'the relatio
 COMMENT ON COLUMN @extschema@.sync_job_type.source_key IS 'key columns of the source; NULL: its primary key. Needed for views and foreign tables';
 COMMENT ON COLUMN @extschema@.sync_job_type.target_key IS 'key columns of the target; NULL: its primary key. Needed for views and foreign tables';
 COMMENT ON COLUMN @extschema@.sync_job_type.module IS 'the schema of the controller''s functions; default: the name in lower case, with underscores for blanks and hyphens';
-COMMENT ON COLUMN @extschema@.sync_job_type.field_map IS 'declarative controller: what to set in the target, {"target column": "source column" | {"value": constant} | {"expr": "SQL over source, context and target"}}; objects may also have a rule, "only": "insert" or "null"';
+COMMENT ON COLUMN @extschema@.sync_job_type.field_map IS 'declarative controller: what to set in the target, {"target column": "source column" | {"value": constant} | {"expr": "SQL over source, context and target"}}; objects may also have a rule, "only": "insert", "null" or "unedited"';
 COMMENT ON COLUMN @extschema@.sync_job_type.match IS 'declarative controller: which target belongs to a source, {"target column": "source column"}';
 COMMENT ON COLUMN @extschema@.sync_job_type.batchable IS 'may share a transaction with its neighbours in the queue; NULL: depends on the kind of controller (standard and declarative: true, bypass: false)';
 COMMENT ON COLUMN @extschema@.sync_job_type.queue IS 'the queue its jobs wait in';
@@ -343,6 +343,21 @@ COMMENT ON TABLE sync_job_internal.dependency IS 'Pending jobs and the jobs they
 COMMENT ON COLUMN sync_job_internal.dependency.job IS 'the job that waits';
 COMMENT ON COLUMN sync_job_internal.dependency.waits_for IS 'the job that must have ended';
 
+-- For columns that a type sets only while nobody has edited them. No log: it outlives these, and is part of a dump.
+CREATE TABLE sync_job_internal.written (
+    sync_job_type text COLLATE "C" NOT NULL,
+    document_type regclass NOT NULL,
+    document      bigint NOT NULL,
+    hashes        jsonb NOT NULL,
+    PRIMARY KEY (sync_job_type, document_type, document)
+);
+COMMENT ON TABLE sync_job_internal.written IS 'What the jobs of a type have written last into the columns whose rule is "only": "unedited"';
+COMMENT ON COLUMN sync_job_internal.written.sync_job_type IS 'the job type';
+COMMENT ON COLUMN sync_job_internal.written.document_type IS 'the relation of the target';
+COMMENT ON COLUMN sync_job_internal.written.document IS 'hash of the name of the target';
+COMMENT ON COLUMN sync_job_internal.written.hashes IS 'SHA-256 of the value as JSON, by column';
+CREATE INDEX written_document ON sync_job_internal.written (document_type, document);
+
 CREATE TABLE @extschema@.sync_job_event (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     event      text NOT NULL,
@@ -459,6 +474,8 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_documen
     'WHERE EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = document_type)');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_deleted_document_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.dependency', '');
+SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.written',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = document_type)');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_event', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_event_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_schedule',

@@ -300,17 +300,26 @@ void check_may_change(const TableRow& row) {
                 quoted(pg::role_name(pg::current_user())) + " may not become.");
 }
 
-// The grants of a type follow its new name, or go with the type.
-void move_grants(const std::string& from, const std::string& to) {
-    static auto& rename =
+// What belongs to a type goes with its name, or with the type.
+void move_belongings(const std::string& from, const std::string& to) {
+    static auto& rename_grants =
         *new InternalStatement("UPDATE sync_job_internal.type_grant SET sync_job_type = $2 WHERE sync_job_type = $1",
                           {pg::type::text, pg::type::text});
-    static auto& remove =
+    static auto& remove_grants =
         *new InternalStatement("DELETE FROM sync_job_internal.type_grant WHERE sync_job_type = $1", {pg::type::text});
+    static auto& rename_written =
+        *new InternalStatement("UPDATE sync_job_internal.written SET sync_job_type = $2 WHERE sync_job_type = $1",
+                          {pg::type::text, pg::type::text});
+    static auto& remove_written =
+        *new InternalStatement("DELETE FROM sync_job_internal.written WHERE sync_job_type = $1", {pg::type::text});
+    bool has_written = schema_objects().written_table != pg::no_oid;
+    pg::Value old_name{pg::text_datum(from), false}, new_name{pg::text_datum(to), false};
     if (to.empty()) {
-        remove.run({{pg::text_datum(from), false}});
+        remove_grants.run({old_name});
+        if (has_written) remove_written.run({old_name});
     } else {
-        rename.run({{pg::text_datum(from), false}, {pg::text_datum(to), false}});
+        rename_grants.run({old_name, new_name});
+        if (has_written) rename_written.run({old_name, new_name});
     }
 }
 
@@ -358,7 +367,7 @@ Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
         if (call.event == Event::remove || renamed) {
             require_no_live_jobs("sync job type", "sync_job_type", old_row.text("name"));
             require_no_triggers(old_row.text("name"));
-            move_grants(old_row.text("name"),
+            move_belongings(old_row.text("name"),
                         call.event == Event::update ? TableRow(call.relation, call.new_row).text("name") : "");
         }
     }

@@ -111,6 +111,19 @@ const ColumnsRead& columns_read(const JobType& type, const DocumentType& source)
     return cached.columns;
 }
 
+ColumnSet columns_while_unedited(const JobType& type, const DocumentType& target) {
+    ColumnSet columns;
+    if (!type.declarative()) return columns;
+    for (const pg::JsonField& field : pg::json_fields(pg::json_from_text(type.field_map))) {
+        const pg::Column* column = target.relation().column(field.key);
+        if (column == nullptr || field.kind != pg::JsonKind::object) continue;
+        for (const pg::JsonField& part : pg::json_fields(field.value)) {
+            if (part.key == "only" && part.text == "unedited") columns.push_back(column->number);
+        }
+    }
+    return columns;
+}
+
 ColumnSet condition_reads(const JobType& type, const DocumentType& source) {
     Reader reader(source);
     if (!type.source_condition.empty()) reader.add_expression(type.source_condition);

@@ -21,6 +21,9 @@ struct ColumnsRead {
 // Valid until types or document types are looked up again.
 const ColumnsRead& columns_read(const JobType& type, const DocumentType& source);
 
+// Of the target: those that field_map sets only while nobody has edited them.
+ColumnSet columns_while_unedited(const JobType& type, const DocumentType& target);
+
 // Of source_condition alone.
 ColumnSet condition_reads(const JobType& type, const DocumentType& source);
 

@@ -78,6 +78,8 @@ public:
     // The target as it should be. `explicit_columns`: columns set on purpose, NULL ones too.
     virtual pg::RowValues update(const Job& job, const Documents& documents, const pg::RowValues& target,
                                  ColumnSet* explicit_columns) = 0;
+    // The target has what a sync wants in these columns now, and it was the sync that wrote this.
+    virtual void wrote(const DocumentType&, const pg::RowValues&, const ColumnSet&) {}
     // `extra`: targets, child jobs or error, as jsonb. Returns what the function returns, null if that is of no use.
     virtual pg::Value call_hook(Hook hook, const Job& job, const Documents& documents, pg::Value extra) = 0;
 };

@@ -3,6 +3,7 @@
 
 #include "controller/kinds.hpp"
 #include "controller/mapping.hpp"
+#include "document/written_values.hpp"
 #include "pg/error.hpp"
 #include "pg/xact.hpp"
 
@@ -14,7 +15,7 @@ pg::Value context_of(const Job& job) { return {job.datum(JobColumn::context), jo
 
 class DeclarativeController : public Controller {
 public:
-    explicit DeclarativeController(const JobType& type) : mapping_(type) {}
+    explicit DeclarativeController(const JobType& type) : name_(type.name), mapping_(type) {}
 
     Mapping* mapping() override { return &mapping_; }
 
@@ -52,15 +53,38 @@ public:
             pg::Value before = documents.target_is_new ? pg::Value() : documents.target;
             mapping_.evaluate_late(wanted, source_row(job, documents), context_of(job), before, job.id());
         }
-        if (!documents.target_is_new) mapping_.apply_rules(wanted, target);
-        pg::RowValues row = pg::copy_of(target);
         bool all = documents.target_is_new || documents.target_moves;
         *explicit_columns = all ? mapping_.all_columns() : mapping_.set_columns();
+        if (!documents.target_is_new) {
+            ColumnSet written = mapping_.apply_rules(wanted, target, unedited(wanted, target));
+            std::erase_if(*explicit_columns, [&](int column) {
+                return std::find(written.begin(), written.end(), column) == written.end();
+            });
+        }
+        pg::RowValues row = pg::copy_of(target);
         for (int column : *explicit_columns) row.set(column, wanted.at(column));
         return row;
     }
 
+    void wrote(const DocumentType& target, const pg::RowValues& after, const ColumnSet& columns) override {
+        ColumnSet watched = mapping_.watched_columns();
+        std::erase_if(watched, [&](int column) { return std::find(columns.begin(), columns.end(), column) == columns.end(); });
+        remember_written(name_, target, after, watched);
+    }
+
 private:
+    // Those of the watched columns that have what was written last; or what would be written now, as then nothing is lost.
+    ColumnSet unedited(const pg::RowValues& wanted, const pg::RowValues& target) const {
+        const ColumnSet& watched = mapping_.watched_columns();
+        if (watched.empty()) return {};
+        ColumnSet columns = unedited_columns(name_, mapping_.target(), target, watched);
+        ColumnSet differ = mapping_.target().changed_columns(target, wanted, watched);
+        for (int column : watched) {
+            if (std::find(differ.begin(), differ.end(), column) == differ.end()) columns.push_back(column);
+        }
+        return columns;
+    }
+
     pg::Value source_row(const Job& job, const Documents& documents) {
         if (!documents.source_is_deleted) return documents.source;
         const DocumentType& source = mapping_.source();  // an operation and a target were given with the job
@@ -136,6 +160,7 @@ private:
         if (lives == Mapping::Living::no || (lives == Mapping::Living::unknown && if_unknown)) names.push_back(name);
     }
 
+    std::string name_;  // of the type
     Mapping mapping_;
 };
 

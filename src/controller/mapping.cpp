@@ -32,7 +32,7 @@ Mapping::Mapping(const JobType& type)
     judge_match();
     match_indexed_ = pg::has_index_for(type.target, match_columns_, false);
     many_ = source_->supports_many() && target_->supports_many() && !pg::row_security_applies(type.target);
-    many_ = many_ && !reads_target();
+    many_ = many_ && !reads_target() && watched_columns_.empty();
     for (const Item& item : items_) many_ = many_ && fits_array(item.type);
     for (std::size_t i = 0; i < match_count_; i++) many_ = many_ && pg::has_hash(items_[i].type);
     prepare_statements();
@@ -221,11 +221,18 @@ void Mapping::evaluate_late(pg::RowValues& wanted, pg::Value source_row, pg::Val
     }
 }
 
-void Mapping::apply_rules(pg::RowValues& wanted, const pg::RowValues& target) const {
+ColumnSet Mapping::apply_rules(pg::RowValues& wanted, const pg::RowValues& target, const ColumnSet& unedited) const {
+    ColumnSet written;
     for (const Item& item : items_) {
-        bool writes = item.only == Only::always || (item.only == Only::null && target.at(item.column).null);
-        if (!writes) wanted.set(item.column, target.at(item.column));
+        bool writes = item.only == Only::always || (item.only == Only::null && target.at(item.column).null) ||
+                      (item.only == Only::unedited && contains(unedited, item.column));
+        if (writes) {
+            written.push_back(item.column);
+        } else {
+            wanted.set(item.column, target.at(item.column));
+        }
     }
+    return written;
 }
 
 // The parser tells which columns an expression reads: it is parsed over a source that has only the readable ones.

@@ -44,8 +44,11 @@ public:
     bool reads_target() const { return early_count_ < items_.size(); }
     // Without a job (0) what reads its id stays as it is.
     void evaluate_late(pg::RowValues& wanted, pg::Value source_row, pg::Value context, pg::Value target_row, std::int64_t job);
-    // Before an update: what a rule of field_map leaves alone gets the value that the target has.
-    void apply_rules(pg::RowValues& wanted, const pg::RowValues& target) const;
+    // Columns set only while nobody has edited them.
+    const ColumnSet& watched_columns() const { return watched_columns_; }
+    // Before an update: what a rule of field_map leaves alone gets the value that the target has. `unedited`: those of the
+    // watched columns that may be written. Returns which of all columns are not left alone.
+    ColumnSet apply_rules(pg::RowValues& wanted, const pg::RowValues& target, const ColumnSet& unedited = {}) const;
     // The columns of match alone, from a row that was kept. Raises if match reads a column that cannot be read; the
     // others do not matter.
     pg::RowValues evaluate_match(const KeptDocument& kept, pg::Value context);
@@ -96,8 +99,9 @@ public:
     std::vector<std::string> still_surplus(const std::vector<std::string>& names);
 
 private:
-    // When a column is written: always; in an insert only; in an insert, and where the target has null.
-    enum class Only { always, insert, null };
+    // When a column is written: always; in an insert only; in an insert, and where the target has null; or while nobody has
+    // edited it.
+    enum class Only { always, insert, null, unedited };
     // A value as it is declared.
     struct Value {
         std::string form;  // column, value or expr
@@ -152,7 +156,7 @@ private:
     std::shared_ptr<DocumentType> source_, target_;
     std::vector<Item> items_;  // of match, then of field_map
     std::size_t match_count_ = 0, early_count_ = 0;  // of match; and of all that do not read the target, which come first
-    ColumnSet all_columns_, set_columns_, match_columns_;
+    ColumnSet all_columns_, set_columns_, match_columns_, watched_columns_;
     bool match_indexed_ = false, many_ = false, match_may_change_ = false, match_is_shared_ = false;
     bool living_asked_ = false, living_by_index_ = false;  // living_ has been tried
     std::unique_ptr<pg::Statement> living_;                // null: it cannot be asked

@@ -44,6 +44,7 @@ void Mapping::read(const JobType& type) {
     for (std::size_t i = 0; i < items_.size(); i++) {
         all_columns_.push_back(items_[i].column);
         (i < match_count_ ? match_columns_ : set_columns_).push_back(items_[i].column);
+        if (items_[i].only == Only::unedited) watched_columns_.push_back(items_[i].column);
     }
     std::sort(all_columns_.begin(), all_columns_.end());
     std::sort(set_columns_.begin(), set_columns_.end());
@@ -90,8 +91,9 @@ Mapping::Only Mapping::rule_of(const std::string& column, const pg::JsonField& r
     }
     if (rule.text == "insert") return Only::insert;
     if (rule.text == "null") return Only::null;
+    if (rule.text == "unedited") return Only::unedited;
     throw pg::Error("22023", of_column(what, column) + " has an invalid rule: " + quoted(pg::clipped(rule.text, 60)))
-        .hint("Valid rules are: {\"only\": \"insert\"}, {\"only\": \"null\"}.");
+        .hint("Valid rules are: {\"only\": \"insert\"}, {\"only\": \"null\"}, {\"only\": \"unedited\"}.");
 }
 
 Mapping::Item Mapping::item(const pg::JsonField& field, const char* what) const {

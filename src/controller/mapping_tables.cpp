@@ -6,6 +6,7 @@
 
 #include "controller/mapping.hpp"
 #include "core/text.hpp"
+#include "document/written_values.hpp"
 #include "pg/error.hpp"
 #include "pg/memory.hpp"
 #include "pg/xact.hpp"
@@ -187,7 +188,9 @@ bool Mapping::differs(Unequal& pair, const std::vector<std::size_t>& compared) c
             if (!pg::is_specific(error)) throw;
         }
     }
-    apply_rules(pair.wanted, pair.target);
+    ColumnSet unedited;
+    if (!watched_columns_.empty()) unedited = unedited_columns(type_name_, *target_, pair.target, watched_columns_);
+    apply_rules(pair.wanted, pair.target, unedited);
     return !target_->changed_columns(pair.target, pair.wanted, columns).empty();
 }
 

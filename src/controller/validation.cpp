@@ -143,6 +143,24 @@ void check_on_delete(const JobType& type, std::vector<Finding>& findings) {
     target->from_json(values, pg::empty_row(target->relation()), &named);
 }
 
+// Two types would take each other's values for edits.
+void check_watched_columns(const JobType& type, const Mapping& mapping, std::vector<Finding>& findings) {
+    static auto& select = *new InternalStatement(
+        "SELECT name FROM {}.sync_job_type WHERE target_document_type = $1 AND name <> $2 AND (field_map ? $3 OR match ? $3) ORDER BY name",
+        {pg::type::oid, pg::type::text, pg::type::text});
+    for (int number : mapping.watched_columns()) {
+        const std::string& column = mapping.target().relation().columns[number - 1].name;
+        for (const auto& row : select.run({{pg::oid_datum(type.target), false}, {pg::text_datum(type.name), false}, {pg::text_datum(column), false}})) {
+            findings.push_back({false, "field_map",
+                                pg::Error("01000", "column " + quoted(column) + " is set by sync job type " +
+                                                       quoted(pg::datum_text(row[0].datum)) + ", too")
+                                    .detail("It is set here only while nobody has edited it, and what the other type writes counts as edited.")
+                                    .hint("Leave it to one of the two.")
+                                    .share()});
+        }
+    }
+}
+
 // At COMMIT, when a deferred trigger fires, no job runs any more.
 void check_echo(const JobType& type, std::vector<Finding>& findings) {
     if (!type.ignore_synced || type.source == pg::no_oid) return;
@@ -227,6 +245,7 @@ std::vector<Finding> validate(const JobType& type) {
                 findings.push_back({false, "match", identity_warning(*column).share()});
             }
             if (!mapping.match_is_unique()) findings.push_back({false, "match", match_warning(type, mapping).share()});
+            check_watched_columns(type, mapping, findings);
             if (!mapping.lives_by_index()) findings.push_back({false, "match", change_warning(type).share()});
         });
     } else {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/text.hpp"
+#include "document/written_values.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
 #include "pg/xact.hpp"
@@ -274,7 +275,9 @@ pg::Value DocumentType::load(const std::string& name, Lock lock) {
 }
 
 pg::Value DocumentType::remove(const std::string& name) {
-    return only_row(statement(remove_sql_, key_types())->execute(values_of(name)), label_);
+    pg::Value removed = only_row(statement(remove_sql_, key_types())->execute(values_of(name)), label_);
+    if (!removed.null) forget_written(*this, canonical_name(name));
+    return removed;
 }
 
 Datum DocumentType::written(const pg::Rows& rows, const char* command) const {

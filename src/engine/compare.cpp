@@ -78,7 +78,7 @@ public:
 
     Comparison run() {
         mapping_.each_unequal(request_.condition, [&](const Mapping::Unequal& pair) { add_unequal(pair); });
-        if (!may_remove()) return found_.take();
+        if (!may_remove_targets(type_)) return found_.take();
         if (pg::row_security_applies(mapping_.source().relation().oid)) {
             found_.surplus_unknown("row-level security of " + quoted(mapping_.source().label()) + " applies to role " +
                                    quoted(pg::role_name(pg::current_user())) + ", which does not see all sources");
@@ -89,12 +89,6 @@ public:
     }
 
 private:
-    bool may_remove() const {
-        bool sets = type_.on_delete == JobType::OnDelete::set;
-        return type_.enables(Operation::remove) && type_.on_delete != JobType::OnDelete::keep &&
-               (!sets || type_.enables(Operation::update));
-    }
-
     void add_unequal(const Mapping::Unequal& pair) {
         auto source = name_in(mapping_.source(), pair.source);
         Difference difference = pair.ambiguous || !source ? Difference::ambiguous
@@ -315,6 +309,11 @@ Comparison rolled_back(Compare&& compare) {
 }
 
 }  // namespace
+
+bool may_remove_targets(const JobType& type) {
+    bool sets = type.on_delete == JobType::OnDelete::set;
+    return type.enables(Operation::remove) && type.on_delete != JobType::OnDelete::keep && (!sets || type.enables(Operation::update));
+}
 
 void require_comparable(const JobType& type) {
     const char* why = type.background                ? "It is that of background work, which has no documents."

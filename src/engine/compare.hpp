@@ -37,6 +37,8 @@ struct ComparisonRequest {
     std::optional<std::int64_t> max_rows;  // none: all
 };
 
+// Whether jobs of the type may delete targets, or mark them as gone: its gates, and on_delete.
+bool may_remove_targets(const JobType& type);
 // Raises 0A000 for what cannot be compared.
 void require_comparable(const JobType& type);
 // Raises what is wrong with a condition, SQL over the source; with the search_path of the type.

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "controller/mapping.hpp"
+#include "controller/source_condition.hpp"
 #include "core/text.hpp"
 #include "engine/attempt.hpp"
 #include "engine/claim.hpp"
@@ -129,6 +130,11 @@ void FullSync::read_context() {
     }
     require_full_sync(type_, request_);
     check_condition(type_, request_.condition);
+    if (mapping_.reads_target()) {
+        throw pg::Error("0A000", "documents of sync job type " + quoted(type_.name) + " cannot be synced by a full sync")
+            .detail("An expression of field_map reads target or sync_job_id: what differs cannot be told without running each job.")
+            .hint("Enqueue its documents with enqueue_sync_jobs().");
+    }
     if (request_.delete_surplus && !mapping_.target().supports_many()) {
         throw pg::Error("0A000", "surplus documents of type " + quoted(mapping_.target().label()) +
                                      " cannot be deleted by a full sync")
@@ -162,12 +168,13 @@ void FullSync::compare() {
         pg::SpiScope spi;
         pg::SnapshotScope snapshot;
         mapping_.each_unequal(request_.condition, [&](const Mapping::Unequal& pair) {
+            if (!pair.ambiguous && !type_.enables(pair.missing ? Operation::insert : Operation::update)) return;
             (pair.ambiguous ? ambiguous_ : pair.missing ? missing_ : different_)++;
             if (!pair.ambiguous) to_sync_.add(mapping_.source().name_of(pair.source));
         });
         if (pg::row_security_applies(mapping_.source().relation().oid)) {
             surplus_unknown_ = "row-level security of the source";
-        } else {
+        } else if (may_remove_targets(type_)) {
             mapping_.each_surplus([&](const pg::RowValues& target) {
                 surplus_++;
                 if (request_.delete_surplus) to_delete_.add(mapping_.target().name_of(target));
@@ -181,7 +188,8 @@ void FullSync::compare() {
 void FullSync::count_scope() {
     auto count = [](const std::string& sql) { return pg::execute_sql(sql).int64(0, 0); };
     std::string source = mapping_.source().relation().quoted + " AS source";
-    std::string where = request_.condition.empty() ? "" : " WHERE (" + request_.condition + "\n)";
+    std::string where = type_.source_condition.empty() ? " WHERE true" : " WHERE " + condition_sql(type_);
+    if (!request_.condition.empty()) where += " AND (" + request_.condition + "\n)";
     sources_ = count("SELECT pg_catalog.count(*) FROM " + source + where);
     // With a condition: the targets of the sources for which it holds, give or take those that several sources have.
     targets_ = request_.condition.empty()

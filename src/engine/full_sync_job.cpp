@@ -98,7 +98,7 @@ std::optional<std::int64_t> other_full_sync(const std::string& sync_job_type, st
 }
 
 std::int64_t definition_of(const JobType& type) {
-    std::string text = join({type.match, type.field_map, std::to_string(type.source), std::to_string(type.target),
+    std::string text = join({type.match, type.field_map, type.source_condition, std::to_string(type.source), std::to_string(type.target),
                              join(type.source_key, ","), join(type.target_key, ",")},
                             "\n");
     return pg::datum_int64(pg::text_hash(pg::text_datum(text)));

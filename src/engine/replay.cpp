@@ -1,10 +1,13 @@
 #include "engine/replay.hpp"
 
+#include <algorithm>
 #include <set>
 
+#include "controller/columns_read.hpp"
 #include "controller/controller.hpp"
 #include "core/text.hpp"
 #include "document/document.hpp"
+#include "document/written_values.hpp"
 #include "job/job_store.hpp"
 #include "job/schema_objects.hpp"
 #include "pg/error.hpp"
@@ -216,6 +219,20 @@ Effect remove(const Replay& replay, const std::string& name) {
     return {documents.remove(name), {}};
 }
 
+// What was applied, or brought back, is no edit.
+void remember_replayed(const Replay& replay, const Effect& effect) {
+    auto type = find_job_type(std::string(replay.job.text(C::sync_job_type)));
+    if (type == nullptr || effect.after.null || replay.documents->relation().oid != type->target) return;
+    ColumnSet columns = columns_while_unedited(*type, *replay.documents);
+    std::erase_if(columns, [&](int column) {
+        return std::none_of(replay.changes.begin(), replay.changes.end(), [&](const Change& change) {
+            const pg::Column* changed = column_of(replay, change);
+            return changed != nullptr && changed->number == column;
+        });
+    });
+    remember_written(type->name, *replay.documents, pg::take_apart(effect.after.datum, replay.documents->relation()), columns);
+}
+
 std::int64_t record_replay(const Replay& replay, const Effect& effect, pg::Timestamp started) {
     Job done = replay.job.copy();
     std::int64_t id = pg::next_sequence_value(schema_objects().id_sequence);
@@ -228,6 +245,7 @@ std::int64_t record_replay(const Replay& replay, const Effect& effect, pg::Times
     pg::Value written = effect.after.null ? effect.before : effect.after;
     done.set_text(C::target_document_name, replay.documents->name_of(written.datum));
     done.set(C::diff_summary, replay.documents->diff(effect.before, effect.after));
+    remember_replayed(replay, effect);
     pg::JsonBuilder context;
     context.begin_object();
     context.key(replay.backwards ? "reverts" : "applies");

@@ -250,8 +250,9 @@ pg::RowValues wanted_target(SyncContext& sync, const pg::RowValues& base, Column
     return row;
 }
 
-void finish_write(SyncContext& sync, pg::Value after) {
+void finish_write(SyncContext& sync, pg::Value after, const ColumnSet& columns) {
     const DocumentType& type = *sync.documents.target_type;
+    sync.controller->wrote(type, pg::take_apart(after.datum, type.relation()), columns);
     sync.documents.target = after;
     sync.documents.target_is_new = false;
     sync.wanted = after;
@@ -272,7 +273,7 @@ void sync_insert(SyncContext& sync) {
     sync.inserting = true;
     Datum inserted = by_engine(sync, [&] { return type.insert(row, type.inserted_columns(row, explicit_columns)); });
     pg::Value after{inserted, false};
-    finish_write(sync, after);
+    finish_write(sync, after, explicit_columns);
     if (is_part_of_set(sync.job)) sync.fingerprint = {pg::fingerprint(pg::take_apart(inserted, type.relation()), type.relation()), false};
     if (records_diff(sync.job)) sync.diff = {type.diff({}, after), false};
 }
@@ -283,6 +284,7 @@ void update_target(SyncContext& sync, const std::string& name, const pg::RowValu
     ColumnSet changed = type.changed_columns(base, row);
     if (changed.empty() && !sync.job.flag(C::update_without_changes_enabled)) {
         sync.status = Status::skipped;
+        sync.controller->wrote(type, row, explicit_columns);
         return;
     }
     if (!sync.job.flag(C::dry_run) && sync.controller->has(Hook::before_sync)) {
@@ -296,7 +298,7 @@ void update_target(SyncContext& sync, const std::string& name, const pg::RowValu
     }
     pg::Value after{by_engine(sync, [&] { return type.update(name, row, changed); }), false};
     sync.diff = {type.diff(sync.before, after), false};
-    finish_write(sync, after);
+    finish_write(sync, after, explicit_columns);
 }
 
 void sync_update(SyncContext& sync) {
@@ -406,7 +408,7 @@ void sync_target(SyncContext& sync, const JobType& type, const Target& target) {
 }
 
 // As sync_gone(), for one more target. False: nothing had to be done.
-bool see_to_left_behind(const JobType& type, DocumentType& documents, const std::string& name) {
+bool see_to_left_behind(const JobType& type, Controller& controller, DocumentType& documents, const std::string& name) {
     if (type.on_delete == JobType::OnDelete::remove) return !documents.remove(name).null;
     pg::Value before = documents.load(name, DocumentType::Lock::for_update);
     if (before.null) return false;
@@ -414,8 +416,9 @@ bool see_to_left_behind(const JobType& type, DocumentType& documents, const std:
     ColumnSet named;
     pg::RowValues row = with_values_of_deleted(type, documents, base, &named);
     ColumnSet changed = documents.changed_columns(base, row);
-    if (!changed.empty()) documents.update(name, row, changed);
-    return !changed.empty();
+    if (changed.empty()) return false;
+    controller.wrote(documents, pg::take_apart(documents.update(name, row, changed), documents.relation()), named);
+    return true;
 }
 
 // Where the document's target was, under values that it had.
@@ -430,7 +433,7 @@ void remove_left_behind(SyncContext& sync, const JobType& type, const std::vecto
     json.begin_array();
     bool any = false;
     for (const std::string& name : names) {
-        if (!see_to_left_behind(type, documents, name)) continue;
+        if (!see_to_left_behind(type, *sync.controller, documents, name)) continue;
         any = true;
         json.string(name);
     }

@@ -101,6 +101,7 @@ SchemaObjects look_up() {
     found->error_table = visible("sync_job_error");
     found->deleted_table = visible("sync_job_deleted_document");
     if (current) found->document_table = visible("sync_job_document");
+    if (current) found->written_table = hidden("written");
     found->id_sequence = hidden("sync_job_id_seq");
     found->deleted_sequence = visible("sync_job_deleted_document_id_seq");
     found->target_type = required(pg::type_oid(extension->schema, "sync_job_target"), "type sync_job_target");
@@ -117,7 +118,7 @@ SchemaObjects look_up() {
 bool is_one_of_ours(const SchemaObjects& o, Oid relation) {
     for (Oid own : {o.job_table, o.live, o.failed, o.ended, o.live_id, o.live_claim, o.live_scheduled, o.live_held, o.live_source,
                     o.live_job_id, o.failed_id, o.ended_id, o.type_table, o.queue_table, o.error_table, o.deleted_table,
-                    o.document_table, o.id_sequence}) {
+                    o.document_table, o.written_table, o.id_sequence}) {
         if (relation == own) return true;
     }
     return false;

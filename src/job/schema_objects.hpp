@@ -21,7 +21,7 @@ struct SchemaObjects {
     Oid live = 0, failed = 0, ended = 0;
     Oid live_id = 0, live_claim = 0, live_scheduled = 0, live_held = 0, live_source = 0, live_job_id = 0;
     Oid failed_id = 0, ended_id = 0;
-    Oid type_table = 0, queue_table = 0, error_table = 0, deleted_table = 0;
+    Oid type_table = 0, queue_table = 0, error_table = 0, deleted_table = 0, written_table = 0;
     Oid document_table = 0;  // sync_job_document; not of 0.1.0
     Oid id_sequence = 0, deleted_sequence = 0;
     Oid target_type = 0, result_type = 0;  // sync_job_target, sync_job_result

@@ -66,3 +66,60 @@ SELECT id, email, n, fixed ~ '^new \d+$' AS fixed FROM by_row ORDER BY id LIMIT 
 SELECT id, email, n, fixed ~ '^new \d+$' AS fixed FROM by_set ORDER BY id LIMIT 3;
 SELECT count(*) FROM by_row JOIN sync_job AS j ON 'new ' || j.id = fixed WHERE j.operation = 'Insert' AND j.sync_job_type = 'By Row' AND j.target_document_name = by_row.id::text;
 SELECT status, diff_summary FROM execute_sync_job(enqueue_sync_job('By Row', 2, dry_run => true));
+
+-- ---- Only while nobody has edited it ----
+
+CREATE TABLE person (id int PRIMARY KEY, name text, phone text, note text);
+CREATE TABLE contact (id int PRIMARY KEY, name text, phone varchar(8), note text DEFAULT 'none');
+CREATE FUNCTION tidy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.phone := upper(NEW.phone); RETURN NEW; END $$;
+CREATE TRIGGER tidy BEFORE INSERT OR UPDATE ON contact FOR EACH ROW EXECUTE FUNCTION tidy();
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map) VALUES ('Contact', 'person', 'contact', '{"id": "id"}',
+    '{"name": "name", "phone": {"column": "phone", "only": "unedited"}, "note": {"expr": "source.note", "only": "unedited"}}');
+SELECT attach_sync_job_triggers('Contact', 'person');
+CREATE FUNCTION synced() RETURNS TABLE (id int, name text, phone text, note text, status text, diff jsonb) LANGUAGE sql AS $$
+    SELECT c.*, (SELECT j.status FROM sync_job AS j WHERE j.source_document_name = c.id::text AND j.sync_job_type = 'Contact' ORDER BY j.id DESC LIMIT 1),
+        (SELECT j.diff_summary FROM sync_job AS j WHERE j.source_document_name = c.id::text AND j.sync_job_type = 'Contact' ORDER BY j.id DESC LIMIT 1)
+    FROM contact AS c ORDER BY c.id
+$$;
+INSERT INTO person VALUES (1, 'Ann', 'a1', NULL), (2, 'Bob', 'b1', 'n'), (3, 'Cy', 'c1', 'n');
+INSERT INTO contact VALUES (3, 'Cy', 'before', 'n');
+CALL run_sync_jobs();
+SELECT * FROM synced();
+-- What the sync wrote it writes again, also where a trigger has changed it; what somebody has edited stays, and the rest is synced.
+UPDATE contact SET phone = 'by hand' WHERE id = 2;
+UPDATE person SET phone = 'x' || id, note = 'm', name = upper(name);
+CALL run_sync_jobs();
+SELECT * FROM synced();
+-- Edited to what the sync would write, it is the sync's again.
+UPDATE contact SET phone = 'X2' WHERE id = 2;
+UPDATE person SET phone = 'X' || id;
+CALL run_sync_jobs();
+UPDATE person SET phone = 'y' || id;
+CALL run_sync_jobs();
+SELECT * FROM synced();
+-- NULL is a value. A dry run remembers nothing; applied, it does; reverted, too.
+UPDATE contact SET note = NULL WHERE id = 1;
+UPDATE person SET note = NULL WHERE id = 2;
+UPDATE person SET note = 'o' WHERE id = 1;
+CALL run_sync_jobs();
+UPDATE person SET phone = 'z2' WHERE id = 2;
+SELECT id AS dry FROM execute_sync_job(enqueue_sync_job('Contact', 2, dry_run => true)) \gset
+SELECT apply_sync_job(:dry) AS applied \gset
+SELECT * FROM synced() WHERE id < 3;
+CALL run_sync_jobs();
+SELECT revert_sync_job(:applied) > 0 AS reverted;
+UPDATE person SET phone = 'w2' WHERE id = 2;
+CALL run_sync_jobs();
+SELECT * FROM synced() WHERE id = 2;
+-- Gone with the target, and with the type; renamed with it.
+SELECT sync_job_type, count(*) FROM sync_job_internal.written GROUP BY 1;
+DELETE FROM person WHERE id = 1;
+CALL run_sync_jobs();
+SELECT detach_sync_job_triggers('Contact', 'person');
+UPDATE sync_job_type SET name = 'Contacts' WHERE name = 'Contact';
+SELECT sync_job_type, count(*) FROM sync_job_internal.written GROUP BY 1;
+SELECT difference, source_document_name, diff FROM compare_sync_documents('Contacts');
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map) VALUES ('Another', 'person', 'contact', '{"id": "id"}', '{"phone": "name"}');
+SELECT severity, object, message FROM validate_sync_job_type('Contacts');
+DELETE FROM sync_job_type WHERE name = 'Contacts';
+SELECT count(*) FROM sync_job_internal.written;

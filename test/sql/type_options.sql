@@ -297,3 +297,18 @@ CALL run_sync_jobs();
 SELECT * FROM compared();
 UPDATE contact SET name = NULL WHERE id = 1;
 SELECT * FROM compared();
+-- Nor does a full sync do what is forbidden; it marks as gone what has no source.
+SELECT enqueue_full_sync('Contact') IS NOT NULL AS enqueued;
+CALL run_sync_jobs();
+SELECT status, split_part(error_message, E'\n', 1) AS error, split_part(error_message, E'\n', 2) AS detail FROM sync_job ORDER BY id DESC LIMIT 1;
+SELECT cancel_sync_job(id) IS NOT NULL AS canceled FROM sync_job WHERE status = 'Failed' AND sync_job_type = 'Contact';
+UPDATE sync_job_type SET on_delete = '{"gone": true}', insert_enabled = false,
+    field_map = '{"name": {"column": "name", "only": "unedited"}, "phone": {"column": "phone", "only": "insert"}, "gone": {"value": false}}' WHERE name = 'Contact';
+UPDATE person SET name = 'n' || id;
+INSERT INTO person VALUES (6, 'Fay', '6', true);
+SELECT * FROM compared();
+SELECT enqueue_full_sync('Contact', delete_surplus => true, max_delete_percent => 100, max_change_percent => 100) IS NOT NULL AS enqueued;
+CALL run_sync_jobs();
+SELECT status, result -> 'inserted' AS inserted, result -> 'updated' AS updated, result -> 'deleted' AS deleted, result -> 'failed' AS failed, error_message FROM sync_job ORDER BY id DESC LIMIT 1;
+SELECT id, name, phone, gone FROM contact ORDER BY id;
+SELECT * FROM compared();

@@ -1,0 +1,19 @@
+// What the jobs of a type have written last into the columns that they set only while nobody has edited them: a hash of each
+// value, beside the logs, as it has to outlive these.
+#pragma once
+
+#include <string>
+
+#include "document/document.hpp"
+
+namespace sync_job {
+
+// Those of the columns in which the row still has what was written.
+ColumnSet unedited_columns(const std::string& sync_job_type, const DocumentType& target, const pg::RowValues& row,
+                           const ColumnSet& columns);
+void remember_written(const std::string& sync_job_type, const DocumentType& target, const pg::RowValues& row,
+                      const ColumnSet& columns);
+// The target is deleted.
+void forget_written(const DocumentType& target, const std::string& name);
+
+}  // namespace sync_job
