@@ -151,6 +151,10 @@ SYNC_JOB_FUNCTION(sync_job_get_checkpoint) {
 SYNC_JOB_FUNCTION(sync_job_set_checkpoint) {
     pg::require_writable("set_sync_job_checkpoint()");
     StoredJob stored = running_job();
+    if (is_set(stored.job)) {
+        mark_leaves_set();
+        throw pg::Error("0A000", "a document of a set job has no checkpoint").hint("It runs again, as a job of its own.");
+    }
     stored.job = stored.job.copy();
     if (args.is_null(0)) {
         stored.job.clear(C::checkpoint);

@@ -24,15 +24,9 @@ using Clock = std::chrono::steady_clock;
 constexpr long longest_wait_milliseconds = 1000;
 constexpr long poll_milliseconds = 50;  // if there is no shared memory for announcements
 
-// Ended, and not to be retried automatically.
-bool is_over(const Job& job) {
-    Status status = job.status();
-    if (status == Status::failed) return job.is_null(C::retry_after);
-    return has_ended(status);
-}
-
 std::string state_of(const Job& job) {
     std::string text = "Its status is " + std::string(job.text(C::status)) + ".";
+    if (has_ended(job.status()) && !job.is_null(C::documents)) return text + " Jobs of documents that have left it have not ended.";
     if (job.status() != Status::failed) return text;
     text += " It is tried again at " + pg::value_to_text(job.datum(C::retry_after), pg::type::timestamptz);
     if (!may_read_row(job)) return text + ".";
@@ -105,7 +99,7 @@ SYNC_JOB_FUNCTION(sync_job_wait) {
         auto stored = find_job(id);
         if (!stored) no_such_job(id);
         require_may_know(stored->job);
-        if (is_over(stored->job)) return args.null_result();
+        if (how_ended(stored->job) != Ended::no) return args.null_result();
         check_waitable(id, stored->job);
         long left = longest_wait_milliseconds;
         if (timeout) {

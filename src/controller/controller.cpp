@@ -64,6 +64,12 @@ ControllerKind controller_kind(const JobType& type) {
     return fresh.kind;
 }
 
+bool runs_in_sets(const JobType& type) {
+    if (type.background) return false;
+    ControllerKind kind = controller_kind(type);
+    return !kind.bypass && !kind.commits && !kind.relays && type.batchable.value_or(true);
+}
+
 std::shared_ptr<Controller> find_controller(const JobType& type) {
     auto found = cache().find(type.name);
     if (found != cache().end()) {

@@ -95,6 +95,9 @@ struct ControllerKind {
     bool relays = false;   // its jobs may have children
 };
 ControllerKind controller_kind(const JobType& type);
+// Many of its documents may be synced by one job, in one transaction. A type whose jobs may relay is not one: its documents would
+// have to wait for children, each for its own.
+bool runs_in_sets(const JobType& type);
 
 // A mistake in the set-up rather than in the work: missing function, wrong signature, missing right.
 class SetupError : public pg::Error {

@@ -130,6 +130,7 @@ void run_in_subtransaction(SyncContext& sync, const JobType& type, pg::Deadline&
     deadline.stop();
     // The job has caught its cancellation and gone on: it is late all the same.
     if (deadline.passed() && !limit.of_batch) throw timeout_error(sync.job);
+    if (leaves_set()) throw pg::Error("0A000", "the document leaves its set job");  // it has caught the error that said so
     if (sync.job.flag(C::dry_run)) {
         subtransaction.rollback();
     } else {
@@ -144,6 +145,10 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
     outcome.job = original.copy();
     // Whatever the error: procedural languages, and code that catches and raises, turn a cancellation into their own.
     if (cancel_requested(original.id())) return canceled_outcome(original);
+    if (leaves_set()) {
+        outcome.verdict = Verdict::run_alone;
+        return outcome;
+    }
     if (deadline_passed && limit.of_batch) {
         outcome.verdict = Verdict::run_alone;
         outcome.too_long = !deadline.passed_waiting();

@@ -1,7 +1,9 @@
 // The part of the runner that runs set jobs, in batches. A set never runs alone: where it would have to, each of its documents gets
 // a job of its own.
+#include "controller/controller.hpp"
 #include "engine/document_batch.hpp"
 #include "engine/runner.hpp"
+#include "job/job_type.hpp"
 #include "pg/xact.hpp"
 #include "shared/document_locks.hpp"
 
@@ -10,6 +12,12 @@ namespace sync_job {
 namespace {
 
 using C = JobColumn;
+
+// Its type may have changed since it was enqueued.
+bool may_run(const Job& set) {
+    auto type = find_job_type(std::string(set.text(C::sync_job_type)));
+    return type != nullptr && runs_in_sets(*type);
+}
 
 }  // namespace
 
@@ -20,7 +28,7 @@ void Runner::run_set_job(const Job& job, const std::vector<bool>& had_documents,
     attempted_ = job.id();
     attempted_is_set_ = true;
     SetProgress set{as_started(job), {}};
-    if (to_break_up_.erase(job.id()) > 0 || isolated_jobs_ > 0 || !is_batchable(job)) {
+    if (to_break_up_.erase(job.id()) > 0 || isolated_jobs_ > 0 || !may_run(job)) {
         set.done = hand_over(set.job, names);
         busy.clear();
     } else {

@@ -162,19 +162,33 @@ std::vector<Dependent> dependents_after(std::int64_t after, bool* more) {
     return found;
 }
 
-enum class Ended { no, well, badly };
+Ended by_itself(const Job& job) {
+    Status status = job.status();
+    if (status == Status::failed) return failed_for_good(job) ? Ended::badly : Ended::no;
+    if (!has_ended(status)) return Ended::no;
+    return status == Status::canceled ? Ended::badly : Ended::well;
+}
 
 // Looked up in the indexes, one by one: a plan for all of them, made while few wait, would read whole tables once many do.
-Ended has_ended(std::int64_t id) {
+Ended has_ended_by_id(std::int64_t id) {
     auto stored = find_job(id);
-    if (!stored) return Ended::well;  // cleared away
-    const Job& job = stored->job;
-    if (stored->partition == Partition::live) return Ended::no;
-    if (job.status() == Status::failed) return failed_for_good(job) ? Ended::badly : Ended::no;
-    return job.status() == Status::canceled ? Ended::badly : Ended::well;
+    return stored ? how_ended(stored->job) : Ended::well;  // cleared away
 }
 
 }  // namespace
+
+Ended how_ended(const Job& job) {
+    Ended ended = by_itself(job);
+    if (ended == Ended::no || job.is_null(C::documents)) return ended;
+    for (std::int64_t child : children_of(job.id())) {
+        auto stored = find_job(child);
+        if (!stored || stored->job.text(C::relation) != relation::set) continue;
+        Ended of_child = by_itself(stored->job);
+        if (of_child == Ended::no) return Ended::no;
+        if (of_child == Ended::badly) ended = Ended::badly;
+    }
+    return ended;
+}
 
 Release release_waiting_jobs(std::int64_t after) {
     static auto& left = *new InternalStatement("SELECT FROM sync_job_internal.dependency LIMIT 1", std::vector<Oid>{});
@@ -191,7 +205,7 @@ Release release_waiting_jobs(std::int64_t after) {
         std::optional<std::int64_t> culprit;
         for (std::int64_t other : dependent.waits_for) {
             auto [entry, is_new] = known.try_emplace(other, Ended::no);
-            if (is_new) entry->second = has_ended(other);
+            if (is_new) entry->second = has_ended_by_id(other);
             waits = entry->second == Ended::no;
             if (waits) break;
             if (entry->second == Ended::badly && (!culprit || other < *culprit)) culprit = other;

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "controller/controller.hpp"
 #include "core/text.hpp"
 #include "job/job_store.hpp"
 #include "job/schema_objects.hpp"
@@ -380,7 +381,7 @@ std::int64_t Enqueuer::add(const std::optional<std::string>& name) {
 bool Enqueuer::makes_sets() const {
     bool for_each = request_.operation || target_name_ || request_.dry_run.value_or(false) ||
                     (request_.job_id && request_.deduplicate);
-    return request_.many && type_->set_size > 1 && type_->declarative() && !for_each && schema_objects().current;
+    return request_.many && type_->set_size > 1 && !for_each && schema_objects().current && runs_in_sets(*type_);
 }
 
 void Enqueuer::add_to_set(const std::string& name) {

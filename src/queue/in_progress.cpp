@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <unordered_set>
+#include <utility>
 
 #include "pg/xact.hpp"
 #include "shared/activity.hpp"
@@ -16,6 +17,7 @@ using C = JobColumn;
 constexpr int none_ran = -1;
 std::int64_t running_job = 0;
 Oid running_source = pg::no_oid;
+bool running_leaves_set = false;
 int running_depth = 0, transaction_depth = none_ran;
 
 // The jobs whose rows have moved in this transaction; several where a job runs others inside itself.
@@ -31,6 +33,9 @@ std::unordered_set<std::int64_t>& in_progress() {
 
 }  // namespace
 
+void mark_leaves_set() { running_leaves_set = true; }
+bool leaves_set() { return running_leaves_set; }
+
 int depth_of(const Job& job) { return job.is_null(C::depth) ? 0 : job.int32(C::depth); }
 
 std::optional<int> current_depth() {
@@ -39,7 +44,8 @@ std::optional<int> current_depth() {
 }
 
 CurrentJobScope::CurrentJobScope(const Job& job, const std::string& subject, int depth)
-    : previous_(running_job), previous_depth_(running_depth), previous_source_(running_source) {
+    : previous_(running_job), previous_depth_(running_depth), previous_source_(running_source),
+      previous_leaves_set_(std::exchange(running_leaves_set, false)) {
     running_job = job.id();
     running_depth = depth;
     running_source = job.oid(C::source_document_type);
@@ -52,6 +58,7 @@ CurrentJobScope::~CurrentJobScope() {
     running_job = previous_;
     running_depth = previous_depth_;
     running_source = previous_source_;
+    running_leaves_set = previous_leaves_set_;
     if (previous_ == 0) show_job_end();
 }
 

@@ -23,10 +23,15 @@ private:
     std::int64_t previous_;
     int previous_depth_;
     Oid previous_source_;
+    bool previous_leaves_set_;
 };
 
 // How many triggers led to the job, each fired by what the job before it wrote.
 int depth_of(const Job& job);
+
+// A document of a set job asks for what only a job of its own can have: what it has done is rolled back, and it leaves the set.
+void mark_leaves_set();
+bool leaves_set();
 
 // The job that runs in this process; 0: none. Of a set, the first.
 std::int64_t current_job_id();

@@ -186,6 +186,46 @@ wait_for_jobs($node);
 my ($ret, $out, $err) = $node->psql('postgres', q{SELECT revert_sync_job(id) FROM sync_job WHERE documents IS NOT NULL ORDER BY id DESC LIMIT 1});
 like($err, qr/which is for \d+ documents/, 'revert_sync_job() says that it cannot yet');
 
+# Types with functions. One that keeps a checkpoint leaves the set, as do those that fail; waiting for the set is waiting for them.
+clear();
+sql(q{CREATE TABLE copy (source int PRIMARY KEY, v text, w int);
+	CREATE FUNCTION nothing() RETURNS void LANGUAGE sql AS 'SELECT';
+	CREATE SCHEMA by_code;
+	CREATE FUNCTION by_code.get_target_document(sync_job sync_job, source_doc source) RETURNS sync_job_target LANGUAGE plpgsql AS $$
+	BEGIN
+		IF source_doc.id = 2500 THEN
+			PERFORM set_sync_job_checkpoint('{"at": 1}');
+			IF (get_sync_job_checkpoint() ->> 'at') IS NULL THEN RAISE 'no checkpoint'; END IF;
+		END IF;
+		RETURN sync_job_target(CASE WHEN EXISTS (SELECT FROM copy WHERE source = source_doc.id) THEN 'update' ELSE 'insert' END,
+			target_document_name => source_doc.id::text);
+	END $$;
+	CREATE FUNCTION by_code.update_target_doc(sync_job sync_job, source_doc source, INOUT target_doc copy) LANGUAGE plpgsql AS $$
+	BEGIN
+		IF sync_job.source_document_name IS DISTINCT FROM source_doc.id::text THEN RAISE 'another document'; END IF;
+		IF source_doc.id = 2600 THEN RAISE 'not this one'; END IF;
+		target_doc.v := source_doc.v;
+		target_doc.w := source_doc.w;
+	END $$;
+	INSERT INTO sync_job_type (name, source_document_type, target_document_type, module, max_retries, set_size)
+	VALUES ('Code', 'source', 'copy', 'by_code', 0, 1000);
+	SELECT pause_sync_job_queue('default');
+	SELECT enqueue_sync_jobs('Code', array_agg(id::text)) FROM source WHERE id BETWEEN 2401 AND 2700});
+my $set = sql(q{SELECT id FROM sync_job WHERE documents = 300});
+my $after = sql(qq{SELECT enqueue_background_job('public.nothing', after => ARRAY[$set])});
+my $always = sql(qq{SELECT enqueue_background_job('public.nothing', after => ARRAY[$set], after_failure => 'run')});
+sql(q{SELECT resume_sync_job_queue('default')});
+sql(qq{CALL wait_for_sync_job($set, '60 s')});
+is(sql(q{SELECT string_agg(source_document_name || ' ' || status, ', ' ORDER BY source_document_name) FROM sync_job WHERE relation = 'set'}),
+	'2500 Finished, 2600 Failed', 'whoever waits for a set waits for the documents that have left it');
+is(sql(qq{SELECT (result ->> 'inserted') || ' ' || (result ->> 'failed') || ' ' || (result ->> 'handed_over') FROM sync_job WHERE id = $set}),
+	'298 1 1', 'functions run for each document of a set');
+is(sql(q{SELECT count(*) FROM source AS s JOIN copy AS c ON c.source = s.id AND (c.v, c.w) = (s.v, s.w)}), '299', 'which is in step then');
+is(sql(q{SELECT count(DISTINCT fingerprint) || ' ' || count(*) FROM sync_job_document}), '298 298', 'with a fingerprint of each row');
+is(sql(q{SELECT checkpoint ->> 'at' FROM sync_job WHERE source_document_name = '2500' AND sync_job_type = 'Code'}), '1', 'the checkpoint is with the job of the document');
+poll($node, qq{SELECT status = 'Canceled' FROM sync_job WHERE id = $after}, 'a job after the set is canceled, as one of its documents has failed');
+poll($node, qq{SELECT status = 'Finished' FROM sync_job WHERE id = $always}, 'or runs, where it asks for that');
+
 # Who sees what was done.
 sql(q{CREATE ROLE keeper LOGIN; CREATE ROLE guest; GRANT SELECT ON source TO keeper, guest; GRANT ALL ON target, written, written_n_seq TO keeper;
 	ALTER TABLE source OWNER TO keeper; ALTER TABLE target OWNER TO keeper; UPDATE sync_job_type SET run_as = 'keeper'});
