@@ -361,9 +361,12 @@ DocumentsDone FullSync::delete_target(const std::string& name) {
     }
     done.canceled = outcome.job.status() == Status::canceled;
     if (outcome.verdict == Verdict::ended && outcome.error == nullptr) {
-        bool gone = outcome.job.status() != Status::finished;
-        done[gone ? Count::no_target : Count::deleted]++;
-        if (!gone) done.documents.push_back(document_row("", outcome));
+        Status status = outcome.job.status();
+        bool marked = outcome.job.operation() == Operation::update;  // as gone: see on_delete
+        done[status == Status::finished  ? (marked ? Count::updated : Count::deleted)
+             : status == Status::skipped ? Count::skipped
+                                         : Count::no_target]++;
+        if (status == Status::finished) done.documents.push_back(document_row("", outcome));
         return done;
     }
     bool failed = outcome.error != nullptr && outcome.verdict == Verdict::ended;

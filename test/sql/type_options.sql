@@ -301,7 +301,6 @@ SELECT * FROM compared();
 SELECT enqueue_full_sync('Contact') IS NOT NULL AS enqueued;
 CALL run_sync_jobs();
 SELECT status, split_part(error_message, E'\n', 1) AS error, split_part(error_message, E'\n', 2) AS detail FROM sync_job ORDER BY id DESC LIMIT 1;
-SELECT cancel_sync_job(id) IS NOT NULL AS canceled FROM sync_job WHERE status = 'Failed' AND sync_job_type = 'Contact';
 UPDATE sync_job_type SET on_delete = '{"gone": true}', insert_enabled = false,
     field_map = '{"name": {"column": "name", "only": "unedited"}, "phone": {"column": "phone", "only": "insert"}, "gone": {"value": false}}' WHERE name = 'Contact';
 UPDATE person SET name = 'n' || id;
