@@ -130,11 +130,6 @@ void FullSync::read_context() {
     }
     require_full_sync(type_, request_);
     check_condition(type_, request_.condition);
-    if (mapping_.reads_target()) {
-        throw pg::Error("0A000", "documents of sync job type " + quoted(type_.name) + " cannot be synced by a full sync")
-            .detail("An expression of field_map reads target or sync_job_id: what differs cannot be told without running each job.")
-            .hint("Enqueue its documents with enqueue_sync_jobs().");
-    }
     if (request_.delete_surplus && !mapping_.target().supports_many()) {
         throw pg::Error("0A000", "surplus documents of type " + quoted(mapping_.target().label()) +
                                      " cannot be deleted by a full sync")
@@ -361,9 +356,10 @@ DocumentsDone FullSync::delete_target(const std::string& name) {
     }
     done.canceled = outcome.job.status() == Status::canceled;
     if (outcome.verdict == Verdict::ended && outcome.error == nullptr) {
-        bool gone = outcome.job.status() != Status::finished;
-        done[gone ? Count::no_target : Count::deleted]++;
-        if (!gone) done.documents.push_back(document_row("", outcome));
+        bool written = outcome.job.status() == Status::finished;
+        bool marked = outcome.job.operation() == Operation::update;  // as on_delete of the type says
+        done[!written ? Count::no_target : marked ? Count::updated : Count::deleted]++;
+        if (written) done.documents.push_back(document_row("", outcome));
         return done;
     }
     bool failed = outcome.error != nullptr && outcome.verdict == Verdict::ended;
