@@ -143,10 +143,12 @@ private:
     std::string value_as_stored(std::size_t item) const;
     std::string match_condition_of_tables() const;
     std::string targets_of_arrays(std::vector<Oid>* types) const;
-    std::string all_sources(std::size_t items, const std::string& condition) const;
+    std::string all_sources(std::size_t items, const std::string& condition, bool whole = false) const;
     std::string several(const std::string& name) const;
     std::string unequal_sql(const std::string& condition, const std::vector<std::size_t>& compared) const;
     std::string not_marked_as_gone() const;
+    std::string value_name(std::size_t item) const;
+    std::string values_beside_target() const;
     bool differs(Unequal& pair, const std::vector<std::size_t>& compared) const;
     pg::Rows look_up_many(pg::Statement& statement, const std::vector<pg::RowValues>& wanted);
     pg::RowValues to_row(const pg::RowValues& result, int first) const;

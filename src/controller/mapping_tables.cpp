@@ -17,7 +17,6 @@ namespace {
 
 constexpr long rows_at_a_time = 1000;
 
-std::string value_of(std::size_t item) { return "v.sync_job_" + std::to_string(item + 1); }
 
 std::string column_of(const DocumentType& type, int number) {
     const pg::Column& column = type.relation().columns[number - 1];
@@ -49,7 +48,13 @@ void read_in_parts(const std::string& sql, const std::function<void(const pg::Ro
 }  // namespace
 
 pg::Statement::Traits Mapping::traits_of(std::size_t item) const {
-    return one_document(item, item + 1, "pg_catalog.unnest(ARRAY[$1])")->traits();
+    bool late = item >= early_count_;
+    return (late ? late_values(item, item + 1) : one_document(item, item + 1, "pg_catalog.unnest(ARRAY[$1])"))->traits();
+}
+
+// v are the sources, w what also reads the target.
+std::string Mapping::value_name(std::size_t item) const {
+    return (item < early_count_ ? "v.sync_job_" : "w.sync_job_") + std::to_string(item + 1);
 }
 
 // Those of the set columns that an update may write, and whose expression gives the same value each time.
@@ -71,7 +76,8 @@ std::vector<std::size_t> Mapping::compared_items() const {
                                          " each time, and documents of such a type cannot be compared")
                 .hint("If it calls a function that depends on its arguments alone, declare that IMMUTABLE or STABLE.");
         }
-        if (i >= match_count_ && !traits.varies && items_[i].only != Only::insert) compared.push_back(i);
+        bool same_each_time = !traits.varies && !items_[i].reads_job;
+        if (i >= match_count_ && same_each_time && items_[i].only != Only::insert) compared.push_back(i);
     }
     return compared;
 }
@@ -81,15 +87,15 @@ std::vector<std::size_t> Mapping::compared_items() const {
 std::string Mapping::value_as_stored(std::size_t item) const {
     constexpr Oid numeric = 1700, timestamp = 1114, timestamptz = 1184, time = 1083, timetz = 1266;
     const Item& it = items_[item];
-    if (it.typmod < 0) return value_of(item);
+    if (it.typmod < 0) return value_name(item);
     if (it.type == numeric) {
         int scale = (((it.typmod - 4) & 0x7ff) ^ 1024) - 1024;
-        return "pg_catalog.round(" + value_of(item) + ", " + std::to_string(scale) + ")";
+        return "pg_catalog.round(" + value_name(item) + ", " + std::to_string(scale) + ")";
     }
     if (it.type == timestamp || it.type == timestamptz || it.type == time || it.type == timetz) {
-        return "CAST(" + value_of(item) + " AS " + pg::qualified_type_name(it.type, it.typmod) + ")";
+        return "CAST(" + value_name(item) + " AS " + pg::qualified_type_name(it.type, it.typmod) + ")";
     }
-    return value_of(item);
+    return value_name(item);
 }
 
 // Of a source, whose values are v, and a target.
@@ -105,12 +111,13 @@ std::string Mapping::match_condition_of_tables() const {
 
 // The sources with the first so many values. In a subquery of its own, in which the condition sees nothing but the
 // source.
-std::string Mapping::all_sources(std::size_t items, const std::string& condition) const {
+std::string Mapping::all_sources(std::size_t items, const std::string& condition, bool whole) const {
     std::vector<std::string> columns;
     for (std::size_t i = 0; i < source_->key().size(); i++) {
         const pg::Column& column = source_->relation().columns[source_->key()[i] - 1];
         columns.push_back("source." + pg::quoted_identifier(column.name) + " AS sync_job_key_" + std::to_string(i + 1));
     }
+    if (whole) columns.push_back("source AS sync_job_source");
     std::vector<std::string> conditions;
     if (!condition_.empty()) conditions.push_back(condition_);
     if (!condition.empty()) conditions.push_back("(" + condition + "\n)");
@@ -146,7 +153,7 @@ std::string Mapping::unequal_sql(const std::string& condition, const std::vector
         columns.push_back("v.sync_job_key_" + std::to_string(i + 1));
     ColumnSet plain;
     for (std::size_t i = 0; i < match_count_; i++) {
-        is_null.push_back(value_of(i) + " IS NOT NULL");
+        is_null.push_back(value_name(i) + " IS NOT NULL");
         if (items_[i].source_column != 0) plain.push_back(items_[i].source_column);
     }
     std::string missing =
@@ -161,16 +168,25 @@ std::string Mapping::unequal_sql(const std::string& condition, const std::vector
     for (int number : target_->key()) columns.push_back(column_of(*target_, number));
     for (std::size_t i : compared) columns.push_back(column_of(*target_, items_[i].column));
     for (std::size_t i : compared) {
-        columns.push_back(value_of(i));
+        columns.push_back(value_name(i));
         const pg::Column& column = target_->relation().columns[items_[i].column - 1];
         stored.push_back(column_of(*target_, column.number) + column.base_cast);
         wanted.push_back(value_as_stored(i));
     }
     std::string differ = "pg_catalog.record_image_ne(ROW(" + join(stored, ", ") + "), ROW(" + join(wanted, ", ") + "))";
-    return "SELECT " + join(columns, ", ") + " FROM " + all_sources(items_.size(), condition) + " LEFT JOIN " +
+    return "SELECT " + join(columns, ", ") + " FROM " + all_sources(early_count_, condition, reads_target()) + " LEFT JOIN " +
            target_->relation().quoted + " AS " + target_->relation().alias + " ON " + match_condition_of_tables() +
-           more_targets + more_sources + " WHERE " + join(is_null, " AND ") + " AND (" + missing + " OR " +
+           values_beside_target() + more_targets + more_sources + " WHERE " + join(is_null, " AND ") + " AND (" + missing + " OR " +
            has_more_targets + " OR " + differ + ")";
+}
+
+// As evaluate_late() has them.
+std::string Mapping::values_beside_target() const {
+    if (!reads_target()) return {};
+    std::string beside = "pg_catalog.unnest(ARRAY[v.sync_job_source]) AS source CROSS JOIN pg_catalog.unnest(ARRAY[" +
+                         target_->relation().alias +
+                         "]) AS target CROSS JOIN (SELECT 0::pg_catalog.int8) AS job (sync_job_id) CROSS JOIN ";
+    return " CROSS JOIN LATERAL (" + values_sql(no_context, early_count_, items_.size(), beside) + ") AS w";
 }
 
 // Whether an update would write anything: `wanted` becomes what it would store, as far as that can be stored.

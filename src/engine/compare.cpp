@@ -367,10 +367,6 @@ Comparison compare(const JobType& type, const ComparisonRequest& request) {
     }
     require_own_documents(mapping->source());
     require_own_documents(mapping->target());
-    if (mapping->reads_target()) {
-        constexpr const char* unknown = "an expression of field_map reads the target, and each document is looked at by itself";
-        return rolled_back([&] { return DocumentComparison(type, request, unknown).run(); });
-    }
     try {
         return rolled_back([&] { return TableComparison(type, *mapping, request).run(); });
     } catch (const pg::Error& error) {

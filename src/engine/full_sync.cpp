@@ -130,11 +130,6 @@ void FullSync::read_context() {
     }
     require_full_sync(type_, request_);
     check_condition(type_, request_.condition);
-    if (mapping_.reads_target()) {
-        throw pg::Error("0A000", "documents of sync job type " + quoted(type_.name) + " cannot be synced by a full sync")
-            .detail("An expression of field_map reads target or sync_job_id: what differs cannot be told without running each job.")
-            .hint("Enqueue its documents with enqueue_sync_jobs().");
-    }
     if (request_.delete_surplus && !mapping_.target().supports_many()) {
         throw pg::Error("0A000", "surplus documents of type " + quoted(mapping_.target().label()) +
                                      " cannot be deleted by a full sync")

@@ -156,6 +156,22 @@ wait_for_jobs($node);
 is(sql($wrong), '0', 'all is in step');
 is(sql(q{SELECT count(*) FROM source AS s FULL JOIN target AS t USING (id) WHERE s.v IS DISTINCT FROM t.v}), '0', 'indeed');
 
+# What the type says: rows that are not there for it, targets that are marked instead of deleted, expressions that read the target.
+sql(q{
+	CREATE TABLE person (id int PRIMARY KEY, v text, here boolean DEFAULT true);
+	CREATE TABLE contact (id int PRIMARY KEY, v text, best text, job bigint, first text, gone boolean);
+	INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, on_delete, source_condition) VALUES ('Said', 'person', 'contact', '{"id": "id"}',
+		'{"v": "v", "best": {"expr": "greatest(target.best, source.v)"}, "job": {"expr": "sync_job_id"}, "first": {"column": "v", "only": "insert"}, "gone": {"value": false}}', '{"gone": true}', 'here');
+	INSERT INTO person SELECT i, 'v' || i FROM generate_series(1, 50) AS i;
+	INSERT INTO contact VALUES (1, 'v1', 'z', 0, 'x', false), (2, 'old', 'a', 0, 'x', false), (100, 'v', 'v', 0, 'x', false), (101, 'v', 'v', 0, 'x', true);
+	UPDATE person SET here = false WHERE id = 50;
+});
+my $said = sql(q{SELECT enqueue_full_sync('Said', delete_surplus => true, max_change_percent => 100, max_delete_percent => 30)});
+is(run_of($said), 'Finished inserted=47 updated=2', 'inserted, updated, and one marked');
+is(sql(q{SELECT string_agg(concat_ws(' ', id, v, best, job > 0, first, gone), ', ' ORDER BY id) FROM contact WHERE id IN (1, 2, 3) OR id >= 50}),
+	'1 v1 z f x f, 2 v2 v2 t x f, 3 v3 v3 t v3 f, 100 v v f x t, 101 v v f x t', 'as the type says');
+is(sql(q{SELECT count(*) FROM compare_sync_documents('Said')}), '0', 'and nothing is out of step');
+
 # What cannot be synced so, and who may.
 sql(q{
 	CREATE ROLE clerk LOGIN;
