@@ -192,6 +192,13 @@ void add_warnings(const JobType& type, std::vector<Finding>& findings) {
                                 .hint("Set insert_enabled, update_enabled or delete_enabled; or paused, and its jobs wait.")
                                 .share()});
     }
+    if (type.set_size > 1 && !runs_in_sets(type)) {
+        findings.push_back({false, "set_size",
+                            pg::Error("01000", "set_size has no effect: each document gets a job of its own")
+                                .detail("That is so for types that are not batchable, or have execute() or "
+                                        "get_multiple_target_documents().")
+                                .share()});
+    }
     if (type.paused) {
         findings.push_back(
             {false, "paused", pg::Error("55000", "sync job type " + quoted(type.name) + " is paused").share()});

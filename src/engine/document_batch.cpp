@@ -18,6 +18,7 @@ public:
     DocumentBatch(const Job& set, const DocumentLimits& limits, StatementSize& size)
         : set_(set), limits_(limits), size_(size), document_(set.copy()) {
         for (C column : {C::source_documents, C::result}) document_.clear(column);
+        if (document_.is_null(C::documents)) document_.set(C::documents, pg::int32_datum(1));  // of a full sync
     }
 
     DocumentsDone run(const std::vector<std::string>& names) {

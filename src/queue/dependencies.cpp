@@ -14,6 +14,7 @@
 #include "queue/outcome.hpp"
 #include "queue/rights.hpp"
 #include "queue/set_aside.hpp"
+#include "queue/task.hpp"
 #include "queue/transition.hpp"
 #include "shared/wake.hpp"
 
@@ -179,7 +180,7 @@ Ended has_ended_by_id(std::int64_t id) {
 
 Ended how_ended(const Job& job) {
     Ended ended = by_itself(job);
-    if (ended == Ended::no || job.is_null(C::documents)) return ended;
+    if (ended == Ended::no || (job.is_null(C::documents) && !task_of(job))) return ended;
     for (std::int64_t child : children_of(job.id())) {
         auto stored = find_job(child);
         if (!stored || stored->job.text(C::relation) != relation::set) continue;

@@ -226,6 +226,10 @@ is(sql(q{SELECT checkpoint ->> 'at' FROM sync_job WHERE source_document_name = '
 poll($node, qq{SELECT status = 'Canceled' FROM sync_job WHERE id = $after}, 'a job after the set is canceled, as one of its documents has failed');
 poll($node, qq{SELECT status = 'Finished' FROM sync_job WHERE id = $always}, 'or runs, where it asks for that');
 
+sql(q{UPDATE sync_job_type SET batchable = false WHERE name = 'Code'});
+is(sql(q{SELECT string_agg(severity || ' ' || message, ', ') FROM validate_sync_job_type('Code')}),
+	'warning set_size has no effect: each document gets a job of its own', 'validate_sync_job_type() says where set_size has no effect');
+
 # Who sees what was done.
 sql(q{CREATE ROLE keeper LOGIN; CREATE ROLE guest; GRANT SELECT ON source TO keeper, guest; GRANT ALL ON target, written, written_n_seq TO keeper;
 	ALTER TABLE source OWNER TO keeper; ALTER TABLE target OWNER TO keeper; UPDATE sync_job_type SET run_as = 'keeper'});
