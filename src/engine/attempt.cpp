@@ -172,7 +172,10 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
         outcome.repeatable_error = true;
         return outcome;
     }
-    if (sync.engine_at_work && pg::is_server_trouble(error)) throw error;
+    if (sync.engine_at_work && pg::is_server_trouble(error)) {
+        if (sync.own_transactions) return failed_outcome(original, error, false);  // the session has to be put right first
+        throw error;
+    }
     if (runs_again_in_new_process(original, error, limits.may_leave)) {
         outcome.verdict = Verdict::run_alone;
         outcome.error = error.share();

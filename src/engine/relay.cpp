@@ -73,7 +73,7 @@ std::vector<Target> filtered_by_hook(SyncContext& sync, const std::vector<Target
     const Controller& controller = *sync.controller;
     if (!controller.has(Hook::before_relay)) return targets;
     pg::Value list{as_json(targets, sync.job), false};
-    pg::Value result = sync.controller->call_hook(Hook::before_relay, sync.job, sync.documents, list);
+    pg::Value result = call_hook(sync, Hook::before_relay, list);
     if (result.null || controller.result_of(Hook::before_relay) != HookResult::json) return targets;
     return controller.targets_from_json(result.datum, sync.job);
 }
@@ -90,7 +90,7 @@ void relay(SyncContext& sync, const JobType& type, const std::vector<Target>& ta
     if (!sync.job.flag(C::dry_run)) sync.children.clear();
     pg::command_counter_increment();
     if (sync.controller->has(Hook::after_relay)) {
-        sync.controller->call_hook(Hook::after_relay, sync.job, sync.documents, ids);
+        call_hook(sync, Hook::after_relay, ids);
     }
 }
 

@@ -29,19 +29,6 @@ constexpr const char* operation_hint = "trigger_operation";
         .hint(hint);
 }
 
-// Runs what no code of the controller takes part in: its errors are the engine's.
-template <class F>
-auto by_engine(SyncContext& sync, F&& act) {
-    sync.engine_at_work = true;
-    auto result = act();
-    sync.engine_at_work = false;
-    return result;
-}
-
-pg::Value load(SyncContext& sync, DocumentType& type, const std::string& name, DocumentType::Lock lock) {
-    return by_engine(sync, [&] { return type.load(name, lock); });
-}
-
 std::shared_ptr<DocumentType> document_type(Oid relation, Oid of_type, const std::vector<std::string>& key) {
     try {
         auto documents = DocumentType::find(relation, relation == of_type ? key : std::vector<std::string>());
@@ -100,7 +87,8 @@ std::vector<KeptRow> in_scope(SyncContext& sync, const std::string& name, std::v
     SourceCondition* condition = sync.controller->source_condition.get();
     if (condition == nullptr) return rows;
     std::erase_if(rows, [&](const KeptRow& row) {
-        return !condition->holds(read_kept(*sync.documents.source_type, name, row));
+        KeptDocument document = read_kept(*sync.documents.source_type, name, row);
+        return !by_controller(sync, [&] { return condition->holds(document); });
     });
     return rows;
 }
@@ -146,7 +134,7 @@ void load_source(SyncContext& sync, const JobType& type) {
     SourceCondition* condition = sync.controller->source_condition.get();
     if (sync.documents.source.null) {
         take_deletion(sync, type, name);
-    } else if (condition != nullptr && !condition->holds(sync.documents.source)) {
+    } else if (condition != nullptr && !by_controller(sync, [&] { return condition->holds(sync.documents.source); })) {
         std::vector<KeptRow> own = sync.kept;
         std::erase_if(own, [](const KeptRow& row) { return !row.own; });
         take_kept(sync, name, own);
@@ -176,8 +164,8 @@ std::vector<Target> discover(SyncContext& sync) {
         if (named) target.document_name = std::string(job.text(C::target_document_name));
         return {target};
     }
-    if (sync.controller->mapping() == nullptr) return sync.controller->targets(job, sync.documents);
-    return by_engine(sync, [&] { return sync.controller->targets(job, sync.documents); });
+    if (sync.controller->mapping() != nullptr) return sync.controller->targets(job, sync.documents);
+    return by_controller(sync, [&] { return sync.controller->targets(job, sync.documents); });
 }
 
 // A gate that the type has closed is closed for the job, as its controller sees it, too. Not for its children: they look when
@@ -218,7 +206,7 @@ bool records_diff(const Job& job) { return job.flag(C::dry_run) || job.flag(C::v
 void call_before_sync(SyncContext& sync, pg::RowValues& row, ColumnSet* explicit_columns) {
     if (sync.job.flag(C::dry_run) || !sync.controller->has(Hook::before_sync)) return;
     const DocumentType& type = *sync.documents.target_type;
-    pg::Value result = sync.controller->call_hook(Hook::before_sync, sync.job, sync.documents, {});
+    pg::Value result = call_hook(sync, Hook::before_sync);
     if (result.null) return;
     switch (sync.controller->result_of(Hook::before_sync)) {
         case HookResult::json:
@@ -239,12 +227,12 @@ void call_before_sync(SyncContext& sync, pg::RowValues& row, ColumnSet* explicit
 
 void call_after_sync(SyncContext& sync) {
     if (sync.job.flag(C::dry_run) || !sync.controller->has(Hook::after_sync)) return;
-    sync.controller->call_hook(Hook::after_sync, sync.job, sync.documents, {});
+    call_hook(sync, Hook::after_sync);
 }
 
 pg::RowValues wanted_target(SyncContext& sync, const pg::RowValues& base, ColumnSet* explicit_columns) {
     const DocumentType& type = *sync.documents.target_type;
-    pg::RowValues row = sync.controller->update(sync.job, sync.documents, base, explicit_columns);
+    pg::RowValues row = by_controller(sync, [&] { return sync.controller->update(sync.job, sync.documents, base, explicit_columns); });
     sync.wanted = {pg::put_together(row, type.relation()), false};
     sync.documents.target = sync.wanted;
     return row;
@@ -271,7 +259,7 @@ void sync_insert(SyncContext& sync) {
     pg::RowValues row = wanted_target(sync, base, &explicit_columns);
     call_before_sync(sync, row, &explicit_columns);
     sync.inserting = true;
-    Datum inserted = by_engine(sync, [&] { return type.insert(row, type.inserted_columns(row, explicit_columns)); });
+    Datum inserted = type.insert(row, type.inserted_columns(row, explicit_columns));
     pg::Value after{inserted, false};
     finish_write(sync, after, explicit_columns);
     if (is_part_of_set(sync.job)) sync.fingerprint = {pg::fingerprint(pg::take_apart(inserted, type.relation()), type.relation()), false};
@@ -296,7 +284,7 @@ void update_target(SyncContext& sync, const std::string& name, const pg::RowValu
             return;
         }
     }
-    pg::Value after{by_engine(sync, [&] { return type.update(name, row, changed); }), false};
+    pg::Value after{type.update(name, row, changed), false};
     sync.diff = {type.diff(sync.before, after), false};
     finish_write(sync, after, explicit_columns);
 }
@@ -304,7 +292,7 @@ void update_target(SyncContext& sync, const std::string& name, const pg::RowValu
 void sync_update(SyncContext& sync) {
     DocumentType& type = *sync.documents.target_type;
     std::string name(sync.job.text(C::target_document_name));
-    sync.before = load(sync, type, name, DocumentType::Lock::for_update);
+    sync.before = type.load(name, DocumentType::Lock::for_update);
     if (sync.before.null) {
         missing_document("target", name, type, "It was deleted, or the role the job runs as may not see it.");
     }
@@ -320,12 +308,12 @@ void sync_delete(SyncContext& sync) {
     DocumentType& type = *sync.documents.target_type;
     std::string name(sync.job.text(C::target_document_name));
     if (!sync.job.flag(C::dry_run) && sync.controller->has(Hook::before_sync)) {
-        sync.documents.target = load(sync, type, name, DocumentType::Lock::for_update);
+        sync.documents.target = type.load(name, DocumentType::Lock::for_update);
         if (!sync.documents.target.null) {
-            sync.controller->call_hook(Hook::before_sync, sync.job, sync.documents, {});
+            call_hook(sync, Hook::before_sync);
         }
     }
-    sync.before = by_engine(sync, [&] { return type.remove(name); });
+    sync.before = type.remove(name);
     if (sync.before.null) {
         if (!type.load(name, DocumentType::Lock::none).null) {
             throw pg::Error("27000", "delete of a document of type " + quoted(type.label()) + " removed no row")
@@ -352,7 +340,7 @@ void sync_soft_delete(SyncContext& sync, const JobType& type) {
         sync.status = Status::skipped;
         return;
     }
-    sync.before = load(sync, documents, name, DocumentType::Lock::for_update);
+    sync.before = documents.load(name, DocumentType::Lock::for_update);
     if (sync.before.null) {
         sync.status = Status::no_target;
         return;
@@ -445,7 +433,7 @@ void remove_left_behind(SyncContext& sync, const JobType& type, const std::vecto
 }
 
 void run_bypass(SyncContext& sync) {
-    BypassResult result = sync.controller->execute(sync.job, sync.documents);
+    BypassResult result = by_controller(sync, [&] { return sync.controller->execute(sync.job, sync.documents); });
     Job& job = sync.job;
     if (result.document_type != pg::no_oid) job.set_oid(C::target_document_type, result.document_type);
     if (result.document_name) job.set_text(C::target_document_name, *result.document_name);
@@ -464,7 +452,7 @@ void run_document_sync(SyncContext& sync, const JobType& type) {
         return;
     }
     if (sync.controller->has(Hook::after_start)) {
-        sync.controller->call_hook(Hook::after_start, sync.job, sync.documents, {});
+        call_hook(sync, Hook::after_start);
     }
     if (sync.controller->bypass()) return run_bypass(sync);
     std::vector<Target> targets = discover(sync);
@@ -480,6 +468,10 @@ void run_document_sync(SyncContext& sync, const JobType& type) {
 }
 
 }  // namespace
+
+pg::Value call_hook(SyncContext& sync, Hook hook, pg::Value extra) {
+    return by_controller(sync, [&] { return sync.controller->call_hook(hook, sync.job, sync.documents, extra); });
+}
 
 void correct_operation_hint(Job& job, bool deleted) {
     std::string stated;
@@ -506,9 +498,11 @@ void run_sync(SyncContext& sync, const JobType& type) {
     if (type.background) {
         BackgroundCall call = prepare_call(std::string(sync.job.text(C::procedure)),
                                            {sync.job.datum(C::context), sync.job.is_null(C::context)});
-        sync.result = make_call(call, sync.own_transactions);
+        sync.result = by_controller(sync, [&] { return make_call(call, sync.own_transactions); });
         return;
     }
+    // About all documents: where they are too many for what the server has, that is the job's.
+    if (task_of(sync.job)) sync.engine_at_work = false;
     if (task_of(sync.job) == Task::compare) {
         require_trusted_type(type, sync.job);
         sync.result = run_comparison(sync.job, type);
@@ -527,7 +521,7 @@ void call_quietly(Hook hook, SyncContext& sync, pg::Value extra) {
         {
             pg::SpiScope spi;
             pg::SnapshotScope snapshot;
-            sync.controller->call_hook(hook, sync.job, sync.documents, extra);
+            call_hook(sync, hook, extra);
         }
         if (sync.job.flag(C::dry_run)) {
             subtransaction.rollback();

@@ -27,9 +27,20 @@ struct SyncContext {
     pg::Value fingerprint;          // of an inserted row
     std::vector<Job> children;      // Relayed: in a dry run, still to be inserted after the rollback
     bool inserting = false;         // it has reached the insert: a unique violation may mean somebody else's insert
-    bool engine_at_work = false;    // the engine itself reads or writes a document: trouble of the server is not the job's
+    bool engine_at_work = true;     // no code of the controller runs: trouble of the server is not the job's
     bool second_look = false;       // this is the attempt's second pass
 };
+
+// Runs code of the controller: what it raises, even trouble of the server, may be about that code alone.
+template <class F>
+auto by_controller(SyncContext& sync, F&& act) {
+    sync.engine_at_work = false;
+    auto result = act();
+    sync.engine_at_work = true;
+    return result;
+}
+
+pg::Value call_hook(SyncContext& sync, Hook hook, pg::Value extra = {});
 
 void run_sync(SyncContext& sync, const JobType& type);
 

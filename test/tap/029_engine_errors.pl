@@ -148,31 +148,35 @@ poll($node, "SELECT status = 'Finished' FROM sync_job WHERE id = $bad", 'and is,
 
 # ---- Trouble of the server ----
 
-# A damaged index of the history: no job is charged, and all are finished when it has been mended.
-value(q{ALTER DATABASE postgres SET sync_job.enabled = off; SELECT clear_all_sync_jobs()});
-poll($node, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'sync job worker'}, 'the workers have ended');
-value(q{SELECT count(enqueue_sync_job('Probe', i::text)) FROM generate_series(101, 120) AS i});
-value(q{SELECT enqueue_background_job('work', max_retries => 0); UPDATE sync_job_queue SET max_workers = 1});
-my $file = value(q{CHECKPOINT; SELECT pg_relation_filepath('sync_job_internal.sync_job_ended_id')});
-$node->stop('fast');
-my $path = $node->data_dir . "/$file";
-my $bytes = -s $path;
-open(my $handle, '+<', $path) or die "$path: $!";
-print {$handle} "\0" x $bytes;
-close $handle;
-$node->start;
-$offset = -s $node->logfile;
-value(q{ALTER DATABASE postgres RESET sync_job.enabled});
-ok($node->wait_for_log(qr/sync job worker: a round failed: index "sync_job_ended_id"/, $offset), 'a damaged index: the log says so');
-poll($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'sync job worker'}, 'the worker stays');
-is(value(q{SELECT count(*) FROM sync_job_internal.sync_job_failed WHERE retry_after IS NULL}), '0', 'no job has failed for good');
-value(q{REINDEX INDEX sync_job_internal.sync_job_ended_id});
-value(q{UPDATE sync_job SET retry_after = now() WHERE status = 'Failed'});
-is(wait_for_jobs($node), 'Finished=21', 'when it is mended all jobs are finished')
-  or diag(value(q{SELECT sync_job, attempt, sqlstate, message, context FROM sync_job_error ORDER BY 1, 2 LIMIT 5}));
-is(value(q{SELECT max(retry_count) FROM sync_job}), '0', 'and nothing is counted');
-is(value(q{SELECT count(*) FROM sync_job_error WHERE counted}), '0', 'no attempt is');
-like_log($node, $offset, qr/sync job worker: a round failed/, 1, 'the trouble was said once');
+# While a file of the engine's own is damaged, or has gone, no job is charged, and all are finished when that has been mended.
+for my $trouble (
+	[ 'sync_job_internal.sync_job_ended_id', 'a damaged index', qr/index "sync_job_ended_id"/,
+		sub { my ($path, $bytes) = ($_[0], -s $_[0]); open(my $file, '+<', $path) or die "$path: $!"; print {$file} "\0" x $bytes; close $file },
+		sub { value(q{REINDEX INDEX sync_job_internal.sync_job_ended_id}) } ],
+	[ 'sync_job_deleted_document', 'a missing table', qr/could not open file/, sub { rename $_[0], "$_[0].away" or die }, sub { rename "$_[0].away", $_[0] or die } ])
+{
+	my ($relation, $name, $said, $damage, $mend) = @$trouble;
+	value(q{ALTER DATABASE postgres SET sync_job.enabled = off; SELECT clear_all_sync_jobs()});
+	poll($node, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'sync job worker'}, 'the workers have ended');
+	value(q{SELECT count(enqueue_sync_job('Probe', i::text)) FROM generate_series(101, 120) AS i; SELECT enqueue_sync_job('Probe Committing', '101')});
+	value(q{SELECT enqueue_background_job('work', max_retries => 0); UPDATE sync_job_queue SET max_workers = 1});
+	my $path = $node->data_dir . '/' . value("CHECKPOINT; SELECT pg_relation_filepath('$relation')");
+	$node->stop('fast');
+	$damage->($path);
+	$node->start;
+	$offset = -s $node->logfile;
+	value(q{ALTER DATABASE postgres RESET sync_job.enabled});
+	ok($node->wait_for_log(qr/sync job worker: a round failed: $said/, $offset), "$name: the log says so");
+	poll($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'sync job worker'}, 'the worker stays');
+	is(value(q{SELECT count(*) FROM sync_job_internal.sync_job_failed WHERE retry_after IS NULL}), '0', 'no job has failed for good');
+	$mend->($path);
+	value(q{UPDATE sync_job SET retry_after = now() WHERE status = 'Failed'});
+	is(wait_for_jobs($node), 'Finished=22', 'when it is mended all jobs are finished')
+	  or diag(value(q{SELECT sync_job, attempt, sqlstate, message, context FROM sync_job_error ORDER BY 1, 2 LIMIT 5}));
+	is(value(q{SELECT max(retry_count) FROM sync_job}), '0', 'and nothing is counted');
+	is(value(q{SELECT count(*) FROM sync_job_error WHERE counted}), '0', 'no attempt is');
+	like_log($node, $offset, qr/sync job worker: a round failed/, 1, 'the trouble was said once');
+}
 ok($node->wait_for_log(qr/sync job worker: rounds succeed again/, $offset), 'and that it is over');
 
 # A scheduler that ends at once is started again with growing pauses.
