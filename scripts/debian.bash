@@ -65,8 +65,9 @@ in_debian() {
         cp -L "$NODE_EXTRA_CA_CERTS" "$root/etc/host-ca.crt"
         environment+=(NODE_EXTRA_CA_CERTS=/etc/host-ca.crt)
     fi
+    # unshare lets no signal end it but KILL, which it gets when whoever called this has gone.
     # shellcheck disable=SC2016 # for the inner shell
-    unshare --mount --pid --ipc --fork --kill-child --propagation private bash -c '
+    setpriv --pdeathsig KILL unshare --mount --pid --ipc --fork --kill-child --propagation private bash -c '
         set -e
         root=$1
         shift
