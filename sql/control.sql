@@ -25,6 +25,37 @@ CREATE FUNCTION @extschema@.cancel_sync_job(ids bigint[], reason text DEFAULT NU
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_cancel_many';
 COMMENT ON FUNCTION @extschema@.cancel_sync_job(bigint[], text, boolean) IS 'cancels those of the jobs that can be canceled, and returns them';
 
+-- Drivers that send parameters without types get these: a text is what PostgreSQL takes such a parameter for.
+CREATE FUNCTION @extschema@.start_sync_job(id text) RETURNS @extschema@.sync_job
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_start';
+COMMENT ON FUNCTION @extschema@.start_sync_job(text) IS 'the same, for a parameter that has no type';
+CREATE FUNCTION @extschema@.retry_sync_job(id text, context jsonb DEFAULT NULL) RETURNS @extschema@.sync_job
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_retry';
+COMMENT ON FUNCTION @extschema@.retry_sync_job(text, jsonb) IS 'the same, for a parameter that has no type';
+CREATE FUNCTION @extschema@.cancel_sync_job(id text, reason text DEFAULT NULL, running boolean DEFAULT false)
+    RETURNS @extschema@.sync_job
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_cancel';
+COMMENT ON FUNCTION @extschema@.cancel_sync_job(text, text, boolean) IS 'the same, for a parameter that has no type';
+
+-- The forms for several jobs have names of their own; those of the same name as for one go with the next version.
+CREATE FUNCTION @extschema@.start_sync_jobs(ids bigint[]) RETURNS SETOF @extschema@.sync_job
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_start_many';
+COMMENT ON FUNCTION @extschema@.start_sync_jobs(bigint[]) IS 'queues those of the jobs that are Pending, and returns them';
+CREATE FUNCTION @extschema@.retry_sync_jobs(ids bigint[], context jsonb DEFAULT NULL) RETURNS SETOF @extschema@.sync_job
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_retry_many';
+COMMENT ON FUNCTION @extschema@.retry_sync_jobs(bigint[], jsonb) IS 'queues those of the jobs again that are Failed, and returns them';
+CREATE FUNCTION @extschema@.cancel_sync_jobs(ids bigint[], reason text DEFAULT NULL, running boolean DEFAULT false)
+    RETURNS SETOF @extschema@.sync_job
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_cancel_many';
+COMMENT ON FUNCTION @extschema@.cancel_sync_jobs(bigint[], text, boolean) IS 'cancels those of the jobs that can be, and returns them';
+
+CREATE FUNCTION @extschema@.rerun_sync_job(id bigint, context jsonb DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_rerun';
+COMMENT ON FUNCTION @extschema@.rerun_sync_job(bigint, jsonb) IS 'enqueues an ended job once more, as a new job whose parent_sync_job it is, with another context where one is given; returns the new id';
+CREATE FUNCTION @extschema@.delete_sync_job(id bigint) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_delete';
+COMMENT ON FUNCTION @extschema@.delete_sync_job(bigint) IS 'deletes a job that has ended, with its errors; an error while another job waits for it';
+
 CREATE FUNCTION @extschema@.execute_sync_job(id bigint) RETURNS @extschema@.sync_job
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_execute';
 COMMENT ON FUNCTION @extschema@.execute_sync_job(bigint) IS 'runs a job that is Pending, Queued or Failed here and now, in this transaction, and returns it; only for the role the job runs as';
@@ -39,6 +70,9 @@ COMMENT ON PROCEDURE @extschema@.run_sync_jobs(text, integer) IS 'runs the due j
 CREATE PROCEDURE @extschema@.wait_for_sync_job(id bigint, timeout interval DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_wait';
 COMMENT ON PROCEDURE @extschema@.wait_for_sync_job(bigint, interval) IS 'returns when the job has ended (a Failed one when no retry will follow); raises an error if that takes longer than timeout (NULL: no limit)';
+CREATE PROCEDURE @extschema@.wait_for_sync_jobs(ids bigint[] DEFAULT NULL, job_group text DEFAULT NULL, timeout interval DEFAULT NULL)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_wait_many';
+COMMENT ON PROCEDURE @extschema@.wait_for_sync_jobs(bigint[], text, interval) IS 'returns when all of the jobs have ended, and all of the group that the caller may know of; an error when that takes longer than timeout (NULL: however long it takes)';
 
 CREATE FUNCTION @extschema@.current_sync_job() RETURNS bigint
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_current';
@@ -97,8 +131,8 @@ COMMENT ON FUNCTION @extschema@.pause_sync_job(bigint) IS 'makes a full sync Pen
 CREATE FUNCTION @extschema@.get_sync_job_status(id bigint, OUT status text, OUT created_at timestamptz,
         OUT scheduled_at timestamptz, OUT started_at timestamptz, OUT ended_at timestamptz, OUT retry_count integer,
         OUT retry_after timestamptz) RETURNS record
-    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_status';
-COMMENT ON FUNCTION @extschema@.get_sync_job_status(bigint) IS 'state and times of a job, for its owner even without the right to read what it writes; NULLs: no such job';
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_status';
+COMMENT ON FUNCTION @extschema@.get_sync_job_status(bigint) IS 'state and times of a job, for its owner also where the owner may not read what it writes; an error where there is no such job';
 
 CREATE FUNCTION @extschema@.create_sync_job_boilerplate(sync_job_type text, language text DEFAULT 'plpgsql') RETURNS text
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_create_boilerplate';

@@ -19,13 +19,13 @@ COMMENT ON FUNCTION sync_job_internal.activity() IS 'the worker processes of thi
 
 -- Called by a view that must be readable with an older library, too: so each is wrapped in a function whose body is not looked
 -- at before it is called.
-CREATE FUNCTION sync_job_internal.find_types_alone(queue text) RETURNS text
-    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_types_alone';
-COMMENT ON FUNCTION sync_job_internal.find_types_alone(text) IS 'what types_alone() returns';
-CREATE FUNCTION sync_job_internal.types_alone(queue text) RETURNS text
+CREATE FUNCTION sync_job_internal.find_trouble_of_queue(queue text) RETURNS text
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_trouble_of_queue';
+COMMENT ON FUNCTION sync_job_internal.find_trouble_of_queue(text) IS 'what trouble_of_queue() returns';
+CREATE FUNCTION sync_job_internal.trouble_of_queue(queue text) RETURNS text
     LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
-    AS 'SELECT sync_job_internal.find_types_alone($1)';
-COMMENT ON FUNCTION sync_job_internal.types_alone(text) IS 'the job types that workers of the queue run alone, because jobs of theirs took too long for a batch; NULL: none';
+    AS 'SELECT sync_job_internal.find_trouble_of_queue($1)';
+COMMENT ON FUNCTION sync_job_internal.trouble_of_queue(text) IS 'why jobs of the queue wait, as far as it lies with launcher, scheduler and workers; and the job types that its workers run alone, as jobs of theirs took too long for a batch; NULL: nothing of the kind';
 
 -- False only if all rows of home, normally one, are of this server and database; true if there is none.
 CREATE FUNCTION sync_job_internal.waiting_elsewhere() RETURNS boolean

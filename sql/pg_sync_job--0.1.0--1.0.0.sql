@@ -105,7 +105,7 @@ COMMENT ON COLUMN @extschema@.sync_job.parent_sync_job IS 'the job that this one
 COMMENT ON COLUMN @extschema@.sync_job.result IS 'what background work returned; of a set job: how many of its documents it inserted, updated, ..., and handed over to jobs of their own';
 COMMENT ON COLUMN @extschema@.sync_job.documents IS 'set job: so many documents it is for; NULL: a job of one document, or of none';
 COMMENT ON COLUMN @extschema@.sync_job.source_documents IS 'set job that waits: the source documents that it still has to sync; NULL once it has ended, see sync_job_document';
-COMMENT ON COLUMN @extschema@.sync_job.relation IS 'what parent_sync_job is: relay (this is one of its targets), set (this document has left it), replay (this applies or reverts it), callback (this follows its end); NULL: what the caller named';
+COMMENT ON COLUMN @extschema@.sync_job.relation IS 'what parent_sync_job is: relay (this is one of its targets), set (this document has left it), replay (this applies or reverts it), callback (this follows its end), rerun (this is it once more); NULL: what the caller named';
 CREATE TABLE @extschema@.sync_job_document (
     sync_job             bigint NOT NULL,
     source_document_name text COLLATE "C" NOT NULL,
@@ -166,15 +166,15 @@ COMMENT ON COLUMN @extschema@.sync_job_deleted_document.is_deletion IS 'false: t
 
 -- Called by a view that must be readable with an older library, too: so each is wrapped in a function whose body is not looked
 -- at before it is called.
-CREATE FUNCTION sync_job_internal.find_types_alone(queue text) RETURNS text
-    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_types_alone';
-COMMENT ON FUNCTION sync_job_internal.find_types_alone(text) IS 'what types_alone() returns';
-CREATE FUNCTION sync_job_internal.types_alone(queue text) RETURNS text
+CREATE FUNCTION sync_job_internal.find_trouble_of_queue(queue text) RETURNS text
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_trouble_of_queue';
+COMMENT ON FUNCTION sync_job_internal.find_trouble_of_queue(text) IS 'what trouble_of_queue() returns';
+CREATE FUNCTION sync_job_internal.trouble_of_queue(queue text) RETURNS text
     LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
-    AS 'SELECT sync_job_internal.find_types_alone($1)';
-COMMENT ON FUNCTION sync_job_internal.types_alone(text) IS 'the job types that workers of the queue run alone, because jobs of theirs took too long for a batch; NULL: none';
-REVOKE ALL ON FUNCTION sync_job_internal.types_alone(text), sync_job_internal.find_types_alone(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION sync_job_internal.types_alone(text), sync_job_internal.find_types_alone(text) TO PUBLIC;
+    AS 'SELECT sync_job_internal.find_trouble_of_queue($1)';
+COMMENT ON FUNCTION sync_job_internal.trouble_of_queue(text) IS 'why jobs of the queue wait, as far as it lies with launcher, scheduler and workers; and the job types that its workers run alone, as jobs of theirs took too long for a batch; NULL: nothing of the kind';
+REVOKE ALL ON FUNCTION sync_job_internal.trouble_of_queue(text), sync_job_internal.find_trouble_of_queue(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sync_job_internal.trouble_of_queue(text), sync_job_internal.find_trouble_of_queue(text) TO PUBLIC;
 
 -- Replica identities, for publications; and what others have attached to the extension's tables.
 ALTER TABLE sync_job_internal.sync_job_live REPLICA IDENTITY USING INDEX sync_job_live_id;
@@ -192,35 +192,288 @@ COMMENT ON FUNCTION sync_job_internal.in_the_way() IS 'what somebody has attache
 REVOKE ALL ON FUNCTION sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way() TO PUBLIC;
 
+ALTER TABLE @extschema@.sync_job ADD COLUMN worker_pid integer;
+COMMENT ON COLUMN @extschema@.sync_job.worker_pid IS 'process of the last attempt: a worker, or the session that ran it; as in the server log';
+CREATE INDEX sync_job_failed_group ON sync_job_internal.sync_job_failed USING hash (job_group) WHERE job_group IS NOT NULL;
+
+-- Drivers that send parameters without types get these: a text is what PostgreSQL takes such a parameter for.
+CREATE FUNCTION @extschema@.start_sync_job(id text) RETURNS @extschema@.sync_job
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_start';
+COMMENT ON FUNCTION @extschema@.start_sync_job(text) IS 'the same, for a parameter that has no type';
+CREATE FUNCTION @extschema@.retry_sync_job(id text, context jsonb DEFAULT NULL) RETURNS @extschema@.sync_job
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_retry';
+COMMENT ON FUNCTION @extschema@.retry_sync_job(text, jsonb) IS 'the same, for a parameter that has no type';
+CREATE FUNCTION @extschema@.cancel_sync_job(id text, reason text DEFAULT NULL, running boolean DEFAULT false)
+    RETURNS @extschema@.sync_job
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_cancel';
+COMMENT ON FUNCTION @extschema@.cancel_sync_job(text, text, boolean) IS 'the same, for a parameter that has no type';
+
+-- The forms for several jobs have names of their own; those of the same name as for one go with the next version.
+CREATE FUNCTION @extschema@.start_sync_jobs(ids bigint[]) RETURNS SETOF @extschema@.sync_job
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_start_many';
+COMMENT ON FUNCTION @extschema@.start_sync_jobs(bigint[]) IS 'queues those of the jobs that are Pending, and returns them';
+CREATE FUNCTION @extschema@.retry_sync_jobs(ids bigint[], context jsonb DEFAULT NULL) RETURNS SETOF @extschema@.sync_job
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_retry_many';
+COMMENT ON FUNCTION @extschema@.retry_sync_jobs(bigint[], jsonb) IS 'queues those of the jobs again that are Failed, and returns them';
+CREATE FUNCTION @extschema@.cancel_sync_jobs(ids bigint[], reason text DEFAULT NULL, running boolean DEFAULT false)
+    RETURNS SETOF @extschema@.sync_job
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_cancel_many';
+COMMENT ON FUNCTION @extschema@.cancel_sync_jobs(bigint[], text, boolean) IS 'cancels those of the jobs that can be, and returns them';
+
+CREATE FUNCTION @extschema@.rerun_sync_job(id bigint, context jsonb DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_rerun';
+COMMENT ON FUNCTION @extschema@.rerun_sync_job(bigint, jsonb) IS 'enqueues an ended job once more, as a new job whose parent_sync_job it is, with another context where one is given; returns the new id';
+CREATE FUNCTION @extschema@.delete_sync_job(id bigint) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_delete';
+COMMENT ON FUNCTION @extschema@.delete_sync_job(bigint) IS 'deletes a job that has ended, with its errors; an error while another job waits for it';
+REVOKE EXECUTE ON FUNCTION @extschema@.delete_sync_job(bigint) FROM PUBLIC;
+CREATE PROCEDURE @extschema@.wait_for_sync_jobs(ids bigint[] DEFAULT NULL, job_group text DEFAULT NULL, timeout interval DEFAULT NULL)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_wait_many';
+COMMENT ON PROCEDURE @extschema@.wait_for_sync_jobs(bigint[], text, interval) IS 'returns when all of the jobs have ended, and all of the group that the caller may know of; an error when that takes longer than timeout (NULL: however long it takes)';
+CREATE OR REPLACE FUNCTION @extschema@.get_sync_job_status(id bigint, OUT status text, OUT created_at timestamptz,
+        OUT scheduled_at timestamptz, OUT started_at timestamptz, OUT ended_at timestamptz, OUT retry_count integer,
+        OUT retry_after timestamptz) RETURNS record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_status';
+COMMENT ON FUNCTION @extschema@.get_sync_job_status(bigint) IS 'state and times of a job, for its owner also where the owner may not read what it writes; an error where there is no such job';
+CREATE OR REPLACE FUNCTION @extschema@.get_sync_job_status(job_id text, OUT id bigint, OUT status text, OUT percent numeric,
+        OUT created_at timestamptz, OUT started_at timestamptz, OUT ended_at timestamptz, OUT result jsonb,
+        OUT error_message text) RETURNS record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_status_by_key';
+COMMENT ON FUNCTION @extschema@.get_sync_job_status(text) IS 'the newest job of that job_id that the caller may know of (or, where there is none, of that id): its state, progress, times, result and error; an error where there is none';
+
+-- Mistakes in the set-up are known.
+CREATE TABLE @extschema@.sync_job_setup_error (
+    sync_job_type text COLLATE "C" NOT NULL,
+    since         timestamptz NOT NULL,
+    sqlstate      text NOT NULL,
+    message       text NOT NULL,
+    detail        text,
+    hint          text,
+    held_since    timestamptz
+);
+-- Messages may be longer than an entry of a B-tree.
+CREATE UNIQUE INDEX sync_job_setup_error_cause ON @extschema@.sync_job_setup_error
+    (sync_job_type, pg_catalog.hashtextextended(message COLLATE "C", 0::pg_catalog.int8));
+ALTER TABLE @extschema@.sync_job_setup_error REPLICA IDENTITY FULL;
+COMMENT ON TABLE @extschema@.sync_job_setup_error IS 'Job types whose set-up is broken, a row for each cause: their jobs fail without using up retries. A row goes when no job of the type fails that way any more';
+COMMENT ON COLUMN @extschema@.sync_job_setup_error.sync_job_type IS 'the job type';
+COMMENT ON COLUMN @extschema@.sync_job_setup_error.since IS 'when a job failed that way first';
+COMMENT ON COLUMN @extschema@.sync_job_setup_error.sqlstate IS 'SQLSTATE of the error';
+COMMENT ON COLUMN @extschema@.sync_job_setup_error.message IS 'primary message';
+COMMENT ON COLUMN @extschema@.sync_job_setup_error.detail IS 'DETAIL of the error';
+COMMENT ON COLUMN @extschema@.sync_job_setup_error.hint IS 'HINT of the error';
+COMMENT ON COLUMN @extschema@.sync_job_setup_error.held_since IS 'since when jobs that failed that way are not retried; NULL: they are. See sync_job.setup_retry_limit';
+CREATE INDEX sync_job_failed_type ON sync_job_internal.sync_job_failed (sync_job_type);
+-- Whoever sees the type sees what is wrong with it.
+ALTER TABLE @extschema@.sync_job_setup_error ENABLE ROW LEVEL SECURITY;
+CREATE POLICY type ON @extschema@.sync_job_setup_error FOR SELECT
+    USING (EXISTS (SELECT FROM @extschema@.sync_job_type AS t WHERE t.name OPERATOR(pg_catalog.=) sync_job_type));
+GRANT SELECT ON @extschema@.sync_job_setup_error TO PUBLIC;
+
 CREATE OR REPLACE VIEW @extschema@.sync_job_queue_status WITH (security_invoker = true) AS
     SELECT q.name AS queue, q.paused, q.max_workers,
         coalesce(w.workers, 0) AS workers, coalesce(w.running, 0) AS running,
         coalesce(j.waiting, 0) AS waiting, coalesce(j.scheduled, 0) AS scheduled, j.oldest_waiting,
-        CASE WHEN NOT sync_job_internal.preloaded() THEN 'pg_sync_job is not preloaded'
+        CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'standby: jobs run on the primary'
+             WHEN NOT sync_job_internal.preloaded() THEN 'pg_sync_job is not preloaded'
              WHEN pg_catalog.string_to_array(v.library, '.')::pg_catalog.int4[] OPERATOR(pg_catalog.>) pg_catalog.string_to_array(v.extension, '.')::pg_catalog.int4[]
                  THEN 'waits for ALTER EXTENSION pg_sync_job UPDATE'
              WHEN coalesce(v.library, '') OPERATOR(pg_catalog.<>) v.extension THEN 'waits for a restart with the library of this version'
              WHEN sync_job_internal.waiting_elsewhere() THEN 'waits for adopt_sync_jobs()'
              WHEN sync_job_internal.in_the_way() IS NOT NULL THEN sync_job_internal.in_the_way()
-             WHEN q.paused THEN 'paused'
-             WHEN NOT pg_catalog.current_setting('sync_job.enabled', true)::pg_catalog.bool THEN 'sync_job.enabled is off'
-             ELSE nullif(pg_catalog.concat_ws('; ',
+             ELSE NULLIF(pg_catalog.concat_ws('; ', CASE WHEN q.paused THEN 'paused' END,
+                 CASE WHEN NOT pg_catalog.current_setting('sync_job.enabled', true)::pg_catalog.bool THEN 'sync_job.enabled is off' END,
+                 CASE WHEN q.max_workers OPERATOR(pg_catalog.=) 0 THEN 'max_workers of the queue is 0' END,
+                 CASE WHEN pg_catalog.current_setting('sync_job.max_workers', true)::pg_catalog.int4 OPERATOR(pg_catalog.=) 0 THEN 'sync_job.max_workers is 0' END,
                  'paused types: ' OPERATOR(pg_catalog.||) (SELECT pg_catalog.string_agg(t.name, ', ' ORDER BY t.name) FROM @extschema@.sync_job_type AS t
                      WHERE t.paused AND t.queue OPERATOR(pg_catalog.=) q.name) COLLATE pg_catalog."default",
-                 'types that run alone: ' OPERATOR(pg_catalog.||) sync_job_internal.types_alone(q.name) COLLATE pg_catalog."default"), '')
-        END AS note
+                 sync_job_internal.trouble_of_queue(q.name),
+                 (SELECT pg_catalog.string_agg(pg_catalog.format('the set-up of sync job type "%s" is broken%s: %s', s.sync_job_type,
+                          CASE WHEN s.held_since IS NOT NULL THEN ', and its jobs are held' END, pg_catalog."left"(s.message, 200)), '; ' ORDER BY s.since)
+                  FROM @extschema@.sync_job_setup_error AS s JOIN @extschema@.sync_job_type AS t ON t.name OPERATOR(pg_catalog.=) s.sync_job_type
+                  WHERE t.queue OPERATOR(pg_catalog.=) q.name)), '') COLLATE pg_catalog."default"
+        END AS note,
+        coalesce(j.failed, 0) AS failed, coalesce(j.retrying, 0) AS retrying
     FROM @extschema@.sync_job_queue AS q
     CROSS JOIN (SELECT e.extversion AS extension, pg_catalog.current_setting('sync_job.library_version', true) AS library
                 FROM pg_catalog.pg_extension AS e WHERE e.extname OPERATOR(pg_catalog.=) 'pg_sync_job') AS v
     LEFT JOIN (SELECT a.queue, pg_catalog.count(*) AS workers, pg_catalog.count(*) FILTER (WHERE a.state OPERATOR(pg_catalog.=) 'running') AS running
                FROM sync_job_internal.activity() AS a GROUP BY a.queue) AS w ON w.queue OPERATOR(pg_catalog.=) q.name
     LEFT JOIN (SELECT s.queue,
-                   pg_catalog.count(*) FILTER (WHERE coalesce(s.scheduled_at, s.created_at) OPERATOR(pg_catalog.<=) pg_catalog.now()) AS waiting,
-                   pg_catalog.count(*) FILTER (WHERE s.scheduled_at OPERATOR(pg_catalog.>) pg_catalog.now()) AS scheduled,
-                   pg_catalog.min(coalesce(s.scheduled_at, s.created_at)) FILTER (WHERE coalesce(s.scheduled_at, s.created_at) OPERATOR(pg_catalog.<=) pg_catalog.now()) AS oldest_waiting
-               FROM @extschema@.sync_job AS s WHERE s.status OPERATOR(pg_catalog.=) 'Queued' GROUP BY s.queue) AS j
+                   pg_catalog.count(*) FILTER (WHERE h.waits AND h.since OPERATOR(pg_catalog.<=) pg_catalog.now()) AS waiting,
+                   pg_catalog.count(*) FILTER (WHERE h.waits AND s.scheduled_at OPERATOR(pg_catalog.>) pg_catalog.now()) AS scheduled,
+                   pg_catalog.min(h.since) FILTER (WHERE h.waits AND h.since OPERATOR(pg_catalog.<=) pg_catalog.now()) AS oldest_waiting,
+                   pg_catalog.count(*) FILTER (WHERE NOT h.waits AND coalesce(s.retry_after, 'infinity') OPERATOR(pg_catalog.=) 'infinity') AS failed,
+                   pg_catalog.count(*) FILTER (WHERE NOT h.waits AND s.retry_after OPERATOR(pg_catalog.<) 'infinity') AS retrying
+               FROM @extschema@.sync_job AS s
+               CROSS JOIN LATERAL (SELECT s.status OPERATOR(pg_catalog.=) 'Queued' AS waits, coalesce(s.scheduled_at, s.created_at) AS since) AS h
+               WHERE s.status IN ('Queued', 'Failed') GROUP BY s.queue) AS j
         ON j.queue OPERATOR(pg_catalog.=) q.name;
-COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, where there is a reason; or which of its types are paused, and which run alone, and so slower, because jobs of theirs took too long for a batch';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'each reason why jobs of it wait, or run slower than they could';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.failed IS 'jobs that have failed for good, or are held as the set-up of their type is broken';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.retrying IS 'jobs that have failed and are tried again';
+
+-- Schedules that pause.
+ALTER TABLE @extschema@.sync_job_schedule ADD COLUMN paused boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN @extschema@.sync_job_schedule.paused IS 'true: pg_cron calls, and nothing is enqueued; see pause_sync_job_schedule()';
+CREATE FUNCTION @extschema@.pause_sync_job_schedule(name text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause_schedule';
+COMMENT ON FUNCTION @extschema@.pause_sync_job_schedule(text) IS 'enqueues nothing for the schedule until it is resumed; by its owner, or an operator';
+CREATE FUNCTION @extschema@.resume_sync_job_schedule(name text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_resume_schedule';
+COMMENT ON FUNCTION @extschema@.resume_sync_job_schedule(text) IS 'lets a paused schedule go on with its next time; by its owner, or an operator';
+COMMENT ON FUNCTION @extschema@.run_sync_job_schedule(text) IS 'enqueues the job of a schedule now, as pg_cron does; returns its id; NULL: the schedule is paused';
+CREATE OR REPLACE VIEW @extschema@.sync_job_schedules WITH (security_invoker = true) AS
+    SELECT s.name, s.schedule, coalesce(s.sync_job_type, s.procedure) AS enqueues, s.params, s.queue, s.overlap, s.owner,
+        CASE WHEN NOT s.paused THEN sync_job_internal.next_cron_time(s.cron, pg_catalog.now()) END AS next_run,
+        j.id AS last_sync_job, j.created_at AS last_run, j.status AS last_status, j.error_message AS last_error, s.paused
+    FROM @extschema@.sync_job_schedule AS s
+    LEFT JOIN LATERAL (SELECT i.id, i.created_at, i.status, i.error_message FROM @extschema@.sync_job AS i
+                       WHERE i.job_id OPERATOR(pg_catalog.=) ('schedule:' OPERATOR(pg_catalog.||) s.name)
+                       AND i.owner OPERATOR(pg_catalog.=) s.owner -- anybody may use that job_id
+                       ORDER BY i.id DESC LIMIT 1) AS j ON true;
+COMMENT ON COLUMN @extschema@.sync_job_schedules.paused IS 'true: it enqueues nothing';
+
+-- A rerun is no target of a relay.
+CREATE OR REPLACE VIEW @extschema@.sync_job_relay WITH (security_invoker = true) AS
+    SELECT p.id AS sync_job, p.sync_job_type, p.title, p.ended_at AS relayed_at, pg_catalog.count(c.id) AS children,
+        pg_catalog.count(c.id) FILTER (WHERE c.status IN ('Pending', 'Queued', 'Started')) AS waiting,
+        pg_catalog.count(c.id) FILTER (WHERE c.status OPERATOR(pg_catalog.=) 'Finished') AS finished,
+        pg_catalog.count(c.id) FILTER (WHERE c.status IN ('Skipped', 'No Target')) AS skipped,
+        pg_catalog.count(c.id) FILTER (WHERE c.status OPERATOR(pg_catalog.=) 'Relayed') AS relayed,
+        pg_catalog.count(c.id) FILTER (WHERE c.status OPERATOR(pg_catalog.=) 'Failed') AS failed,
+        pg_catalog.count(c.id) FILTER (WHERE c.status OPERATOR(pg_catalog.=) 'Canceled') AS canceled
+    FROM @extschema@.sync_job AS p
+    LEFT JOIN @extschema@.sync_job AS c ON c.parent_sync_job OPERATOR(pg_catalog.=) p.id AND coalesce(c.relation, '') OPERATOR(pg_catalog.<>) 'rerun'
+    WHERE p.status OPERATOR(pg_catalog.=) 'Relayed'
+    GROUP BY p.id, p.sync_job_type, p.title, p.ended_at;
+
+-- Old jobs are cleared by the scheduler, here only once somebody has set for how long they are kept.
+ALTER TABLE sync_job_internal.home ADD COLUMN clears_jobs boolean NOT NULL DEFAULT true;
+UPDATE sync_job_internal.home SET clears_jobs = false;
+COMMENT ON COLUMN sync_job_internal.home.clears_jobs IS 'the scheduler clears jobs by the default of sync_job.log_retention_days; false where the database was updated from a version that did not, and then only as the setting is set';
+CREATE INDEX dependency_waits_for ON sync_job_internal.dependency (waits_for);
+DO $$
+BEGIN
+    RAISE NOTICE USING MESSAGE := 'jobs that have ended are not cleared in this database until sync_job.log_retention_days is set',
+        HINT := 'Set it in postgresql.conf, or with ALTER DATABASE ... SET; -1 keeps them for ever. In a new database the scheduler clears them after 30 days.';
+END $$;
+
+CREATE OR REPLACE PROCEDURE @extschema@.clear_sync_job_logs(days integer DEFAULT NULL)
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    keep integer := coalesce(days, pg_catalog.current_setting('sync_job.log_retention_days')::pg_catalog.int4);
+    step CONSTANT integer := 10000;
+    cleared bigint;
+BEGIN
+    LOOP
+        EXIT WHEN keep OPERATOR(pg_catalog.<) 0; -- for ever
+        cleared := @extschema@.clear_old_sync_jobs(keep, step);
+        COMMIT;
+        EXIT WHEN cleared OPERATOR(pg_catalog.<) step;
+    END LOOP;
+END $$;
+-- Freshness and alerts.
+-- Kept by the scheduler, so that nobody has to read the whole history for it.
+CREATE TABLE sync_job_internal.last_success (
+    sync_job_type text COLLATE "C" PRIMARY KEY,
+    at            timestamptz NOT NULL
+);
+COMMENT ON TABLE sync_job_internal.last_success IS 'When a job of each type ended well last';
+COMMENT ON COLUMN sync_job_internal.last_success.sync_job_type IS 'the job type';
+COMMENT ON COLUMN sync_job_internal.last_success.at IS 'when';
+
+CREATE VIEW @extschema@.sync_job_freshness WITH (security_invoker = true) AS
+    SELECT n.name AS sync_job_type, w.oldest_change, coalesce(w.waiting, 0) AS waiting, coalesce(a.running, 0) AS running,
+        coalesce(w.retrying, 0) AS retrying, coalesce(w.failed, 0) AS failed, GREATEST(e.last_success, s.at) AS last_success,
+        pg_catalog.round(coalesce(e.ended, 0) OPERATOR(pg_catalog./) 60.0, 3) AS per_minute, e.latency_p50, e.latency_p95
+    FROM (SELECT t.name FROM @extschema@.sync_job_type AS t
+          UNION SELECT j.sync_job_type FROM @extschema@.sync_job AS j WHERE j.status IN ('Queued', 'Started', 'Failed')) AS n
+    LEFT JOIN (SELECT j.sync_job_type,
+                   pg_catalog.count(*) FILTER (WHERE h.due AND j.status OPERATOR(pg_catalog.=) 'Queued') AS waiting,
+                   pg_catalog.count(*) FILTER (WHERE j.status OPERATOR(pg_catalog.=) 'Failed' AND j.retry_after OPERATOR(pg_catalog.<) 'infinity') AS retrying,
+                   pg_catalog.count(*) FILTER (WHERE j.status OPERATOR(pg_catalog.=) 'Failed' AND coalesce(j.retry_after, 'infinity') OPERATOR(pg_catalog.=) 'infinity') AS failed,
+                   pg_catalog.min(h.since) FILTER (WHERE h.due AND NOT j.dry_run) AS oldest_change
+               FROM @extschema@.sync_job AS j
+               CROSS JOIN LATERAL (SELECT coalesce(j.scheduled_at, j.created_at) AS since) AS c
+               CROSS JOIN LATERAL (SELECT c.since, c.since OPERATOR(pg_catalog.<=) pg_catalog.now()
+                   AND (j.status OPERATOR(pg_catalog.<>) 'Failed' OR j.retry_after IS NOT NULL) AS due) AS h
+               WHERE j.status IN ('Queued', 'Started', 'Failed') GROUP BY j.sync_job_type) AS w ON w.sync_job_type OPERATOR(pg_catalog.=) n.name
+    LEFT JOIN (SELECT a.sync_job_type, pg_catalog.count(*) AS running FROM sync_job_internal.activity() AS a GROUP BY a.sync_job_type) AS a
+        ON a.sync_job_type OPERATOR(pg_catalog.=) n.name
+    LEFT JOIN (SELECT j.sync_job_type, pg_catalog.count(*) AS ended, pg_catalog.max(j.ended_at) AS last_success,
+                   pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY j.ended_at OPERATOR(pg_catalog.-) GREATEST(j.created_at, j.scheduled_at)) AS latency_p50,
+                   pg_catalog.percentile_cont(0.95) WITHIN GROUP (ORDER BY j.ended_at OPERATOR(pg_catalog.-) GREATEST(j.created_at, j.scheduled_at)) AS latency_p95
+               FROM @extschema@.sync_job AS j
+               WHERE j.status IN ('Finished', 'Skipped', 'No Target', 'Relayed') AND NOT j.dry_run
+                   AND j.ended_at OPERATOR(pg_catalog.>=) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::pg_catalog.interval)
+               GROUP BY j.sync_job_type) AS e ON e.sync_job_type OPERATOR(pg_catalog.=) n.name
+    LEFT JOIN sync_job_internal.last_success AS s ON s.sync_job_type OPERATOR(pg_catalog.=) n.name;
+COMMENT ON VIEW @extschema@.sync_job_freshness IS 'Per job type: how far its targets are behind, and how fast it is; of the jobs that the reader may see';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.sync_job_type IS 'the job type';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.oldest_change IS 'since when the oldest change that is not in step yet has waited: of jobs that wait, run or are tried again; NULL: all is in step, but for what has failed for good';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.waiting IS 'jobs that are due';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.running IS 'workers that run a job of it now';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.retrying IS 'jobs that have failed and will be retried';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.failed IS 'jobs that have failed for good, or are held as the set-up of the type is broken';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.last_success IS 'when a job of it ended well last';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.per_minute IS 'jobs that ended well, per minute, over the last hour';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.latency_p50 IS 'median time from enqueueing (or scheduled_at) to the end, of those';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.latency_p95 IS '95th percentile of the same';
+
+CREATE TABLE @extschema@.sync_job_alert (
+    name          text COLLATE "C" PRIMARY KEY,
+    sync_job_type text COLLATE "C",
+    queue         text COLLATE "C",
+    measure       text NOT NULL,
+    threshold     text NOT NULL,
+    hold          interval NOT NULL DEFAULT '0',
+    procedure     text,
+    owner         regrole NOT NULL,
+    state         text NOT NULL DEFAULT 'ok',
+    since         timestamptz,
+    value         text
+);
+COMMENT ON TABLE @extschema@.sync_job_alert IS 'What the scheduler watches: where a measure is above its threshold it writes one line to the log and sends one event, and again when all is well. Written with INSERT, UPDATE and DELETE by operators';
+COMMENT ON COLUMN @extschema@.sync_job_alert.name IS 'name of the alert';
+COMMENT ON COLUMN @extschema@.sync_job_alert.sync_job_type IS 'only jobs of this type; NULL: of all';
+COMMENT ON COLUMN @extschema@.sync_job_alert.queue IS 'only jobs of this queue; NULL: of all but alert';
+COMMENT ON COLUMN @extschema@.sync_job_alert.measure IS 'failed (jobs that failed for good, or by a broken set-up), waiting (jobs that are due), oldest_change (for how long the oldest change has not been in step), no_success (for how long no job has ended well while work waited)';
+COMMENT ON COLUMN @extschema@.sync_job_alert.threshold IS 'more than this is an alert: a number for failed and waiting, else an interval';
+COMMENT ON COLUMN @extschema@.sync_job_alert.hold IS 'for so long it has to be more';
+COMMENT ON COLUMN @extschema@.sync_job_alert.procedure IS 'is enqueued at each change of state, as background work of the owner in queue alert, with one argument: alert jsonb; NULL: none';
+COMMENT ON COLUMN @extschema@.sync_job_alert.owner IS 'whose alert it is, and with whose rights the procedure runs; default: who inserts it';
+COMMENT ON COLUMN @extschema@.sync_job_alert.state IS 'ok or firing; written by the scheduler, as the next two';
+COMMENT ON COLUMN @extschema@.sync_job_alert.since IS 'when the state changed last; NULL: never';
+COMMENT ON COLUMN @extschema@.sync_job_alert.value IS 'what was measured then';
+
+-- Not ENABLE ALWAYS: what the engine writes is not checked.
+CREATE FUNCTION sync_job_internal.check_alert() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_check_alert';
+CREATE TRIGGER check_alert BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.sync_job_alert
+    FOR EACH ROW EXECUTE FUNCTION sync_job_internal.check_alert();
+COMMENT ON FUNCTION sync_job_internal.check_alert() IS 'trigger of sync_job_alert: fills defaults, checks form and rights';
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_alert',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = owner)');
+
+-- Whoever sees the type sees when it succeeded.
+ALTER TABLE sync_job_internal.last_success ENABLE ROW LEVEL SECURITY;
+CREATE POLICY type ON sync_job_internal.last_success FOR SELECT
+    USING (EXISTS (SELECT FROM @extschema@.sync_job_type AS t WHERE t.name OPERATOR(pg_catalog.=) sync_job_type));
+GRANT SELECT ON sync_job_internal.last_success TO PUBLIC;
+
+-- The trigger and the policies say who may write. Whoever locks the table stops no job: the scheduler does not wait for it.
+ALTER TABLE @extschema@.sync_job_alert ENABLE ROW LEVEL SECURITY;
+CREATE POLICY see ON @extschema@.sync_job_alert FOR SELECT
+    USING (pg_catalog.pg_has_role(owner, 'USAGE')
+           OR (SELECT sync_job_internal.has_level('manager', 'operator', 'viewer')));
+CREATE POLICY make ON @extschema@.sync_job_alert FOR INSERT WITH CHECK (true);
+CREATE POLICY change ON @extschema@.sync_job_alert FOR UPDATE USING ((SELECT sync_job_internal.has_level('operator')));
+CREATE POLICY remove ON @extschema@.sync_job_alert FOR DELETE USING ((SELECT sync_job_internal.has_level('operator')));
+GRANT SELECT, INSERT, UPDATE, DELETE ON @extschema@.sync_job_alert TO PUBLIC;
+GRANT SELECT ON @extschema@.sync_job_freshness TO PUBLIC;
+REVOKE ALL ON FUNCTION sync_job_internal.check_alert() FROM PUBLIC;
 
 DO $$
 BEGIN
@@ -368,7 +621,6 @@ COMMENT ON PROCEDURE @extschema@.wait_for_sync_job(bigint, interval) IS 'returns
 COMMENT ON FUNCTION @extschema@.current_sync_job() IS 'the id of the job that runs in this session, or NULL; for triggers that must not echo what a sync writes';
 COMMENT ON FUNCTION @extschema@.get_sync_document(regclass, text) IS 'a document by its name, with the caller''s rights; a deleted one as it was then, if that was kept; NULL: neither';
 COMMENT ON FUNCTION @extschema@.validate_sync_job_type(text) IS 'what is missing or wrong with a job type, one row per finding: severity is error (its jobs would fail) or warning; no row: it is ready';
-COMMENT ON FUNCTION @extschema@.get_sync_job_status(bigint) IS 'state and times of a job, for its owner even without the right to read what it writes; NULLs: no such job';
 COMMENT ON PROCEDURE sync_job_internal.run_committing_job(bigint) IS 'called by workers to run a job whose procedure commits';
 COMMENT ON FUNCTION sync_job_internal.preloaded() IS 'true: the server loaded the library when it started, so there are workers';
 COMMENT ON FUNCTION @extschema@.pause_sync_job_queue(text) IS 'starts no more jobs of the queue; running jobs go on; for operators';

@@ -61,7 +61,7 @@ GRANT SELECT ON SEQUENCE sync_job_internal.sync_job_id_seq, @extschema@.sync_job
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync_job_internal FROM PUBLIC;
 REVOKE ALL ON ALL PROCEDURES IN SCHEMA sync_job_internal FROM PUBLIC;
 -- The functions that views call check for themselves what they show to whom.
-GRANT EXECUTE ON FUNCTION sync_job_internal.activity(), sync_job_internal.types_alone(text), sync_job_internal.find_types_alone(text),
+GRANT EXECUTE ON FUNCTION sync_job_internal.activity(), sync_job_internal.trouble_of_queue(text), sync_job_internal.find_trouble_of_queue(text),
     sync_job_internal.waiting_elsewhere(), sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way(),
     sync_job_internal.preloaded(), sync_job_internal.has_level(text[]), sync_job_internal.may_read(regrole, regrole, regclass), sync_job_internal.next_cron_time(text, timestamptz) TO PUBLIC;
 -- A worker connected as any role runs its jobs through it; it takes only the job that its worker has just started.
@@ -111,6 +111,29 @@ CREATE POLICY remove ON @extschema@.sync_job_type FOR DELETE USING (true);
 -- to stop all jobs: grant_sync_job_access() gives them to managers.
 GRANT SELECT, INSERT ON @extschema@.sync_job_type TO PUBLIC;
 
+-- Whoever sees the type sees what is wrong with it.
+ALTER TABLE @extschema@.sync_job_setup_error ENABLE ROW LEVEL SECURITY;
+CREATE POLICY type ON @extschema@.sync_job_setup_error FOR SELECT
+    USING (EXISTS (SELECT FROM @extschema@.sync_job_type AS t WHERE t.name OPERATOR(pg_catalog.=) sync_job_type));
+GRANT SELECT ON @extschema@.sync_job_setup_error TO PUBLIC;
+
+-- Whoever sees the type sees when it succeeded.
+ALTER TABLE sync_job_internal.last_success ENABLE ROW LEVEL SECURITY;
+CREATE POLICY type ON sync_job_internal.last_success FOR SELECT
+    USING (EXISTS (SELECT FROM @extschema@.sync_job_type AS t WHERE t.name OPERATOR(pg_catalog.=) sync_job_type));
+GRANT SELECT ON sync_job_internal.last_success TO PUBLIC;
+
+-- The trigger and the policies say who may write. Whoever locks the table stops no job: the scheduler does not wait for it.
+ALTER TABLE @extschema@.sync_job_alert ENABLE ROW LEVEL SECURITY;
+CREATE POLICY see ON @extschema@.sync_job_alert FOR SELECT
+    USING (pg_catalog.pg_has_role(owner, 'USAGE')
+           OR (SELECT sync_job_internal.has_level('manager', 'operator', 'viewer')));
+CREATE POLICY make ON @extschema@.sync_job_alert FOR INSERT WITH CHECK (true);
+CREATE POLICY change ON @extschema@.sync_job_alert FOR UPDATE USING ((SELECT sync_job_internal.has_level('operator')));
+CREATE POLICY remove ON @extschema@.sync_job_alert FOR DELETE USING ((SELECT sync_job_internal.has_level('operator')));
+GRANT SELECT, INSERT, UPDATE, DELETE ON @extschema@.sync_job_alert TO PUBLIC;
+GRANT SELECT ON @extschema@.sync_job_freshness TO PUBLIC;
+
 GRANT SELECT ON @extschema@.sync_job_queue TO PUBLIC;
 GRANT SELECT ON @extschema@.sync_job_activity, @extschema@.sync_job_stats, @extschema@.sync_job_queue_status, @extschema@.sync_job_relay,
     @extschema@.sync_job_recent, @extschema@.sync_job_event, @extschema@.sync_job_schedules TO PUBLIC;
@@ -126,6 +149,6 @@ CREATE POLICY owner ON @extschema@.sync_job_schedule FOR SELECT
            OR (SELECT sync_job_internal.has_level('manager', 'operator', 'viewer')));
 GRANT SELECT ON @extschema@.sync_job_schedule TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION @extschema@.adopt_sync_jobs(), @extschema@.clear_all_sync_jobs(),
-    @extschema@.clear_old_sync_jobs(integer, integer), @extschema@.enable_sync_job_schedules(),
+    @extschema@.clear_old_sync_jobs(integer, integer), @extschema@.delete_sync_job(bigint), @extschema@.enable_sync_job_schedules(),
     @extschema@.disable_sync_job_schedules() FROM PUBLIC;
 REVOKE EXECUTE ON PROCEDURE @extschema@.clear_sync_job_logs(integer) FROM PUBLIC;

@@ -10,9 +10,15 @@ COMMENT ON FUNCTION @extschema@.schedule_sync_job(text, text, text, text, jsonb,
 CREATE FUNCTION @extschema@.unschedule_sync_job(name text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_unschedule_job';
 COMMENT ON FUNCTION @extschema@.unschedule_sync_job(text) IS 'ends a schedule; for its owner';
+CREATE FUNCTION @extschema@.pause_sync_job_schedule(name text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause_schedule';
+COMMENT ON FUNCTION @extschema@.pause_sync_job_schedule(text) IS 'enqueues nothing for the schedule until it is resumed; by its owner, or an operator';
+CREATE FUNCTION @extschema@.resume_sync_job_schedule(name text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_resume_schedule';
+COMMENT ON FUNCTION @extschema@.resume_sync_job_schedule(text) IS 'lets a paused schedule go on with its next time; by its owner, or an operator';
 CREATE FUNCTION @extschema@.run_sync_job_schedule(name text) RETURNS bigint
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_run_schedule';
-COMMENT ON FUNCTION @extschema@.run_sync_job_schedule(text) IS 'enqueues the job of a schedule now, as pg_cron does; returns its id';
+COMMENT ON FUNCTION @extschema@.run_sync_job_schedule(text) IS 'enqueues the job of a schedule now, as pg_cron does; returns its id; NULL: the schedule is paused';
 
 CREATE PROCEDURE @extschema@.clear_sync_job_logs(days integer DEFAULT NULL)
     LANGUAGE plpgsql
@@ -23,6 +29,7 @@ DECLARE
     cleared bigint;
 BEGIN
     LOOP
+        EXIT WHEN keep OPERATOR(pg_catalog.<) 0; -- for ever
         cleared := @extschema@.clear_old_sync_jobs(keep, step);
         COMMIT;
         EXIT WHEN cleared OPERATOR(pg_catalog.<) step;
@@ -43,8 +50,8 @@ COMMENT ON FUNCTION sync_job_internal.next_cron_time(text, timestamptz) IS 'the 
 
 CREATE VIEW @extschema@.sync_job_schedules WITH (security_invoker = true) AS
     SELECT s.name, s.schedule, coalesce(s.sync_job_type, s.procedure) AS enqueues, s.params, s.queue, s.overlap, s.owner,
-        sync_job_internal.next_cron_time(s.cron, pg_catalog.now()) AS next_run,
-        j.id AS last_sync_job, j.created_at AS last_run, j.status AS last_status, j.error_message AS last_error
+        CASE WHEN NOT s.paused THEN sync_job_internal.next_cron_time(s.cron, pg_catalog.now()) END AS next_run,
+        j.id AS last_sync_job, j.created_at AS last_run, j.status AS last_status, j.error_message AS last_error, s.paused
     FROM @extschema@.sync_job_schedule AS s
     LEFT JOIN LATERAL (SELECT i.id, i.created_at, i.status, i.error_message FROM @extschema@.sync_job AS i
                        WHERE i.job_id OPERATOR(pg_catalog.=) ('schedule:' OPERATOR(pg_catalog.||) s.name)
@@ -63,4 +70,4 @@ COMMENT ON COLUMN @extschema@.sync_job_schedules.last_sync_job IS 'the last job 
 COMMENT ON COLUMN @extschema@.sync_job_schedules.last_run IS 'when that was enqueued';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.last_status IS 'its state';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.last_error IS 'its error';
-
+COMMENT ON COLUMN @extschema@.sync_job_schedules.paused IS 'true: it enqueues nothing';

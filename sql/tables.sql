@@ -148,7 +148,8 @@ CREATE TABLE @extschema@.sync_job (
     documents                      integer,
     source_documents               text[],
     relation                       text COLLATE "C",
-    held                           boolean
+    held                           boolean,
+    worker_pid                     integer
 ) PARTITION BY LIST (status);
 
 CREATE TABLE sync_job_internal.sync_job_live PARTITION OF @extschema@.sync_job
@@ -221,8 +222,9 @@ COMMENT ON COLUMN @extschema@.sync_job.publish_event IS 'send an event on the ch
 COMMENT ON COLUMN @extschema@.sync_job.depth IS 'how many jobs led to this one, each by a trigger on what the one before wrote; NULL: none did';
 COMMENT ON COLUMN @extschema@.sync_job.documents IS 'set job: so many documents it is for; NULL: a job of one document, or of none';
 COMMENT ON COLUMN @extschema@.sync_job.source_documents IS 'set job that waits: the source documents that it still has to sync; NULL once it has ended, see sync_job_document';
-COMMENT ON COLUMN @extschema@.sync_job.relation IS 'what parent_sync_job is: relay (this is one of its targets), set (this document has left it), replay (this applies or reverts it), callback (this follows its end); NULL: what the caller named';
+COMMENT ON COLUMN @extschema@.sync_job.relation IS 'what parent_sync_job is: relay (this is one of its targets), set (this document has left it), replay (this applies or reverts it), callback (this follows its end), rerun (this is it once more); NULL: what the caller named';
 COMMENT ON COLUMN @extschema@.sync_job.held IS 'true: a Queued one whose type is paused; NULL: not held';
+COMMENT ON COLUMN @extschema@.sync_job.worker_pid IS 'process of the last attempt: a worker, or the session that ran it; as in the server log';
 
 -- The engine's indexes of the queue: by id; in claim order; scheduled jobs by their time; Started jobs.
 CREATE UNIQUE INDEX sync_job_live_id ON sync_job_internal.sync_job_live (id);
@@ -241,6 +243,8 @@ CREATE INDEX sync_job_live_group ON sync_job_internal.sync_job_live USING hash (
 CREATE INDEX sync_job_live_job_id ON sync_job_internal.sync_job_live USING hash (job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX sync_job_live_started ON sync_job_internal.sync_job_live (id) WHERE status OPERATOR(pg_catalog.=) 'Started';
 CREATE UNIQUE INDEX sync_job_failed_id ON sync_job_internal.sync_job_failed (id);
+CREATE INDEX sync_job_failed_type ON sync_job_internal.sync_job_failed (sync_job_type);
+CREATE INDEX sync_job_failed_group ON sync_job_internal.sync_job_failed USING hash (job_group) WHERE job_group IS NOT NULL;
 CREATE INDEX sync_job_failed_retry ON sync_job_internal.sync_job_failed (retry_after) WHERE retry_after IS NOT NULL;
 -- Indexes of the history: by id, by time (cheap: it is appended in that order), and "what happened to this document?".
 CREATE UNIQUE INDEX sync_job_ended_id ON sync_job_internal.sync_job_ended (id);
@@ -312,6 +316,28 @@ COMMENT ON COLUMN @extschema@.sync_job_document.status IS 'Finished; with verbos
 COMMENT ON COLUMN @extschema@.sync_job_document.diff_summary IS 'what changed, as in sync_job.diff_summary; of inserts with verbose_logging';
 COMMENT ON COLUMN @extschema@.sync_job_document.fingerprint IS 'of an insert: a hash of the row as it was stored, which tells whether it has been changed since';
 
+CREATE TABLE @extschema@.sync_job_setup_error (
+    sync_job_type text COLLATE "C" NOT NULL,
+    since         timestamptz NOT NULL,
+    sqlstate      text NOT NULL,
+    message       text NOT NULL,
+    detail        text,
+    hint          text,
+    held_since    timestamptz
+);
+-- Messages may be longer than an entry of a B-tree.
+CREATE UNIQUE INDEX sync_job_setup_error_cause ON @extschema@.sync_job_setup_error
+    (sync_job_type, pg_catalog.hashtextextended(message COLLATE "C", 0::pg_catalog.int8));
+ALTER TABLE @extschema@.sync_job_setup_error REPLICA IDENTITY FULL;
+COMMENT ON TABLE @extschema@.sync_job_setup_error IS 'Job types whose set-up is broken, a row for each cause: their jobs fail without using up retries. A row goes when no job of the type fails that way any more';
+COMMENT ON COLUMN @extschema@.sync_job_setup_error.sync_job_type IS 'the job type';
+COMMENT ON COLUMN @extschema@.sync_job_setup_error.since IS 'when a job failed that way first';
+COMMENT ON COLUMN @extschema@.sync_job_setup_error.sqlstate IS 'SQLSTATE of the error';
+COMMENT ON COLUMN @extschema@.sync_job_setup_error.message IS 'primary message';
+COMMENT ON COLUMN @extschema@.sync_job_setup_error.detail IS 'DETAIL of the error';
+COMMENT ON COLUMN @extschema@.sync_job_setup_error.hint IS 'HINT of the error';
+COMMENT ON COLUMN @extschema@.sync_job_setup_error.held_since IS 'since when jobs that failed that way are not retried; NULL: they are. See sync_job.setup_retry_limit';
+
 CREATE TABLE @extschema@.sync_job_deleted_document (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     document_type regclass NOT NULL,
@@ -339,6 +365,7 @@ CREATE TABLE sync_job_internal.dependency (
     waits_for bigint NOT NULL,
     PRIMARY KEY (job, waits_for)
 );
+CREATE INDEX dependency_waits_for ON sync_job_internal.dependency (waits_for);
 COMMENT ON TABLE sync_job_internal.dependency IS 'Pending jobs and the jobs they wait for: sync_job.after, until the scheduler has released them';
 COMMENT ON COLUMN sync_job_internal.dependency.job IS 'the job that waits';
 COMMENT ON COLUMN sync_job_internal.dependency.waits_for IS 'the job that must have ended';
@@ -382,7 +409,8 @@ CREATE TABLE @extschema@.sync_job_schedule (
     queue         text COLLATE "C",
     overlap       boolean NOT NULL,
     owner         regrole NOT NULL,
-    created_at    timestamptz NOT NULL DEFAULT pg_catalog.now()
+    created_at    timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    paused        boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE @extschema@.sync_job_schedule IS 'What schedule_sync_job() has scheduled; pg_cron calls run_sync_job_schedule() for each';
 COMMENT ON COLUMN @extschema@.sync_job_schedule.name IS 'name of the schedule';
@@ -395,16 +423,19 @@ COMMENT ON COLUMN @extschema@.sync_job_schedule.queue IS 'the queue; NULL: that 
 COMMENT ON COLUMN @extschema@.sync_job_schedule.overlap IS 'true: enqueue also while the last job of the schedule waits or runs';
 COMMENT ON COLUMN @extschema@.sync_job_schedule.owner IS 'who made it, and with whose rights it enqueues';
 COMMENT ON COLUMN @extschema@.sync_job_schedule.created_at IS 'when it was made';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.paused IS 'true: pg_cron calls, and nothing is enqueued; see pause_sync_job_schedule()';
 
 -- Which server and database the jobs belong to. Dumped, so that a restored copy knows that it is one and does not run jobs by
 -- itself: see adopt_sync_jobs().
 CREATE TABLE sync_job_internal.home (
     system_identifier bigint NOT NULL,
-    database          oid NOT NULL
+    database          oid NOT NULL,
+    clears_jobs       boolean NOT NULL DEFAULT true
 );
 COMMENT ON TABLE sync_job_internal.home IS 'the server and database whose workers may run the jobs';
 COMMENT ON COLUMN sync_job_internal.home.system_identifier IS 'of the server, as in pg_control_system()';
 COMMENT ON COLUMN sync_job_internal.home.database IS 'OID of the database';
+COMMENT ON COLUMN sync_job_internal.home.clears_jobs IS 'the scheduler clears jobs by the default of sync_job.log_retention_days; false where the database was updated from a version that did not, and then only as the setting is set';
 ALTER TABLE sync_job_internal.home REPLICA IDENTITY FULL;
 INSERT INTO sync_job_internal.home
     SELECT system_identifier, (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database())

@@ -45,29 +45,40 @@ CREATE VIEW @extschema@.sync_job_queue_status WITH (security_invoker = true) AS
     SELECT q.name AS queue, q.paused, q.max_workers,
         coalesce(w.workers, 0) AS workers, coalesce(w.running, 0) AS running,
         coalesce(j.waiting, 0) AS waiting, coalesce(j.scheduled, 0) AS scheduled, j.oldest_waiting,
-        CASE WHEN NOT sync_job_internal.preloaded() THEN 'pg_sync_job is not preloaded'
+        CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'standby: jobs run on the primary'
+             WHEN NOT sync_job_internal.preloaded() THEN 'pg_sync_job is not preloaded'
              WHEN pg_catalog.string_to_array(v.library, '.')::pg_catalog.int4[] OPERATOR(pg_catalog.>) pg_catalog.string_to_array(v.extension, '.')::pg_catalog.int4[]
                  THEN 'waits for ALTER EXTENSION pg_sync_job UPDATE'
              WHEN coalesce(v.library, '') OPERATOR(pg_catalog.<>) v.extension THEN 'waits for a restart with the library of this version'
              WHEN sync_job_internal.waiting_elsewhere() THEN 'waits for adopt_sync_jobs()'
              WHEN sync_job_internal.in_the_way() IS NOT NULL THEN sync_job_internal.in_the_way()
-             WHEN q.paused THEN 'paused'
-             WHEN NOT pg_catalog.current_setting('sync_job.enabled', true)::pg_catalog.bool THEN 'sync_job.enabled is off'
-             ELSE nullif(pg_catalog.concat_ws('; ',
+             ELSE NULLIF(pg_catalog.concat_ws('; ', CASE WHEN q.paused THEN 'paused' END,
+                 CASE WHEN NOT pg_catalog.current_setting('sync_job.enabled', true)::pg_catalog.bool THEN 'sync_job.enabled is off' END,
+                 CASE WHEN q.max_workers OPERATOR(pg_catalog.=) 0 THEN 'max_workers of the queue is 0' END,
+                 CASE WHEN pg_catalog.current_setting('sync_job.max_workers', true)::pg_catalog.int4 OPERATOR(pg_catalog.=) 0 THEN 'sync_job.max_workers is 0' END,
                  'paused types: ' OPERATOR(pg_catalog.||) (SELECT pg_catalog.string_agg(t.name, ', ' ORDER BY t.name) FROM @extschema@.sync_job_type AS t
                      WHERE t.paused AND t.queue OPERATOR(pg_catalog.=) q.name) COLLATE pg_catalog."default",
-                 'types that run alone: ' OPERATOR(pg_catalog.||) sync_job_internal.types_alone(q.name) COLLATE pg_catalog."default"), '')
-        END AS note
+                 sync_job_internal.trouble_of_queue(q.name),
+                 (SELECT pg_catalog.string_agg(pg_catalog.format('the set-up of sync job type "%s" is broken%s: %s', s.sync_job_type,
+                          CASE WHEN s.held_since IS NOT NULL THEN ', and its jobs are held' END, pg_catalog."left"(s.message, 200)), '; ' ORDER BY s.since)
+                  FROM @extschema@.sync_job_setup_error AS s JOIN @extschema@.sync_job_type AS t ON t.name OPERATOR(pg_catalog.=) s.sync_job_type
+                  WHERE t.queue OPERATOR(pg_catalog.=) q.name)), '') COLLATE pg_catalog."default"
+        END AS note,
+        coalesce(j.failed, 0) AS failed, coalesce(j.retrying, 0) AS retrying
     FROM @extschema@.sync_job_queue AS q
     CROSS JOIN (SELECT e.extversion AS extension, pg_catalog.current_setting('sync_job.library_version', true) AS library
                 FROM pg_catalog.pg_extension AS e WHERE e.extname OPERATOR(pg_catalog.=) 'pg_sync_job') AS v
     LEFT JOIN (SELECT a.queue, pg_catalog.count(*) AS workers, pg_catalog.count(*) FILTER (WHERE a.state OPERATOR(pg_catalog.=) 'running') AS running
                FROM sync_job_internal.activity() AS a GROUP BY a.queue) AS w ON w.queue OPERATOR(pg_catalog.=) q.name
     LEFT JOIN (SELECT s.queue,
-                   pg_catalog.count(*) FILTER (WHERE coalesce(s.scheduled_at, s.created_at) OPERATOR(pg_catalog.<=) pg_catalog.now()) AS waiting,
-                   pg_catalog.count(*) FILTER (WHERE s.scheduled_at OPERATOR(pg_catalog.>) pg_catalog.now()) AS scheduled,
-                   pg_catalog.min(coalesce(s.scheduled_at, s.created_at)) FILTER (WHERE coalesce(s.scheduled_at, s.created_at) OPERATOR(pg_catalog.<=) pg_catalog.now()) AS oldest_waiting
-               FROM @extschema@.sync_job AS s WHERE s.status OPERATOR(pg_catalog.=) 'Queued' GROUP BY s.queue) AS j
+                   pg_catalog.count(*) FILTER (WHERE h.waits AND h.since OPERATOR(pg_catalog.<=) pg_catalog.now()) AS waiting,
+                   pg_catalog.count(*) FILTER (WHERE h.waits AND s.scheduled_at OPERATOR(pg_catalog.>) pg_catalog.now()) AS scheduled,
+                   pg_catalog.min(h.since) FILTER (WHERE h.waits AND h.since OPERATOR(pg_catalog.<=) pg_catalog.now()) AS oldest_waiting,
+                   pg_catalog.count(*) FILTER (WHERE NOT h.waits AND coalesce(s.retry_after, 'infinity') OPERATOR(pg_catalog.=) 'infinity') AS failed,
+                   pg_catalog.count(*) FILTER (WHERE NOT h.waits AND s.retry_after OPERATOR(pg_catalog.<) 'infinity') AS retrying
+               FROM @extschema@.sync_job AS s
+               CROSS JOIN LATERAL (SELECT s.status OPERATOR(pg_catalog.=) 'Queued' AS waits, coalesce(s.scheduled_at, s.created_at) AS since) AS h
+               WHERE s.status IN ('Queued', 'Failed') GROUP BY s.queue) AS j
         ON j.queue OPERATOR(pg_catalog.=) q.name;
 COMMENT ON VIEW @extschema@.sync_job_queue_status IS 'Per queue: how much waits, since when, and who works on it';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.queue IS 'the queue';
@@ -78,7 +89,9 @@ COMMENT ON COLUMN @extschema@.sync_job_queue_status.running IS 'those of them th
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.waiting IS 'jobs that are due';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.scheduled IS 'jobs whose time has not come';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.oldest_waiting IS 'since when the oldest due job could run';
-COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'why nothing runs, where there is a reason; or which of its types are paused, and which run alone, and so slower, because jobs of theirs took too long for a batch';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'each reason why jobs of it wait, or run slower than they could';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.failed IS 'jobs that have failed for good, or are held as the set-up of their type is broken';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.retrying IS 'jobs that have failed and are tried again';
 
 CREATE VIEW @extschema@.sync_job_relay WITH (security_invoker = true) AS
     SELECT p.id AS sync_job, p.sync_job_type, p.title, p.ended_at AS relayed_at, pg_catalog.count(c.id) AS children,
@@ -89,7 +102,7 @@ CREATE VIEW @extschema@.sync_job_relay WITH (security_invoker = true) AS
         pg_catalog.count(c.id) FILTER (WHERE c.status OPERATOR(pg_catalog.=) 'Failed') AS failed,
         pg_catalog.count(c.id) FILTER (WHERE c.status OPERATOR(pg_catalog.=) 'Canceled') AS canceled
     FROM @extschema@.sync_job AS p
-    LEFT JOIN @extschema@.sync_job AS c ON c.parent_sync_job OPERATOR(pg_catalog.=) p.id
+    LEFT JOIN @extschema@.sync_job AS c ON c.parent_sync_job OPERATOR(pg_catalog.=) p.id AND coalesce(c.relation, '') OPERATOR(pg_catalog.<>) 'rerun'
     WHERE p.status OPERATOR(pg_catalog.=) 'Relayed'
     GROUP BY p.id, p.sync_job_type, p.title, p.ended_at;
 COMMENT ON VIEW @extschema@.sync_job_relay IS 'Each Relayed job with how many of its children are in which state';

@@ -19,7 +19,9 @@ BEGIN
     FROM (SELECT j.sync_job_type, count(*) AS jobs FROM sync_job AS j
           WHERE j.status = 'Failed' AND j.retry_after IS NULL AND j.ended_at > now() - interval '1 hour'
           GROUP BY j.sync_job_type) AS f
-    WHERE f.jobs > most_failed;
+    WHERE f.jobs > most_failed
+    UNION ALL
+    SELECT format('type %s: its set-up is broken since %s: %s', e.sync_job_type, e.since, e.message) FROM sync_job_setup_error AS e;
     GET DIAGNOSTICS found = ROW_COUNT;
     IF found > 0 THEN
         PERFORM publish_sync_job_event('health_check', jsonb_build_object('findings', found));

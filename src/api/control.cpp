@@ -71,8 +71,10 @@ void check_context(const pg::Value& context) {
 // Whoever may steer a job may not always read it.
 Datum shown(const Job& job) { return job_as_row(row_for_caller(job)); }
 
+// As a text where a driver has sent it without a type.
 std::int64_t required_id(pg::Arguments& args) {
     if (args.is_null(0)) throw pg::Error("22004", "id must not be null");
+    if (args.type(0) == pg::type::text) return pg::datum_int64(pg::text_to_value(*args.text(0), pg::type::int8));
     return *args.int64(0);
 }
 
@@ -413,22 +415,6 @@ SYNC_JOB_FUNCTION(sync_job_run_committing_job) {
     pg::SpiScope spi(pg::SpiScope::Commits::allowed);
     run_committing_here(id);
     return args.null_result();
-}
-
-// For roles that may know the state of a job, but from which the table's policies hide its row because they may not read
-// the target.
-SYNC_JOB_FUNCTION(sync_job_get_status) {
-    auto stored = find_job(*args.int64(0));
-    bool visible = stored && may_know(stored->job);
-    constexpr C columns[] = {C::status,   C::created_at,  C::scheduled_at, C::started_at,
-                             C::ended_at, C::retry_count, C::retry_after};
-    Datum values[std::size(columns)] = {};
-    bool nulls[std::size(columns)];
-    for (std::size_t i = 0; i < std::size(columns); i++) {
-        nulls[i] = !visible || stored->job.is_null(columns[i]);
-        if (!nulls[i]) values[i] = stored->job.datum(columns[i]);
-    }
-    return args.row_result(values, nulls);
 }
 
 SYNC_JOB_FUNCTION(sync_job_current) {

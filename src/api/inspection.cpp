@@ -1,11 +1,15 @@
 // What sessions see of the workers, and the small calls between the two.
+#include <charconv>
 #include <cstdio>
-#include <cstring>
+#include <memory>
 #include <string>
 
 #include "controller/boilerplate.hpp"
 #include "controller/validation.hpp"
+#include "core/text.hpp"
 #include "job/internal_sql.hpp"
+#include "job/job_store.hpp"
+#include "job/schema_objects.hpp"
 #include "job/table_guard.hpp"
 #include "pg/background.hpp"
 #include "pg/error.hpp"
@@ -14,12 +18,15 @@
 #include "pg/shared.hpp"
 #include "queue/rights.hpp"
 #include "shared/activity.hpp"
+#include "shared/trouble.hpp"
 #include "shared/wake.hpp"
 #include "worker/database_commands.hpp"
 
 namespace sync_job {
 
 namespace {
+
+using C = JobColumn;
 
 const char* state_text(const WorkerSlot& slot, const Activity& activity) {
     if (slot.state == SlotState::starting) return "starting";
@@ -75,27 +82,11 @@ SYNC_JOB_FUNCTION(sync_job_activity) {
     return args.null_result();
 }
 
-// The job types that workers of a queue run alone, as far as the caller may see the workers' jobs.
-SYNC_JOB_FUNCTION(sync_job_types_alone) {
-    std::string queue = *args.text(0);
+SYNC_JOB_FUNCTION(sync_job_trouble_of_queue) {
     Oid user = pg::current_user();
     bool sees_all = has_level(user, Level::operator_) || has_level(user, Level::viewer);
-    std::string names;
-    Shared* s = shared();
-    for (int i = 0; s != nullptr && i < s->slots_used; i++) {
-        const WorkerSlot& slot = s->workers[i];
-        if (slot.state != SlotState::running || slot.database != pg::my_database() || queue != slot.queue) continue;
-        if (!sees_all && !pg::has_rights_of(user, slot.role)) continue;
-        char of_worker[sizeof(slot.types_alone)];
-        {
-            pg::SharedLock lock(pg::SharedLock::Mode::read);
-            std::memcpy(of_worker, slot.types_alone, sizeof(of_worker));
-        }
-        if (of_worker[0] == '\0' || names.find(of_worker) != std::string::npos) continue;
-        names += (names.empty() ? "" : ", ") + std::string(of_worker);
-    }
-    if (names.empty()) return args.null_result();
-    return pg::text_datum(names);
+    std::vector<std::string> reasons = trouble_of_queue(*args.text(0), sees_all);
+    return reasons.empty() ? args.null_result() : pg::text_datum(join(reasons, "; "));
 }
 
 SYNC_JOB_FUNCTION(sync_job_validate_type) {
@@ -151,11 +142,84 @@ SYNC_JOB_FUNCTION(sync_job_rows_restored) {
 }
 
 SYNC_JOB_FUNCTION(sync_job_adopt) {
-    static auto& remove = *new InternalStatement("DELETE FROM sync_job_internal.home", std::vector<Oid>{});
-    static auto& insert = *new InternalStatement(
-        "INSERT INTO sync_job_internal.home SELECT system_identifier, $1 FROM pg_control_system()", {pg::type::oid});
-    remove.run({});
-    insert.run({{pg::oid_datum(pg::my_database()), false}});
+    static auto& replace = *new InternalStatement(
+        "WITH old AS (DELETE FROM sync_job_internal.home RETURNING clears_jobs)"
+        " INSERT INTO sync_job_internal.home (system_identifier, database, clears_jobs)"
+        " SELECT system_identifier, $1, coalesce((SELECT bool_and(clears_jobs) FROM old), true) FROM pg_control_system()",
+        {pg::type::oid});
+    static auto& replace_old = *new InternalStatement(  // until ALTER EXTENSION UPDATE
+        "WITH old AS (DELETE FROM sync_job_internal.home RETURNING 1)"
+        " INSERT INTO sync_job_internal.home SELECT system_identifier, $1 FROM pg_control_system()",
+        {pg::type::oid});
+    (schema_objects().current ? replace : replace_old).run({{pg::oid_datum(pg::my_database()), false}});
     wake_launcher_at_commit();
     return args.null_result();
+}
+
+namespace {
+
+Datum row_of(pg::Arguments& args, const std::vector<pg::Value>& row) {
+    std::vector<Datum> values;
+    std::unique_ptr<bool[]> nulls(new bool[row.size()]);
+    for (const pg::Value& value : row) {
+        nulls[values.size()] = value.null;
+        values.push_back(value.datum);
+    }
+    return args.row_result(values.data(), nulls.get());
+}
+
+pg::Value column(const Job& job, C which) { return {job.datum(which), job.is_null(which)}; }
+
+// The job, for whoever may know its state, also where the table's policies hide its row as he may not read the target.
+std::optional<Job> known_job(std::int64_t id) {
+    auto stored = find_job(id);
+    if (!stored || !may_know(stored->job)) return std::nullopt;
+    return stored->job;
+}
+
+// The newest of that key that the caller may know of. Drivers send an id as text, too, where they do not say its type.
+std::optional<Job> known_job(const std::string& key) {
+    static auto& select =
+        *new InternalStatement("SELECT id FROM {}.sync_job WHERE job_id = $1 ORDER BY id DESC", {pg::type::text});
+    for (const auto& row : select.run({{pg::text_datum(key), false}})) {
+        if (auto job = known_job(pg::datum_int64(row[0].datum))) return job;
+    }
+    std::int64_t id = 0;
+    auto [end, problem] = std::from_chars(key.data(), key.data() + key.size(), id);
+    bool is_number = problem == std::errc() && end == key.data() + key.size();
+    return is_number ? known_job(id) : std::nullopt;
+}
+
+pg::Value percent_of(std::int64_t id) {
+    Shared* s = shared();
+    if (s == nullptr) return {};
+    for (const WorkerSlot& slot : used_slots(*s)) {
+        if (slot.state == SlotState::free || slot.database != pg::my_database()) continue;
+        Activity activity = read_activity(slot);
+        if (activity.job == id && activity.percent >= 0) return {percent_value(activity.percent), false};
+    }
+    return {};
+}
+
+}  // namespace
+
+SYNC_JOB_FUNCTION(sync_job_get_status) {
+    if (args.is_null(0)) throw pg::Error("22004", "id must not be null");
+    auto job = known_job(*args.int64(0));
+    if (!job) no_such_job(*args.int64(0));
+    std::vector<pg::Value> row;
+    for (C which : {C::status, C::created_at, C::scheduled_at, C::started_at, C::ended_at, C::retry_count, C::retry_after}) {
+        row.push_back(column(*job, which));
+    }
+    return row_of(args, row);
+}
+
+SYNC_JOB_FUNCTION(sync_job_get_status_by_key) {
+    if (args.is_null(0)) throw pg::Error("22004", "job_id must not be null");
+    auto job = known_job(*args.text(0));
+    if (!job) throw pg::Error("42704", "no sync job has job_id " + quoted(*args.text(0)));
+    bool readable = may_read_row(*job);
+    auto shown = [&](C which) { return readable ? column(*job, which) : pg::Value{}; };
+    return row_of(args, {column(*job, C::id), column(*job, C::status), percent_of(job->id()), column(*job, C::created_at),
+                         column(*job, C::started_at), column(*job, C::ended_at), shown(C::result), shown(C::error_message)});
 }

@@ -16,6 +16,7 @@
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
 #include "queue/enqueue.hpp"
+#include "queue/rights.hpp"
 
 namespace sync_job {
 
@@ -93,7 +94,7 @@ struct Schedule {
     std::string name, cron;
     std::optional<std::string> sync_job_type, procedure, queue;
     pg::Value params;
-    bool overlap = false;
+    bool overlap = false, paused = false;
     Oid owner = pg::no_oid;
 };
 
@@ -132,6 +133,14 @@ EnqueueRequest request_of(const Schedule& schedule) {
     return request;
 }
 
+bool is_paused(const std::string& name) {
+    static auto& select =
+        *new InternalStatement("SELECT paused FROM {}.sync_job_schedule WHERE name = $1", {pg::type::text});
+    if (!schema_objects().current) return false;
+    auto rows = select.run({{pg::text_datum(name), false}});
+    return !rows.empty() && pg::datum_bool(rows[0][0].datum);
+}
+
 std::optional<Schedule> find_schedule(const std::string& name) {
     static auto& select = *new InternalStatement(
         "SELECT cron, sync_job_type, procedure, params, overlap, owner, queue FROM {}.sync_job_schedule WHERE name = "
@@ -149,6 +158,7 @@ std::optional<Schedule> find_schedule(const std::string& name) {
     schedule.overlap = pg::datum_bool(row[4].datum);
     schedule.owner = pg::datum_oid(row[5].datum);
     if (!row[6].null) schedule.queue = std::string(pg::datum_text(row[6].datum));
+    schedule.paused = is_paused(name);
     return schedule;
 }
 
@@ -216,6 +226,15 @@ Schedule read_schedule(pg::Arguments& args) {
     return schedule;
 }
 
+Datum set_paused(pg::Arguments& args, bool paused) {
+    static auto& update =
+        *new InternalStatement("UPDATE {}.sync_job_schedule SET paused = $2 WHERE name = $1", {pg::type::text, pg::type::boolean});
+    Schedule schedule = require_schedule(*args.text(0));
+    if (schedule.owner != pg::current_user() && !has_level(pg::current_user(), Level::operator_)) throw not_yours(schedule);
+    update.run({{pg::text_datum(schedule.name), false}, {pg::bool_datum(paused), false}});
+    return args.null_result();
+}
+
 }  // namespace
 
 }  // namespace sync_job
@@ -250,8 +269,12 @@ SYNC_JOB_FUNCTION(sync_job_unschedule_job) {
 SYNC_JOB_FUNCTION(sync_job_run_schedule) {
     Schedule schedule = require_schedule(*args.text(0));
     require_owner(schedule);
+    if (schedule.paused) return args.null_result();
     return pg::int64_datum(enqueue(request_of(schedule)));
 }
+
+SYNC_JOB_FUNCTION(sync_job_pause_schedule) { return set_paused(args, true); }
+SYNC_JOB_FUNCTION(sync_job_resume_schedule) { return set_paused(args, false); }
 
 SYNC_JOB_FUNCTION(sync_job_enable_schedules) {
     pg::require_writable("enable_sync_job_schedules()");

@@ -1,7 +1,9 @@
-// wait_for_sync_job(): waits until a job has ended.
+// wait_for_sync_job(), wait_for_sync_jobs(): wait until jobs have ended.
+#include <algorithm>
 #include <chrono>
 #include <memory>
 
+#include "job/internal_sql.hpp"
 #include "job/job_store.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
@@ -11,6 +13,7 @@
 #include "queue/dependencies.hpp"
 #include "queue/in_progress.hpp"
 #include "queue/rights.hpp"
+#include "queue/setup_error.hpp"
 #include "shared/slots.hpp"
 
 namespace sync_job {
@@ -28,10 +31,19 @@ std::string state_of(const Job& job) {
     std::string text = "Its status is " + std::string(job.text(C::status)) + ".";
     if (has_ended(job.status()) && !job.is_null(C::documents)) return text + " Jobs of documents that have left it have not ended.";
     if (job.status() != Status::failed) return text;
-    text += " It is tried again at " + pg::value_to_text(job.datum(C::retry_after), pg::type::timestamptz);
+    text += waits_for_change(job) ? " It is tried again when the set-up of its type has changed"
+                         : " It is tried again at " + pg::value_to_text(job.datum(C::retry_after), pg::type::timestamptz);
     if (!may_read_row(job)) return text + ".";
     std::string_view message = job.text(C::error_message);
     return text + "; the last attempt ended with: " + std::string(message.substr(0, message.find('\n'))) + ".";
+}
+
+// It is tried again, and may fail that way for ever.
+pg::Error broken_setup(const Job& job) {
+    std::string type(job.text(C::sync_job_type));
+    return pg::Error("55000", "sync job " + std::to_string(job.id()) + " cannot run: the set-up of its type is broken")
+        .detail(state_of(job))
+        .hint("SELECT * FROM validate_sync_job_type(" + pg::quoted_literal(type) + ") says what is wrong with it.");
 }
 
 void check_waitable(std::int64_t id, const Job& job) {
@@ -77,6 +89,75 @@ private:
     std::unique_ptr<pg::ConditionWait> condition_;
 };
 
+// What is waited for: jobs by their ids, and a group's, those that the caller may know of.
+struct Awaited {
+    std::vector<std::int64_t> ids;  // the first is the last
+    std::optional<std::string> group;
+    bool one = false;  // named in messages; gone, it is an error
+};
+
+// In the queue or to be tried again, now.
+std::vector<std::int64_t> waiting_in_group(const std::string& group) {
+    static auto& select = *new InternalStatement(
+        "SELECT id FROM sync_job_internal.sync_job_live WHERE job_group = $1 UNION ALL"
+        " SELECT id FROM sync_job_internal.sync_job_failed WHERE job_group = $1 AND retry_after IS NOT NULL ORDER BY id DESC",
+        {pg::type::text});
+    std::vector<std::int64_t> ids;
+    for (const auto& row : select.run({{pg::text_datum(group), false}})) {
+        std::int64_t id = pg::datum_int64(row[0].datum);
+        auto stored = find_job(id);
+        if (stored && may_know(stored->job)) ids.push_back(id);
+    }
+    return ids;
+}
+
+// The first that has not ended; those before it are taken off the list.
+std::optional<Job> first_not_over(Awaited& awaited) {
+    for (bool looked = !awaited.group;; looked = true) {
+        while (!awaited.ids.empty()) {
+            auto stored = find_job(awaited.ids.back());
+            if (!stored && awaited.one) no_such_job(awaited.ids.back());
+            if (stored && awaited.one) require_may_know(stored->job);
+            if (stored && how_ended(stored->job) == Ended::no) return stored->job;
+            awaited.ids.pop_back();
+        }
+        if (looked) return std::nullopt;
+        awaited.ids = waiting_in_group(*awaited.group);
+    }
+}
+
+pg::Error too_late(const Awaited& awaited, const Job& first, Datum timeout) {
+    bool one = awaited.one || awaited.ids.size() == 1;
+    pg::Error error("57014", (one ? "sync job " + std::to_string(first.id()) + " has" : std::to_string(awaited.ids.size()) + " sync jobs have") +
+                                 " not ended within " + pg::value_to_text(timeout, pg::type::interval));
+    return error.detail(one ? state_of(first) : "The first of them is sync job " + std::to_string(first.id()) + ". " + state_of(first));
+}
+
+// `timeout`: the argument of that number.
+Datum wait_for(pg::Arguments& args, Awaited awaited, int timeout_argument) {
+    std::optional<std::int64_t> timeout;
+    if (!args.is_null(timeout_argument)) timeout = pg::interval_microseconds(args.datum(timeout_argument));
+    if (timeout && *timeout < 0) throw pg::Error("22023", "timeout must not be negative");
+    auto deadline = Clock::now() + std::chrono::microseconds(timeout.value_or(0));
+    bool may_commit = args.may_commit();
+    pg::SpiScope spi(may_commit ? pg::SpiScope::Commits::allowed : pg::SpiScope::Commits::never);
+    Waiting waiting;
+    for (;;) {
+        pg::ensure_portal_snapshot();
+        auto job = first_not_over(awaited);
+        if (!job) return args.null_result();
+        if (waits_for_setup(*job)) throw broken_setup(*job);
+        check_waitable(job->id(), *job);
+        long left = longest_wait_milliseconds;
+        if (timeout) {
+            left = static_cast<long>(std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count());
+            if (left <= 0) throw too_late(awaited, *job, args.datum(timeout_argument));
+        }
+        if (may_commit) pg::spi_commit();  // no snapshot is held while it waits
+        waiting.wait(left);
+    }
+}
+
 }  // namespace
 
 }  // namespace sync_job
@@ -85,32 +166,19 @@ using namespace sync_job;
 
 SYNC_JOB_FUNCTION(sync_job_wait) {
     if (args.is_null(0)) throw pg::Error("22004", "id must not be null");
-    std::int64_t id = *args.int64(0);
-    std::optional<std::int64_t> timeout;
-    if (!args.is_null(1)) timeout = pg::interval_microseconds(args.datum(1));
-    if (timeout && *timeout < 0) throw pg::Error("22023", "timeout must not be negative");
-    auto deadline = Clock::now() + std::chrono::microseconds(timeout.value_or(0));
+    return wait_for(args, {{*args.int64(0)}, std::nullopt, true}, 1);
+}
 
-    bool may_commit = args.may_commit();
-    pg::SpiScope spi(may_commit ? pg::SpiScope::Commits::allowed : pg::SpiScope::Commits::never);
-    Waiting waiting;
-    for (;;) {
-        pg::ensure_portal_snapshot();
+SYNC_JOB_FUNCTION(sync_job_wait_many) {
+    Awaited awaited;
+    if (args.is_null(0) && args.is_null(1)) throw pg::Error("22004", "ids and job_group must not both be null");
+    if (!args.is_null(0)) awaited.ids = args.int64_array(0);
+    awaited.group = args.text(1);
+    for (std::int64_t id : awaited.ids) {
         auto stored = find_job(id);
         if (!stored) no_such_job(id);
         require_may_know(stored->job);
-        if (how_ended(stored->job) != Ended::no) return args.null_result();
-        check_waitable(id, stored->job);
-        long left = longest_wait_milliseconds;
-        if (timeout) {
-            left = static_cast<long>(std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count());
-            if (left <= 0) {
-                throw pg::Error("57014", "sync job " + std::to_string(id) + " has not ended within " +
-                                             pg::value_to_text(args.datum(1), pg::type::interval))
-                    .detail(state_of(stored->job));
-            }
-        }
-        if (may_commit) pg::spi_commit();  // no snapshot is held while it waits
-        waiting.wait(left);
     }
+    std::reverse(awaited.ids.begin(), awaited.ids.end());
+    return wait_for(args, std::move(awaited), 2);
 }

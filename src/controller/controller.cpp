@@ -7,6 +7,7 @@
 #include "core/text.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
+#include "pg/xact.hpp"
 
 namespace sync_job {
 
@@ -84,6 +85,19 @@ std::shared_ptr<Controller> find_controller(const JobType& type) {
     entry.controller = make(type);
     cache().insert_or_assign(type.name, entry);  // making it may have cached another one
     return entry.controller;
+}
+
+std::shared_ptr<Controller> find_failed_hook(const JobType& type) {
+    if (type.declarative() || type.background) return nullptr;
+    try {
+        pg::Subtransaction subtransaction;
+        auto controller = make_failed_hook(type);
+        subtransaction.commit();
+        return controller;
+    } catch (const pg::Error& error) {
+        if (!pg::is_specific(error)) throw;
+        return nullptr;
+    }
 }
 
 void invalidate_controllers() { function_generation++; }

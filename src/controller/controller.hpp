@@ -88,6 +88,10 @@ public:
 // changes. Raises what is wrong; the engine does not count such a failure as a retry.
 std::shared_ptr<Controller> find_controller(const JobType& type);
 
+// Where that raises: a controller that is good for the hook `failed` alone, so that somebody hears of it; null where there is
+// none, or where it is part of what is wrong.
+std::shared_ptr<Controller> find_failed_hook(const JobType& type);
+
 // What can be said of a job type's controller without building it.
 struct ControllerKind {
     bool bypass = false;

@@ -115,7 +115,8 @@ std::optional<Target> to_target(const TargetFields& fields, const JobType& type,
 
 class FunctionController : public Controller {
 public:
-    explicit FunctionController(const JobType& type);
+    enum class Parts { all, failed_hook };
+    explicit FunctionController(const JobType& type, Parts parts = Parts::all);
 
     bool bypass() const override { return execute_ != nullptr; }
     bool has(Hook hook) const override { return hooks_[static_cast<std::size_t>(hook)] != nullptr; }
@@ -228,9 +229,13 @@ struct Finder {
                          .hint("create_sync_job_boilerplate() writes a controller to start from."));
 }
 
-FunctionController::FunctionController(const JobType& type) : type_(type) {
+FunctionController::FunctionController(const JobType& type, Parts parts) : type_(type) {
     Finder finder{type, require_module(type)};
     target_row_ = finder.types.target_row;
+    if (parts == Parts::failed_hook) {
+        hooks_[static_cast<std::size_t>(Hook::failed)] = finder.hook(Hook::failed);
+        return;
+    }
     execute_ = finder.execute();
     for (std::size_t i = 0; i < hooks_.size(); i++) hooks_[i] = finder.hook(static_cast<Hook>(i));
     if (execute_ != nullptr) return;
@@ -331,6 +336,10 @@ pg::Value FunctionController::call_hook(Hook hook, const Job& job, const Documen
 
 std::shared_ptr<Controller> make_function_controller(const JobType& type) {
     return std::make_shared<FunctionController>(type);
+}
+
+std::shared_ptr<Controller> make_failed_hook(const JobType& type) {
+    return std::make_shared<FunctionController>(type, FunctionController::Parts::failed_hook);
 }
 
 std::vector<std::string> controller_function_names() {

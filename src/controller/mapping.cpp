@@ -377,7 +377,7 @@ Mapping::Living Mapping::lives(const pg::RowValues& wanted) {
     constexpr std::int64_t most_pages = 1024;  // 8 MB, some milliseconds
     if (!match_is_shared_) return Living::no;
     pg::Statement* statement = living();
-    bool too_slow = !living_by_index_ && pg::relation_pages(source_->relation().oid) > most_pages;
+    bool too_slow = !living_by_index_ && pg::relation_pages(source_->relation().oid).value_or(0) > most_pages;
     if (statement == nullptr || too_slow) return Living::unknown;
     std::vector<pg::Value> values;
     for (std::size_t i = 0; i < match_count_; i++) values.push_back(wanted.at(items_[i].column));

@@ -61,7 +61,7 @@ Datum as_kept(const DocumentType& type, const pg::RowValues& row) {
 }
 
 bool may_find(const DocumentType& type) {
-    return pg::relation_pages(schema_objects().deleted_table) > 0 && !pg::row_security_applies(type.relation().oid);
+    return pg::relation_pages(schema_objects().deleted_table).value_or(1) > 0 && !pg::row_security_applies(type.relation().oid);
 }
 
 pg::Value ids_of(const std::vector<KeptRow>& rows, bool own) {

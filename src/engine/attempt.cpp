@@ -20,6 +20,7 @@
 #include "pg/xact.hpp"
 #include "queue/in_progress.hpp"
 #include "queue/task.hpp"
+#include "queue/setup_error.hpp"
 #include "shared/activity.hpp"
 
 namespace sync_job {
@@ -184,6 +185,8 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
     }
     bool counted = dynamic_cast<const SetupError*>(&error) == nullptr;
     outcome = failed_outcome(original, error, counted);
+    outcome.setup_error = !counted;
+    outcome.news = outcome.setup_error && is_news(original, *outcome.error);
     if (counted && limits.may_run_together && depends_on_other_documents(error.sqlstate())) {
         outcome.verdict = Verdict::run_together;
         outcome.error = nullptr;
@@ -205,8 +208,11 @@ void tell_of_left_out_schemas(pg::Error& error, const JobType& type) {
                ", where others may create objects; see validate_sync_job_type().");
 }
 
-void call_failed_hook(SyncContext& sync, const Outcome& outcome) {
+// A mistake in the set-up is told once: it is met again at each retry.
+void call_failed_hook(SyncContext& sync, const JobType& type, const Outcome& outcome) {
     if (outcome.verdict != Verdict::ended || outcome.error == nullptr) return;
+    if (outcome.setup_error && !outcome.news) return;
+    if (sync.controller == nullptr && sync.trusted) sync.controller = find_failed_hook(type);
     sync.job = outcome.job;  // as it is about to be stored
     call_quietly(Hook::failed, sync, {error_as_json(outcome), false});
 }
@@ -243,7 +249,7 @@ Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limi
         }
         tell_of_left_out_schemas(error, type);
         Outcome outcome = judge_failure(original, sync, error, limits, limit, deadline, patience.gave_up());
-        call_failed_hook(sync, outcome);
+        call_failed_hook(sync, type, outcome);
         return outcome;
     }
     insert_children(sync);
@@ -326,7 +332,7 @@ Outcome attempt_committing(const Job& started) {
     }
     pg::set_session("search_path", path_before);
     if (outcome.error != nullptr) {
-        call_failed_hook(sync, outcome);
+        call_failed_hook(sync, *type, outcome);
         return outcome;
     }
     stamp_end(outcome.job);

@@ -27,7 +27,9 @@ std::unordered_map<Oid, std::int64_t>& planned_sizes() {
 }
 
 bool outgrown(Oid relation) {
-    std::int64_t now = std::max(small, pg::relation_pages(relation));
+    auto pages = pg::relation_pages(relation);
+    if (!pages) return false;  // another time
+    std::int64_t now = std::max(small, *pages);
     auto [planned, is_new] = planned_sizes().try_emplace(relation, small);
     return now >= 2 * planned->second || 2 * now <= planned->second;
 }
@@ -39,7 +41,7 @@ void invalidate_outgrown_plans(const JobType& type) {
     for (Oid relation : {type.source, type.target}) any = (relation != pg::no_oid && outgrown(relation)) || any;
     if (!any) return;
     pg::invalidate_plans();
-    for (auto& [relation, pages] : planned_sizes()) pages = std::max(small, pg::relation_pages(relation));
+    for (auto& [relation, pages] : planned_sizes()) pages = std::max(small, pg::relation_pages(relation).value_or(pages));
 }
 
 namespace {

@@ -53,7 +53,7 @@ Job child_of(const Job& parent, const JobType& type, const Target& target) {
     child.set_title(type.source_label, documents->label());
     child.set(C::retry_count, pg::int32_datum(0));
     child.set(C::created_at, pg::int64_datum(pg::transaction_start()));
-    for (C column : {C::retry_after, C::scheduled_at, C::job_id, C::started_at, C::multiple_target_documents}) {
+    for (C column : {C::retry_after, C::scheduled_at, C::job_id, C::started_at, C::worker_pid, C::multiple_target_documents}) {
         child.clear(column);
     }
     return child;

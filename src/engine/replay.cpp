@@ -14,6 +14,7 @@
 #include "pg/json.hpp"
 #include "pg/role.hpp"
 #include "pg/spi.hpp"
+#include "pg/shared.hpp"
 #include "pg/xact.hpp"
 #include "queue/rights.hpp"
 
@@ -264,6 +265,7 @@ std::int64_t record_replay(const Replay& replay, const Effect& effect, pg::Times
     done.set(C::started_at, pg::int64_datum(started));
     done.set(C::ended_at, pg::int64_datum(now));
     done.set(C::time_taken, pg::interval_datum(now - started));
+    done.set(C::worker_pid, pg::int32_datum(pg::my_pid()));
     insert_job(done);
     return id;
 }

@@ -115,6 +115,7 @@ private:
     }
     std::int64_t lock_patience(std::int64_t id) const;
     void leave_out_for_lock(std::int64_t id);
+    void forget_lock_wait(std::int64_t id);
     bool some_wait_for_locks() const;
     void try_locks_again();
     int run_waiting_together();

@@ -51,7 +51,7 @@ int Runner::run_next_of_alone() {
     if (!ours) {  // canceled, run by somebody else, held, or behind another job of its document or type: if it is still to
                   // run, it is in the queue
         repeats_.erase(id);
-        lock_waits_.erase(id);
+        forget_lock_wait(id);
         transactions_.commit();
         return 1;
     }
@@ -71,6 +71,11 @@ void Runner::leave_out_for_lock(std::int64_t id) {
     std::chrono::microseconds pause(lock_patience(id) * for_others);
     LockWait& wait = lock_waits_[id];
     wait = {wait.times + 1, true, Clock::now() + pause};
+    show_lock_waits(lock_waits_.size());
+}
+
+void Runner::forget_lock_wait(std::int64_t id) {
+    if (lock_waits_.erase(id) > 0) show_lock_waits(lock_waits_.size());
 }
 
 bool Runner::some_wait_for_locks() const {
@@ -93,6 +98,7 @@ void Runner::mark_started(const Job& claimed) {
     Job started = claimed.copy();
     started.set_status(Status::started);
     started.set(C::started_at, pg::int64_datum(pg::now()));
+    started.set(C::worker_pid, pg::int32_datum(pg::my_pid()));
     store_job({started, Partition::live});
 }
 
@@ -238,7 +244,7 @@ Outcome outcome_of_error(const Job& job, const pg::Error& error) {
 // what follows from it, it is recorded without; if even that fails, the job is set aside for a while, and left to recovery.
 // Trouble of the server is raised after that.
 void Runner::fail(std::int64_t id, const pg::Error& error) {
-    lock_waits_.erase(id);
+    forget_lock_wait(id);
     for (bool bare : {false, true}) {
         try {
             transactions_.begin();
@@ -315,7 +321,7 @@ void Runner::run_started(std::int64_t id) {
         return;
     }
     repeats_.erase(id);
-    lock_waits_.erase(id);
+    forget_lock_wait(id);
     count_fast(outcome.job);
     record({outcome});
     announce_ended_at_commit();

@@ -33,7 +33,7 @@ namespace sync_job {
                         X(checkpoint) X(cancel_reason) X(run_as) X(owner) X(enqueued_by) X(created_at) X(started_at) \
                             X(ended_at) X(time_taken) X(procedure) X(on_success) X(on_failure) X(after)              \
                                 X(after_failure) X(job_group) X(publish_event) X(depth) X(documents)                 \
-                                    X(source_documents) X(relation) X(held)
+                                    X(source_documents) X(relation) X(held) X(worker_pid)
 
 enum class JobColumn : int {
     none = 0,
@@ -120,6 +120,7 @@ constexpr const char* relay = "relay";
 constexpr const char* set = "set";
 constexpr const char* replay = "replay";
 constexpr const char* callback = "callback";
+constexpr const char* rerun = "rerun";
 }  // namespace relation
 
 // "job 5 (SAP Customer Sync, customer CUST-1)" for messages and the process list.

@@ -86,9 +86,12 @@ std::vector<pg::ScanCondition> of_source(Datum type, Datum source_name) {
 
 std::vector<std::int64_t> children_of(std::int64_t parent) {
     static auto& select =
+        *new InternalStatement("SELECT id FROM {}.sync_job WHERE parent_sync_job = $1 AND relation IS DISTINCT FROM 'rerun' ORDER BY id",
+                               {pg::type::int8});
+    static auto& select_of_0_1_0 =
         *new InternalStatement("SELECT id FROM {}.sync_job WHERE parent_sync_job = $1 ORDER BY id", {pg::type::int8});
     std::vector<std::int64_t> ids;
-    for (const auto& row : select.run({{pg::int64_datum(parent), false}})) ids.push_back(pg::datum_int64(row[0].datum));
+    for (const auto& row : (schema_objects().current ? select : select_of_0_1_0).run({{pg::int64_datum(parent), false}})) ids.push_back(pg::datum_int64(row[0].datum));
     return ids;
 }
 

@@ -188,24 +188,34 @@ std::string relation_schema(Oid relation) {
     return schema_name(guarded([&] { return get_rel_namespace(relation); }));
 }
 
-std::int64_t relation_pages(Oid relation) {
-    return guarded([&] {
-        ::Relation table = try_relation_open(relation, AccessShareLock);
-        if (table == nullptr) return std::int64_t{0};
-        std::int64_t pages = 0;
-        if (table->rd_rel->relkind == RELKIND_RELATION) pages = RelationGetNumberOfBlocks(table);
-        if (table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) {
-            ListCell* cell;
-            foreach (cell, find_all_inheritors(relation, AccessShareLock, nullptr)) {
-                ::Relation part = try_relation_open(lfirst_oid(cell), NoLock);
-                if (part == nullptr) continue;
-                if (part->rd_rel->relkind == RELKIND_RELATION) pages += RelationGetNumberOfBlocks(part);
-                relation_close(part, NoLock);
-            }
+namespace {
+
+// Of a table alone; -1: somebody has it for himself.
+std::int64_t own_pages(Oid relation) {
+    if (!ConditionalLockRelationOid(relation, AccessShareLock)) return -1;
+    ::Relation table = try_relation_open(relation, NoLock);
+    if (table == nullptr) return 0;
+    std::int64_t pages = table->rd_rel->relkind == RELKIND_RELATION ? RelationGetNumberOfBlocks(table) : 0;
+    relation_close(table, AccessShareLock);
+    return pages;
+}
+
+}  // namespace
+
+std::optional<std::int64_t> relation_pages(Oid relation) {
+    std::int64_t pages = guarded([&] {
+        std::int64_t sum = own_pages(relation);
+        if (sum < 0 || get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE) return sum;
+        ListCell* cell;
+        foreach (cell, find_all_inheritors(relation, NoLock, nullptr)) {
+            std::int64_t part = own_pages(lfirst_oid(cell));
+            if (part < 0) return part;
+            sum += part;
         }
-        relation_close(table, NoLock);
-        return pages;
+        return sum;
     });
+    if (pages < 0) return std::nullopt;
+    return pages;
 }
 
 Oid relation_owner(Oid relation) {

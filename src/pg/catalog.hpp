@@ -64,8 +64,9 @@ bool relation_exists(Oid relation);
 std::string relation_name(Oid relation);         // "customer", "erp.customer" when not in schema `public`
 std::string quoted_relation_name(Oid relation);  // fully qualified
 std::string relation_schema(Oid relation);
-// The size of a table, including the partitions of a partitioned one; 0 for a relation without storage, or gone.
-std::int64_t relation_pages(Oid relation);
+// The size of a table, of a partitioned one that of its partitions; 0 for what has no storage, or is gone. Waits for nobody:
+// nothing where somebody has it for himself.
+std::optional<std::int64_t> relation_pages(Oid relation);
 Oid relation_owner(Oid relation);
 bool is_partition_of(Oid relation, Oid ancestor);  // at any depth
 Oid row_type_of(Oid relation);                     // the composite type

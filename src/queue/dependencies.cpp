@@ -87,7 +87,10 @@ void wait_for_jobs(std::int64_t job, const std::vector<std::int64_t>& others) {
 void follow_up(const Outcome& outcome) {
     const Job& job = outcome.job;
     bool failed = failed_for_good(job);
-    if (job.status() == Status::failed && !failed) return;  // it will be retried
+    if (job.status() == Status::failed && !failed) {  // it will be retried
+        if (outcome.news) publish_end(job);           // perhaps for ever
+        return;
+    }
     C column = failed ? C::on_failure : C::on_success;
     bool well = job.status() == Status::finished || job.status() == Status::skipped;
     if (!job.is_null(column) && (failed || well)) {

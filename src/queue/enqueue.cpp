@@ -237,6 +237,7 @@ void set_origin(Job& job, const EnqueueRequest& request, const JobType& type, Oi
     }
     if (request.parent_sync_job) job.set(C::parent_sync_job, pg::int64_datum(*request.parent_sync_job));
     if (request.relation != nullptr) job.set_text(C::relation, request.relation);
+    if (request.rerun_of) job.set(C::parent_sync_job, pg::int64_datum(*request.rerun_of));
     set_optional_text(job, C::job_id, request.job_id);
     job.set_oid(C::run_as, type.background ? background_role(request) : type.run_as);
     job.set_oid(C::owner, owner);

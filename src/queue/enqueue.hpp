@@ -56,6 +56,7 @@ struct EnqueueRequest {
     std::optional<std::string> job_group, title;
     bool publish_event = false;
     std::optional<std::string> retry_backoff;
+    std::optional<std::int64_t> rerun_of;  // the ended job that this is again
     Oid run_as = 0;  // whose rights it has; none: the current user's
 
     // Whose right to enqueue is checked, and who owns the job: the current user, or for a trigger the table's owner.

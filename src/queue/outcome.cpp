@@ -3,6 +3,7 @@
 #include <random>
 
 #include "core/retry.hpp"
+#include "pg/shared.hpp"
 #include "pg/xact.hpp"
 #include "shared/activity.hpp"
 
@@ -52,6 +53,7 @@ Job as_started(const Job& job) {
     Job started = job.copy();
     started.set_status(Status::started);
     started.set(C::started_at, pg::int64_datum(pg::now()));
+    started.set(C::worker_pid, pg::int32_datum(pg::my_pid()));
     for (C column : {C::ended_at, C::time_taken, C::error_message, C::retry_after}) started.clear(column);
     return started;
 }
@@ -66,8 +68,9 @@ Outcome failed_outcome(const Job& job, const pg::Error& error, bool counted) {
     failed.set_text(C::error_message, full_message(*outcome.error));
     stamp_end(failed);
     int retries = failed.int32(C::retry_count);
-    // Server trouble is not the job's fault, and does not end it.
-    bool again = retries < failed.int32(C::max_retries) || (!counted && pg::is_server_trouble(error));
+    // What is not the job's fault does not end it: server trouble, or, for a job that has retries, a mistake in the set-up.
+    int most = failed.int32(C::max_retries);
+    bool again = retries < most || (!counted && (most > 0 || pg::is_server_trouble(error)));
     if (again) {
         Backoff backoff = parse_backoff(failed.text(C::retry_backoff)).value_or(Backoff::linear);
         std::int64_t wait = retry_wait(failed.microseconds(C::retry_delay), backoff, retries, random_fraction());

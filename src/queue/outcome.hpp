@@ -22,6 +22,8 @@ struct Outcome {
     bool repeatable_error = false;                 // run_alone because of a deadlock or serialization failure
     bool waits_for_lock = false;                   // run_alone, later: somebody else holds a lock for a long time
     pg::Value fingerprint;                         // of the row that it inserted: for sync_job_document
+    bool setup_error = false;                      // the failed attempt met a mistake in the set-up: not counted
+    bool news = false;                             // the job has not failed by this mistake before: its end is announced
     bool too_long = false;                         // run_alone as it took longer than a batch may, not counting locks
 };
 

@@ -7,6 +7,7 @@
 #include "queue/dependencies.hpp"
 #include "queue/in_progress.hpp"
 #include "queue/outcome.hpp"
+#include "queue/setup_error.hpp"
 #include "shared/wake.hpp"
 
 namespace sync_job {
@@ -92,10 +93,13 @@ void move_rows(const std::vector<Outcome>& outcomes) {
 
 void record(const std::vector<Outcome>& outcomes) {
     move_rows(outcomes);
+    bool any_setup_error = false;
     for (const Outcome& outcome : outcomes) {
         if (outcome.error != nullptr) record_error(outcome.job, *outcome.error, outcome.counted);
         if (outcome.verdict == Verdict::ended) follow_up(outcome);
+        any_setup_error = any_setup_error || outcome.setup_error;
     }
+    if (any_setup_error) note_setup_errors(outcomes);
 }
 
 void record_bare_end(const Outcome& outcome) {

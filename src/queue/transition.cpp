@@ -28,7 +28,7 @@ namespace {
 Job queue_again(StoredJob& stored) {
     Job job = stored.job.copy();
     job.set_status(Status::queued);
-    for (C column : {C::started_at, C::ended_at, C::time_taken, C::retry_after}) job.clear(column);
+    for (C column : {C::started_at, C::ended_at, C::time_taken, C::retry_after, C::worker_pid}) job.clear(column);
     store_job({job, stored.partition});
     wake_at_commit(job);
     return job;

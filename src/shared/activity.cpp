@@ -128,6 +128,10 @@ void show_types_alone(const std::string& names) {
     copy_text(slot->types_alone, names);
 }
 
+void show_lock_waits(std::size_t jobs) {
+    if (WorkerSlot* slot = my_slot_or_null()) slot->lock_waits = static_cast<int>(jobs);
+}
+
 void report_busy() {
     DatabaseSlot* database = scheduler_told ? nullptr : find_database_slot(my_slot_or_null()->database);
     scheduler_told = true;

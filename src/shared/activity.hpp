@@ -30,6 +30,8 @@ void leave_place_alone();
 
 // The types that this worker runs alone, as they took too long for a batch: names separated by commas.
 void show_types_alone(const std::string& names);
+// So many of its jobs have waited long for locks of other sessions, and have not ended since.
+void show_lock_waits(std::size_t jobs);
 
 // The job's progress, 0 to 100; a text that is not given stays. The scheduler notifies listeners from time to time.
 void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description);

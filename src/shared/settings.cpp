@@ -30,9 +30,14 @@ void define_settings() {
          "0: none are sent; sync_job_activity shows progress all the same.", &settings.progress_interval, 500, 0,
          60000},
         Unit::milliseconds, Change::on_reload);
-    pg::define_setting({"sync_job.log_retention_days", "Days for which ended jobs are kept, for clear_sync_job_logs().",
-                        nullptr, &settings.log_retention_days, 30, 0, 36500},
+    pg::define_setting({"sync_job.log_retention_days", "Days for which ended jobs are kept.",
+                        "The scheduler deletes older ones, and so does clear_sync_job_logs(). -1: the scheduler deletes none.",
+                        &settings.log_retention_days, 30, -1, 36500},
                        Unit::days, Change::by_user);
+    pg::define_setting({"sync_job.setup_retry_limit", "Time after which a job type whose set-up is broken is held.",
+                        "Its jobs are then retried when the type or an object that it needs has changed. 0: never held.",
+                        &settings.setup_retry_limit, 3600000, 0, 2147483647},
+                       Unit::milliseconds, Change::on_reload);
     pg::define_setting(
         {"sync_job.batch_time", "Time that the jobs sharing one transaction may take together.",
          "A job that takes longer by itself is rolled back and runs again alone.", &settings.batch_time, 100, 1, 10000},

@@ -10,6 +10,7 @@ struct Settings {
     int poll_interval = 10000;
     int progress_interval = 500;
     int log_retention_days = 30;
+    int setup_retry_limit = 3600000;  // milliseconds
     int batch_time = 100;
     int batch_jobs = 500;
     int neighbour_share = 60;  // percent

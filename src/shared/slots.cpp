@@ -4,6 +4,7 @@
 #include <cstring>
 #include <new>
 
+#include "pg/xact.hpp"
 #include "shared/claim_cursor.hpp"
 
 
@@ -25,6 +26,7 @@ void initialize_shared(void* memory) {
     s->request_all = false;
     s->waiting_sessions = s->slots_used = 0;
     s->crashed = pg::server_crashed();
+    s->made_at = pg::now();
     for (auto& request : s->requests) request = pg::no_oid;
     for (DatabaseSlot& database : s->databases) {
         database.database = pg::no_oid;
@@ -38,6 +40,7 @@ void initialize_shared(void* memory) {
         database.has_dependencies = true;  // until the scheduler has looked
         database.orphans_possible = database.dependents_possible = true;
         database.progress_pending = false;
+        database.no_process = database.scheduler_fails = false;
     }
     for (WorkerSlot& worker : s->workers) {
         worker.state = SlotState::free;
@@ -56,6 +59,7 @@ void clear_slot(WorkerSlot& slot) {
     slot.idle = slot.stop = slot.blocked = slot.progress_changed = false;
     slot.isolate = 0;
     slot.in_place_alone = slot.gave_way = slot.cut_short = false;
+    slot.lock_waits = 0;
     slot.types_alone[0] = '\0';
     slot.activity.job = 0;
     slot.alone_job = 0;

@@ -5,6 +5,7 @@
 // - workers[], what says whose it is: the scheduler that reserves the slot and the worker that is in it, under the lock
 // - workers[].idle, .stop, .isolate: atomics, anybody
 // - databases[].orphans_possible, .progress_pending: atomics, anybody
+// - databases[].no_process, .scheduler_fails: the launcher; .lacking, .failed_round: the scheduler, under the lock
 // - workers[].activity: its worker only, under `change` (odd while it writes); anybody reads
 // - workers[].cancel_*: a session that cancels, under the lock
 // Commit callbacks read without the lock what is atomic: a stale value wakes the wrong process, which does no harm.
@@ -31,6 +32,7 @@ constexpr int most_documents = 4000;   // that one transaction holds: some of th
 constexpr int most_batch_jobs = 500;
 constexpr int document_places = 8192;  // a power of two, so many that look-ups are short; 64 kB for each slot
 constexpr int most_limited_types = 8;
+constexpr int most_lacking_groups = 32;  // that the view names
 constexpr std::int64_t never = INT64_MAX;
 
 // `session`: not a worker, but a session that runs jobs itself (execute_sync_job(), run_sync_jobs()).
@@ -61,6 +63,7 @@ struct WorkerSlot {
     std::atomic<bool> in_place_alone;  // shared/activity.hpp, take_place_alone(); changed under the lock
     std::atomic<bool> gave_way;  // its process ended because its role had had its share; the slot may be free by now
     std::atomic<bool> cut_short;  // its process was ended in the middle of a round; the slot may be free by now
+    std::atomic<int> lock_waits;  // its jobs that have waited long for a lock of another session, and have not ended since
     char types_alone[128];  // those that take too long for a batch, for display; changed and read under the lock
 
     std::atomic<std::uint32_t> change;
@@ -86,6 +89,19 @@ struct WorkerSlot {
 
 enum class DatabaseState : int { unknown, absent, serving, stopped };
 
+// Why jobs of a role in a queue are due and have no worker, or no further one.
+enum class Lack : int {
+    place,    // sync_job.max_workers are there
+    process,  // max_worker_processes is used up
+    start,    // a worker was started, and did not come up
+    share     // the jobs that run alone leave the last place to other roles
+};
+struct LackingGroup {
+    Lack lack;
+    Oid role;
+    char queue[queue_name_bytes];
+};
+
 struct DatabaseSlot {
     std::atomic<Oid> database;           // 0: free
     std::atomic<int> scheduler_process;  // -1: none
@@ -99,6 +115,13 @@ struct DatabaseSlot {
     std::atomic<std::int64_t> renew_after;  // until then no worker exits to be replaced by a new process, as that has not helped
     std::atomic<bool> progress_pending;  // a worker has reported progress that has not been notified yet
     bool settled;                        // jobs left over by a crash have been dealt with
+
+    // For display (shared/trouble.hpp).
+    std::atomic<bool> no_process;       // max_worker_processes is used up: the scheduler cannot be started
+    std::atomic<bool> scheduler_fails;  // it ends again and again
+    int lacking_groups;                 // changed and read under the lock, as the next two
+    LackingGroup lacking[most_lacking_groups];
+    char failed_round[256];             // the error of the scheduler's last round; empty: it succeeded
 };
 
 struct Shared {
@@ -106,6 +129,7 @@ struct Shared {
     std::atomic<Oid> requests[most_requests];  // databases the launcher is asked to look at
     std::atomic<bool> request_all;
     bool crashed;  // the server was not shut down cleanly before this start
+    pg::Timestamp made_at;
     std::atomic<int> waiting_sessions;
     std::atomic<int> slots_used;  // workers[] from this index on have never been used; changed under the lock
     pg::Condition ended;  // announced after a commit that ended jobs

@@ -90,6 +90,9 @@ DatabaseSlot* slot_for(Oid database) {
     slot->has_dependencies = true;
     slot->orphans_possible = true;
     slot->progress_pending = false;
+    slot->no_process = slot->scheduler_fails = false;
+    slot->lacking_groups = 0;
+    slot->failed_round[0] = '\0';
     slot->database = database;
     return slot;
 }
@@ -102,8 +105,9 @@ bool blocked(DatabaseSlot& slot) {
     return false;
 }
 
-void note_failure(const std::string& name, Trouble& trouble) {
+void note_failure(DatabaseSlot& slot, const std::string& name, Trouble& trouble) {
     trouble.failures++;
+    slot.scheduler_fails = trouble.failures > 1;
     if (trouble.failures == 2) {
         pg::log("the sync job scheduler of database \"" + name + "\" keeps ending",
                 "It is restarted after growing pauses of up to a minute.",
@@ -116,7 +120,8 @@ void start_scheduler(Launcher& launcher, DatabaseSlot& slot, const std::string& 
     slot.state = DatabaseState::unknown;
     auto started = pg::start_worker("sync job scheduler " + name, "sync job scheduler", scheduler_entry,
                                     static_cast<int>(&slot - shared()->databases));
-    if (started.result == pg::StartResult::no_slot) {
+    slot.no_process = started.result == pg::StartResult::no_slot;
+    if (slot.no_process) {
         if (!launcher.out_of_slots_logged) {
             pg::log("no background worker slot is free for the sync job scheduler of database \"" + name + "\"", {},
                     "Raise max_worker_processes.");
@@ -155,10 +160,11 @@ bool reconcile(Launcher& launcher, Oid database, const std::string& name) {
         if (last.ended == 0) last.ended = pg::now();
         if (slot->state == DatabaseState::stopped || last.ended - last.started >= good_life) {
             last = {};
+            slot->scheduler_fails = false;
         } else if (last.next_try > pg::now()) {
             return true;
         } else {
-            note_failure(name, last);
+            note_failure(*slot, name, last);
         }
     }
     start_scheduler(launcher, *slot, name);

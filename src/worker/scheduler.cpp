@@ -26,9 +26,13 @@
 #include "pg/shared.hpp"
 #include "pg/table.hpp"
 #include "pg/xact.hpp"
+#include "queue/clear.hpp"
 #include "queue/dependencies.hpp"
+#include "queue/setup_error.hpp"
 #include "shared/settings.hpp"
 #include "shared/slots.hpp"
+#include "shared/trouble.hpp"
+#include "worker/alerts.hpp"
 #include "worker/mains.hpp"
 #include "worker/progress_notifier.hpp"
 #include "worker/scheduler_queries.hpp"
@@ -80,7 +84,7 @@ struct Trouble {
 struct Scheduler {
     std::map<DueGroup, GroupState> groups;
     std::map<int, DueGroup> starting;  // by worker slot: started, but not running yet
-    std::string enabled_setting;       // of the database, when this process connected
+    std::string settings_followed;     // of the database, when this process connected
     std::string logged_problem;        // the one logged last
     bool noted = false;                // the old view says that jobs wait for an update
     bool shortage_logged = false;
@@ -88,7 +92,9 @@ struct Scheduler {
     std::set<DueGroup> cut_short;  // a worker ended during a round, perhaps because of one of its jobs
     ProgressNotifier progress;
     std::int64_t dependencies_seen = 0;  // how far the sweep over waiting jobs has got
-    Trouble round, orphans, retries, held, dependencies;
+    bool more_to_clear = false;          // of the jobs that ended long ago
+    std::vector<Lacking> lacking;        // groups without a worker they need, in this round
+    Trouble round, orphans, retries, held, dependencies, setups, resumes, alerts, clearing;
 };
 
 void at_exit() {
@@ -136,6 +142,14 @@ bool time_for_dependents(std::int64_t seen_up_to) {
     return true;
 }
 
+// What need not be done at once: types whose set-up is broken, alerts, old jobs.
+bool time_for_upkeep(bool more_to_clear) {
+    static Clock::time_point looked{};
+    if (!more_to_clear && Clock::now() - looked < Milliseconds(settings.poll_interval)) return false;
+    looked = Clock::now();
+    return true;
+}
+
 // One step of a round, for the jobs of all roles. If it raises an error, the round goes on with the next step.
 template <class F>
 void step(Trouble& trouble, const std::string& what, F&& act) {
@@ -173,6 +187,16 @@ void read_work(Scheduler& scheduler, Plan& plan) {
             plan.more_dependencies = release.seen_up_to != 0;
         });
     }
+    if (time_for_upkeep(scheduler.more_to_clear)) {
+        step(scheduler.setups, "sync job scheduler: could not look after types whose set-up is broken",
+             [] { tend_setups(settings.setup_retry_limit * 1000LL); });
+        scheduler.more_to_clear = false;
+        step(scheduler.clearing, "sync job scheduler: could not clear jobs that ended long ago",
+             [&] { scheduler.more_to_clear = clear_by_retention(); });
+        step(scheduler.alerts, "sync job scheduler: could not look at the alerts", look_at_alerts);
+    }
+    step(scheduler.resumes, "sync job scheduler: could not resume jobs whose type was held",
+         [&] { plan.more_retries = resume_released() || plan.more_retries; });
     DueWork work = due_work(pool().served_groups(), now);
     plan.due = std::move(work.groups);
     my_slot->due_at = work.next;
@@ -194,8 +218,8 @@ Plan make_plan(Scheduler& scheduler) {
         plan.outdated = other->known;
         return plan;
     }
-    std::string setting = enabled_setting_of_database();
-    if (setting != scheduler.enabled_setting) {  // only a new connection sees the new value
+    std::string setting = settings_of_database();
+    if (setting != scheduler.settings_followed) {  // only a new connection sees the new value
         my_slot->state = DatabaseState::stopped;
         plan.end = true;
         return plan;
@@ -338,6 +362,8 @@ void check_starting(Scheduler& scheduler) {
 bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
     GroupState& state = scheduler.groups[group];
     WorkerPool::GroupView view = pool().view_of(group);
+    auto lacks = [&](Lack lack) { scheduler.lacking.push_back({group.queue, group.role, lack}); };
+    if (state.failures > 0) lacks(Lack::start);
     if (view.any_idle) {
         if (view.idle != nullptr && view.idle->idle.exchange(false)) pg::wake_process(view.idle->process_number);
         state.busy_since.reset();
@@ -349,6 +375,7 @@ bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
         if (!waited) return false;
     }
     if (state.share_had > Clock::now()) {
+        lacks(Lack::share);
         state.busy_since.reset();
         return false;
     }
@@ -364,8 +391,9 @@ bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
     }
     pool().make_room(group, WorkerPool::Room::anywhere, victim);
     if (view.workers > 0) return false;
+    bool own_limit = count_all_workers() >= settings.max_workers;
+    lacks(own_limit ? Lack::place : Lack::process);
     if (!scheduler.shortage_logged) {
-        bool own_limit = count_all_workers() >= settings.max_workers;
         pg::log("all background workers for sync jobs are taken: queue \"" + group.queue + "\" and role \"" +
                     name_of_role(group.role) + "\" wait for one to be free",
                 {}, own_limit ? "Raise sync_job.max_workers." : "Raise max_worker_processes.");
@@ -376,6 +404,7 @@ bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
 
 bool serve_all(Scheduler& scheduler, const Plan& plan) {
     bool shortage = false;
+    scheduler.lacking.clear();
     for (const DueGroup& group : plan.due) {
         for (const Queue& queue : plan.queues) {
             if (queue.name == group.queue && !queue.paused) shortage = serve(scheduler, group, queue) || shortage;
@@ -386,6 +415,7 @@ bool serve_all(Scheduler& scheduler, const Plan& plan) {
         it = due || std::max(it->second.next_try, it->second.share_had) > Clock::now() ? std::next(it) : scheduler.groups.erase(it);
     }
     if (!shortage) scheduler.shortage_logged = false;
+    show_lacking(*my_slot, scheduler.lacking);
     return shortage;
 }
 
@@ -416,7 +446,7 @@ Milliseconds pause_for_work(const Scheduler& scheduler, const Plan& plan, bool s
     for (const auto& [group, state] : scheduler.groups) {
         if (state.busy_since) return patience;
     }
-    if (!scheduler.starting.empty()) return shortage_pause;
+    if (!scheduler.starting.empty() || scheduler.more_to_clear) return shortage_pause;
     return Milliseconds(settings.poll_interval);
 }
 
@@ -444,6 +474,7 @@ Milliseconds run_round(Scheduler& scheduler) {
         my_slot->settled = true;
     } else if (!plan.again) {
         pool().stop_all();
+        show_lacking(*my_slot, {});
         if (plan.outdated && !scheduler.noted) scheduler.noted = note_in_old_view();
     }
     scheduler.progress.notify(*my_slot);
@@ -456,7 +487,7 @@ void run() {
     {
         pg::SnapshotScope snapshot;
         auto other = other_version();  // reported by a round
-        if (extension_installed() && (!other || other->known)) scheduler.enabled_setting = enabled_setting_of_database();
+        if (extension_installed() && (!other || other->known)) scheduler.settings_followed = settings_of_database();
     }
     pg::commit_transaction();
     // What a round allocates outside transactions, or in its caller's context, is freed with it.
@@ -470,10 +501,12 @@ void run() {
         Milliseconds pause(0);
         try {
             pause = run_round(scheduler);
+            if (scheduler.round.failures > 0) show_failed_round(*my_slot, "");
             scheduler.round.over("sync job scheduler");
         } catch (const pg::Error& error) {
             pg::abort_transaction();
             scheduler.round.note("sync job scheduler: a round failed", error);
+            show_failed_round(*my_slot, error.report().message);
             earliest = scheduler.round.next_try;
         }
         pg::show_idle();

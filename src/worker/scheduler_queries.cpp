@@ -16,6 +16,7 @@
 #include "pg/xact.hpp"
 #include "queue/record.hpp"
 #include "queue/set_aside.hpp"
+#include "queue/setup_error.hpp"
 #include "queue/transition.hpp"
 #include "shared/activity.hpp"
 #include "shared/slots.hpp"
@@ -148,7 +149,7 @@ int requeue_due_retries(Oid run_as) {
         if (!stored || stored->job.status() != Status::failed) return false;
         if (stored->job.is_null(JobColumn::retry_after) || stored->job.int64(JobColumn::retry_after) > pg::now())
             return false;
-        retry_job(*stored, {}, counted[i]);
+        if (counted[i] || !keep_for_change(*stored)) retry_job(*stored, {}, counted[i]);
         return true;
     });
 }
@@ -286,13 +287,14 @@ bool waiting_for_adoption() {
     return pg::datum_bool(select.run({})[0][0].datum);
 }
 
-std::string enabled_setting_of_database() {
+std::string settings_of_database() {
     static auto& select = *new InternalStatement(
-        "SELECT split_part(c, '=', 2) FROM pg_db_role_setting AS s CROSS JOIN LATERAL unnest(s.setconfig) AS c"
-        " WHERE s.setdatabase = $1 AND s.setrole = 0 AND split_part(c, '=', 1) = 'sync_job.enabled'",
+        "SELECT string_agg(c, ' ' ORDER BY c) FROM pg_db_role_setting AS s CROSS JOIN LATERAL unnest(s.setconfig) AS c"
+        " WHERE s.setdatabase = $1 AND s.setrole = 0"
+        "  AND split_part(c, '=', 1) IN ('sync_job.enabled', 'sync_job.log_retention_days')",
         {pg::type::oid});
     auto rows = select.run({{pg::oid_datum(pg::my_database()), false}});
-    return rows.empty() ? std::string() : text_of(rows[0][0]);
+    return rows[0][0].null ? std::string() : text_of(rows[0][0]);
 }
 
 }  // namespace sync_job

@@ -45,7 +45,7 @@ void make_old_view_tell();
 
 // Whether the jobs came here with a dump or a copy, and nobody has adopted them.
 bool waiting_for_adoption();
-// sync_job.enabled as ALTER DATABASE … SET has it; empty: not set.
-std::string enabled_setting_of_database();
+// The settings of the extension that a scheduler follows, as ALTER DATABASE ... SET has them; empty: none is set.
+std::string settings_of_database();
 
 }  // namespace sync_job

@@ -7,10 +7,10 @@ SELECT has_extension('pg_sync_job');
 SELECT has_schema('sync_job_internal');
 
 SELECT has_table('public', name::name, 'table ' || name)
-FROM unnest(ARRAY['sync_job_queue', 'sync_job_type', 'sync_job_error', 'sync_job_deleted_document']) AS name;
+FROM unnest(ARRAY['sync_job_queue', 'sync_job_type', 'sync_job_error', 'sync_job_setup_error', 'sync_job_deleted_document', 'sync_job_alert']) AS name;
 SELECT is_partitioned('public', 'sync_job', 'jobs are partitioned by state');
 SELECT has_view('public', name::name, 'view ' || name)
-FROM unnest(ARRAY['sync_job_activity', 'sync_job_stats', 'sync_job_queue_status']) AS name;
+FROM unnest(ARRAY['sync_job_activity', 'sync_job_stats', 'sync_job_queue_status', 'sync_job_freshness']) AS name;
 
 SELECT columns_are('public', 'sync_job_queue', ARRAY['name', 'max_workers', 'timeout', 'paused', 'publish_events']);
 SELECT col_is_pk('public', 'sync_job_queue', 'name', 'a queue is known by its name');
@@ -117,7 +117,8 @@ INSERT INTO expected VALUES
     ('sync_job', 'after', 'bigint[]'),
     ('sync_job', 'after_failure', 'text'),
     ('sync_job', 'job_group', 'text'),
-    ('sync_job', 'publish_event', 'boolean'), ('sync_job', 'depth', 'integer'), ('sync_job', 'held', 'boolean');
+    ('sync_job', 'publish_event', 'boolean'), ('sync_job', 'depth', 'integer'), ('sync_job', 'held', 'boolean'),
+    ('sync_job', 'worker_pid', 'integer');
 
 SELECT col_type_is('public', relation, name, type, format('%s.%s is %s', relation, name, type)) FROM expected;
 
@@ -132,7 +133,7 @@ INSERT INTO expected_default VALUES
     ('sync_job_type', 'created_at', 'now()'), ('sync_job_type', 'modified_at', 'now()'), ('sync_job_type', 'insert_enabled', 'true'),
     ('sync_job_type', 'update_enabled', 'true'), ('sync_job_type', 'delete_enabled', 'true'), ('sync_job_type', 'paused', 'false'),
     ('sync_job_type', 'on_delete', $$'delete'::text$$), ('sync_job_type', 'ignore_synced', 'false'),
-    ('sync_job_event', 'created_at', 'now()'), ('sync_job_schedule', 'created_at', 'now()'), ('sync_job_deleted_document', 'deleted_at', 'now()'), ('sync_job_deleted_document', 'is_deletion', 'true');
+    ('sync_job_event', 'created_at', 'now()'), ('sync_job_schedule', 'created_at', 'now()'), ('sync_job_schedule', 'paused', 'false'), ('sync_job_deleted_document', 'deleted_at', 'now()'), ('sync_job_deleted_document', 'is_deletion', 'true');
 SELECT set_eq(
     $$SELECT attrelid::regclass, attname, pg_get_expr(adbin, adrelid)
         FROM pg_attribute JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum

@@ -122,6 +122,12 @@ value('here', $as_ann . q{SELECT schedule_sync_job('anns', 'all', procedure => '
 fails_with('here', q{SET SESSION AUTHORIZATION bea; SELECT unschedule_sync_job('anns')}, qr/ERROR:  permission denied for schedule "anns"/, 'others may not end it');
 fails_with('here', q{SET SESSION AUTHORIZATION bea; SELECT run_sync_job_schedule('anns')}, qr/ERROR:  permission denied for schedule "anns"/, 'or run it');
 is(value('here', q{SET SESSION AUTHORIZATION bea; SELECT count(*) FROM sync_job_schedules}), '0', 'or see it');
+fails_with('here', q{SET SESSION AUTHORIZATION bea; SELECT pause_sync_job_schedule('anns')}, qr/ERROR:  permission denied for schedule "anns"/, 'or pause it');
+value('here', $as_ann . q{SELECT pause_sync_job_schedule('anns')});
+is(value('here', $as_ann . q{SELECT run_sync_job_schedule('anns') IS NULL, paused, next_run IS NULL FROM sync_job_schedules WHERE name = 'anns'}), 't|t|t', 'paused, it enqueues nothing');
+value('here', $as_ann . q{SELECT resume_sync_job_schedule('anns')});
+is(value('here', $as_ann . q{SELECT paused, next_run > now() FROM sync_job_schedules WHERE name = 'anns'}), 'f|t', 'resumed, it goes on');
+fails_with('here', q{SELECT pause_sync_job_schedule('none')}, qr/ERROR:  schedule "none" does not exist/, 'an unknown one');
 fails_with('here', $as_ann . 'SELECT enable_sync_job_schedules()', qr/ERROR:  permission denied for function enable_sync_job_schedules/,
 	'the maintenance schedules are the superuser\'s');
 

@@ -1,0 +1,28 @@
+// What has ended long ago is deleted.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "pg/types.hpp"
+
+namespace sync_job {
+
+// Deletes jobs that ended before the given time, with their errors, and kept deleted documents and events that are as old; at most
+// `most` of each. Jobs that will be retried stay. Waits for no lock on a row. Returns the number of jobs.
+// `kept`: those that something of a user's, such as a foreign key, holds.
+struct KeptJobs {
+    std::int64_t count = 0;
+    std::string reason;  // of the first of them
+    std::string message() const { return std::to_string(count) + " sync jobs could not be cleared"; }
+    std::string detail() const { return "Of the first of them: " + reason; }
+};
+// Jobs that others wait for; one that goes counts as ended well.
+enum class Needed { stay, go };
+std::int64_t clear_jobs(pg::Timestamp before, int most, Needed needed, KeptJobs& kept);
+
+// The scheduler's part: as sync_job.log_retention_days says, some at a time; true: there are more. Nothing in a database that was
+// updated from a version which cleared nothing by itself, until the setting is set.
+bool clear_by_retention();
+
+}  // namespace sync_job

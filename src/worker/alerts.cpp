@@ -1,0 +1,229 @@
+#include "worker/alerts.hpp"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/text.hpp"
+#include "job/internal_sql.hpp"
+#include "job/job_type.hpp"
+#include "pg/error.hpp"
+#include "pg/json.hpp"
+#include "pg/settings.hpp"
+#include "pg/xact.hpp"
+#include "queue/enqueue.hpp"
+#include "queue/events.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using Row = InternalStatement::Row;
+
+std::string text_of(const pg::Value& value) { return value.null ? std::string() : std::string(pg::datum_text(value.datum)); }
+
+// What waits and what has failed, of one type in one queue.
+struct Counts {
+    std::string type, queue;
+    std::int64_t waiting = 0, failed = 0;
+    std::optional<pg::Timestamp> oldest;  // change that is not in step yet
+};
+
+// Of the jobs of alerts themselves nothing is measured.
+std::vector<Counts> count_jobs() {
+    static auto& live = *new InternalStatement(
+        "SELECT sync_job_type, queue, count(*) FILTER (WHERE status = 'Queued'), 0::bigint, min(since) FILTER (WHERE NOT dry_run)"
+        " FROM sync_job_internal.sync_job_live CROSS JOIN LATERAL (SELECT coalesce(scheduled_at, created_at) AS since) AS s"
+        " WHERE status <> 'Pending' AND queue <> 'alert' AND since <= clock_timestamp() GROUP BY sync_job_type, queue",
+        std::vector<Oid>{});
+    static auto& failed = *new InternalStatement(
+        "SELECT f.sync_job_type, f.queue, 0::bigint, count(*) FILTER (WHERE f.retry_after IS NULL OR s.sync_job_type IS NOT NULL),"
+        " min(f.created_at) FILTER (WHERE f.retry_after IS NOT NULL AND NOT f.dry_run)"
+        " FROM sync_job_internal.sync_job_failed AS f"
+        " LEFT JOIN (SELECT DISTINCT sync_job_type FROM {}.sync_job_setup_error) AS s ON s.sync_job_type = f.sync_job_type"
+        " WHERE f.queue <> 'alert' GROUP BY f.sync_job_type, f.queue",
+        std::vector<Oid>{});
+    std::vector<Counts> all;
+    for (InternalStatement* statement : {&live, &failed}) {
+        for (const Row& row : statement->run({})) {
+            Counts counts{text_of(row[0]), text_of(row[1]), pg::datum_int64(row[2].datum), pg::datum_int64(row[3].datum), {}};
+            if (!row[4].null) counts.oldest = pg::datum_int64(row[4].datum);
+            all.push_back(std::move(counts));
+        }
+    }
+    return all;
+}
+
+// Since the last look, with some time for transactions that were under way then; of what ended earlier the table has it.
+void note_successes() {
+    static auto& upsert = *new InternalStatement(
+        "INSERT INTO sync_job_internal.last_success AS s (sync_job_type, at)"
+        " SELECT sync_job_type, max(ended_at) FROM sync_job_internal.sync_job_ended"
+        " WHERE ended_at > clock_timestamp() - $1 AND status <> 'Canceled' AND NOT dry_run GROUP BY sync_job_type"
+        " ON CONFLICT (sync_job_type) DO UPDATE SET at = excluded.at WHERE s.at < excluded.at",
+        {pg::type::interval});
+    constexpr std::int64_t minute = 60 * 1000000LL;
+    static pg::Timestamp looked = 0;
+    pg::Timestamp now = pg::now();
+    std::int64_t since = looked == 0 ? 60 * minute : now - looked + 2 * minute;
+    upsert.run({{pg::interval_datum(since), false}});
+    looked = now;
+}
+
+std::map<std::string, pg::Timestamp> last_successes() {
+    static auto& select = *new InternalStatement("SELECT sync_job_type, at FROM sync_job_internal.last_success", std::vector<Oid>{});
+    std::map<std::string, pg::Timestamp> all;
+    for (const Row& row : select.run({})) all[text_of(row[0])] = pg::datum_int64(row[1].datum);
+    return all;
+}
+
+struct Alert {
+    std::string name, type, queue, measure, threshold, procedure;  // type, queue: empty for all
+    std::int64_t hold = 0;
+    Oid owner = 0;
+    bool firing = false;
+};
+
+std::vector<Alert> read_alerts() {
+    static auto& select = *new InternalStatement(
+        "SELECT name, sync_job_type, queue, measure, threshold, hold, procedure, owner, state = 'firing' FROM {}.sync_job_alert",
+        std::vector<Oid>{});
+    std::vector<Alert> alerts;
+    for (const Row& row : select.run({})) {
+        alerts.push_back({text_of(row[0]), text_of(row[1]), text_of(row[2]), text_of(row[3]), text_of(row[4]), text_of(row[6]),
+                          pg::interval_microseconds(row[5].datum), pg::datum_oid(row[7].datum), pg::datum_bool(row[8].datum)});
+    }
+    return alerts;
+}
+
+struct Measured {
+    std::int64_t value = 0;  // a count, or microseconds
+    bool is_count = false;
+
+    std::string text() const {
+        return is_count ? std::to_string(value) : pg::value_to_text(pg::interval_datum(value / 1000000 * 1000000), pg::type::interval);
+    }
+};
+
+Measured measure(const Alert& alert, const std::vector<Counts>& counts, const std::map<std::string, pg::Timestamp>& successes) {
+    Counts sum;
+    for (const Counts& of : counts) {
+        if ((!alert.type.empty() && of.type != alert.type) || (!alert.queue.empty() && of.queue != alert.queue)) continue;
+        sum.waiting += of.waiting;
+        sum.failed += of.failed;
+        if (of.oldest && (!sum.oldest || *of.oldest < *sum.oldest)) sum.oldest = of.oldest;
+    }
+    if (alert.measure == "failed") return {sum.failed, true};
+    if (alert.measure == "waiting") return {sum.waiting, true};
+    if (!sum.oldest) return {};
+    pg::Timestamp since = *sum.oldest;
+    if (alert.measure == "no_success") {
+        for (const auto& [type, at] : successes) {
+            if (alert.type.empty() || alert.type == type) since = std::max(since, at);
+        }
+    }
+    return {std::max<std::int64_t>(pg::now() - since, 0), false};
+}
+
+bool is_above(const Alert& alert, const Measured& measured) {
+    std::int64_t limit = measured.is_count
+                             ? std::stoll(alert.threshold)
+                             : pg::interval_microseconds(pg::text_to_value(alert.threshold, pg::type::interval));
+    return measured.value > limit;
+}
+
+Datum as_json(const Alert& alert, const std::string& value) {
+    pg::JsonBuilder json;
+    json.begin_object();
+    json.field("alert", alert.name);
+    json.field("state", alert.firing ? "firing" : "ok");
+    json.field("measure", alert.measure);
+    json.field("value", value);
+    json.field("threshold", alert.threshold);
+    json.field("sync_job_type", alert.type);
+    json.field("queue", alert.queue);
+    json.end_object();
+    return json.finish();
+}
+
+void enqueue_procedure(const Alert& alert, Datum message) {
+    pg::JsonBuilder args;
+    args.begin_object();
+    args.key("alert");
+    args.value(message, false, pg::type::jsonb, false);
+    args.end_object();
+    EnqueueRequest request;
+    request.sync_job_type = background_type_name;
+    request.procedure = alert.procedure;
+    request.context = {args.finish(), false};
+    request.queue = "alert";
+    request.title = "alert " + alert.name;
+    request.max_retries = 3;
+    request.run_as = request.owner = alert.owner;
+    enqueue(request);
+}
+
+std::string subject_of(const Alert& alert) {
+    std::string subject = alert.measure;
+    if (!alert.type.empty()) subject += " of sync job type " + quoted(alert.type);
+    if (!alert.queue.empty()) subject += " in queue " + quoted(alert.queue);
+    return subject;
+}
+
+// Its state has changed: the row, the log, listeners, and its procedure.
+void tell(const Alert& alert, const std::string& value) {
+    static auto& update = *new InternalStatement(
+        "UPDATE {}.sync_job_alert SET state = $2, since = clock_timestamp(), value = $3 WHERE name = $1",
+        {pg::type::text, pg::type::text, pg::type::text});
+    update.run({{pg::text_datum(alert.name), false}, {pg::text_datum(alert.firing ? "firing" : "ok"), false}, {pg::text_datum(value), false}});
+    Datum message = as_json(alert, value);
+    publish_event("sync_job_alert", {message, false});
+    if (!alert.procedure.empty()) {
+        try {
+            pg::Subtransaction subtransaction;
+            enqueue_procedure(alert, message);
+            subtransaction.commit();
+        } catch (const pg::Error& error) {
+            if (!pg::is_specific(error)) throw;
+            pg::log_error("procedure " + alert.procedure + " of alert " + quoted(alert.name) + " could not be enqueued", error);
+        }
+    }
+    if (alert.firing) {
+        pg::log("alert " + quoted(alert.name) + ": " + subject_of(alert) + " is " + value, "The threshold is " + alert.threshold + ".");
+    } else {
+        pg::log("alert " + quoted(alert.name) + ": all is well again, " + subject_of(alert) + " is " + value);
+    }
+}
+
+void look_at(Alert& alert, const Measured& measured) {
+    static auto& above_since = *new std::map<std::string, pg::Timestamp>;  // and not told yet, as it has to last
+    bool above = is_above(alert, measured);
+    if (above == alert.firing) {
+        above_since.erase(alert.name);
+        return;
+    }
+    if (above) {
+        pg::Timestamp since = above_since.try_emplace(alert.name, pg::now()).first->second;
+        if (pg::now() - since < alert.hold) return;
+    }
+    above_since.erase(alert.name);
+    alert.firing = above;
+    tell(alert, measured.text());
+}
+
+}  // namespace
+
+void look_at_alerts() {
+    pg::SettingsScope settings;
+    pg::set_local("lock_timeout", "100ms");  // whoever may write to an alert may lock the table, too
+    note_successes();
+    std::vector<Alert> alerts = read_alerts();
+    if (alerts.empty()) return;
+    std::vector<Counts> counts = count_jobs();
+    std::map<std::string, pg::Timestamp> successes = last_successes();
+    for (Alert& alert : alerts) look_at(alert, measure(alert, counts, successes));
+}
+
+}  // namespace sync_job

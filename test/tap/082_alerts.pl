@@ -1,0 +1,123 @@
+# Freshness, and alerts: one line in the log, one event and one job for each change of state, whatever keeps the jobs from running.
+use strict;
+use warnings;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use SyncJob;
+use Listener;
+
+my $node = new_cluster('main', conf => "sync_job.poll_interval = '1 s'");
+sub value { return $node->safe_psql('postgres', $_[0]) }
+sub error_of
+{
+	my ($stdout, $stderr);
+	$node->psql('postgres', $_[0], stdout => \$stdout, stderr => \$stderr);
+	return $stderr;
+}
+value(q{
+	CREATE TABLE customer (id int PRIMARY KEY, vat_no text, name text);
+	CREATE TABLE debtor (crm_id int PRIMARY KEY, vat text, name text);
+	INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, retry_delay)
+	VALUES ('Debtor', 'customer', 'debtor', '{"crm_id": "id"}', '{"vat": "vat_no", "name": "name"}', '500 ms');
+	SELECT attach_sync_job_triggers('Debtor', 'customer');
+	CREATE TABLE told (alert jsonb);
+	CREATE FUNCTION tell(alert jsonb) RETURNS void LANGUAGE sql AS 'INSERT INTO told VALUES (alert)'});
+
+# ---- Freshness ----
+
+is(value(q{SELECT f.*::text FROM sync_job_freshness AS f}), '(Debtor,,0,0,0,0,,0.000,,)', 'a type without jobs');
+value(q{INSERT INTO customer SELECT i, 'DE' || i, 'n' || i FROM generate_series(1, 120) AS i});
+wait_for_jobs($node);
+is(value(q{SELECT oldest_change IS NULL, waiting, retrying, failed, last_success > now() - interval '1 minute', per_minute, latency_p50 > '0', latency_p95 >= latency_p50 FROM sync_job_freshness}),
+	't|0|0|0|t|2.000|t|t', 'all is in step');
+poll($node, q{SELECT at = (SELECT max(ended_at) FROM sync_job) FROM sync_job_internal.last_success}, 'the scheduler notes when a job ended well last');
+value(q{SELECT pause_sync_job_queue('default'); UPDATE customer SET name = 'x' WHERE id = 1});
+value(q{SELECT pg_sleep(0.01); SELECT enqueue_sync_job('Debtor', '2', scheduled_at => now() + interval '1 hour'), enqueue_sync_job('Debtor', '3', dry_run => true)});
+is(value(q{SELECT waiting, f.oldest_change = (SELECT min(created_at) FROM sync_job WHERE status = 'Queued') FROM sync_job_freshness AS f}), '2|t', 'two wait, one of them a change');
+value(q{SELECT cancel_sync_job(array_agg(id)) FROM sync_job WHERE scheduled_at IS NOT NULL OR dry_run; SELECT resume_sync_job_queue('default')});
+
+# ---- Who may write them, and what ----
+
+value(q{CREATE ROLE operator LOGIN; CREATE ROLE other LOGIN; SELECT grant_sync_job_access('operator', 'operator'); GRANT EXECUTE ON FUNCTION tell TO PUBLIC});
+my $as = sub { "SET SESSION AUTHORIZATION $_[0]; $_[1]" };
+my $insert = q{INSERT INTO sync_job_alert (name, measure, threshold) VALUES};
+like(error_of($as->('other', "$insert ('a', 'failed', '0')")), qr/42501|does not have the level operator/, 'operators only');
+like(error_of($as->('operator', "$insert ('a', 'nothing', '0')")), qr/measure must be one of failed, waiting, oldest_change, no_success, not "nothing"/, 'an unknown measure');
+like(error_of($as->('operator', "$insert ('a', 'failed', 'x')")), qr/threshold of measure failed must be a number: "x"/, 'no number');
+like(error_of($as->('operator', "$insert ('a', 'no_success', 'x')")), qr/invalid input syntax for type interval: "x"/, 'no interval');
+like(error_of($as->('operator', "$insert ('a', 'no_success', '-1 s')")), qr/threshold must not be negative/, 'a negative one');
+like(error_of($as->('operator', q{INSERT INTO sync_job_alert (name, measure, threshold, procedure) VALUES ('a', 'failed', '0', 'nothing')})), qr/ERROR: .*nothing/, 'no such procedure');
+like(error_of($as->('operator', q{INSERT INTO sync_job_alert (name, measure, threshold, owner) VALUES ('a', 'failed', '0', 'postgres')})), qr/may not become/, 'not for another role');
+value($as->('operator', "$insert ('mine', 'waiting', '1000000')"));
+is(value($as->('operator', q{UPDATE sync_job_alert SET state = 'firing', since = now(), hold = '1 s' RETURNING name, state, since IS NULL, owner})), 'mine|ok|t|operator', 'the state is the scheduler\'s');
+is(value($as->('other', 'SELECT count(*) FROM sync_job_alert')), '0', 'others do not see it');
+value($as->('other', 'DELETE FROM sync_job_alert'));
+is(value('SELECT count(*) FROM sync_job_alert'), '1', 'nor delete it');
+
+# ---- They fire ----
+
+value(q{INSERT INTO sync_job_alert (name, sync_job_type, measure, threshold, procedure) VALUES ('broken', 'Debtor', 'failed', '0', 'tell');
+	INSERT INTO sync_job_alert (name, queue, measure, threshold) VALUES ('late', 'default', 'oldest_change', '2 s');
+	INSERT INTO sync_job_alert (name, sync_job_type, measure, threshold, hold) VALUES ('silent', 'Debtor', 'no_success', '1 s', '1 s')});
+my $listener = Listener->new($node, 'postgres', 'sync_job');
+my $from = -s $node->logfile;
+sub fires { return poll($node, "SELECT state = 'firing' FROM sync_job_alert WHERE name = '$_[0]'", $_[1]) }
+sub is_well { return poll($node, "SELECT count(*) = 0 FROM sync_job_alert WHERE state = 'firing'", $_[0]) }
+
+# A set-up that breaks.
+value(q{ALTER TABLE customer RENAME vat_no TO vat_number; UPDATE customer SET name = name || 'x' WHERE id <= 41});
+fires('broken', 'an alert of failed jobs comes when the set-up is broken');
+fires($_, "$_ comes, too") for 'late', 'silent';
+value(q{UPDATE sync_job_type SET field_map = '{"vat": "vat_number", "name": "name"}' WHERE name = 'Debtor'});
+is_well('once it is corrected, all is well');
+is(value(q{SELECT count(*) FROM customer AS c JOIN debtor AS d ON d.crm_id = c.id AND d.name = c.name}), '120', 'and in step');
+poll($node, 'SELECT count(*) = 2 FROM told', 'the procedure was called at each change');
+is(value(q{SELECT string_agg(alert->>'state', ' ' ORDER BY alert->>'state' DESC), min(alert->>'alert'), min(alert->>'sync_job_type') FROM told}), 'ok firing|broken|Debtor', 'with what it is about');
+is(value(q{SELECT DISTINCT queue, run_as, sync_job_type FROM sync_job WHERE title = 'alert broken'}), 'alert|postgres|Background Job', 'as background work of the owner, in a queue of its own');
+for my $alert ('broken', 'late', 'silent')
+{
+	like_log($node, $from, qr/LOG:  alert "$alert": (failed|oldest_change|no_success)/, 1, "$alert: one line when it comes");
+	like_log($node, $from, qr/LOG:  alert "$alert": all is well again/, 1, 'and one when all is well');
+	ok($listener->wait_for('sync_job', qr/"state": "$_".*"alert": "$alert"|"alert": "$alert".*"state": "$_"/), "the event of $_") for 'firing', 'ok';
+}
+
+# The queue is paused.
+value(q{SELECT pause_sync_job_queue('default'); UPDATE customer SET name = name || 'y' WHERE id = 1});
+fires('late', 'an alert comes when the queue is paused');
+value(q{SELECT resume_sync_job_queue('default')});
+is_well('and goes');
+
+# The role cannot connect.
+value(q{CREATE ROLE clerk LOGIN; GRANT ALL ON customer, debtor TO clerk; UPDATE sync_job_type SET run_as = 'clerk' WHERE name = 'Debtor';
+	REVOKE CONNECT ON DATABASE postgres FROM PUBLIC; UPDATE customer SET name = name || 'z' WHERE id = 1});
+fires('late', 'when the role may not connect');
+value(q{GRANT CONNECT ON DATABASE postgres TO PUBLIC});
+is_well('and goes');
+
+# No worker.
+$node->append_conf('postgresql.conf', 'sync_job.max_workers = 0');
+$node->reload;
+value(q{UPDATE customer SET name = name || '0' WHERE id = 1});
+fires('late', 'when there is no worker');
+$node->append_conf('postgresql.conf', 'sync_job.max_workers = 4');
+$node->reload;
+is_well('and goes');
+
+# Jobs of alerts raise none; a locked table stops no job.
+value(q{CREATE FUNCTION bad(alert jsonb) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'bad'; END $$;
+	INSERT INTO sync_job_alert (name, measure, threshold, procedure) VALUES ('of bad', 'waiting', '0', 'bad');
+	UPDATE sync_job_alert SET sync_job_type = NULL WHERE name = 'broken';
+	SELECT pause_sync_job_queue('default'); UPDATE customer SET name = name || '1' WHERE id = 1});
+fires('of bad', 'an alert whose procedure fails');
+value(q{SELECT resume_sync_job_queue('default')});
+poll($node, q{SELECT count(*) > 0 FROM sync_job WHERE queue = 'alert' AND status = 'Failed'}, 'its job fails');
+is(value(q{SELECT state FROM sync_job_alert WHERE name = 'broken'}), 'ok', 'and raises no alert');
+my $locker = $node->background_psql('postgres');
+$locker->query_safe('BEGIN; LOCK TABLE sync_job_alert');
+my $job = value(q{SELECT enqueue_sync_job('Debtor', '1')});
+poll($node, "SELECT status IN ('Finished', 'Skipped') FROM sync_job WHERE id = $job", 'jobs run while somebody has locked the alerts');
+$locker->quit;
+
+$node->stop('fast');
+unlike_accidents($node);
+done_testing();
