@@ -51,11 +51,12 @@ my @by_hand = map { value("SELECT enqueue_sync_job('Paused', '50')") } 1 .. 2;
 is(value("SELECT status, held IS NULL FROM cancel_sync_job($by_hand[0])"), 'Canceled|t', 'one is canceled');
 is(value("SELECT status, held IS NULL FROM execute_sync_job($by_hand[1])"), 'Finished|t', 'one is run by hand');
 value(q{TRUNCATE run});
-my $scheduled = value(q{SELECT enqueue_sync_job('Alone', '2', scheduled_at => now() + '1 s')});
-my $failing = value(q{SELECT enqueue_sync_job('Alone', '3', '{"fail": 1}', retry_delay => '1 s')});
+my $failing = value(q{SELECT enqueue_sync_job('Alone', '3', '{"fail": 1}', retry_delay => '1 hour')});
 poll($node, "SELECT status = 'Failed' FROM sync_job WHERE id = $failing", 'one has failed before its type is paused');
+value(q{SELECT pause_sync_job_queue('default')});    # so that none is faster than the pause
+my $scheduled = value(q{SELECT enqueue_sync_job('Alone', '2', scheduled_at => now() + '1 s')});
 my $later = value(q{SELECT enqueue_sync_job('Alone', '4', queue_on_insert => false)});
-value(qq{SELECT pause_sync_job_type('Alone'); SELECT start_sync_job($later)});
+value(qq{SELECT pause_sync_job_type('Alone'); SELECT start_sync_job($later); SELECT retry_sync_job($failing); SELECT resume_sync_job_queue('default')});
 poll($node, "SELECT count(*) = 3 FROM sync_job WHERE id IN ($scheduled, $failing, $later) AND status = 'Queued' AND held", 'what is due, retried or started is held, too');
 
 # They are still there after a restart.
