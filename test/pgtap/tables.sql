@@ -50,6 +50,7 @@ INSERT INTO expected VALUES
     ('sync_job_type', 'insert_enabled', 'boolean'),
     ('sync_job_type', 'update_enabled', 'boolean'),
     ('sync_job_type', 'delete_enabled', 'boolean'),
+    ('sync_job_type', 'set_size', 'integer'),
     ('sync_job_type', 'paused', 'boolean'),
     ('sync_job_type', 'source_condition', 'text'),
     ('sync_job_type', 'on_delete', 'text'),
@@ -117,7 +118,7 @@ INSERT INTO expected VALUES
     ('sync_job', 'after', 'bigint[]'),
     ('sync_job', 'after_failure', 'text'),
     ('sync_job', 'job_group', 'text'),
-    ('sync_job', 'publish_event', 'boolean'), ('sync_job', 'depth', 'integer'), ('sync_job', 'held', 'boolean'),
+    ('sync_job', 'publish_event', 'boolean'), ('sync_job', 'depth', 'integer'), ('sync_job', 'documents', 'integer'), ('sync_job', 'source_documents', 'text[]'), ('sync_job', 'relation', 'text'), ('sync_job', 'held', 'boolean'),
     ('sync_job', 'worker_pid', 'integer');
 
 SELECT col_type_is('public', relation, name, type, format('%s.%s is %s', relation, name, type)) FROM expected;
@@ -131,7 +132,7 @@ INSERT INTO expected_default VALUES
     ('sync_job_type', 'retry_backoff', $$'linear'::text$$), ('sync_job_type', 'max_retries', '3'), ('sync_job_type', 'verbose_logging', 'false'),
     ('sync_job_type', 'disabled', 'false'), ('sync_job_type', 'is_standard', 'false'), ('sync_job_type', 'publish_events', 'false'),
     ('sync_job_type', 'created_at', 'now()'), ('sync_job_type', 'modified_at', 'now()'), ('sync_job_type', 'insert_enabled', 'true'),
-    ('sync_job_type', 'update_enabled', 'true'), ('sync_job_type', 'delete_enabled', 'true'), ('sync_job_type', 'paused', 'false'),
+    ('sync_job_type', 'update_enabled', 'true'), ('sync_job_type', 'delete_enabled', 'true'), ('sync_job_type', 'paused', 'false'), ('sync_job_type', 'set_size', '1'),
     ('sync_job_type', 'on_delete', $$'delete'::text$$), ('sync_job_type', 'ignore_synced', 'false'),
     ('sync_job_event', 'created_at', 'now()'), ('sync_job_schedule', 'created_at', 'now()'), ('sync_job_schedule', 'paused', 'false'), ('sync_job_deleted_document', 'deleted_at', 'now()'), ('sync_job_deleted_document', 'is_deletion', 'true');
 SELECT set_eq(
