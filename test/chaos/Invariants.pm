@@ -12,6 +12,8 @@ use Server;
 # partition for a row, the server's own shortages.
 my $caused = q{'P0001', '57014', '57P01', '57P02', '57P03', '55P03', '40001', '40P01', '23514'};
 my $shortage = q{sqlstate LIKE '53%' OR sqlstate LIKE '58%'};
+# A column has gone, and one of its name and another type has come, since a row was kept for a controller that gets it whole.
+my $unreadable = q{sqlstate = '22P02' AND message ~ '^column "extra" of the row of document .* kept at .* cannot be read'};
 
 my $waiting = q{FROM sync_job WHERE status IN ('Pending', 'Queued', 'Started') OR status = 'Failed' AND retry_after IS NOT NULL};
 
@@ -97,7 +99,7 @@ sub history
 	violations('times are in order', q{SELECT id, status, created_at, started_at, ended_at FROM sync_job WHERE status <> 'Canceled' AND (started_at > ended_at OR started_at < created_at)});
 	violations('there is a failure for each retry', q{SELECT id, status, retry_count FROM sync_job AS j WHERE status IN ('Finished', 'Skipped', 'No Target', 'Relayed')
 		AND retry_count <> (SELECT count(*) FROM sync_job_error AS e WHERE e.sync_job = j.id AND counted)});
-	violations('attempts failed for the reasons that the test has', qq{SELECT sqlstate, counted, min(message) AS message, count(*) FROM sync_job_error WHERE sqlstate NOT IN ($caused) AND NOT ($shortage) GROUP BY 1, 2});
+	violations('attempts failed for the reasons that the test has', qq{SELECT sqlstate, counted, min(message) AS message, count(*) FROM sync_job_error WHERE sqlstate NOT IN ($caused) AND NOT ($shortage) AND NOT ($unreadable) GROUP BY 1, 2});
 	violations('what the engine lacks is no job\'s fault', qq{SELECT sqlstate, min(message) AS message, count(*) FROM sync_job_error
 		WHERE counted AND ($shortage) AND coalesce(context, '') !~ 'PL/pgSQL function|SQL function' GROUP BY 1});
 	violations('no two jobs of a document at a time', q{SELECT * FROM (SELECT id, sync_job_type, source_document_name, status, started_at,
