@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
+#include <string_view>
 
 #include "core/text.hpp"
 #include "pg/background.hpp"
@@ -94,10 +96,20 @@ void add_scheduler(const DatabaseSlot& database, const std::string& queue, Reaso
     for (const LackingGroup& group : groups) reasons.push_back(text_of(group));
 }
 
+// As show_types_alone() has joined them.
+void add_names(std::string_view joined, std::set<std::string>& names) {
+    constexpr std::string_view between = ", ";
+    while (!joined.empty()) {
+        std::size_t end = joined.find(between);
+        names.emplace(joined.substr(0, end));
+        joined.remove_prefix(end == joined.npos ? joined.size() : end + between.size());
+    }
+}
+
 void add_workers(const Shared& s, const std::string& queue, bool sees_all, Reasons& reasons) {
     bool cautious = false;
     int lock_waits = 0;
-    std::vector<std::string> alone;
+    std::set<std::string> alone;
     for (int i = 0; i < s.slots_used; i++) {
         const WorkerSlot& slot = s.workers[i];
         if (slot.state != SlotState::running || slot.database != pg::my_database() || queue != slot.queue) continue;
@@ -109,11 +121,11 @@ void add_workers(const Shared& s, const std::string& queue, bool sees_all, Reaso
             pg::SharedLock lock(pg::SharedLock::Mode::read);
             std::memcpy(of_worker, slot.types_alone, sizeof(of_worker));
         }
-        if (of_worker[0] != '\0' && std::find(alone.begin(), alone.end(), of_worker) == alone.end()) alone.emplace_back(of_worker);
+        add_names(of_worker, alone);
     }
     if (lock_waits > 0) reasons.push_back("jobs that wait for locks of other sessions: " + std::to_string(lock_waits));
     if (cautious) reasons.emplace_back("jobs run one by one for a while, after a crash or the sudden end of a worker");
-    if (!alone.empty()) reasons.push_back("types that run alone: " + join(alone, ", "));
+    if (!alone.empty()) reasons.push_back("types that run alone: " + join({alone.begin(), alone.end()}, ", "));
 }
 
 }  // namespace
