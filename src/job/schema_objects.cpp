@@ -161,7 +161,10 @@ void require_trusted_types() {
         .hint("A superuser should look for triggers on it that are not the extension's, drop them, and look at the rows.");
 }
 
-bool extension_installed() { return pg::find_extension("pg_sync_job").has_value(); }
+bool hold_extension() {
+    auto extension = pg::find_extension("pg_sync_job");
+    return extension && pg::lock_extension(extension->oid);
+}
 
 std::optional<OtherVersion> other_version() {
     auto extension = pg::find_extension("pg_sync_job");

@@ -46,7 +46,9 @@ struct SchemaObjects {
 // indexes.
 const SchemaObjects& schema_objects();
 
-bool extension_installed();
+// Keeps the extension until the transaction ends; false when it is not there. What a process of the extension does with its tables
+// begins with this: DROP EXTENSION locks the extension first, and then the tables in an order of its own.
+bool hold_extension();
 // Set if the extension has another version than this library, so that no job may run.
 struct OtherVersion {
     pg::Error error;  // says so

@@ -207,8 +207,7 @@ void read_work(Scheduler& scheduler, Plan& plan) {
 Plan make_plan(Scheduler& scheduler) {
     Plan plan;
     pg::SnapshotScope snapshot;
-    auto extension = pg::find_extension("pg_sync_job");
-    if (!extension || !pg::lock_extension(extension->oid)) {
+    if (!hold_extension()) {
         my_slot->state = DatabaseState::absent;
         plan.end = true;
         return plan;
@@ -258,7 +257,7 @@ Plan read_plan(Scheduler& scheduler) {
 bool note_in_old_view() {
     pg::start_transaction();
     try {
-        make_old_view_tell();
+        if (hold_extension()) make_old_view_tell();
         pg::commit_transaction();
     } catch (const pg::Error& error) {
         pg::abort_transaction();
@@ -486,8 +485,9 @@ void run() {
     pg::start_transaction();
     {
         pg::SnapshotScope snapshot;
+        bool there = hold_extension();
         auto other = other_version();  // reported by a round
-        if (extension_installed() && (!other || other->known)) scheduler.settings_followed = settings_of_database();
+        if (there && (!other || other->known)) scheduler.settings_followed = settings_of_database();
     }
     pg::commit_transaction();
     // What a round allocates outside transactions, or in its caller's context, is freed with it.

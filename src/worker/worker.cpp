@@ -72,8 +72,7 @@ public:
         }
         pg::start_transaction();
         pg::SnapshotScope snapshot;
-        auto extension = pg::find_extension("pg_sync_job");
-        if (!extension || !pg::lock_extension(extension->oid)) pg::exit_worker(0);  // dropped
+        if (!hold_extension()) pg::exit_worker(0);  // dropped
     }
     void commit() override {
         pg::commit_transaction();

@@ -52,6 +52,17 @@ is($node->safe_psql('app', "SELECT status FROM sync_job WHERE id = $first"), 'Fi
 my $after = enqueue($node, 'Probe', 3, undef, 'app');
 poll($node, "SELECT status = 'Finished' FROM sync_job WHERE id = $after", 'and jobs run on', 'app');
 
+# A scheduler that starts meanwhile waits for the extension itself, and not with some of its tables locked: that would be a deadlock.
+my $open = $node->background_psql('app');
+$open->query_safe('SET client_min_messages = warning; BEGIN; DROP EXTENSION pg_sync_job CASCADE');
+$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE backend_type = 'sync job scheduler' AND datname = 'app'});
+my $starting = q{FROM pg_locks WHERE pid IN (SELECT pid FROM pg_stat_activity WHERE backend_type = 'sync job scheduler' AND datname = 'app')};
+poll($node, "SELECT count(*) > 0 $starting AND NOT granted", 'a scheduler that starts while the extension is dropped waits');
+is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT locktype, ' ') $starting AND NOT granted"), 'object', 'for the extension');
+is($node->safe_psql('postgres', "SELECT count(*) $starting AND granted AND relation > 16383"), '0', 'without a lock on a table of it');
+$open->query_safe('ROLLBACK');
+$open->quit;
+
 sub enqueue_load
 {
 	$node->safe_psql('app', q{
