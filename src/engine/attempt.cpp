@@ -118,6 +118,18 @@ bool deferred_constraints_hold() {
     }
 }
 
+// What C++ itself raises is the error of the job, too: no worker must end for it.
+template <class F>
+void with_errors_of_its_own(F&& act) {
+    try {
+        act();
+    } catch (const pg::Error&) {
+        throw;
+    } catch (const std::exception& error) {
+        throw pg::Error("XX000", std::string("unexpected error: ") + error.what());
+    }
+}
+
 // Runs the job in a subtransaction, and commits that, or rolls it back for a dry run.
 void run_in_subtransaction(SyncContext& sync, const JobType& type, pg::Deadline& deadline, const Limit& limit,
                            bool check_deferred) {
@@ -238,7 +250,7 @@ Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limi
     pg::LockPatience patience(limits.lock_patience_microseconds);
     pg::Deadline deadline(limit.microseconds);
     try {
-        run_in_subtransaction(sync, type, deadline, limit, check_deferred);
+        with_errors_of_its_own([&] { run_in_subtransaction(sync, type, deadline, limit, check_deferred); });
         patience.stop();
     } catch (pg::Error& error) {
         deadline.stop();
@@ -319,7 +331,7 @@ Outcome attempt_committing(const Job& started) {
     {
         pg::Deadline deadline(limit.microseconds);
         try {
-            run_sync(sync, *type);
+            with_errors_of_its_own([&] { run_sync(sync, *type); });
             deadline.stop();
             outcome.job = finished_job(started, sync);
         } catch (const pg::Error& error) {

@@ -395,7 +395,7 @@ ComparisonRequest request_of(const Job& job) {
     ComparisonRequest request;
     for (const pg::JsonField& field : pg::json_fields(job.datum(C::context))) {
         if (field.key == "condition") request.condition = field.text;
-        if (field.key == "max_rows" && field.kind == pg::JsonKind::number) request.max_rows = std::stoll(field.text);
+        if (field.key == "max_rows" && field.kind == pg::JsonKind::number) request.max_rows = task_number(field, 0, INT32_MAX);
     }
     return request;
 }

@@ -47,11 +47,11 @@ FullSyncRequest full_sync_request_of(const Job& run) {
         bool given = field.kind != pg::JsonKind::null;
         if (field.key == "condition") request.condition = field.text;
         if (field.key == "delete_surplus") request.delete_surplus = field.text == "true";
-        if (field.key == "max_change_percent" && given) request.max_change_percent = std::stod(field.text);
-        if (field.key == "max_delete_percent" && given) request.max_delete_percent = std::stod(field.text);
-        if (field.key == "max_changes" && given) request.max_changes = std::stoll(field.text);
-        if (field.key == "documents_per_second" && given) request.documents_per_second = std::stoi(field.text);
-        if (field.key == "chunk_size" && given) request.chunk_size = std::stoi(field.text);
+        if (field.key == "max_change_percent" && given) request.max_change_percent = task_percent(field);
+        if (field.key == "max_delete_percent" && given) request.max_delete_percent = task_percent(field);
+        if (field.key == "max_changes" && given) request.max_changes = task_number(field, 0, INT64_MAX);
+        if (field.key == "documents_per_second" && given) request.documents_per_second = static_cast<int>(task_number(field, 1, INT32_MAX));
+        if (field.key == "chunk_size" && given) request.chunk_size = static_cast<int>(task_number(field, 1, most_in_chunk));
     }
     request.dry_run = run.flag(C::dry_run);
     if (request.documents_per_second) request.chunk_size = std::min(request.chunk_size, *request.documents_per_second);

@@ -1,10 +1,25 @@
 #include "queue/task.hpp"
 
+#include <charconv>
+
+#include "core/text.hpp"
+#include "pg/error.hpp"
+#include "pg/value.hpp"
+
 namespace sync_job {
 
 namespace {
 
 constexpr Task all_tasks[] = {Task::compare, Task::full_sync};
+
+template <class Number>
+Number number_of(const pg::JsonField& field, Number least, Number most) {
+    Number number{};
+    const char* end = field.text.data() + field.text.size();
+    auto [read_to, error] = std::from_chars(field.text.data(), end, number);
+    if (error == std::errc() && read_to == end && number >= least && number <= most) return number;
+    throw pg::Error("22023", "invalid " + quoted(field.key) + " in context: " + quoted(pg::clipped(field.text, 60)));
+}
 
 }  // namespace
 
@@ -12,6 +27,12 @@ std::string_view to_text(Task task) {
     constexpr std::string_view texts[] = {"Compare", "Full Sync"};
     return texts[static_cast<int>(task)];
 }
+
+std::int64_t task_number(const pg::JsonField& field, std::int64_t least, std::int64_t most) {
+    return number_of(field, least, most);
+}
+
+double task_percent(const pg::JsonField& field) { return number_of(field, 0.0, 100.0); }
 
 std::optional<Task> task_of(const Job& job) {
     if (job.is_null(JobColumn::operation)) return std::nullopt;

@@ -1,10 +1,12 @@
 // Jobs that are about all documents of a type instead of one: what they do is in the column operation.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
 #include "job/job_row.hpp"
+#include "pg/json.hpp"
 
 namespace sync_job {
 
@@ -13,5 +15,9 @@ enum class Task { compare, full_sync };
 std::string_view to_text(Task task);
 // None for a job of one document, and for background work.
 std::optional<Task> task_of(const Job& job);
+
+// A number in the context of such a job: whoever retries the job may have changed it. Raises 22023.
+std::int64_t task_number(const pg::JsonField& field, std::int64_t least, std::int64_t most);
+double task_percent(const pg::JsonField& field);
 
 }  // namespace sync_job

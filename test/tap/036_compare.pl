@@ -68,6 +68,10 @@ sql(q{UPDATE sync_job_type SET match = '{"id": "id"}'});
 sql_as('clerk', qq{SELECT retry_sync_job($job, '{"condition": "true"}')});
 like(compared($job), qr/^Failed .* permission denied for a condition/, 'its owner may not become the role of the type');
 
+# Nor anything else that is none.
+sql_as('clerk', qq{SELECT retry_sync_job($job, '{"max_rows": 99999999999999999999999}')});
+like(compared($job), qr/^Failed .* invalid "max_rows" in context: "9+"/, 'a number out of range is an error of the job');
+
 # Nobody asks for the same twice.
 sql(q{UPDATE sync_job_queue SET max_workers = 0});
 my @jobs = map { sql(q{SELECT enqueue_compare('Compared', deduplicate => true)}) } 1 .. 2;
