@@ -1,6 +1,7 @@
 -- Clearing the history: clear_old_sync_jobs(), clear_sync_job_logs(), clear_all_sync_jobs(): what goes, what stays, how much at a time.
 CREATE EXTENSION pg_sync_job;
 UPDATE sync_job_queue SET max_workers = 0;  -- jobs are run by hand
+SET sync_job.log_retention_days = 30;  -- what is the default: the scheduler of the tests clears nothing
 CREATE TABLE source (id int PRIMARY KEY, note text);
 CREATE TABLE target (id int PRIMARY KEY, note text NOT NULL);
 CREATE SCHEMA copy;
