@@ -20,6 +20,8 @@ readonly accidents='TRAP:|terminated by signal (4|6|7|8|11)[: ]|leak: |was not c
 start_cluster() {
     initdb -D data -U postgres -A trust --no-locale -E UTF8 --no-sync >initdb.log
     cat "$CHECKOUT/test/regression.conf" - >>data/postgresql.conf <<END
+# The scheduler does not clear what the tests count.
+sync_job.log_retention_days = -1
 listen_addresses = ''
 unix_socket_directories = '$PWD'
 fsync = off
