@@ -4,6 +4,7 @@ extern "C" {
 #include "utils/array.h"
 }
 
+#include "pg/array_elements.hpp"
 #include "pg/error.hpp"
 #include "pg/trust.hpp"
 #include "pg/unchecked.hpp"
@@ -71,20 +72,7 @@ Datum labelled_record(Datum datum, Oid composite) {
 }
 
 Datum labelled_array(Datum datum, Oid element) {
-    ArrayType* array = DatumGetArrayTypeP(datum);
-    int16 length;
-    bool by_value;
-    char alignment;
-    Datum* values;
-    bool* nulls;
-    int count;
-    get_typlenbyvalalign(element, &length, &by_value, &alignment);
-    deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, alignment, &values, &nulls, &count);
-    for (int i = 0; i < count; i++) {
-        if (!nulls[i]) values[i] = labelled(values[i], element);
-    }
-    return PointerGetDatum(construct_md_array(values, nulls, ARR_NDIM(array), ARR_DIMS(array), ARR_LBOUND(array), element,
-                                              length, by_value, alignment));
+    return ArrayElements(DatumGetArrayTypeP(datum), element).changed([&](Datum value) { return labelled(value, element); });
 }
 
 // The plain value, labelled with its real types.

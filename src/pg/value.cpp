@@ -17,6 +17,7 @@ extern "C" {
 #include <algorithm>
 #include <cstring>
 
+#include "pg/array_elements.hpp"
 #include "pg/error.hpp"
 #include "pg/unchecked.hpp"
 #include "pg/value.hpp"
@@ -162,21 +163,7 @@ Value with_typmod(Value value, Oid type, std::int32_t typmod) {
         };
         if (path == COERCION_PATH_FUNC) value.datum = coerce(value.datum);
         if (path != COERCION_PATH_ARRAYCOERCE) return;
-        ArrayType* array = DatumGetArrayTypeP(value.datum);
-        Oid element = ARR_ELEMTYPE(array);
-        int16 length;
-        bool by_value;
-        char alignment;
-        Datum* values;
-        bool* nulls;
-        int count;
-        get_typlenbyvalalign(element, &length, &by_value, &alignment);
-        deconstruct_array(array, element, length, by_value, alignment, &values, &nulls, &count);
-        for (int i = 0; i < count; i++) {
-            if (!nulls[i]) values[i] = coerce(values[i]);
-        }
-        value.datum = PointerGetDatum(construct_md_array(values, nulls, ARR_NDIM(array), ARR_DIMS(array),
-                                                         ARR_LBOUND(array), element, length, by_value, alignment));
+        value.datum = ArrayElements(DatumGetArrayTypeP(value.datum)).changed(coerce);
     });
     return value;
 }

@@ -11,6 +11,7 @@ extern "C" {
 #include <cstring>
 #include <utility>
 
+#include "pg/array_elements.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
 #include "pg/json_value.hpp"
@@ -107,16 +108,9 @@ void push_composite(JsonbParseState** state, JsonbValue** root, Datum datum, boo
 
 // One dimension with the usual lower bound; `exact` callers have checked that before.
 void push_array(JsonbParseState** state, JsonbValue** root, ArrayType* array, Oid element, bool exact) {
-    int16 length;
-    bool by_value;
-    char alignment;
-    Datum* values;
-    bool* nulls;
-    int count;
-    get_typlenbyvalalign(element, &length, &by_value, &alignment);
-    deconstruct_array(array, element, length, by_value, alignment, &values, &nulls, &count);
+    ArrayElements elements(array);
     pushJsonbValue(state, WJB_BEGIN_ARRAY, nullptr);
-    for (int i = 0; i < count; i++) push_value(state, root, values[i], nulls[i], element, exact);
+    for (int i = 0; i < elements.count; i++) push_value(state, root, elements.values[i], elements.nulls[i], element, exact);
     JsonbValue* end = pushJsonbValue(state, WJB_END_ARRAY, nullptr);
     if (*state == nullptr) *root = end;
 }
