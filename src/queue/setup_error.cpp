@@ -54,30 +54,31 @@ void note_setup_errors(const std::vector<Outcome>& outcomes) {
     }
 }
 
-bool waits_for_setup(const Job& job) {
+namespace {
+
+// Its last attempt failed by a mistake that is known; `held`: and by which its type is held.
+bool failed_by_known(const Job& job, bool held) {
     static auto& select = *new InternalStatement(
         "SELECT FROM {}.sync_job_error AS e JOIN {}.sync_job_setup_error AS s"
-        " ON s.sync_job_type = $3 AND s.sqlstate = e.sqlstate AND s.message = e.message"
+        " ON s.sync_job_type = $3 AND s.sqlstate = e.sqlstate AND s.message = e.message AND (s.held_since IS NOT NULL OR NOT $4)"
         " WHERE e.sync_job = $1 AND e.attempt = $2 AND NOT e.counted",
-        {pg::type::int8, pg::type::int4, pg::type::text});
-    if (job.status() != Status::failed || !schema_objects().current) return false;
-    return !select.run({{pg::int64_datum(job.id()), false}, attempt_of(job), {job.datum(C::sync_job_type), false}}).empty();
+        {pg::type::int8, pg::type::int4, pg::type::text, pg::type::boolean});
+    if (!schema_objects().current) return false;
+    return !select.run({{pg::int64_datum(job.id()), false}, attempt_of(job), {job.datum(C::sync_job_type), false},
+                        {pg::bool_datum(held), false}}).empty();
 }
+
+}  // namespace
+
+bool waits_for_setup(const Job& job) { return job.status() == Status::failed && failed_by_known(job, false); }
 
 bool waits_for_change(const Job& job) {
     return job.status() == Status::failed && !job.is_null(C::retry_after) && job.int64(C::retry_after) == at_no_time;
 }
 
 bool keep_for_change(const StoredJob& stored) {
-    static auto& select = *new InternalStatement(
-        "SELECT FROM {}.sync_job_error AS e JOIN {}.sync_job_setup_error AS s"
-        " ON s.sync_job_type = $3 AND s.sqlstate = e.sqlstate AND s.message = e.message AND s.held_since IS NOT NULL"
-        " WHERE e.sync_job = $1 AND e.attempt = $2 AND NOT e.counted",
-        {pg::type::int8, pg::type::int4, pg::type::text});
-    const Job& job = stored.job;
-    if (!schema_objects().current) return false;
-    if (select.run({{pg::int64_datum(job.id()), false}, attempt_of(job), {job.datum(C::sync_job_type), false}}).empty()) return false;
-    Job held = job.copy();
+    if (!failed_by_known(stored.job, true)) return false;
+    Job held = stored.job.copy();
     held.set(C::retry_after, pg::int64_datum(at_no_time));
     store_job({held, stored.partition});
     return true;
