@@ -103,11 +103,19 @@ BEGIN
         PERFORM pg_sleep(0.01);
     END LOOP;
 END $$;
+CREATE PROCEDURE wait_until_queued(job bigint) LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. 6000 LOOP
+        EXIT WHEN (SELECT status = 'Queued' FROM sync_job WHERE id = job);
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
 -- By time: what is due is queued, what is not yet or never is not.
 SELECT enqueue_sync_job('Failing', 1, retry_delay => '0') AS due, enqueue_sync_job('Failing', 2) AS later,
     enqueue_sync_job('Failing', 2, max_retries => 0) AS never \gset
 SELECT count(execute_sync_job(id)) FROM unnest(ARRAY[:due, :later, :never]) AS id;
 DO $$ BEGIN PERFORM auto_retry_failed_sync_jobs(); END $$;
+CALL wait_until_queued(:due);  -- the scheduler may just be at it
 SELECT status, retry_count FROM sync_job WHERE id IN (:due, :later, :never) ORDER BY id;
 SELECT enqueue_sync_job('Failing', 1, retry_delay => '0', max_retries => 2) AS job \gset
 CALL run_all(:job);
