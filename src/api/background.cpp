@@ -13,6 +13,7 @@
 #include "queue/enqueue.hpp"
 #include "queue/events.hpp"
 #include "queue/in_progress.hpp"
+#include "queue/task.hpp"
 #include "shared/activity.hpp"
 #include "shared/document_locks.hpp"
 
@@ -154,6 +155,10 @@ SYNC_JOB_FUNCTION(sync_job_set_checkpoint) {
     if (is_set(stored.job)) {
         mark_leaves_set();
         throw pg::Error("0A000", "a document of a set job has no checkpoint").hint("It runs again, as a job of its own.");
+    }
+    if (task_of(stored.job)) {
+        throw pg::Error("0A000", "the checkpoint of sync job " + std::to_string(stored.job.id()) + " is its own")
+            .detail("It is a job about all documents of its type, and keeps how far it has come.");
     }
     stored.job = stored.job.copy();
     if (args.is_null(0)) {

@@ -10,6 +10,7 @@
 #include "pg/xact.hpp"
 #include "queue/rerun.hpp"
 #include "queue/rights.hpp"
+#include "queue/task.hpp"
 
 namespace sync_job {
 
@@ -64,8 +65,9 @@ SYNC_JOB_FUNCTION(sync_job_rerun) {
 
 SYNC_JOB_FUNCTION(sync_job_delete) {
     static auto& remove = *new InternalStatement(
-        "WITH gone AS (DELETE FROM {}.sync_job WHERE id = $1 RETURNING id, documents),"
-        " documents AS (DELETE FROM {}.sync_job_document AS d USING gone WHERE d.sync_job = gone.id AND gone.documents IS NOT NULL)"
+        "WITH gone AS (DELETE FROM {}.sync_job WHERE id = $1 RETURNING id),"
+        " documents AS (DELETE FROM {}.sync_job_document AS d WHERE d.sync_job IN"
+        "  (SELECT id FROM {}.sync_job WHERE id = $1 AND " + std::string(may_have_documents) + "))"
         " DELETE FROM {}.sync_job_error AS e USING gone WHERE e.sync_job = gone.id", {pg::type::int8});
     pg::require_writable("delete_sync_job()");
     std::int64_t id = required_id(args);

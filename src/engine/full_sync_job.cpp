@@ -109,9 +109,9 @@ FullSyncCheckpoint full_sync_checkpoint_of(const Job& run) {
     if (task_of(run) != Task::full_sync || run.is_null(C::checkpoint)) return checkpoint;
     for (const pg::JsonField& field : pg::json_fields(run.datum(C::checkpoint))) {
         for (int i = 0; i < FullSyncCount::all; i++) {
-            if (field.key == full_sync_count_names[i]) checkpoint.done[i] = std::stoll(field.text);
+            if (field.key == full_sync_count_names[i]) checkpoint.done[i] = task_number(field, INT64_MIN, INT64_MAX, "checkpoint");
         }
-        if (field.key == "definition") checkpoint.definition = std::stoll(field.text);
+        if (field.key == "definition") checkpoint.definition = task_number(field, INT64_MIN, INT64_MAX, "checkpoint");
         if (field.key == "moved") checkpoint.moved = field.text == "true";
         if (field.key == "pause") checkpoint.pause = field.text == "true";
     }

@@ -9,6 +9,7 @@
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
 #include "pg/xact.hpp"
+#include "queue/task.hpp"
 #include "shared/settings.hpp"
 
 namespace sync_job {
@@ -62,18 +63,24 @@ std::int64_t clear_jobs(pg::Timestamp before, int most, Needed needed, KeptJobs&
     const std::vector<Oid> types = {pg::type::timestamptz, pg::type::int4, pg::type::boolean};
     static auto& ended = *new InternalStatement(
         "SELECT j.id FROM sync_job_internal.sync_job_ended AS j WHERE j.ended_at < $1" + not_waited_for, types);
+    static const auto remove_from = [](const std::string& partition) {
+        return "WITH gone AS (DELETE FROM sync_job_internal." + partition + errors_too;
+    };
+    static const auto documents_from = [](const std::string& partition) {
+        return ", documents AS (DELETE FROM {}.sync_job_document AS d WHERE d.sync_job IN (SELECT id FROM sync_job_internal." +
+               partition + " WHERE id = ANY ($1) AND " + may_have_documents + "))";
+    };
     static auto& remove_ended = *new InternalStatement(
-        "WITH gone AS (DELETE FROM sync_job_internal.sync_job_ended" + errors_too +
-            ", documents AS (DELETE FROM {}.sync_job_document AS d WHERE d.sync_job IN"
-            "  (SELECT id FROM sync_job_internal.sync_job_ended WHERE id = ANY ($1) AND documents IS NOT NULL))" + count_them,
-        {pg::type::int8_array});
-    static auto& remove_ended_of_0_1_0 = *new InternalStatement(
-        "WITH gone AS (DELETE FROM sync_job_internal.sync_job_ended" + errors_too + count_them, {pg::type::int8_array});
+        remove_from("sync_job_ended") + documents_from("sync_job_ended") + count_them, {pg::type::int8_array});
+    static auto& remove_ended_of_0_1_0 =
+        *new InternalStatement(remove_from("sync_job_ended") + count_them, {pg::type::int8_array});
     static auto& failed = *new InternalStatement(
         "SELECT j.id FROM sync_job_internal.sync_job_failed AS j WHERE j.ended_at < $1 AND j.retry_after IS NULL" + not_waited_for,
         types);
     static auto& remove_failed = *new InternalStatement(
-        "WITH gone AS (DELETE FROM sync_job_internal.sync_job_failed" + errors_too + count_them, {pg::type::int8_array});
+        remove_from("sync_job_failed") + documents_from("sync_job_failed") + count_them, {pg::type::int8_array});
+    static auto& remove_failed_of_0_1_0 =
+        *new InternalStatement(remove_from("sync_job_failed") + count_them, {pg::type::int8_array});
     static auto& documents = *new InternalStatement(
         "DELETE FROM {}.sync_job_deleted_document WHERE id IN ("
         " SELECT d.id FROM {}.sync_job_deleted_document AS d WHERE d.deleted_at < $1"
@@ -90,7 +97,7 @@ std::int64_t clear_jobs(pg::Timestamp before, int most, Needed needed, KeptJobs&
     for (Oid table : {o.ended, o.failed, o.error_table, o.deleted_table, event_table}) require_not_referred_to(table);
     if (o.current) require_not_referred_to(o.document_table);
     std::int64_t count = clear_from(ended, o.current ? remove_ended : remove_ended_of_0_1_0, before, most, needed, kept);
-    if (count < most) count += clear_from(failed, remove_failed, before, most - static_cast<int>(count), needed, kept);
+    if (count < most) count += clear_from(failed, o.current ? remove_failed : remove_failed_of_0_1_0, before, most - static_cast<int>(count), needed, kept);
     for (InternalStatement* others : {&documents, &events}) others->run({{pg::int64_datum(before), false}, {pg::int32_datum(most), false}});
     return count;
 }

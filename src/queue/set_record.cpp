@@ -10,6 +10,7 @@
 #include "queue/dependencies.hpp"
 #include "queue/in_progress.hpp"
 #include "queue/record.hpp"
+#include "queue/task.hpp"
 #include "shared/activity.hpp"
 #include "shared/wake.hpp"
 
@@ -83,7 +84,7 @@ Datum added_up(const DocumentsDone& done, pg::Value result) {
     if (!result.null && pg::json_kind(result.datum) == pg::JsonKind::object) {
         for (const pg::JsonField& field : pg::json_fields(result.datum)) {
             for (std::size_t i = 0; i < counts.size(); i++) {
-                if (field.key == count_names[i]) counts[i] += std::stoll(field.text);
+                if (field.key == count_names[i]) counts[i] += task_number(field, 0, INT32_MAX, "result");
             }
         }
     }

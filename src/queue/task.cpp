@@ -13,12 +13,12 @@ namespace {
 constexpr Task all_tasks[] = {Task::compare, Task::full_sync};
 
 template <class Number>
-Number number_of(const pg::JsonField& field, Number least, Number most) {
+Number number_of(const pg::JsonField& field, Number least, Number most, const char* column) {
     Number number{};
     const char* end = field.text.data() + field.text.size();
     auto [read_to, error] = std::from_chars(field.text.data(), end, number);
     if (error == std::errc() && read_to == end && number >= least && number <= most) return number;
-    throw pg::Error("22023", "invalid " + quoted(field.key) + " in context: " + quoted(pg::clipped(field.text, 60)));
+    throw pg::Error("22023", "invalid " + quoted(field.key) + " in " + column + ": " + quoted(pg::clipped(field.text, 60)));
 }
 
 }  // namespace
@@ -28,11 +28,11 @@ std::string_view to_text(Task task) {
     return texts[static_cast<int>(task)];
 }
 
-std::int64_t task_number(const pg::JsonField& field, std::int64_t least, std::int64_t most) {
-    return number_of(field, least, most);
+std::int64_t task_number(const pg::JsonField& field, std::int64_t least, std::int64_t most, const char* column) {
+    return number_of(field, least, most, column);
 }
 
-double task_percent(const pg::JsonField& field) { return number_of(field, 0.0, 100.0); }
+double task_percent(const pg::JsonField& field) { return number_of(field, 0.0, 100.0, "context"); }
 
 std::optional<Task> task_of(const Job& job) {
     if (job.is_null(JobColumn::operation)) return std::nullopt;

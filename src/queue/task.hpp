@@ -12,12 +12,15 @@ namespace sync_job {
 
 enum class Task { compare, full_sync };
 
+// SQL over a row of sync_job: there may be rows of sync_job_document about it.
+constexpr const char* may_have_documents = "(documents IS NOT NULL OR operation = 'Full Sync')";
+
 std::string_view to_text(Task task);
 // None for a job of one document, and for background work.
 std::optional<Task> task_of(const Job& job);
 
-// A number in the context of such a job: whoever retries the job may have changed it. Raises 22023.
-std::int64_t task_number(const pg::JsonField& field, std::int64_t least, std::int64_t most);
+// A number in the context of such a job, or in another column that is named: somebody may have changed it. Raises 22023.
+std::int64_t task_number(const pg::JsonField& field, std::int64_t least, std::int64_t most, const char* column = "context");
 double task_percent(const pg::JsonField& field);
 
 }  // namespace sync_job

@@ -185,5 +185,23 @@ like(error_of(q{SELECT enqueue_full_sync('Full', max_delete_percent => 101)}), q
 like(error_of(q{SET SESSION AUTHORIZATION clerk; SELECT enqueue_full_sync('Full')}), qr/permission denied for a full sync/, 'a grant of the type is not enough');
 like(error_of(qq{SELECT pause_sync_job($job)}), qr/cannot pause sync job $job with status Finished/, 'one that has ended is not paused');
 
+# Its checkpoint is nobody else's: what runs within it would decide how it goes on.
+sql(q{
+	UPDATE target SET v = 'other' WHERE id = (SELECT max(id) FROM source);
+	CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_sync_job_checkpoint('{"inserted": "x"}'); RETURN NEW; END $$;
+	CREATE TRIGGER meddle BEFORE UPDATE ON target FOR EACH ROW WHEN (OLD.v = 'other') EXECUTE FUNCTION meddle();
+});
+my $run = full_sync('max_change_percent => 100');
+like(run_of($run), qr/^Finished .*failed=1/, 'a trigger that sets it fails the document, and not the run');
+is(sql(qq{SELECT split_part(error_message, E'\n', 1) FROM sync_job WHERE parent_sync_job = $run}), "the checkpoint of sync job $run is its own", 'and is told why');
+
+# What it has recorded of its documents goes with it, whether it has ended well or not.
+my $with_rows = sql('SELECT max(sync_job) FROM sync_job_document');
+sql("SELECT delete_sync_job($with_rows)");
+is(sql("SELECT count(*) FROM sync_job_document WHERE sync_job = $with_rows"), '0', 'deleting it deletes them');
+isnt(sql('SELECT count(*) FROM sync_job_document'), '0', 'there are those of others');
+sql(q{SELECT cancel_sync_job(id) FROM sync_job WHERE status IN ('Failed', 'Pending', 'Queued'); SELECT clear_old_sync_jobs(0)});
+is(sql('SELECT count(*) FROM sync_job_document'), '0', 'and so does clearing');
+
 unlike_accidents($node, kill => 1);
 done_testing();
