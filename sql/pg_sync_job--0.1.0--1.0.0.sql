@@ -119,8 +119,8 @@ CREATE TABLE @extschema@.sync_job_document (
 CREATE INDEX sync_job_document_source ON @extschema@.sync_job_document USING spgist (source_document_name);
 CREATE INDEX sync_job_document_set ON @extschema@.sync_job_document USING brin (sync_job) WITH (pages_per_range = 8);
 ALTER TABLE @extschema@.sync_job_document REPLICA IDENTITY FULL;
-COMMENT ON TABLE @extschema@.sync_job_document IS 'What set jobs have done: a row for each document that one has changed. sync_job_document_history has them beside the jobs of one document';
-COMMENT ON COLUMN @extschema@.sync_job_document.sync_job IS 'the set job, sync_job.id';
+COMMENT ON TABLE @extschema@.sync_job_document IS 'What set jobs and full syncs have done: a row for each document that one has changed. sync_job_document_history has them beside the jobs of one document';
+COMMENT ON COLUMN @extschema@.sync_job_document.sync_job IS 'the set job or full sync, sync_job.id';
 COMMENT ON COLUMN @extschema@.sync_job_document.source_document_name IS 'the source document, as in sync_job.source_document_name';
 COMMENT ON COLUMN @extschema@.sync_job_document.target_document_name IS 'the target document';
 COMMENT ON COLUMN @extschema@.sync_job_document.operation IS 'Insert, Update or Delete';
