@@ -57,7 +57,7 @@ sub once
 	violations('each job that was enqueued is there, once, and has had its effect once', $effects, $database);
 	violations('ids are unique', 'SELECT id, count(*) FROM sync_job GROUP BY id HAVING count(*) > 1', $database);
 	violations('no job is there that nobody has enqueued', q{SELECT id, sync_job_type, title, status FROM sync_job WHERE trigger_type = 'Manual' AND parent_sync_job IS NULL
-		AND coalesce(procedure, '') !~ 'called_back' AND id NOT IN (SELECT job FROM ledger)}, $database);
+		AND sync_job_type NOT IN ('Mirrored', 'Shadowed') AND coalesce(procedure, '') !~ 'called_back' AND id NOT IN (SELECT job FROM ledger)}, $database);
 	violations('no effect is there without its job', 'SELECT * FROM effect WHERE job NOT IN (SELECT job FROM ledger)', $database);
 	violations('each relayed job has its children', q{SELECT p.id, p.context, count(c.id) AS children FROM sync_job AS p LEFT JOIN sync_job AS c ON c.parent_sync_job = p.id
 		WHERE p.status = 'Relayed' GROUP BY p.id, p.context HAVING count(c.id) <> (p.context->>'parts')::int}, $database);
@@ -81,16 +81,23 @@ my $excused = q{
 
 sub in_step
 {
-	violations('every note is as its item', q{(SELECT 'missing', id, v::text, w::numeric FROM item EXCEPT SELECT 'missing', id, v::text, w::numeric FROM note) UNION ALL
-		(SELECT 'surplus', id, v::text, w::numeric FROM note EXCEPT SELECT 'surplus', id, v::text, w::numeric FROM item)});
+	for my $target ('note', 'shadow')
+	{
+		violations("every $target is as its item", qq{(SELECT 'missing', id, v::text, w::numeric FROM item EXCEPT SELECT 'missing', id, v::text, w::numeric FROM $target) UNION ALL
+			(SELECT 'surplus', id, v::text, w::numeric FROM $target EXCEPT SELECT 'surplus', id, v::text, w::numeric FROM item)});
+	}
+	violations('every mirror is as its item', q{(SELECT 'missing', id, v::text, w::numeric, v || '/' || w FROM item EXCEPT SELECT 'missing', id, v::text, w::numeric, label FROM mirror) UNION ALL
+		(SELECT 'surplus', id, v::text, w::numeric, label FROM mirror EXCEPT SELECT 'surplus', id, v::text, w::numeric, v || '/' || w FROM item)});
 	violations('every copy is as its item', qq{(SELECT 'missing', id, v::text, w::numeric, v || '/' || w FROM item EXCEPT SELECT 'missing', id, v::text, w::numeric, label FROM copy) UNION ALL
 		(SELECT 'surplus', id, v::text, w::numeric, label FROM copy AS c WHERE NOT $excused EXCEPT SELECT 'surplus', id, v::text, w::numeric, v || '/' || w FROM item)});
 	diag('targets that came back with their partition after their delete: '
 		  . ask("SELECT count(*) FROM copy AS c WHERE $excused AND NOT EXISTS (SELECT FROM item AS i WHERE i.id = c.id)"));
 	return violations('each write of a target belongs to a job that says it has written', q{
 		SELECT * FROM (SELECT target, id::text, operation, count(*) AS writes FROM touched GROUP BY 1, 2, 3) AS t
-		FULL JOIN (SELECT CASE sync_job_type WHEN 'Copied' THEN 'copy' ELSE 'note' END AS target, source_document_name AS id, operation, count(*) AS jobs
-			FROM sync_job WHERE sync_job_type IN ('Copied', 'Noted') AND status = 'Finished' GROUP BY 1, 2, 3) AS j USING (target, id, operation)
+		FULL JOIN (SELECT CASE sync_job_type WHEN 'Copied' THEN 'copy' WHEN 'Noted' THEN 'note' WHEN 'Mirrored' THEN 'mirror' ELSE 'shadow' END AS target, id, operation, count(*) AS jobs
+			FROM (SELECT sync_job_type, source_document_name AS id, operation FROM sync_job WHERE status = 'Finished' AND source_document_name IS NOT NULL
+				UNION ALL SELECT sync_job_type, coalesce(d.source_document_name, d.target_document_name), d.operation FROM sync_job_document AS d JOIN sync_job AS j ON j.id = d.sync_job WHERE d.status = 'Finished') AS done
+			WHERE sync_job_type IN ('Copied', 'Noted', 'Mirrored', 'Shadowed') GROUP BY 1, 2, 3) AS j USING (target, id, operation)
 		WHERE writes IS DISTINCT FROM jobs});
 }
 
@@ -113,6 +120,8 @@ sub history
 		WHERE backend_type LIKE 'sync job%' AND xact_start < clock_timestamp() - interval '20 s'});
 	diag(ask(q{SELECT string_agg(sync_job_type || ' ' || jobs, E'\n' ORDER BY sync_job_type) FROM (SELECT sync_job_type, string_agg(status || '=' || n, ' ' ORDER BY status) AS jobs
 		FROM (SELECT sync_job_type, status, count(*) AS n FROM sync_job GROUP BY 1, 2) AS s GROUP BY 1) AS t}));
+	diag(ask(q{SELECT 'sets: ' || count(*) FILTER (WHERE documents IS NOT NULL AND operation IS DISTINCT FROM 'Full Sync') || ', documents that have left one: ' || count(*) FILTER (WHERE relation = 'set')
+		|| ', full syncs: ' || count(*) FILTER (WHERE operation = 'Full Sync') || ', documents changed by them: ' || (SELECT count(*) FROM sync_job_document) FROM sync_job}));
 	return diag(ask(q{SELECT string_agg(sqlstate || '×' || n, ' ') FROM (SELECT sqlstate, count(*) AS n FROM sync_job_error GROUP BY 1) AS s}));
 }
 

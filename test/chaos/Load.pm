@@ -90,8 +90,15 @@ my %kinds = (
 	'drain!' => sub { 'COMMIT; CALL run_sync_jobs(max_jobs => ' . number(50) . '); BEGIN;' },
 	'canceled!' => sub {
 		return sprintf q{SELECT cancel_sync_job(id, 'chaos', running => true) FROM sync_job WHERE status IN ('Queued', 'Started', 'Failed')
-			AND (ended_at IS NULL OR retry_after IS NOT NULL) AND trigger_type = 'Manual' AND coalesce(procedure, '') !~ 'called_back' ORDER BY md5((id + %d)::text) LIMIT 1;}, rand 1000;
+			AND (ended_at IS NULL OR retry_after IS NOT NULL) AND trigger_type = 'Manual' AND sync_job_type NOT IN ('Mirrored', 'Shadowed') AND coalesce(procedure, '') !~ 'called_back' ORDER BY md5((id + %d)::text) LIMIT 1;}, rand 1000;
 	},
+	'in bulk' => sub { sprintf q{SELECT enqueue_sync_jobs('%s', ARRAY(SELECT id::text FROM item WHERE id %% %d = 0));}, any('Mirrored', 'Shadowed'), 1 + number(20) },
+	'a full sync' => sub {
+		sprintf q{SELECT enqueue_full_sync('Mirrored', delete_surplus => %s, max_change_percent => 100, max_delete_percent => 100, chunk_size => %d, documents_per_second => %d, deduplicate => true);},
+			any('true', 'false'), 5 + number(100), 100 + number(2000);
+	},
+	'a full sync is canceled!' => sub { q{SELECT cancel_sync_job(id, 'chaos', running => true) FROM sync_job WHERE operation = 'Full Sync' AND status IN ('Queued', 'Started') LIMIT 1;} },
+	'compared' => sub { q{SELECT count(*) FROM compare_sync_documents('Mirrored');} },
 	'rows' => sub { sprintf q{INSERT INTO item SELECT i, '%s', i FROM generate_series(%d, %d) AS i ON CONFLICT (id) DO UPDATE SET v = excluded.v;},
 		any('a' .. 'z'), (map { ($_, $_ + number(30)) } number(600))[ 0, 1 ] },
 	'a change' => sub { sprintf q{UPDATE item SET w = w + 1 WHERE id = %d;}, number(600) },

@@ -32,6 +32,8 @@ our %scenarios = (
 	'no connections' => [ shortage => 1, \&no_connections ],
 	'no locks' => [ shortage => 2, \&no_locks ],
 	'workers off and on' => [ shortage => 1, \&off_and_on ],
+	'paused types' => [ shortage => 2, sub { attempt(q{UPDATE sync_job_type SET paused = true WHERE name IN ('Mirrored', 'Shadowed', 'Copied', 'Counted')}); usleep(rand 2e6); attempt('UPDATE sync_job_type SET paused = false WHERE paused') } ],
+	'a paused full sync' => [ shortage => 2, sub { attempt(q{SELECT pause_sync_job(id) FROM sync_job WHERE operation = 'Full Sync' AND status IN ('Queued', 'Started')}); usleep(rand 2e6); attempt($Upheaval::start_pending) } ],
 	'a paused queue' => [ shortage => 1, sub { attempt(q{SELECT pause_sync_job_queue('default'); SELECT pg_sleep(1); SELECT resume_sync_job_queue('default')}) } ],
 );
 
@@ -64,7 +66,7 @@ sub cancel_jobs
 	for (1 .. 1 + rand 10)
 	{
 		attempt(q{SELECT count(*) FROM sync_job_activity AS a, cancel_sync_job(a.sync_job, 'chaos', running => true)
-			WHERE a.sync_job IN (SELECT id FROM sync_job WHERE trigger_type = 'Manual' AND coalesce(procedure, '') !~ 'called_back')});
+			WHERE a.sync_job IN (SELECT id FROM sync_job WHERE trigger_type = 'Manual' AND sync_job_type NOT IN ('Mirrored', 'Shadowed') AND coalesce(procedure, '') !~ 'called_back')});
 		usleep(rand 200_000);
 	}
 	return 1;

@@ -22,15 +22,15 @@ our $start_pending = q{SELECT count(start_sync_job(id)) FROM sync_job WHERE stat
 sub any { return $_[ rand @_ ] }
 
 our %scenarios = (
-	'reindex' => [ maintenance => 3, storm(sub { attempt('REINDEX TABLE CONCURRENTLY ' . any(@own_tables, 'copy_1', 'note', 'item')) }) ],
+	'reindex' => [ maintenance => 3, storm(sub { attempt('REINDEX TABLE CONCURRENTLY ' . any(@own_tables, 'copy_1', 'note', 'mirror', 'shadow', 'item', 'sync_job_document')) }) ],
 	'an index made concurrently' => [ maintenance => 3, storm(\&index_concurrently) ],
-	'vacuum full' => [ maintenance => 2, storm(sub { locking('VACUUM FULL ' . any(@own_tables, 'sync_job_error', 'note', 'copy', 'pg_attribute', 'pg_class', 'pg_proc')) }) ],
+	'vacuum full' => [ maintenance => 2, storm(sub { locking('VACUUM FULL ' . any(@own_tables, 'sync_job_error', 'sync_job_document', 'note', 'copy', 'mirror', 'pg_attribute', 'pg_class', 'pg_proc')) }) ],
 	'vacuum' => [ maintenance => 1, storm(sub { attempt('VACUUM ANALYZE ' . any(@own_tables, 'copy', 'item')) }) ],
 	'statistics of an index' => [ maintenance => 2, storm(\&index_statistics) ],
 	'a held snapshot' => [ maintenance => 2, storm(sub { attempt('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM sync_job; SELECT pg_sleep(6)') }) ],
 	'prepared transactions' => [ prepared => 3, storm(\&prepared) ],
-	'locked rows' => [ locks => 2, storm(sub { attempt('BEGIN; SELECT count(*) FROM (SELECT FROM note ORDER BY md5(id::text) LIMIT 5 FOR UPDATE) AS n; SELECT pg_sleep(3)') }) ],
-	'locked tables' => [ locks => 1, storm(sub { locking('BEGIN; LOCK TABLE ' . any('sync_job', 'note', 'copy', @own_tables) . ' IN ' . any('SHARE', 'EXCLUSIVE', 'ACCESS EXCLUSIVE') . ' MODE; SELECT pg_sleep(0.5)') }) ],
+	'locked rows' => [ locks => 2, storm(sub { attempt('BEGIN; SELECT count(*) FROM (SELECT FROM ' . any('note', 'mirror', 'shadow') . ' ORDER BY md5(id::text) LIMIT 5 FOR UPDATE) AS n; SELECT pg_sleep(3)') }) ],
+	'locked tables' => [ locks => 1, storm(sub { locking('BEGIN; LOCK TABLE ' . any('sync_job', 'note', 'copy', 'mirror', 'shadow', 'sync_job_document', @own_tables) . ' IN ' . any('SHARE', 'EXCLUSIVE', 'ACCESS EXCLUSIVE') . ' MODE; SELECT pg_sleep(0.5)') }) ],
 	'columns come and go' => [ ddl => 3, storm(sub { exclusively(\&columns) }) ],
 	'columns change their type' => [ ddl => 3, storm(sub { exclusively(\&types) }) ],
 	'partitions come and go' => [ ddl => 3, storm(sub { exclusively(\&partitions) }) ],
@@ -75,7 +75,7 @@ sub settle
 	{
 		ask("DROP INDEX $index"); # what a command that works concurrently has left
 	}
-	ask(q{UPDATE sync_job_type SET disabled = false; SELECT resume_sync_job_queue(name) FROM sync_job_queue});
+	ask(q{UPDATE sync_job_type SET disabled = false, paused = false; SELECT resume_sync_job_queue(name) FROM sync_job_queue});
 	ask($start_pending);
 	return;
 }
@@ -128,7 +128,7 @@ sub exclusively
 
 sub columns
 {
-	my $table = any('copy', 'note', 'item');
+	my $table = any('copy', 'note', 'mirror', 'shadow', 'item');
 	locking("ALTER TABLE $table ADD COLUMN extra " . any('text', 'int DEFAULT 7', 'numeric NOT NULL DEFAULT 1.5', 'text GENERATED ALWAYS AS (v || v) STORED'));
 	usleep(rand 500_000);
 	return locking("ALTER TABLE $table DROP COLUMN IF EXISTS extra");
@@ -136,7 +136,7 @@ sub columns
 
 sub types
 {
-	return locking('ALTER TABLE ' . any('copy', 'note', 'item') . ' ALTER COLUMN ' . any('w TYPE int', 'w TYPE bigint', 'w TYPE numeric', 'v TYPE text', 'v TYPE varchar(20)'));
+	return locking('ALTER TABLE ' . any('copy', 'note', 'mirror', 'shadow', 'item') . ' ALTER COLUMN ' . any('w TYPE int', 'w TYPE bigint', 'w TYPE numeric', 'v TYPE text', 'v TYPE varchar(20)'));
 }
 
 # While a partition is away, deletes do not find what is in it: the table "detached" says when that was.
@@ -160,7 +160,7 @@ sub attach
 
 sub functions
 {
-	my $function = any(qw(noted.update_target_doc noted.get_target_document counted.execute committing.execute touch count_it relayed.update_target_doc));
+	my $function = any(qw(noted.update_target_doc noted.get_target_document shadowed.update_target_doc shadowed.get_target_document counted.execute committing.execute touch count_it relayed.update_target_doc));
 	return attempt("DO \$\$ BEGIN EXECUTE pg_get_functiondef('$function'::regproc); END \$\$");
 }
 
@@ -169,9 +169,11 @@ sub job_types
 	return attempt(any(
 		q{UPDATE sync_job_type SET field_map = field_map || jsonb_build_object('v', jsonb_build_object('expr', 'source.v || ''''')) WHERE name = 'Copied'},
 		q{UPDATE sync_job_type SET field_map = field_map || '{"v": "v"}' WHERE name = 'Copied'},
+		q{UPDATE sync_job_type SET field_map = field_map || '{"v": "v"}' WHERE name = 'Mirrored'},
+		q{UPDATE sync_job_type SET set_size = 1 + (random() * 60)::int WHERE name IN ('Mirrored', 'Shadowed')},
 		q{UPDATE sync_job_type SET batchable = NOT batchable WHERE name = 'Counted'},
 		q{UPDATE sync_job_type SET concurrency_limit = 1 + (random() * 3)::int WHERE name = 'Counted Limited'},
-		q{UPDATE sync_job_type SET verbose_logging = NOT verbose_logging WHERE name IN ('Noted', 'Copied')},
+		q{UPDATE sync_job_type SET verbose_logging = NOT verbose_logging WHERE name IN ('Noted', 'Copied', 'Mirrored', 'Shadowed')},
 		q{UPDATE sync_job_queue SET max_workers = 1 + (random() * 4)::int}));
 }
 

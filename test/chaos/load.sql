@@ -2,7 +2,8 @@
 --
 -- ledger   what a committed transaction has enqueued, written by that transaction, and how many effects each job is to have
 -- effect   one row for each part of a job that was done; no key, so that what is done twice is there twice
--- item     the source of two syncs, followed by triggers: `copy` (declarative, partitioned) and `note` (PL/pgSQL)
+-- item     the source of four syncs, followed by triggers: `copy` (declarative, partitioned) and `note` (PL/pgSQL) get a job a document,
+--          `mirror` (declarative) and `shadow` (PL/pgSQL) sets of documents, and `mirror` full syncs, too
 -- touched  each write of these targets, counted against the jobs that say they have written
 CREATE EXTENSION amcheck;
 CREATE TABLE ledger (job bigint PRIMARY KEY, kind text NOT NULL, effects int NOT NULL DEFAULT 1);
@@ -16,6 +17,8 @@ CREATE TABLE copy_0 PARTITION OF copy FOR VALUES WITH (MODULUS 3, REMAINDER 0);
 CREATE TABLE copy_1 PARTITION OF copy FOR VALUES WITH (MODULUS 3, REMAINDER 1);
 CREATE TABLE copy_2 PARTITION OF copy FOR VALUES WITH (MODULUS 3, REMAINDER 2);
 CREATE TABLE note (id int PRIMARY KEY, v text, w int);
+CREATE TABLE mirror (id int PRIMARY KEY, v text, w int, label text);
+CREATE TABLE shadow (id int PRIMARY KEY, v text, w int);
 CREATE TABLE touched (target text, id int, operation text);
 -- When a partition of `copy` was away: what deletes in that time could not find.
 CREATE TABLE detached (part regclass, since timestamptz, until timestamptz);
@@ -27,6 +30,8 @@ BEGIN
 END $$;
 CREATE TRIGGER touch AFTER INSERT OR UPDATE OR DELETE ON copy FOR EACH ROW EXECUTE FUNCTION touch('copy');
 CREATE TRIGGER touch AFTER INSERT OR UPDATE OR DELETE ON note FOR EACH ROW EXECUTE FUNCTION touch('note');
+CREATE TRIGGER touch AFTER INSERT OR UPDATE OR DELETE ON mirror FOR EACH ROW EXECUTE FUNCTION touch('mirror');
+CREATE TRIGGER touch AFTER INSERT OR UPDATE OR DELETE ON shadow FOR EACH ROW EXECUTE FUNCTION touch('shadow');
 
 -- context: sleep (seconds), once (true: the first attempt fails), fail (true: each does), parts
 CREATE FUNCTION misbehave(context jsonb, retry_count int) RETURNS void LANGUAGE plpgsql AS $$
@@ -88,6 +93,24 @@ BEGIN
   target_doc.w := source_doc.w;
 END $$;
 
+CREATE SCHEMA shadowed;
+CREATE FUNCTION shadowed.get_target_document(sync_job sync_job, source_doc item) RETURNS sync_job_target LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT pg_try_advisory_xact_lock(hashtext('Shadowed'), source_doc.id)
+     AND (SELECT NOT pg_try_advisory_xact_lock(hashtext('Shadowed'), source_doc.id) FROM pg_sleep(0.03)) THEN
+    RAISE 'two jobs of item % run at once', source_doc.id USING errcode = 'assert_failure';
+  END IF;
+  RETURN (SELECT sync_job_target(CASE WHEN sync_job.context->>'trigger_operation' = 'Delete' THEN 'delete' WHEN s.id IS NULL THEN 'insert' ELSE 'update' END,
+                                 target_document_name => s.id::text)
+    FROM (SELECT 1) AS one LEFT JOIN shadow AS s ON s.id = source_doc.id);
+END $$;
+CREATE FUNCTION shadowed.update_target_doc(sync_job sync_job, source_doc item, INOUT target_doc shadow) LANGUAGE plpgsql AS $$
+BEGIN
+  target_doc.id := source_doc.id;
+  target_doc.v := source_doc.v;
+  target_doc.w := source_doc.w;
+END $$;
+
 -- Background work.
 CREATE FUNCTION count_it(context jsonb DEFAULT NULL) RETURNS int LANGUAGE plpgsql AS $$
 BEGIN
@@ -107,7 +130,11 @@ INSERT INTO sync_job_type (name, source_document_type, target_document_type, mod
   ('Relayed', 'doc', 'parcel', 'relayed', NULL, NULL, NULL),
   ('Noted', 'item', 'note', 'noted', NULL, NULL, NULL),
   ('Copied', 'item', 'copy', NULL, NULL, '{"id": "id"}',
-   '{"v": "v", "w": "w", "label": {"expr": "source.v || ''/'' || source.w"}}');
+   '{"v": "v", "w": "w", "label": {"expr": "source.v || ''/'' || source.w"}}'),
+  ('Mirrored', 'item', 'mirror', NULL, NULL, '{"id": "id"}',
+   '{"v": "v", "w": "w", "label": {"expr": "source.v || ''/'' || source.w"}}'),
+  ('Shadowed', 'item', 'shadow', 'shadowed', NULL, NULL, NULL);
+UPDATE sync_job_type SET set_size = 25 WHERE name IN ('Mirrored', 'Shadowed');
 CREATE ROLE clerk LOGIN;
 GRANT USAGE ON SCHEMA counted TO clerk;
 GRANT SELECT ON doc TO clerk;
@@ -118,3 +145,5 @@ UPDATE sync_job_type SET concurrency_limit = 1 WHERE name = 'Counted Limited';
 UPDATE sync_job_queue SET max_workers = 4;
 SELECT attach_sync_job_triggers('Copied', 'item', level => 'statement');
 SELECT attach_sync_job_triggers('Noted', 'item');
+SELECT attach_sync_job_triggers('Mirrored', 'item', level => 'statement');
+SELECT attach_sync_job_triggers('Shadowed', 'item', level => 'statement');
