@@ -303,7 +303,12 @@ inline let_go(me) {
     fi
 }
 
-#define another_has(me, d) (WORKERS > 1 && up[1 - me] && has(documents[1 - me], d))
+#ifdef RUN_HERE
+byte run_here = 0;  /* the documents of the session's own slot */
+#else
+#define run_here 0
+#endif
+#define another_has(me, d) (has(run_here, d) || WORKERS > 1 && up[1 - me] && has(documents[1 - me], d))
 
 /* lock_document(): looks under the lock, which those who let go do not take; ... */
 inline lock_document(me, d) {
@@ -1112,6 +1117,17 @@ proctype Canceler() {
 #undef me
 #endif
 
+/* --- A session that runs a job of document 0 by itself: execute_sync_job(). It claims nothing: what waits for the document is for others --- */
+
+#ifdef RUN_HERE
+proctype RunsHere() {
+    byte x;
+    atomic { lwlock == 0 && !has(documents[0] | documents[WORKERS - 1], 0) -> run_here = bit(0) };
+    run_here = 0;
+    wake_blocked()
+}
+#endif
+
 /* --- What comes from outside --- */
 
 proctype Crashes() {
@@ -1142,6 +1158,9 @@ init {
         run Scheduler();
 #ifdef CANCEL
         run Canceler();
+#endif
+#ifdef RUN_HERE
+        run RunsHere();
 #endif
         if :: KILLS > 0 -> run Crashes() :: else fi;
         if :: TERMINATIONS > 0 -> run Terminations() :: else fi
