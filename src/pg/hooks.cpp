@@ -83,16 +83,35 @@ const char* database_of(Node* statement) {
     }
 }
 
+bool owns(Oid catalog, Oid object) {
+#if PG_VERSION_NUM >= 160000
+    return object_ownercheck(catalog, object, GetUserId());
+#else
+    return catalog == DatabaseRelationId ? pg_database_ownercheck(object, GetUserId()) : pg_extension_ownercheck(object, GetUserId());
+#endif
+}
+
+const char* extension_changed_by(Node* statement) {
+    if (IsA(statement, AlterExtensionStmt)) return castNode(AlterExtensionStmt, statement)->extname;
+    if (!IsA(statement, AlterObjectSchemaStmt)) return nullptr;
+    auto* move = castNode(AlterObjectSchemaStmt, statement);
+    return move->objectType == OBJECT_EXTENSION ? strVal(move->object) : nullptr;
+}
+
+// Before ALTER EXTENSION locks the tables one after the other it waits here, as DROP EXTENSION does, until no transaction of
+// a scheduler or worker is under way (lock_extension()): with one that has locked the first table and wants another it
+// would deadlock.
+void lock_before_change(Node* statement) {
+    const char* name = extension_changed_by(statement);
+    if (name == nullptr || std::strcmp(name, "pg_sync_job") != 0 || RecoveryInProgress()) return;
+    Oid extension = get_extension_oid(name, true);
+    if (extension != no_oid && owns(ExtensionRelationId, extension)) LockDatabaseObject(ExtensionRelationId, extension, 0, AccessExclusiveLock);
+}
+
 // When this says no, the command fails, and must not have disturbed anybody. A role that may copy a database it does
 // not own copies a template, which no worker serves.
 bool may_succeed(Node* statement, Oid database, bool top_level) {
-    bool owner;
-#if PG_VERSION_NUM >= 160000
-    owner = object_ownercheck(DatabaseRelationId, database, GetUserId());
-#else
-    owner = pg_database_ownercheck(database, GetUserId());
-#endif
-    if (!owner) return false;
+    if (!owns(DatabaseRelationId, database)) return false;
     if (IsA(statement, RenameStmt)) return database != MyDatabaseId;
     if (IsInTransactionBlock(top_level)) return false;
     return IsA(statement, CreatedbStmt) || database != MyDatabaseId;
@@ -110,6 +129,7 @@ void on_utility(PlannedStmt* statement, const char* query, bool read_only_tree, 
                 QueryCompletion* completion) {
     const char* database = database_hook.before != nullptr ? database_of(statement->utilityStmt) : nullptr;
     if (database == nullptr) {
+        lock_before_change(statement->utilityStmt);
         run_next(statement, query, read_only_tree, context, parameters, environment, receiver, completion);
         return;
     }

@@ -532,7 +532,7 @@ extern "C" void sync_job_scheduler_main(Datum slot) {
         pg::ignore_cancel();
         pg::connect_to_database(my_slot->database, pg::no_oid);
         pg::show_application_name("sync job scheduler");
-        // In a deadlock, as with ALTER EXTENSION, the scheduler is the one that notices, and gives way.
+        // In a deadlock the scheduler is the one that notices, and gives way.
         pg::set_session("deadlock_timeout", "50ms");
         run();
     });

@@ -141,6 +141,25 @@ for my $schema ('public', 'jobs')
 	isnt(catalog($node, "same_${schema}_updated"), $new, 'a comment would be seen');
 }
 
+# An update locks none of the tables before the transactions of scheduler and workers are over, which hold the extension: with
+# one that has locked some of them it would deadlock. COMMENT holds it, too.
+$node->safe_psql('postgres', 'CREATE DATABASE held');
+$node->safe_psql('held', q{CREATE EXTENSION pg_sync_job VERSION '0.1.0'});
+my $holder = $node->background_psql('held');
+for my $change ('UPDATE', 'SET SCHEMA public')
+{
+	$holder->query_safe(q{BEGIN; COMMENT ON EXTENSION pg_sync_job IS 'held'});
+	my $changer = $node->background_psql('held');
+	$changer->query_until(qr/start/, "\\echo start\nALTER EXTENSION pg_sync_job $change;\n");
+	my $waiting = qq{pid FROM pg_stat_activity WHERE query = 'ALTER EXTENSION pg_sync_job $change;' AND wait_event_type = 'Lock'};
+	poll($node, "SELECT count(*) = 1 FROM (SELECT $waiting) AS w", "ALTER EXTENSION $change waits for who holds the extension");
+	is($node->safe_psql('held', qq{SELECT string_agg(relation::regclass::text, ' ') FROM pg_locks WHERE granted AND relation > 16384 AND pid IN (SELECT $waiting)}), '', 'and holds nothing meanwhile');
+	$holder->query_safe('COMMIT');
+	$changer->quit;
+}
+is($node->safe_psql('held', q{SELECT extversion <> '0.1.0' FROM pg_extension WHERE extname = 'pg_sync_job'}), 't', 'then it updates');
+$holder->quit;
+
 # Not preloaded: said once, and all but the workers works.
 $node->safe_psql('app', $again);
 $node->stop('fast');
