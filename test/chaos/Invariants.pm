@@ -96,7 +96,7 @@ sub in_step
 		SELECT * FROM (SELECT target, id::text, operation, count(*) AS writes FROM touched GROUP BY 1, 2, 3) AS t
 		FULL JOIN (SELECT CASE sync_job_type WHEN 'Copied' THEN 'copy' WHEN 'Noted' THEN 'note' WHEN 'Mirrored' THEN 'mirror' ELSE 'shadow' END AS target, id, operation, count(*) AS jobs
 			FROM (SELECT sync_job_type, source_document_name AS id, operation FROM sync_job WHERE status = 'Finished' AND source_document_name IS NOT NULL
-				UNION ALL SELECT sync_job_type, coalesce(d.source_document_name, d.target_document_name), d.operation FROM sync_job_document AS d JOIN sync_job AS j ON j.id = d.sync_job WHERE d.status = 'Finished') AS done
+				UNION ALL SELECT sync_job_type, coalesce(nullif(d.source_document_name, ''), d.target_document_name), d.operation FROM sync_job_document AS d JOIN sync_job AS j ON j.id = d.sync_job WHERE d.status = 'Finished') AS done
 			WHERE sync_job_type IN ('Copied', 'Noted', 'Mirrored', 'Shadowed') GROUP BY 1, 2, 3) AS j USING (target, id, operation)
 		WHERE writes IS DISTINCT FROM jobs});
 }
