@@ -194,6 +194,7 @@ SYNC_JOB_FUNCTION(sync_job_enqueue_full_sync) {
     request.scheduled_at = args.timestamp(i++);
     request.job_id = args.text(i++);
     bool deduplicate = args.boolean(i++).value_or(false);
+    lock_full_syncs(type->name);
     if (auto other = other_full_sync(type->name, 0, false)) {
         if (deduplicate) return pg::int64_datum(*other);
         throw pg::Error("55006", "full sync " + std::to_string(*other) + " of sync job type " + quoted(type->name) +

@@ -6,12 +6,20 @@
 #include "job/internal_sql.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
+#include "pg/xact.hpp"
 #include "queue/set_record.hpp"
 #include "queue/task.hpp"
 
 namespace sync_job {
 
 using C = JobColumn;
+
+namespace {
+
+// The classid of these locks in pg_locks: no catalog's OID, nor that of the locks on jobs.
+constexpr Oid full_sync_lock_class = 9998;
+
+}  // namespace
 
 static_assert(FullSyncCount::all == count_names.size() + 1);
 
@@ -82,6 +90,10 @@ void require_full_sync(const JobType& type, const FullSyncRequest& request) {
             "document type.",
             "Leave out delete_surplus.");
     }
+}
+
+void lock_full_syncs(const std::string& sync_job_type) {
+    pg::lock_number(full_sync_lock_class, pg::datum_int64(pg::text_hash(pg::text_datum(sync_job_type))));
 }
 
 std::optional<std::int64_t> other_full_sync(const std::string& sync_job_type, std::int64_t id, bool only_started) {

@@ -30,6 +30,8 @@ FullSyncRequest full_sync_request_of(const Job& run);
 // Raises 0A000 for a type that cannot be synced so.
 void require_full_sync(const JobType& type, const FullSyncRequest& request);
 // A run of the type that waits or runs, other than `id`.
+// Whoever enqueues one holds this to the end of the transaction: of two that do it at once the second sees the first one's.
+void lock_full_syncs(const std::string& sync_job_type);
 std::optional<std::int64_t> other_full_sync(const std::string& sync_job_type, std::int64_t id, bool only_started);
 
 // What has become of the documents, as set jobs count it (queue/set_record.hpp); `gone` are those that were no longer

@@ -167,6 +167,13 @@ bool try_lock_number(Oid space, std::int64_t number) {
     });
 }
 
+void lock_number(Oid space, std::int64_t number) {
+    guarded([&] {
+        LOCKTAG tag = number_tag(space, number);
+        LockAcquire(&tag, ExclusiveLock, false, false);
+    });
+}
+
 void unlock_number(Oid space, std::int64_t number) noexcept {
     guarded_cleanup([&] {
         LOCKTAG tag = number_tag(space, number);

@@ -83,6 +83,9 @@ void notify(const char* channel, const std::string& payload);
 bool try_lock_number(Oid space, std::int64_t number);
 void unlock_number(Oid space, std::int64_t number) noexcept;
 
+// The same for the rest of the transaction; waits for it.
+void lock_number(Oid space, std::int64_t number);
+
 // Releases what a job has left in the session: advisory locks, temporary tables, prepared statements, cursors,
 // LISTEN registrations, sequence caches. Outside a transaction.
 void clean_session();

@@ -52,6 +52,16 @@ wait_for_jobs($node);
 is($node->safe_psql('postgres', "SELECT max(attempt) FROM sync_job_error WHERE sync_job = $never"), '2', 'it has failed again');
 
 # Neither a deadlock nor a serialization failure counts at first; in the end it does.
+$node->safe_psql('postgres', q{
+	CREATE SEQUENCE tries;
+	CREATE FUNCTION unlucky_once(sqlstate text) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN IF nextval('tries') % 2 = 1 THEN RAISE 'once' USING ERRCODE = sqlstate; END IF; END $$});
+for my $sqlstate ('40001', '40P01')
+{
+	my $once = $node->safe_psql('postgres', qq{SELECT enqueue_background_job('unlucky_once', '{"sqlstate": "$sqlstate"}', max_retries => 0)});
+	$node->safe_psql('postgres', "CALL wait_for_sync_job($once)");
+	is($node->safe_psql('postgres', "SELECT status, retry_count, (SELECT count(*) FROM sync_job_error WHERE sync_job = id) FROM sync_job WHERE id = $once"), 'Finished|0|0', "one $sqlstate does not count");
+}
 my $unlucky = enqueue($node, 'Probe', 5, q{context => '{"fail": "unlucky", "sqlstate": "40001"}', max_retries => 0});
 my $runs = $node->safe_psql('postgres', q{SELECT last_value FROM probe_run});
 wait_for_jobs($node);
@@ -70,7 +80,7 @@ $node->safe_psql('postgres', q{
 		UPDATE pair SET n = n + 1 WHERE id = b;
 	END $$;
 	SELECT enqueue_background_job('crossing', '{"a": 1, "b": 2}'), enqueue_background_job('crossing', '{"a": 2, "b": 1}')});
-is(wait_for_jobs($node), 'Failed=7 Finished=103', 'both jobs of a deadlock are finished');
+is(wait_for_jobs($node), 'Failed=7 Finished=105', 'both jobs of a deadlock are finished');
 is($node->safe_psql('postgres', q{SELECT string_agg(n::text, ',') FROM pair}), '2,2', 'each has written once');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM sync_job_error WHERE sqlstate = '40P01'}), '0', 'no retry was counted');
 
@@ -84,7 +94,7 @@ my $batched = enqueue($node, 'Probe', 7, q{context => '{"sleep": 60}', max_retri
 $pid = wait_until_running($node, $batched);
 poll($node, "SELECT status = 'Started' FROM sync_job WHERE id = $batched", 'a job that overran its batch is Started');
 $node->safe_psql('postgres', "SELECT cancel_sync_job($batched, running => true)");
-is(wait_for_jobs($node), 'Canceled=1 Failed=8 Finished=103', 'and is canceled in its second run');
+is(wait_for_jobs($node), 'Canceled=1 Failed=8 Finished=105', 'and is canceled in its second run');
 
 $node->stop('fast');
 unlike_accidents($node);

@@ -109,6 +109,21 @@ is(run_of($slow), 'Finished deleted=1 updated=400', 'a surplus target is looked 
 is(sql('SELECT string_agg(v, $$ $$) FROM target WHERE id >= 5000'), 'lives', 'and lives on if a source maps to it by then');
 is(sql($wrong), '0', 'as it should');
 
+# Of two sessions that enqueue one at once, the second sees the first one's.
+sql('UPDATE sync_job_type SET paused = true');
+my $first = $node->background_psql('postgres');
+$first->query_safe('SET client_min_messages = warning');
+my $at_once = $first->query_safe(q{BEGIN; SELECT enqueue_full_sync('Full')});
+my $second = $node->background_psql('postgres');
+$second->query_safe('SET client_min_messages = warning');
+$second->query_until(qr/start/, "\\echo start\nSELECT enqueue_full_sync('Full', deduplicate => true) AS absorbed \\gset\n");
+poll($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ '^SELECT enqueue_full_sync.*absorbed' AND wait_event_type = 'Lock'}, 'of two at once one waits');
+$first->query_safe('COMMIT');
+is($second->query_safe('SELECT :absorbed'), $at_once, 'and is absorbed');
+$_->quit for $first, $second;
+sql('UPDATE sync_job_type SET paused = false');
+is(run_of($at_once), 'Finished', 'there is one');
+
 # Paused, and going on; one at a time.
 sql(q{UPDATE source SET v = 'paused' WHERE id <= 1000});
 my $job = full_sync('documents_per_second => 200');
