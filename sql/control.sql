@@ -106,6 +106,9 @@ CREATE FUNCTION @extschema@.validate_sync_job_type(name text, OUT severity text,
         OUT detail text, OUT hint text) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_validate_type';
 COMMENT ON FUNCTION @extschema@.validate_sync_job_type(text) IS 'what is missing or wrong with a job type, one row per finding: severity is error (its jobs would fail) or warning; no row: it is ready';
+CREATE FUNCTION @extschema@.export_sync_job_type(name text) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_export_type';
+COMMENT ON FUNCTION @extschema@.export_sync_job_type(text) IS 'a script for psql that makes the type again, here or elsewhere, with its queue where that is missing, its triggers and its grants; for whoever sees the type';
 
 CREATE FUNCTION @extschema@.compare_sync_documents(sync_job_type text, condition text DEFAULT NULL, max_rows integer DEFAULT 1000,
         OUT difference text, OUT source_document_name text, OUT target_document_name text, OUT diff jsonb, OUT waiting boolean,

@@ -678,4 +678,43 @@ CREATE FUNCTION @extschema@.pause_sync_job(id bigint) RETURNS @extschema@.sync_j
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause';
 COMMENT ON FUNCTION @extschema@.pause_sync_job(bigint) IS 'makes a full sync Pending, at its next commit if it runs; start_sync_job() has it go on';
 
+-- What becomes of job types: their history, and scripts that make them again.
+CREATE TABLE @extschema@.sync_job_type_change (
+    sync_job_type text COLLATE "C" NOT NULL,
+    operation     text COLLATE "C" NOT NULL,
+    changed_at    timestamptz NOT NULL,
+    changed_by    regrole NOT NULL,
+    run_as        regrole NOT NULL,
+    old           jsonb,
+    new           jsonb
+);
+CREATE INDEX sync_job_type_change_type ON @extschema@.sync_job_type_change USING hash (sync_job_type); -- of any length
+ALTER TABLE @extschema@.sync_job_type_change REPLICA IDENTITY FULL;
+COMMENT ON TABLE @extschema@.sync_job_type_change IS 'The history of the job types: who changed what, and when. The newest 100 changes of each type are kept, older ones go with the jobs of their time';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.sync_job_type IS 'the job type; where it was renamed, its new name';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.operation IS 'Insert, Update or Delete';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.changed_at IS 'when';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.changed_by IS 'the role of the session that did it';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.run_as IS 'the role whose rights its jobs have since then, or had until it was deleted';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.old IS 'the columns that have changed, as they were; all that were set, where it was deleted; NULL: it is new';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.new IS 'the same columns, as they are since then; NULL: it was deleted';
+CREATE FUNCTION sync_job_internal.note_type_change() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_note_type_change';
+CREATE TRIGGER note_type_change AFTER INSERT OR UPDATE OR DELETE ON @extschema@.sync_job_type
+    FOR EACH ROW EXECUTE FUNCTION sync_job_internal.note_type_change();
+ALTER TABLE @extschema@.sync_job_type ENABLE ALWAYS TRIGGER note_type_change;
+COMMENT ON FUNCTION sync_job_internal.note_type_change() IS 'trigger of sync_job_type: keeps its history in sync_job_type_change';
+REVOKE ALL ON FUNCTION sync_job_internal.note_type_change() FROM PUBLIC;
+-- Whoever saw the type sees its history.
+ALTER TABLE @extschema@.sync_job_type_change ENABLE ROW LEVEL SECURITY;
+CREATE POLICY see ON @extschema@.sync_job_type_change FOR SELECT
+    USING (pg_catalog.pg_has_role(run_as, 'MEMBER')
+           OR (SELECT sync_job_internal.has_level('manager', 'operator', 'viewer')));
+GRANT SELECT ON @extschema@.sync_job_type_change TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_type_change',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = run_as) AND EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = changed_by)');
+CREATE FUNCTION @extschema@.export_sync_job_type(name text) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_export_type';
+COMMENT ON FUNCTION @extschema@.export_sync_job_type(text) IS 'a script for psql that makes the type again, here or elsewhere, with its queue where that is missing, its triggers and its grants; for whoever sees the type';
+
 SELECT sync_job_internal.wake_launcher();

@@ -111,6 +111,13 @@ CREATE POLICY remove ON @extschema@.sync_job_type FOR DELETE USING (true);
 -- to stop all jobs: grant_sync_job_access() gives them to managers.
 GRANT SELECT, INSERT ON @extschema@.sync_job_type TO PUBLIC;
 
+-- Whoever saw the type sees its history.
+ALTER TABLE @extschema@.sync_job_type_change ENABLE ROW LEVEL SECURITY;
+CREATE POLICY see ON @extschema@.sync_job_type_change FOR SELECT
+    USING (pg_catalog.pg_has_role(run_as, 'MEMBER')
+           OR (SELECT sync_job_internal.has_level('manager', 'operator', 'viewer')));
+GRANT SELECT ON @extschema@.sync_job_type_change TO PUBLIC;
+
 -- Whoever sees the type sees what is wrong with it.
 ALTER TABLE @extschema@.sync_job_setup_error ENABLE ROW LEVEL SECURITY;
 CREATE POLICY type ON @extschema@.sync_job_setup_error FOR SELECT

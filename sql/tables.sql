@@ -84,6 +84,26 @@ COMMENT ON COLUMN @extschema@.sync_job_type.source_condition IS 'SQL over source
 COMMENT ON COLUMN @extschema@.sync_job_type.on_delete IS 'what becomes of a target whose source is gone: delete; keep; or a JSON object of columns and the values they get (a soft delete)';
 COMMENT ON COLUMN @extschema@.sync_job_type.ignore_synced IS 'true: its triggers enqueue nothing for what a job has written whose source is the target of this type';
 
+CREATE TABLE @extschema@.sync_job_type_change (
+    sync_job_type text COLLATE "C" NOT NULL,
+    operation     text COLLATE "C" NOT NULL,
+    changed_at    timestamptz NOT NULL,
+    changed_by    regrole NOT NULL,
+    run_as        regrole NOT NULL,
+    old           jsonb,
+    new           jsonb
+);
+CREATE INDEX sync_job_type_change_type ON @extschema@.sync_job_type_change USING hash (sync_job_type); -- of any length
+ALTER TABLE @extschema@.sync_job_type_change REPLICA IDENTITY FULL;
+COMMENT ON TABLE @extschema@.sync_job_type_change IS 'The history of the job types: who changed what, and when. The newest 100 changes of each type are kept, older ones go with the jobs of their time';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.sync_job_type IS 'the job type; where it was renamed, its new name';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.operation IS 'Insert, Update or Delete';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.changed_at IS 'when';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.changed_by IS 'the role of the session that did it';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.run_as IS 'the role whose rights its jobs have since then, or had until it was deleted';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.old IS 'the columns that have changed, as they were; all that were set, where it was deleted; NULL: it is new';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.new IS 'the same columns, as they are since then; NULL: it was deleted';
+
 CREATE SEQUENCE sync_job_internal.sync_job_id_seq;
 
 -- One table for the reader, partitioned by state: the part that waits or runs stays small, however long the history is.
@@ -454,6 +474,12 @@ CREATE TRIGGER check_type BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.sync_
     FOR EACH ROW EXECUTE FUNCTION sync_job_internal.check_type();
 ALTER TABLE @extschema@.sync_job_type ENABLE ALWAYS TRIGGER check_type;
 COMMENT ON FUNCTION sync_job_internal.check_type() IS 'trigger of sync_job_type: fills defaults, checks form and rights, tells the workers';
+CREATE FUNCTION sync_job_internal.note_type_change() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_note_type_change';
+CREATE TRIGGER note_type_change AFTER INSERT OR UPDATE OR DELETE ON @extschema@.sync_job_type
+    FOR EACH ROW EXECUTE FUNCTION sync_job_internal.note_type_change();
+ALTER TABLE @extschema@.sync_job_type ENABLE ALWAYS TRIGGER note_type_change;
+COMMENT ON FUNCTION sync_job_internal.note_type_change() IS 'trigger of sync_job_type: keeps its history in sync_job_type_change';
 
 INSERT INTO @extschema@.sync_job_queue (name, max_workers, timeout) VALUES
     ('short', 2, '5 minutes'), ('default', 2, '5 minutes'), ('long', 2, '25 minutes');
@@ -480,6 +506,8 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_type',
     'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = run_as)
        AND (source_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = source_document_type))
        AND (target_document_type IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = target_document_type))');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_type_change',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = run_as) AND EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = changed_by)');
 SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.sync_job_live',
     'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = run_as)
        AND EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = owner)

@@ -9,6 +9,7 @@ const bool workers_need_login = PG_VERSION_NUM < 170000;
 
 Oid current_user() { return GetUserId(); }
 Oid session_user() { return GetSessionUserId(); }
+Oid outer_user() { return GetOuterUserId(); }
 
 bool is_superuser(Oid role) {
     return guarded([&] { return superuser_arg(role); });

@@ -9,6 +9,7 @@ namespace sync_job::pg {
 
 Oid current_user();
 Oid session_user();
+Oid outer_user();  // of the session, by SET ROLE too; not of the function that has its owner's rights
 bool is_superuser(Oid role);
 // `member` has the role's privileges without SET ROLE (inherited), or is the role itself.
 bool has_rights_of(Oid member, Oid role);

@@ -92,13 +92,22 @@ std::int64_t clear_jobs(pg::Timestamp before, int most, Needed needed, KeptJobs&
         "DELETE FROM {}.sync_job_event WHERE id IN (SELECT e.id FROM {}.sync_job_event AS e WHERE e.created_at < $1 ORDER BY e.id"
         " LIMIT $2 FOR UPDATE OF e SKIP LOCKED)",
         {pg::type::timestamptz, pg::type::int4});
+    // The newest changes of a type that is there are kept, however old they are.
+    static auto& changes = *new InternalStatement(
+        "DELETE FROM {}.sync_job_type_change WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM"
+        " (SELECT ctid, sync_job_type, changed_at, row_number() OVER (PARTITION BY sync_job_type ORDER BY changed_at DESC) AS place"
+        "  FROM {}.sync_job_type_change) AS c WHERE c.changed_at < $1"
+        " AND (c.place > 100 OR NOT EXISTS (SELECT FROM {}.sync_job_type AS t WHERE t.name = c.sync_job_type)) LIMIT $2))",
+        {pg::type::timestamptz, pg::type::int4});
     const SchemaObjects& o = schema_objects();
     Oid event_table = pg::relation_oid(o.schema_oid, "sync_job_event");
     for (Oid table : {o.ended, o.failed, o.error_table, o.deleted_table, event_table}) require_not_referred_to(table);
     if (o.current) require_not_referred_to(o.document_table);
     std::int64_t count = clear_from(ended, o.current ? remove_ended : remove_ended_of_0_1_0, before, most, needed, kept);
     if (count < most) count += clear_from(failed, o.current ? remove_failed : remove_failed_of_0_1_0, before, most - static_cast<int>(count), needed, kept);
-    for (InternalStatement* others : {&documents, &events}) others->run({{pg::int64_datum(before), false}, {pg::int32_datum(most), false}});
+    for (InternalStatement* others : {&documents, &events, o.current ? &changes : nullptr}) {
+        if (others != nullptr) others->run({{pg::int64_datum(before), false}, {pg::int32_datum(most), false}});
+    }
     return count;
 }
 

@@ -99,13 +99,17 @@ void require_level(Level level, const std::string& what) {
 bool may_do_all(const JobType& type, Oid role) { return pg::may_set_role(role, type.run_as); }
 bool may_enqueue(const JobType& type, Oid role) { return may_do_all(type, role) || granted(type, role); }
 
-void require_may_see(const JobType& type) {
+void require_may_see_row(const JobType& type) {
     Oid user = pg::current_user();
-    if (may_enqueue(type, user)) return;
+    if (may_do_all(type, user)) return;
     for (Level level : {Level::manager, Level::operator_, Level::viewer}) {
         if (has_level(user, level)) return;
     }
     throw denied("sync job type " + quoted(type.name));
+}
+
+void require_may_see(const JobType& type) {
+    if (!may_enqueue(type, pg::current_user())) require_may_see_row(type);
 }
 
 void require_may_enqueue(const JobType& type, Oid role, const EnqueueRequest& request) {

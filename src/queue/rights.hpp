@@ -20,6 +20,8 @@ bool may_do_all(const JobType& type, Oid role);
 bool may_enqueue(const JobType& type, Oid role);
 // What is wrong with the type and what its controller looks like: for those who may enqueue its jobs, and all levels.
 void require_may_see(const JobType& type);
+// Its row in sync_job_type, as the policy of that table says: for whoever may become its role, and all levels.
+void require_may_see_row(const JobType& type);
 // Raises 42501 unless `role` may enqueue this: with all rights, or by a grant of the type, and then nothing that
 // changes where the job reads or writes, or raises its limits.
 void require_may_enqueue(const JobType& type, Oid role, const EnqueueRequest& request);

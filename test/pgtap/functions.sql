@@ -68,6 +68,7 @@ INSERT INTO expected VALUES
     ('sync_job_target', 'operation text, target_document_type regclass DEFAULT NULL::regclass, target_document_name text DEFAULT NULL::text, context jsonb DEFAULT NULL::jsonb', 'sync_job_target', 'i', 's', false),
     ('sync_job_trigger', '', 'trigger', 'v', 'u', false),
     ('unschedule_sync_job', 'name text', 'void', 'v', 'u', true),
+    ('export_sync_job_type', 'name text', 'text', 'v', 'u', false),
     ('validate_sync_job_type', 'name text, OUT severity text, OUT object text, OUT message text, OUT detail text, OUT hint text', 'SETOF record', 'v', 'u', false),
     ('wait_for_sync_job', 'IN id bigint, IN timeout interval DEFAULT NULL::interval', NULL, 'v', 'u', false),
     ('wait_for_sync_jobs', 'IN ids bigint[] DEFAULT NULL::bigint[], IN job_group text DEFAULT NULL::text, IN timeout interval DEFAULT NULL::interval', NULL, 'v', 'u', false);

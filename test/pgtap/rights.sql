@@ -33,7 +33,7 @@ CREATE TEMPORARY TABLE expected_right (relation text, rights text[]);
 INSERT INTO expected_right VALUES
     ('public.sync_job', '{SELECT}'), ('public.sync_job_error', '{SELECT}'), ('public.sync_job_document', '{SELECT}'), ('public.sync_job_document_history', '{SELECT}'), ('public.sync_job_type', '{INSERT,SELECT}'),
     ('public.sync_job_queue', '{SELECT}'), ('public.sync_job_event', '{SELECT}'), ('public.sync_job_schedule', '{SELECT}'),
-    ('public.sync_job_setup_error', '{SELECT}'), ('public.sync_job_alert', '{DELETE,INSERT,SELECT,UPDATE}'), ('public.sync_job_freshness', '{SELECT}'), ('sync_job_internal.last_success', '{SELECT}'), ('public.sync_job_activity', '{SELECT}'), ('public.sync_job_stats', '{SELECT}'), ('public.sync_job_queue_status', '{SELECT}'),
+    ('public.sync_job_setup_error', '{SELECT}'), ('public.sync_job_type_change', '{SELECT}'), ('public.sync_job_alert', '{DELETE,INSERT,SELECT,UPDATE}'), ('public.sync_job_freshness', '{SELECT}'), ('sync_job_internal.last_success', '{SELECT}'), ('public.sync_job_activity', '{SELECT}'), ('public.sync_job_stats', '{SELECT}'), ('public.sync_job_queue_status', '{SELECT}'),
     ('public.sync_job_relay', '{SELECT}'), ('public.sync_job_recent', '{SELECT}'), ('public.sync_job_schedules', '{SELECT}'),
     -- pg_dump reads sequences whatever it dumps
     ('sync_job_internal.sync_job_id_seq', '{SELECT}'), ('public.sync_job_deleted_document_id_seq', '{SELECT}'), ('public.sync_job_event_id_seq', '{SELECT}');
@@ -58,7 +58,7 @@ SELECT set_eq(
     $$SELECT tablename || '.' || policyname, cmd FROM pg_policies WHERE tablename LIKE 'sync_job%'$$,
     $$VALUES ('sync_job.owner', 'SELECT'), ('sync_job.level', 'SELECT'), ('sync_job_error.job', 'SELECT'), ('sync_job_document.job', 'SELECT'), ('sync_job_type.see', 'SELECT'),
              ('sync_job_type.make', 'INSERT'), ('sync_job_type.change', 'UPDATE'), ('sync_job_type.remove', 'DELETE'),
-             ('sync_job_setup_error.type', 'SELECT'), ('sync_job_alert.see', 'SELECT'), ('sync_job_alert.make', 'INSERT'), ('sync_job_alert.change', 'UPDATE'), ('sync_job_alert.remove', 'DELETE'), ('sync_job_schedule.owner', 'SELECT'), ('sync_job_event.everybody', 'SELECT')$$,
+             ('sync_job_setup_error.type', 'SELECT'), ('sync_job_type_change.see', 'SELECT'), ('sync_job_alert.see', 'SELECT'), ('sync_job_alert.make', 'INSERT'), ('sync_job_alert.change', 'UPDATE'), ('sync_job_alert.remove', 'DELETE'), ('sync_job_schedule.owner', 'SELECT'), ('sync_job_event.everybody', 'SELECT')$$,
     'the policies');
 SELECT is_empty(
     $$SELECT relname FROM member_relation WHERE relkind = 'v' AND NOT coalesce(reloptions @> ARRAY['security_invoker=true'], false)$$,
@@ -89,7 +89,7 @@ SELECT set_eq(
 SELECT set_eq(
     $$SELECT proname::text FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$,
     ARRAY['adopt_sync_jobs', 'clear_all_sync_jobs', 'clear_old_sync_jobs', 'clear_sync_job_logs', 'enable_sync_job_schedules',
-        'disable_sync_job_schedules', 'check_queue', 'check_type', 'check_alert', 'delete_sync_job', 'types_changed', 'rows_restored', 'wake_launcher'],
+        'disable_sync_job_schedules', 'check_queue', 'check_type', 'note_type_change', 'check_alert', 'delete_sync_job', 'types_changed', 'rows_restored', 'wake_launcher'],
     'what PUBLIC may not call');
 SELECT set_eq(
     $$SELECT DISTINCT proname::text FROM member_function WHERE has_function_privilege('public', oid, 'EXECUTE')$$,
@@ -97,7 +97,7 @@ SELECT set_eq(
         -- for everybody; they check whom they serve
         'enqueue_sync_job', 'enqueue_sync_jobs', 'enqueue_background_job', 'start_sync_job', 'retry_sync_job', 'cancel_sync_job',
         'start_sync_jobs', 'retry_sync_jobs', 'cancel_sync_jobs', 'rerun_sync_job', 'execute_sync_job', 'run_sync_jobs', 'wait_for_sync_job', 'wait_for_sync_jobs', 'apply_sync_job', 'revert_sync_job', 'get_sync_job_status',
-        'get_sync_document', 'get_source_document', 'get_trigger_document', 'get_target_document', 'validate_sync_job_type',
+        'get_sync_document', 'get_source_document', 'get_trigger_document', 'get_target_document', 'validate_sync_job_type', 'export_sync_job_type',
         'compare_sync_documents', 'enqueue_compare', 'enqueue_full_sync', 'pause_sync_job', 'create_sync_job_boilerplate', 'attach_sync_job_triggers', 'detach_sync_job_triggers', 'sync_job_trigger',
         'schedule_sync_job', 'unschedule_sync_job', 'run_sync_job_schedule', 'pause_sync_job_schedule', 'resume_sync_job_schedule', 'pause_sync_job_queue', 'resume_sync_job_queue',
         'pause_sync_job_type', 'resume_sync_job_type',
@@ -132,7 +132,7 @@ SELECT is_empty(
       JOIN pg_class AS c ON c.oid = d.relation JOIN pg_attribute AS a ON a.attrelid = c.oid
       WHERE e.extname = 'pg_sync_job' AND a.attnum > 0 AND a.atttypid IN ('regrole'::regtype, 'regclass'::regtype, 'oid'::regtype)
         -- who did it, which gives no right; and the home, which says that the place is another one
-        AND (c.relname, a.attname) NOT IN (('sync_job_deleted_document', 'deleted_by'), ('sync_job_event', 'created_by'), ('home', 'database'))
+        AND (c.relname, a.attname) NOT IN (('sync_job_deleted_document', 'deleted_by'), ('sync_job_type_change', 'changed_by'), ('sync_job_event', 'created_by'), ('home', 'database'))
         AND a.attname <> 'enqueued_by'
         AND d.condition NOT LIKE '%.oid = ' || a.attname || ')%'$$,
     'every column that names a role or table is looked at before its row is dumped');

@@ -7,7 +7,7 @@ SELECT has_extension('pg_sync_job');
 SELECT has_schema('sync_job_internal');
 
 SELECT has_table('public', name::name, 'table ' || name)
-FROM unnest(ARRAY['sync_job_queue', 'sync_job_type', 'sync_job_error', 'sync_job_setup_error', 'sync_job_deleted_document', 'sync_job_alert']) AS name;
+FROM unnest(ARRAY['sync_job_queue', 'sync_job_type', 'sync_job_error', 'sync_job_setup_error', 'sync_job_type_change', 'sync_job_deleted_document', 'sync_job_alert']) AS name;
 SELECT is_partitioned('public', 'sync_job', 'jobs are partitioned by state');
 SELECT has_view('public', name::name, 'view ' || name)
 FROM unnest(ARRAY['sync_job_activity', 'sync_job_stats', 'sync_job_queue_status', 'sync_job_freshness']) AS name;

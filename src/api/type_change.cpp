@@ -1,0 +1,72 @@
+// The history of sync_job_type: the trigger that writes down who changed what of a type, and when.
+#include <string>
+
+#include "core/text.hpp"
+#include "job/internal_sql.hpp"
+#include "job/schema_objects.hpp"
+#include "pg/error.hpp"
+#include "pg/function.hpp"
+#include "pg/json.hpp"
+#include "pg/role.hpp"
+#include "pg/row.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using Event = pg::TriggerCall::Event;
+
+// What the check of the table writes by itself tells nothing.
+bool tells_nothing(const std::string& column) { return column == "created_at" || column == "modified_at"; }
+
+bool same(const pg::Column& column, const pg::RowValues& one, const pg::RowValues& other) {
+    pg::Value a = one.at(column.number), b = other.at(column.number);
+    return a.null == b.null && (a.null || pg::same_image(a.datum, b.datum, column.by_value, column.length));
+}
+
+// The columns that differ from `other`, or all that are not null; null: there are none.
+pg::Value columns_of(const pg::RelationInfo& table, const pg::RowValues& row, const pg::RowValues* other) {
+    pg::JsonBuilder json;
+    bool any = false;
+    json.begin_object();
+    for (const pg::Column& column : table.columns) {
+        if (column.dropped || tells_nothing(column.name)) continue;
+        pg::Value value = row.at(column.number);
+        if (other != nullptr ? same(column, row, *other) : value.null) continue;
+        json.key(column.name);
+        json.value(value.datum, value.null, column.type, false);
+        any = true;
+    }
+    json.end_object();
+    return {json.finish(), !any};
+}
+
+}  // namespace
+
+}  // namespace sync_job
+
+using namespace sync_job;
+
+// After the row has been written, so that what ON CONFLICT DO NOTHING left out is not told. The role is the one that the session
+// has, also where a function changes the type with its owner's rights.
+SYNC_JOB_FUNCTION(sync_job_note_type_change) {
+    static auto& insert = *new InternalStatement(
+        "INSERT INTO {}.sync_job_type_change (sync_job_type, operation, changed_at, changed_by, run_as, old, new)"
+        " VALUES ($1, $2, clock_timestamp(), $3, $4, $5, $6)",
+        {pg::type::text, pg::type::text, pg::type::regrole, pg::type::regrole, pg::type::jsonb, pg::type::jsonb});
+    pg::TriggerCall call = pg::trigger_call(args, "note_type_change");
+    auto table = pg::read_relation(call.relation);
+    bool has_old = call.event != Event::insert, has_new = call.event != Event::remove;
+    pg::Value old_columns, new_columns;
+    {
+        pg::OwnerScope qualified(schema_objects().owner);  // names of relations with their schema
+        pg::CanonicalOutput canonical;
+        if (has_old) old_columns = columns_of(*table, call.old_row, has_new ? &call.new_row : nullptr);
+        if (has_new) new_columns = columns_of(*table, call.new_row, has_old ? &call.old_row : nullptr);
+    }
+    if (old_columns.null && new_columns.null) return pg::trigger_suppress(args);
+    const pg::RowValues& row = has_new ? call.new_row : call.old_row;
+    insert.run({row.at(table->column("name")->number), {pg::text_datum(has_old ? has_new ? "Update" : "Delete" : "Insert"), false},
+                {pg::oid_datum(pg::outer_user()), false}, row.at(table->column("run_as")->number), old_columns, new_columns});
+    return pg::trigger_suppress(args);
+}
