@@ -7,7 +7,7 @@ PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) pg_con
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 EXTENSION_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" pg_sync_job.control)
 
-EXTENSION = pg_sync_job
+EXTENSION = pg_sync_job pg_sync_job_testing
 MODULE_big = pg_sync_job
 SOURCES := $(sort $(wildcard src/*.cpp src/*/*.cpp))
 OBJS = $(SOURCES:.cpp=.o)
@@ -18,7 +18,7 @@ SQL_PARTS = $(addprefix sql/, header.sql types.sql tables.sql enqueue.sql contro
 	background.sql schedule.sql views.sql alerts.sql rights.sql)
 SCRIPT_SQL = sql/pg_sync_job--$(EXTENSION_VERSION).sql
 DATA_built = $(SCRIPT_SQL)
-DATA = $(filter-out $(SCRIPT_SQL), $(wildcard sql/pg_sync_job--*.sql))
+DATA = $(filter-out $(SCRIPT_SQL), $(wildcard sql/pg_sync_job--*.sql)) sql/pg_sync_job_testing--1.0.0.sql
 
 # Exports only what the server must find, and binds no inline symbol to another extension's.
 # WERROR=-Werror is for the tests; a user's newer compiler may warn of what ours does not. So is SANITIZE=address,undefined:
