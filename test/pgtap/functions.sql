@@ -107,6 +107,22 @@ SELECT set_eq(
         AND has_function_privilege('public', oid, 'EXECUTE')$$,
     ARRAY['activity', 'find_in_the_way', 'find_trouble_of_queue', 'has_level', 'in_the_way', 'may_read', 'next_cron_time', 'preloaded', 'run_committing_job', 'trouble_of_queue', 'waiting_elsewhere'],
     'of sync_job_internal PUBLIC may call what views, policies and workers need, and nothing else');
+
+-- Many drivers send parameters without types: of the functions of a name, one must fit best, however many arguments are given.
+CREATE FUNCTION pg_temp.error_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE 'PREPARE untyped AS ' || statement;
+    DEALLOCATE untyped;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RETURN sqlstate || ' ' || sqlerrm;
+END $$;
+SELECT is_empty(
+    $$SELECT statement, pg_temp.error_of(statement)
+      FROM actual, generate_series(pronargs::int - pronargdefaults, pronargs::int) AS n,
+          LATERAL (SELECT format('SELECT %I(%s)', name, string_agg('$' || i, ', ')) AS statement FROM generate_series(1, n) AS i) AS s
+      WHERE pronamespace = 'public'::regnamespace AND prokind = 'f' AND prorettype <> 'trigger'::regtype AND pg_temp.error_of(statement) IS NOT NULL$$,
+    'each function resolves from parameters without types');
 SELECT is_empty(
     $$SELECT oid::regprocedure FROM actual WHERE pronargs > 0 AND coalesce(array_length(proargnames, 1), 0) < pronargs$$,
     'every argument has a name');
