@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Debian releases in folders, made by debootstrap, to build and test in. Sourced.
 #
-#   make_debian RELEASE FOLDER     that release, with apt, make and nothing more; a folder that has it already is taken as it is
+#   make_debian RELEASE FOLDER     that release, with apt, make and nothing more; a folder that has it already is taken as it is.
+#                                  "experimental" is no whole release: it is sid, with what else is in experimental
 #   in_debian FOLDER COMMAND…      runs the command there, as root. It has its own mounts and processes, which end with it:
 #                                  so a folder may be removed at any time, and nothing goes on running.
 #
@@ -27,7 +28,7 @@ debian_addresses() {
 }
 
 make_debian() {
-    local release=$1 root=$2 here addresses mirror log=$2.log script=()
+    local release=${1/experimental/sid} root=$2 here addresses mirror log=$2.log script=()
     [[ ! -e $root/etc/complete ]] || return 0
     addresses=$(debian_addresses)
     if [[ ! $addresses ]]; then
@@ -48,7 +49,16 @@ make_debian() {
         rm -rf "$root"
         skip_debian "debootstrap has failed; see $log"
     }
-    sed -n "s/^$here\(\S*\) \(\S*\)$/deb \2 $release\1 main/p" <<<"$addresses" >"$root/etc/apt/sources.list"
+    if [[ $release == sid ]]; then # which has no updates beside it
+        echo "deb $mirror sid main" >"$root/etc/apt/sources.list"
+    else
+        sed -n "s/^$here\(\S*\) \(\S*\)$/deb \2 $release\1 main/p" <<<"$addresses" >"$root/etc/apt/sources.list"
+    fi
+    if [[ $1 == experimental ]]; then # apt takes from there only what it is told to, and not what that depends on
+        echo "deb $mirror experimental main" >>"$root/etc/apt/sources.list"
+        printf '%s\n' 'Package: postgresql-* libpq* libecpg* libpgtypes*' 'Pin: release a=experimental' 'Pin-Priority: 500' \
+            >"$root/etc/apt/preferences.d/experimental"
+    fi
     apt-config dump | grep -E '^Acquire::(http|https|Check-[A-Za-z-]*)(::Proxy)? ' >"$root/etc/apt/apt.conf.d/90host" || true
     touch "$root/etc/complete"
 }

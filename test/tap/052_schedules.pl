@@ -6,6 +6,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use SyncJob;
 
+need_pg_cron();
+
 # Two clusters, so that both minutes pass at a time: "here" has pg_cron in the database of the jobs, "there" in another one.
 # Workers retry by themselves, to the millisecond; to see that pg_cron does, they are kept from it: no worker, and no scheduler.
 my $conf = "shared_preload_libraries = 'pg_sync_job, pg_cron'\ncron.database_name = 'postgres'\ncron.use_background_workers = on\nmax_worker_processes = 40\n";

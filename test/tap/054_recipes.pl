@@ -6,6 +6,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use SyncJob;
 
+need_pg_cron();
 my $checkout = $ENV{CHECKOUT};
 my $doc = slurp_file("$checkout/docs/recipes.md");
 my $node = new_cluster('recipes', conf => "shared_preload_libraries = 'pg_sync_job, pg_cron'\n");

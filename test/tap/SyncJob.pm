@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(new_cluster load_example load_probe open_gate close_gate enqueue wait_for_jobs wait_until_running status_of poll like_log
+our @EXPORT = qw(new_cluster need_pg_cron load_example load_probe open_gate close_gate enqueue wait_for_jobs wait_until_running status_of poll like_log
   start_after_kill unlike_accidents catalog same_catalog);
 
 # While a server comes up, or goes down, psql may end before it has read the statement: the next try then, as after an error.
@@ -43,6 +43,13 @@ sub new_cluster
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION pg_sync_job') unless $options{no_extension};
 	return $node;
+}
+
+# Ends a test that needs pg_cron where there is none: Debian may not have it yet for a new PostgreSQL.
+sub need_pg_cron
+{
+	plan(skip_all => 'there is no pg_cron for this server') if !-e "$ENV{SHAREDIR}/extension/pg_cron.control";
+	return;
 }
 
 # The job type "SAP Customer Sync" of test/example.sql.
