@@ -37,7 +37,11 @@ void at_process_exit(int, Datum) { exit_callback(); }
 
 void on_terminate(SIGNAL_ARGS) {
     ShutdownRequestPending = true;
+#if PG_VERSION_NUM >= 190000
+    die(postgres_signal_arg, pg_siginfo);
+#else
     die(postgres_signal_arg);
+#endif
 }
 
 }  // namespace
@@ -73,7 +77,13 @@ void begin_worker(void (*at_exit)()) {
     BackgroundWorkerUnblockSignals();
 }
 
-void ignore_cancel() { pqsignal(SIGINT, SIG_IGN); }
+void ignore_cancel() {
+#if PG_VERSION_NUM >= 190000
+    pqsignal(SIGINT, PG_SIG_IGN);
+#else
+    pqsignal(SIGINT, SIG_IGN);
+#endif
+}
 
 void at_session_exit(void (*callback)()) {
     static int registered_in = 0;  // the process

@@ -513,7 +513,13 @@ void at_relation_change(Datum, Oid relation) {
     relation_callback(relation);
 }
 
-void at_function_change(Datum, int, uint32) {
+#if PG_VERSION_NUM >= 190000
+using CacheId = SysCacheIdentifier;
+#else
+using CacheId = int;
+#endif
+
+void at_function_change(Datum, CacheId, uint32) {
     changes++;
     function_callback();
 }
@@ -529,7 +535,7 @@ void on_relation_change(void (*callback)(Oid)) {
 
 void on_function_change(void (*callback)()) {
     function_callback = callback;
-    for (int cache : {PROCOID, NAMESPACEOID, AUTHOID, AUTHMEMROLEMEM, DATABASEOID}) {
+    for (CacheId cache : {PROCOID, NAMESPACEOID, AUTHOID, AUTHMEMROLEMEM, DATABASEOID}) {
         CacheRegisterSyscacheCallback(cache, at_function_change, 0);
     }
 }

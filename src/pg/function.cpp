@@ -428,7 +428,7 @@ bool for_each_updated_row(Arguments& args, const std::function<void(const RowVal
 
 Datum trigger_proceed(Arguments& args) {
     auto* data = reinterpret_cast<TriggerData*>(args.raw()->context);
-    if (!TRIGGER_FIRED_FOR_ROW(data->tg_event)) return PointerGetDatum(nullptr);
+    if (!TRIGGER_FIRED_FOR_ROW(data->tg_event)) return Datum{0};
     return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple);
 }
 
@@ -445,6 +445,6 @@ Datum trigger_replace(Arguments& args, Datum row) {
     });
 }
 
-Datum trigger_suppress(Arguments&) { return PointerGetDatum(nullptr); }
+Datum trigger_suppress(Arguments&) { return Datum{0}; }
 
 }  // namespace sync_job::pg

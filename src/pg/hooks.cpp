@@ -159,10 +159,23 @@ void install_hooks() {
 
 void on_database_command(DatabaseCommandHook hook) { database_hook = hook; }
 
+namespace {
+
+// From which level on this process writes to the log.
+int log_level() {
+#if PG_VERSION_NUM >= 190000
+    return log_min_messages[MyBackendType];
+#else
+    return log_min_messages;
+#endif
+}
+
+}  // namespace
+
 MessageCapture::MessageCapture(bool active) : active_(active), outer_(captured) {
     if (!active_) return;
-    if (outer_ == nullptr) log_level_before_capture = log_min_messages;
-    if (log_min_messages > NOTICE) set_local_as_superuser("log_min_messages", "notice");
+    if (outer_ == nullptr) log_level_before_capture = log_level();
+    if (log_level() > NOTICE) set_local_as_superuser("log_min_messages", "notice");
     captured = &text_;
 }
 

@@ -78,34 +78,46 @@ std::vector<JsonField> members(Datum datum, bool object) {
 
 }  // namespace
 
-void push_json(JsonbParseState** state, JsonbValue** root, JsonbValue* value) {
-    if (*state == nullptr) {
-        auto* copy = static_cast<JsonbValue*>(palloc(sizeof(JsonbValue)));
-        *copy = *value;
-        *root = copy;
+void push_token(JsonState& state, JsonbIteratorToken token, JsonbValue* value) {
+#if PG_VERSION_NUM >= 190000
+    JsonbInState building{};
+    building.parseState = state.containers;
+    pushJsonbValue(&building, token, value);
+    state.containers = building.parseState;
+    if (state.containers == nullptr) state.result = building.result;
+#else
+    JsonbValue* pushed = pushJsonbValue(&state.containers, token, value);
+    if (state.containers == nullptr) state.result = pushed;
+#endif
+}
+
+void push_json(JsonState& state, JsonbValue* value) {
+    if (state.containers == nullptr) {
+        state.result = static_cast<JsonbValue*>(palloc(sizeof(JsonbValue)));
+        *state.result = *value;
     } else {
-        pushJsonbValue(state, (*state)->contVal.type == jbvArray ? WJB_ELEM : WJB_VALUE, value);
+        push_token(state, state.containers->contVal.type == jbvArray ? WJB_ELEM : WJB_VALUE, value);
     }
 }
 
-namespace {
-
-void push_token(JsonbParseState** state, void** root, JsonbIteratorToken token) {
-    guarded([&] { *root = pushJsonbValue(state, token, nullptr); });
+void JsonBuilder::begin_object() {
+    guarded([&] { push_token(state_, WJB_BEGIN_OBJECT); });
 }
-
-}  // namespace
-
-void JsonBuilder::begin_object() { push_token(&state_, &result_, WJB_BEGIN_OBJECT); }
-void JsonBuilder::end_object() { push_token(&state_, &result_, WJB_END_OBJECT); }
-void JsonBuilder::begin_array() { push_token(&state_, &result_, WJB_BEGIN_ARRAY); }
-void JsonBuilder::end_array() { push_token(&state_, &result_, WJB_END_ARRAY); }
+void JsonBuilder::end_object() {
+    guarded([&] { push_token(state_, WJB_END_OBJECT); });
+}
+void JsonBuilder::begin_array() {
+    guarded([&] { push_token(state_, WJB_BEGIN_ARRAY); });
+}
+void JsonBuilder::end_array() {
+    guarded([&] { push_token(state_, WJB_END_ARRAY); });
+}
 
 void JsonBuilder::key(std::string_view name) {
     guarded([&] {
         JsonbValue value = string_value(name);
         value.val.string.val = pnstrdup(name.data(), name.size());
-        pushJsonbValue(&state_, WJB_KEY, &value);
+        push_token(state_, WJB_KEY, &value);
     });
 }
 
@@ -113,7 +125,7 @@ void JsonBuilder::null() {
     guarded([&] {
         JsonbValue value;
         value.type = jbvNull;
-        push_json(&state_, reinterpret_cast<JsonbValue**>(&result_), &value);
+        push_json(state_, &value);
     });
 }
 
@@ -122,7 +134,7 @@ void JsonBuilder::boolean(bool flag) {
         JsonbValue value;
         value.type = jbvBool;
         value.val.boolean = flag;
-        push_json(&state_, reinterpret_cast<JsonbValue**>(&result_), &value);
+        push_json(state_, &value);
     });
 }
 
@@ -131,7 +143,7 @@ void JsonBuilder::number(std::int64_t number) {
         JsonbValue value;
         value.type = jbvNumeric;
         value.val.numeric = int64_to_numeric(number);
-        push_json(&state_, reinterpret_cast<JsonbValue**>(&result_), &value);
+        push_json(state_, &value);
     });
 }
 
@@ -139,12 +151,12 @@ void JsonBuilder::string(std::string_view text) {
     guarded([&] {
         JsonbValue value = string_value(text);
         value.val.string.val = pnstrdup(text.data(), text.size());
-        push_json(&state_, reinterpret_cast<JsonbValue**>(&result_), &value);
+        push_json(state_, &value);
     });
 }
 
 void JsonBuilder::value(Datum datum, bool is_null, Oid type, bool exact) {
-    guarded([&] { push_value(&state_, reinterpret_cast<JsonbValue**>(&result_), datum, is_null, type, exact); });
+    guarded([&] { push_value(state_, datum, is_null, type, exact); });
 }
 
 void JsonBuilder::field(std::string_view name, std::string_view text) {
@@ -157,7 +169,7 @@ void JsonBuilder::field(std::string_view name, std::string_view text) {
 }
 
 Datum JsonBuilder::finish() {
-    return guarded([&] { return JsonbPGetDatum(JsonbValueToJsonb(static_cast<JsonbValue*>(result_))); });
+    return guarded([&] { return JsonbPGetDatum(JsonbValueToJsonb(state_.result)); });
 }
 
 JsonKind json_kind(Datum datum) {

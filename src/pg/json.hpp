@@ -9,8 +9,15 @@
 #include "pg/types.hpp"
 
 struct JsonbParseState;
+struct JsonbValue;
 
 namespace sync_job::pg {
+
+// What is being built: the containers that have begun and not ended, and the value once it is complete.
+struct JsonState {
+    JsonbParseState* containers = nullptr;
+    JsonbValue* result = nullptr;
+};
 
 // Builds one jsonb value: begin_object(), key(), a value, …, end_object(), finish().
 class JsonBuilder {
@@ -33,8 +40,7 @@ public:
     Datum finish();
 
 private:
-    JsonbParseState* state_ = nullptr;
-    void* result_ = nullptr;
+    JsonState state_;
 };
 
 enum class JsonKind { null, string, number, boolean, array, object };

@@ -80,7 +80,9 @@ int my_pid() { return MyProcPid; }
 bool sessions_at_work() noexcept {
     for (uint32 i = 0; i < ProcGlobal->allProcCount; i++) {
         const PGPROC& process = ProcGlobal->allProcs[i];
-#if PG_VERSION_NUM >= 180000
+#if PG_VERSION_NUM >= 190000
+        bool session = process.backendType == B_BACKEND;
+#elif PG_VERSION_NUM >= 180000
         bool session = process.isRegularBackend;
 #else
         bool session = !process.isBackgroundWorker;

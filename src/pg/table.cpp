@@ -413,7 +413,9 @@ IndexScan::IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& 
         Snapshot snapshot = RegisterSnapshot(seen);
         snapshot_ = snapshot;
         slot_ = MakeSingleTupleTableSlot(RelationGetDescr(table_.relation_), table_slot_callbacks(table_.relation_));
-#if PG_VERSION_NUM >= 180000
+#if PG_VERSION_NUM >= 190000
+        IndexScanDesc scan = index_beginscan(table_.relation_, index_, snapshot, nullptr, count, 0, SO_NONE);
+#elif PG_VERSION_NUM >= 180000
         IndexScanDesc scan = index_beginscan(table_.relation_, index_, snapshot, nullptr, count, 0);
 #else
         IndexScanDesc scan = index_beginscan(table_.relation_, index_, snapshot, count, 0);

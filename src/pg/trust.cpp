@@ -72,13 +72,21 @@ std::vector<Oid> column_types(Oid composite) {
     return {types, types + count};
 }
 
+bool has_constraints(Oid domain) {
+#if PG_VERSION_NUM >= 190000
+    return guarded([&] { return DomainHasConstraints(domain, nullptr); });
+#else
+    return guarded([&] { return DomainHasConstraints(domain); });
+#endif
+}
+
 void collect(Oid type, bool in_range, InputCode& code) {  // the server refuses types that contain themselves
     TypeFacts facts = facts_of(type);
     if (facts.element != no_oid) return collect(facts.element, in_range, code);
     switch (facts.kind) {
         case TYPTYPE_DOMAIN:
             if (!in_range) code.domains = true;
-            if (in_range && guarded([&] { return DomainHasConstraints(type); })) code.of_ranges.push_back(facts.owner);
+            if (in_range && has_constraints(type)) code.of_ranges.push_back(facts.owner);
             return collect(facts.base, in_range, code);
         case TYPTYPE_COMPOSITE:
             for (Oid column : column_types(type)) collect(column, in_range, code);

@@ -23,19 +23,19 @@ namespace sync_job::pg {
 
 namespace {
 
-void push_text(JsonbParseState** state, JsonbValue** root, char* text) {
+void push_text(JsonState& state, char* text) {
     JsonbValue value;
     value.type = jbvString;
     value.val.string.val = text;
     value.val.string.len = static_cast<int>(std::strlen(text));
-    push_json(state, root, &value);
+    push_json(state, &value);
 }
 
-void push_numeric(JsonbParseState** state, JsonbValue** root, Numeric numeric) {
+void push_numeric(JsonState& state, Numeric numeric) {
     JsonbValue value;
     value.type = jbvNumeric;
     value.val.numeric = numeric;
-    push_json(state, root, &value);
+    push_json(state, &value);
 }
 
 char* output_text(Datum datum, Oid type) {
@@ -46,21 +46,20 @@ char* output_text(Datum datum, Oid type) {
 }
 
 // NaN, infinity and negative zero have no JSON number that converts back to them.
-void push_float(JsonbParseState** state, JsonbValue** root, Datum datum, Oid type) {
+void push_float(JsonState& state, Datum datum, Oid type) {
     double number = type == FLOAT4OID ? DatumGetFloat4(datum) : DatumGetFloat8(datum);
     int digits = std::exchange(extra_float_digits, 1);  // the shortest exact text, whatever the session's setting
     char* text = output_text(datum, type);
     extra_float_digits = digits;
     if (std::isfinite(number) && !(number == 0 && std::signbit(number))) {
-        push_numeric(state, root,
-                     DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
-                                                         ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
+        push_numeric(state, DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+                                                                ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
     } else {
-        push_text(state, root, text);
+        push_text(state, text);
     }
 }
 
-void push_jsonb(JsonbParseState** state, JsonbValue** root, Jsonb* jsonb) {
+void push_jsonb(JsonState& state, Jsonb* jsonb) {
     JsonbValue value;
     if (JB_ROOT_IS_SCALAR(jsonb)) {
         JsonbExtractScalar(&jsonb->root, &value);
@@ -69,7 +68,7 @@ void push_jsonb(JsonbParseState** state, JsonbValue** root, Jsonb* jsonb) {
         value.val.binary.data = &jsonb->root;
         value.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
     }
-    push_json(state, root, &value);
+    push_json(state, &value);
 }
 
 bool is_null_or_string(Jsonb* jsonb) {
@@ -79,7 +78,7 @@ bool is_null_or_string(Jsonb* jsonb) {
     return value.type == jbvNull || value.type == jbvString;
 }
 
-void push_composite(JsonbParseState** state, JsonbValue** root, Datum datum, bool exact) {
+void push_composite(JsonState& state, Datum datum, bool exact) {
     HeapTupleHeader header = DatumGetHeapTupleHeader(datum);
     TupleDesc descriptor = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
     HeapTupleData tuple;
@@ -90,7 +89,7 @@ void push_composite(JsonbParseState** state, JsonbValue** root, Datum datum, boo
     auto* values = static_cast<Datum*>(palloc(descriptor->natts * sizeof(Datum)));
     auto* nulls = static_cast<bool*>(palloc(descriptor->natts * sizeof(bool)));
     heap_deform_tuple(&tuple, descriptor, values, nulls);
-    pushJsonbValue(state, WJB_BEGIN_OBJECT, nullptr);
+    push_token(state, WJB_BEGIN_OBJECT);
     for (int i = 0; i < descriptor->natts; i++) {
         Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
         if (attribute->attisdropped) continue;
@@ -98,53 +97,51 @@ void push_composite(JsonbParseState** state, JsonbValue** root, Datum datum, boo
         key.type = jbvString;
         key.val.string.val = pstrdup(NameStr(attribute->attname));
         key.val.string.len = static_cast<int>(std::strlen(key.val.string.val));
-        pushJsonbValue(state, WJB_KEY, &key);
-        push_value(state, root, values[i], nulls[i], attribute->atttypid, exact);
+        push_token(state, WJB_KEY, &key);
+        push_value(state, values[i], nulls[i], attribute->atttypid, exact);
     }
-    JsonbValue* end = pushJsonbValue(state, WJB_END_OBJECT, nullptr);
-    if (*state == nullptr) *root = end;
+    push_token(state, WJB_END_OBJECT);
     ReleaseTupleDesc(descriptor);
 }
 
 // One dimension with the usual lower bound; `exact` callers have checked that before.
-void push_array(JsonbParseState** state, JsonbValue** root, ArrayType* array, Oid element, bool exact) {
+void push_array(JsonState& state, ArrayType* array, Oid element, bool exact) {
     ArrayElements elements(array);
-    pushJsonbValue(state, WJB_BEGIN_ARRAY, nullptr);
-    for (int i = 0; i < elements.count; i++) push_value(state, root, elements.values[i], elements.nulls[i], element, exact);
-    JsonbValue* end = pushJsonbValue(state, WJB_END_ARRAY, nullptr);
-    if (*state == nullptr) *root = end;
+    push_token(state, WJB_BEGIN_ARRAY);
+    for (int i = 0; i < elements.count; i++) push_value(state, elements.values[i], elements.nulls[i], element, exact);
+    push_token(state, WJB_END_ARRAY);
 }
 
 // Element types whose values survive as elements of a JSON array: a JSON null in a jsonb[] would come back as SQL NULL.
 bool exact_element(Oid element) { return element != JSONBOID && element != JSONOID && !type_is_rowtype(element); }
 
 // Numbers, texts and times; false for other types.
-bool push_scalar(JsonbParseState** state, JsonbValue** root, Datum datum, Oid type) {
+bool push_scalar(JsonState& state, Datum datum, Oid type) {
     switch (type) {
         case BOOLOID: {
             JsonbValue value;
             value.type = jbvBool;
             value.val.boolean = DatumGetBool(datum);
-            push_json(state, root, &value);
+            push_json(state, &value);
             return true;
         }
         case INT2OID:
-            push_numeric(state, root, int64_to_numeric(DatumGetInt16(datum)));
+            push_numeric(state, int64_to_numeric(DatumGetInt16(datum)));
             return true;
         case INT4OID:
-            push_numeric(state, root, int64_to_numeric(DatumGetInt32(datum)));
+            push_numeric(state, int64_to_numeric(DatumGetInt32(datum)));
             return true;
         case INT8OID:
-            push_numeric(state, root, int64_to_numeric(DatumGetInt64(datum)));
+            push_numeric(state, int64_to_numeric(DatumGetInt64(datum)));
             return true;
         case FLOAT4OID:
         case FLOAT8OID:
-            push_float(state, root, datum, type);
+            push_float(state, datum, type);
             return true;
         case NUMERICOID: {
             Numeric numeric = DatumGetNumericCopy(datum);
             if (numeric_is_nan(numeric) || numeric_is_inf(numeric)) return false;
-            push_numeric(state, root, numeric);
+            push_numeric(state, numeric);
             return true;
         }
         case DATEOID:
@@ -152,12 +149,12 @@ bool push_scalar(JsonbParseState** state, JsonbValue** root, Datum datum, Oid ty
         case TIMESTAMPTZOID: {
             auto* text = static_cast<char*>(palloc(MAXDATELEN + 1));
             JsonEncodeDateTime(text, datum, type, nullptr);
-            push_text(state, root, text);
+            push_text(state, text);
             return true;
         }
         case TEXTOID:
         case VARCHAROID:
-            push_text(state, root, TextDatumGetCString(datum));
+            push_text(state, TextDatumGetCString(datum));
             return true;
         default:
             return false;
@@ -165,25 +162,25 @@ bool push_scalar(JsonbParseState** state, JsonbValue** root, Datum datum, Oid ty
 }
 
 // jsonb, json and xml; false for other types, and for xml unless `exact`.
-bool push_document(JsonbParseState** state, JsonbValue** root, Datum datum, Oid type, bool exact) {
+bool push_document(JsonState& state, Datum datum, Oid type, bool exact) {
     switch (type) {
         case JSONBOID:
             // Exact: a JSON null and a JSON string as their JSON text, to tell them from a NULL and from each other.
             if (exact && is_null_or_string(DatumGetJsonbP(datum))) return false;
-            push_jsonb(state, root, DatumGetJsonbP(datum));
+            push_jsonb(state, DatumGetJsonbP(datum));
             return true;
         case JSONOID: {
             char* json = TextDatumGetCString(datum);
             if (exact) {
-                push_text(state, root, json);
+                push_text(state, json);
             } else {
-                push_jsonb(state, root, DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json))));
+                push_jsonb(state, DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json))));
             }
             return true;
         }
         case XMLOID:  // stored as text; its output function omits parts of the XML declaration
             if (!exact) return false;
-            push_text(state, root, TextDatumGetCString(datum));
+            push_text(state, TextDatumGetCString(datum));
             return true;
         default:
             return false;
@@ -192,26 +189,26 @@ bool push_document(JsonbParseState** state, JsonbValue** root, Datum datum, Oid 
 
 }  // namespace
 
-void push_value(JsonbParseState** state, JsonbValue** root, Datum datum, bool is_null, Oid type, bool exact) {
+void push_value(JsonState& state, Datum datum, bool is_null, Oid type, bool exact) {
     check_stack_depth();
     if (is_null) {
         JsonbValue value;
         value.type = jbvNull;
-        push_json(state, root, &value);
+        push_json(state, &value);
         return;
     }
     type = getBaseType(type);
-    if (push_scalar(state, root, datum, type) || push_document(state, root, datum, type, exact)) return;
+    if (push_scalar(state, datum, type) || push_document(state, datum, type, exact)) return;
     Oid element = get_element_type(type);
     if (OidIsValid(element)) {
         ArrayType* array = DatumGetArrayTypeP(datum);
         bool plain = ARR_NDIM(array) == 0 || (ARR_NDIM(array) == 1 && ARR_LBOUND(array)[0] == 1);
         if (plain && (!exact || exact_element(getBaseType(element))))
-            return push_array(state, root, array, element, exact);
+            return push_array(state, array, element, exact);
     } else if (!exact && type_is_rowtype(type)) {
-        return push_composite(state, root, datum, exact);
+        return push_composite(state, datum, exact);
     }
-    push_text(state, root, output_text(datum, type));
+    push_text(state, output_text(datum, type));
 }
 
 Datum value_to_json(Datum datum, Oid type, bool exact) {
