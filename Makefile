@@ -91,7 +91,7 @@ demo-stop:
 ##                    ASSERT_SUITES="regress tap": only these; DISCARD_CACHES=1: one test, with its caches emptied at each use
 ## make test-valgrind one of its tests, 027_caches, or TESTS=…, with the server under valgrind; half an hour
 ## make test-sqlsmith statements that sqlsmith makes up, as an ordinary role, beside workers: MINUTES=10, SEED=…; not part of make test
-## make test-matrix   the suites on this machine, and with the newer PostgreSQL of newer Debian releases, each in a folder
+## make test-matrix   the suites on this machine, and with the newer PostgreSQL of newer Debian releases and of experimental, each in a folder
 ##                    MATRIX="trixie": only these; MATRIX_SUITES="regress tap"; needs root; the first time takes long
 ## make test-fresh    make demo, make demo-stop and make test as on a new Debian that has make and nothing more; needs root
 SUITES = lint exports unit regress isolation tap pgtap docs demo chaos upgrade model sqlsmith clients
