@@ -22,7 +22,10 @@ value(q{
 			RAISE EXCEPTION 'at first';
 		END IF;
 		IF sync_job.context ? 'gate' THEN
-			PERFORM pg_advisory_lock(1);
+			-- Not by waiting for the lock: who does that for long gives its worker back.
+			WHILE NOT pg_try_advisory_lock(1) LOOP
+				PERFORM pg_sleep(0.01);
+			END LOOP;
 			PERFORM pg_advisory_unlock(1);
 		END IF;
 		INSERT INTO run (job, source, type, began, ended) VALUES (sync_job.id, source_doc.id, sync_job.sync_job_type, began, clock_timestamp());
