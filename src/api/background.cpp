@@ -82,7 +82,15 @@ void run_at_once(std::int64_t id) {
     if (find_job(id)->job.status() != Status::queued) return;
     require_this_version();
     take_session_slot();
-    run_here(*lock_job(id), true);
+    try {
+        run_here(*lock_job(id), true);
+    } catch (pg::Error& error) {
+        if (error.sqlstate() == "2D000" && error.report().hint.empty()) {
+            error.hint("A procedure that commits cannot run within a transaction: enqueue it without now, COMMIT, and CALL "
+                       "execute_sync_job(id, NULL).");
+        }
+        throw;
+    }
 }
 
 // --- Checkpoints: kept with the row of the job that runs in this session ---

@@ -90,7 +90,7 @@ CREATE FUNCTION which(a text, b text DEFAULT '') RETURNS text LANGUAGE sql AS $$
 SELECT try('which', '{"a": 1}'), try('which', '{"a": 1, "b": 2}'), try('which', '{"c": 1}');
 SELECT try('pg_catalog.upper', '{}'), try('current_database');
 CREATE PROCEDURE commits() LANGUAGE plpgsql AS 'BEGIN COMMIT; END';
-SELECT try('commits');
+SELECT enqueue_background_job('commits', now => true); -- says what to do instead
 
 -- ---- now: as a plain call, with its error, and with a record of it ----
 
