@@ -27,6 +27,10 @@ void set_session(const char* name, const std::string& value) {
     guarded([&] { set_config_option(name, value.c_str(), PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_SET, true, 0, false); });
 }
 
+void set_from_database(const char* name, const std::string& value) {
+    guarded([&] { set_config_option(name, value.c_str(), PGC_SUSET, PGC_S_DATABASE, GUC_ACTION_SET, true, 0, false); });
+}
+
 void reset_settings() {
     guarded([] {
         StartTransactionCommand();

@@ -25,6 +25,8 @@ void set_local(const char* name, const std::string& value);
 void set_local_as_superuser(const char* name, const std::string& value);
 // SET for the rest of the session, as its default.
 void set_session(const char* name, const std::string& value);
+// As ALTER DATABASE ... SET would have set it when the session began.
+void set_from_database(const char* name, const std::string& value);
 // As DISCARD ALL does: settings, role and session user become what they were when the session began. Outside a
 // transaction.
 void reset_settings();

@@ -84,7 +84,7 @@ struct Trouble {
 struct Scheduler {
     std::map<DueGroup, GroupState> groups;
     std::map<int, DueGroup> starting;  // by worker slot: started, but not running yet
-    std::string settings_followed;     // of the database, when this process connected
+    std::string settings_followed;     // of the database: those that this process has
     std::string logged_problem;        // the one logged last
     bool noted = false;                // the old view says that jobs wait for an update
     bool shortage_logged = false;
@@ -480,20 +480,28 @@ Milliseconds run_round(Scheduler& scheduler) {
     return pause_after(scheduler, plan, shortage);
 }
 
-void run() {
-    Scheduler scheduler;
+// They may have changed since the server gave them to this process, as it connected. False: only a new process has them.
+bool take_settings(Scheduler& scheduler) {
+    std::optional<std::string> taken = "";
     pg::start_transaction();
     {
         pg::SnapshotScope snapshot;
         bool there = hold_extension();
         auto other = other_version();  // reported by a round
-        if (there && (!other || other->known)) scheduler.settings_followed = settings_of_database();
+        if (there && (!other || other->known)) taken = take_settings_of_database();
     }
     pg::commit_transaction();
+    scheduler.settings_followed = taken.value_or("");
+    return taken.has_value();
+}
+
+void run() {
+    Scheduler scheduler;
+    bool has_settings = take_settings(scheduler);
     // What a round allocates outside transactions, or in its caller's context, is freed with it.
     pg::Memory memory("sync job scheduler round", pg::Memory::Parent::backend);
     pg::MemorySwitch in_memory(memory);
-    while (!pg::shutdown_requested() && my_slot->blocked_by == 0) {
+    while (has_settings && !pg::shutdown_requested() && my_slot->blocked_by == 0) {
         memory.reset();
         pg::reset_latch();
         pg::reload_settings_if_asked();

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <optional>
 #include <unordered_map>
 
 #include "core/claim_position.hpp"
@@ -287,14 +289,42 @@ bool waiting_for_adoption() {
     return pg::datum_bool(select.run({})[0][0].datum);
 }
 
-std::string settings_of_database() {
+namespace {
+
+using SettingsFound = std::map<std::string, std::string>;
+
+SettingsFound find_settings_of_database() {
     static auto& select = *new InternalStatement(
-        "SELECT string_agg(c, ' ' ORDER BY c) FROM pg_db_role_setting AS s CROSS JOIN LATERAL unnest(s.setconfig) AS c"
+        "SELECT split_part(c, '=', 1), substr(c, strpos(c, '=') + 1)"
+        " FROM pg_db_role_setting AS s CROSS JOIN LATERAL unnest(s.setconfig) AS c"
         " WHERE s.setdatabase = $1 AND s.setrole = 0"
         "  AND split_part(c, '=', 1) IN ('sync_job.enabled', 'sync_job.log_retention_days')",
         {pg::type::oid});
-    auto rows = select.run({{pg::oid_datum(pg::my_database()), false}});
-    return rows[0][0].null ? std::string() : text_of(rows[0][0]);
+    SettingsFound found;
+    for (const Row& row : select.run({{pg::oid_datum(pg::my_database()), false}})) found.emplace(text_of(row[0]), text_of(row[1]));
+    return found;
+}
+
+std::string as_text(const SettingsFound& settings) {
+    std::string text;
+    for (const auto& [name, value] : settings) text += name + '=' + value + '\n';
+    return text;
+}
+
+}  // namespace
+
+std::string settings_of_database() { return as_text(find_settings_of_database()); }
+
+std::optional<std::string> take_settings_of_database() {
+    static auto& select = *new InternalStatement(
+        "SELECT name FROM pg_settings WHERE source = 'database' AND name IN ('sync_job.enabled', 'sync_job.log_retention_days')",
+        std::vector<Oid>{});
+    SettingsFound found = find_settings_of_database();
+    for (const Row& row : select.run({})) {
+        if (found.count(text_of(row[0])) == 0) return std::nullopt;
+    }
+    for (const auto& [name, value] : found) pg::set_from_database(name.c_str(), value);
+    return as_text(found);
 }
 
 }  // namespace sync_job

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,5 +48,7 @@ void make_old_view_tell();
 bool waiting_for_adoption();
 // The settings of the extension that a scheduler follows, as ALTER DATABASE ... SET has them; empty: none is set.
 std::string settings_of_database();
+// The same, and this process has them from now on. Empty as well if the process has one that has been reset since.
+std::optional<std::string> take_settings_of_database();
 
 }  // namespace sync_job

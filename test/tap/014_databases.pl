@@ -115,6 +115,26 @@ is(status_of($node, $job, 'one'), 'Queued', 'its jobs wait');
 $node->safe_psql('postgres', 'ALTER DATABASE one RESET sync_job.enabled');
 poll($node, "SELECT status = 'Finished' FROM sync_job WHERE id = $job", 'until it is enabled again', 'one');
 
+# The setting changes when a scheduler has just connected, and so has the old value: it waits for the extension, which is locked.
+my $scheduler = q{FROM pg_stat_activity WHERE datname = 'one' AND backend_type = 'sync job scheduler'};
+for my $change ([ 'SET sync_job.enabled = off', 'Queued' ], [ 'RESET sync_job.enabled', 'Finished' ], [ 'SET sync_job.enabled = off', 'Queued' ], [ 'SET sync_job.enabled = on', 'Finished' ])
+{
+	my ($command, $status) = @$change;
+	my $locker = $node->background_psql('one', on_error_stop => 0);
+	$locker->query('BEGIN; ALTER EXTENSION pg_sync_job UPDATE');
+	my $old = $node->safe_psql('postgres', "SELECT pid $scheduler");
+	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) $scheduler") if $old ne '';
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 $scheduler AND wait_event_type = 'Lock'" . ($old ne '' ? " AND pid <> $old" : '')) or die 'no scheduler waits';
+	$node->safe_psql('postgres', "ALTER DATABASE one $command");
+	$locker->query('ROLLBACK');
+	$locker->quit;
+	$job = enqueue($node, 'Probe', 7, undef, 'one');
+	finished_soon('two', "another one is served after $command");
+	poll($node, "SELECT status = 'Finished' FROM sync_job WHERE id = $job", "a job after $command runs", 'one') if $status eq 'Finished';
+	poll($node, "SELECT count(*) = 1 $scheduler AND state = 'idle'", "a scheduler is there after $command") if $status eq 'Queued';
+	is(status_of($node, $job, 'one'), $status, "a job after $command is $status");
+}
+
 # A template, and one that takes no connections, are left alone.
 $node->safe_psql('postgres', 'ALTER DATABASE two IS_TEMPLATE true; ALTER DATABASE one ALLOW_CONNECTIONS false');
 $node->restart;
