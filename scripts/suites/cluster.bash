@@ -8,9 +8,9 @@
 . "$WORK/server/env"
 export PATH=$BINDIR:$PATH
 
-# With sanitizers, under valgrind, or without caches, everything takes longer: so much longer may it take.
+# With assertions, with sanitizers, under valgrind, or without caches, everything takes longer: so much longer may it take.
 limit_factor=1
-[[ ! ${SANITIZE:-} ]] || limit_factor=4
+[[ ! ${SANITIZE:-} && $(pg_config --configure) != *--enable-cassert* ]] || limit_factor=4
 [[ ! ${DISCARD_CACHES:-}${VALGRIND:-} ]] || limit_factor=20
 
 # What no server's log may tell of, whatever the tests did to it.
