@@ -5,11 +5,15 @@
 -- Kept by the scheduler, so that nobody has to read the whole history for it.
 CREATE TABLE sync_job_internal.last_success (
     sync_job_type text COLLATE "C" PRIMARY KEY,
-    at            timestamptz NOT NULL
+    at            timestamptz NOT NULL,
+    compared_at   timestamptz,
+    out_of_step   bigint
 );
-COMMENT ON TABLE sync_job_internal.last_success IS 'When a job of each type ended well last';
+COMMENT ON TABLE sync_job_internal.last_success IS 'When a job of each type ended well last, and what its last comparison found';
 COMMENT ON COLUMN sync_job_internal.last_success.sync_job_type IS 'the job type';
 COMMENT ON COLUMN sync_job_internal.last_success.at IS 'when';
+COMMENT ON COLUMN sync_job_internal.last_success.compared_at IS 'when the last comparison of all its documents ended';
+COMMENT ON COLUMN sync_job_internal.last_success.out_of_step IS 'how many documents it found out of step, for which no job waited';
 
 CREATE VIEW @extschema@.sync_job_freshness WITH (security_invoker = true) AS
     SELECT n.name AS sync_job_type, w.oldest_change, coalesce(w.waiting, 0) AS waiting, coalesce(a.running, 0) AS running,
@@ -66,8 +70,8 @@ COMMENT ON TABLE @extschema@.sync_job_alert IS 'What the scheduler watches: wher
 COMMENT ON COLUMN @extschema@.sync_job_alert.name IS 'name of the alert';
 COMMENT ON COLUMN @extschema@.sync_job_alert.sync_job_type IS 'only jobs of this type; NULL: of all';
 COMMENT ON COLUMN @extschema@.sync_job_alert.queue IS 'only jobs of this queue; NULL: of all but alert';
-COMMENT ON COLUMN @extschema@.sync_job_alert.measure IS 'failed (jobs that failed for good, or by a broken set-up), waiting (jobs that are due), oldest_change (for how long the oldest change has not been in step), no_success (for how long no job has ended well while work waited)';
-COMMENT ON COLUMN @extschema@.sync_job_alert.threshold IS 'more than this is an alert: a number for failed and waiting, else an interval';
+COMMENT ON COLUMN @extschema@.sync_job_alert.measure IS 'failed (jobs that failed for good, or by a broken set-up), waiting (jobs that are due), oldest_change (for how long the oldest change has not been in step), no_success (for how long no job has ended well while work waited), out_of_step (documents that the last comparison of the whole type found out of step)';
+COMMENT ON COLUMN @extschema@.sync_job_alert.threshold IS 'more than this is an alert: a number for failed, waiting and out_of_step, else an interval';
 COMMENT ON COLUMN @extschema@.sync_job_alert.hold IS 'for so long it has to be more';
 COMMENT ON COLUMN @extschema@.sync_job_alert.procedure IS 'is enqueued at each change of state, as background work of the owner in queue alert, with one argument: alert jsonb; NULL: none';
 COMMENT ON COLUMN @extschema@.sync_job_alert.owner IS 'whose alert it is, and with whose rights the procedure runs; default: who inserts it';

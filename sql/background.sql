@@ -51,7 +51,8 @@ COMMENT ON FUNCTION @extschema@.get_sync_job_status(text) IS 'the newest job of 
 
 CREATE VIEW @extschema@.sync_job_recent WITH (security_invoker = true) AS
     SELECT j.id, j.sync_job_type, j.title, j.job_id, j.status, a.percent, j.queue, j.created_at, j.started_at, j.ended_at,
-        j.error_message
+        j.error_message, j.source_document_type::pg_catalog.text AS source_document_type_name, j.source_document_name,
+        j.target_document_type::pg_catalog.text AS target_document_type_name, j.target_document_name, j.run_as::pg_catalog.text AS run_as_name
     FROM @extschema@.sync_job AS j LEFT JOIN sync_job_internal.activity() AS a ON a.sync_job OPERATOR(pg_catalog.=) j.id
     WHERE j.status IN ('Pending', 'Queued', 'Started')
        OR j.ended_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::pg_catalog.interval);
@@ -67,4 +68,9 @@ COMMENT ON COLUMN @extschema@.sync_job_recent.created_at IS 'when it was enqueue
 COMMENT ON COLUMN @extschema@.sync_job_recent.started_at IS 'start of the last attempt';
 COMMENT ON COLUMN @extschema@.sync_job_recent.ended_at IS 'end of the last attempt';
 COMMENT ON COLUMN @extschema@.sync_job_recent.error_message IS 'the error of the last attempt';
+COMMENT ON COLUMN @extschema@.sync_job_recent.source_document_type_name IS 'the relation the source document is in, as text';
+COMMENT ON COLUMN @extschema@.sync_job_recent.source_document_name IS 'the key of the source document';
+COMMENT ON COLUMN @extschema@.sync_job_recent.target_document_type_name IS 'the relation the target document is in, as text';
+COMMENT ON COLUMN @extschema@.sync_job_recent.target_document_name IS 'the key of the target document';
+COMMENT ON COLUMN @extschema@.sync_job_recent.run_as_name IS 'the role it runs as, as text';
 

@@ -103,9 +103,13 @@ CREATE FUNCTION @extschema@.revert_sync_job(id bigint) RETURNS bigint
 COMMENT ON FUNCTION @extschema@.revert_sync_job(bigint) IS 'undoes a finished job from its diff; fails, naming the fields, if somebody changed them since; an insert or delete only where its diff was kept; returns the id of the job that records it';
 
 CREATE FUNCTION @extschema@.validate_sync_job_type(name text, OUT severity text, OUT object text, OUT message text,
-        OUT detail text, OUT hint text) RETURNS SETOF record
+        OUT detail text, OUT hint text, OUT field text) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_validate_type';
-COMMENT ON FUNCTION @extschema@.validate_sync_job_type(text) IS 'what is missing or wrong with a job type, one row per finding: severity is error (its jobs would fail) or warning; no row: it is ready';
+COMMENT ON FUNCTION @extschema@.validate_sync_job_type(text) IS 'what is missing or wrong with a job type, one row per finding: severity is error (its jobs would fail) or warning; field is the column of sync_job_type, with the key in it (field_map.phone); no row: it is ready';
+CREATE FUNCTION @extschema@.validate_sync_job_type_definition(definition jsonb, OUT severity text, OUT object text, OUT message text,
+        OUT detail text, OUT hint text, OUT field text) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_validate_type_definition';
+COMMENT ON FUNCTION @extschema@.validate_sync_job_type_definition(jsonb) IS 'the same for a type that is not saved: its columns as an object, those that are not in it as by default; also what the table would refuse. Writes nothing; for managers';
 CREATE FUNCTION @extschema@.export_sync_job_type(name text) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_export_type';
 COMMENT ON FUNCTION @extschema@.export_sync_job_type(text) IS 'a script for psql that makes the type again, here or elsewhere, with its queue where that is missing, its triggers and its grants; for whoever sees the type';

@@ -135,11 +135,13 @@ CREATE POLICY job ON @extschema@.sync_job_document FOR SELECT
                         OR (SELECT sync_job_internal.has_level('operator', 'viewer')))));
 CREATE VIEW @extschema@.sync_job_document_history WITH (security_invoker = true) AS
     SELECT j.source_document_type, j.source_document_name, j.id AS sync_job, j.sync_job_type, j.target_document_type, j.target_document_name,
-        j.operation, j.status, j.diff_summary, j.created_at, j.started_at, j.ended_at
+        j.operation, j.status, j.diff_summary, j.created_at, j.started_at, j.ended_at,
+        j.source_document_type::pg_catalog.text AS source_document_type_name, j.target_document_type::pg_catalog.text AS target_document_type_name
     FROM @extschema@.sync_job AS j WHERE j.source_document_name IS NOT NULL
     UNION ALL
     SELECT j.source_document_type, d.source_document_name, j.id, j.sync_job_type, j.target_document_type, d.target_document_name,
-        d.operation, d.status, d.diff_summary, j.created_at, j.started_at, j.ended_at
+        d.operation, d.status, d.diff_summary, j.created_at, j.started_at, j.ended_at,
+        j.source_document_type::pg_catalog.text, j.target_document_type::pg_catalog.text
     FROM @extschema@.sync_job_document AS d JOIN @extschema@.sync_job AS j ON j.id OPERATOR(pg_catalog.=) d.sync_job;
 COMMENT ON VIEW @extschema@.sync_job_document_history IS 'What happened to a document: its jobs, and what set jobs did to it. Ask by source_document_name, for which there are indexes';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.source_document_type IS 'the relation the source document is in';
@@ -154,6 +156,8 @@ COMMENT ON COLUMN @extschema@.sync_job_document_history.diff_summary IS 'what ch
 COMMENT ON COLUMN @extschema@.sync_job_document_history.created_at IS 'when the job was enqueued';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.started_at IS 'start of its last attempt';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.ended_at IS 'end of its last attempt';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.source_document_type_name IS 'the same as source_document_type, as text: to compare with';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.target_document_type_name IS 'the same as target_document_type, as text';
 GRANT SELECT ON @extschema@.sync_job_document, @extschema@.sync_job_document_history TO PUBLIC;
 
 ALTER TABLE @extschema@.sync_job_deleted_document ADD COLUMN sync_job_type text, ADD COLUMN is_deletion boolean NOT NULL DEFAULT true;
@@ -378,11 +382,15 @@ END $$;
 -- Kept by the scheduler, so that nobody has to read the whole history for it.
 CREATE TABLE sync_job_internal.last_success (
     sync_job_type text COLLATE "C" PRIMARY KEY,
-    at            timestamptz NOT NULL
+    at            timestamptz NOT NULL,
+    compared_at   timestamptz,
+    out_of_step   bigint
 );
-COMMENT ON TABLE sync_job_internal.last_success IS 'When a job of each type ended well last';
+COMMENT ON TABLE sync_job_internal.last_success IS 'When a job of each type ended well last, and what its last comparison found';
 COMMENT ON COLUMN sync_job_internal.last_success.sync_job_type IS 'the job type';
 COMMENT ON COLUMN sync_job_internal.last_success.at IS 'when';
+COMMENT ON COLUMN sync_job_internal.last_success.compared_at IS 'when the last comparison of all its documents ended';
+COMMENT ON COLUMN sync_job_internal.last_success.out_of_step IS 'how many documents it found out of step, for which no job waited';
 
 CREATE VIEW @extschema@.sync_job_freshness WITH (security_invoker = true) AS
     SELECT n.name AS sync_job_type, w.oldest_change, coalesce(w.waiting, 0) AS waiting, coalesce(a.running, 0) AS running,
@@ -439,8 +447,8 @@ COMMENT ON TABLE @extschema@.sync_job_alert IS 'What the scheduler watches: wher
 COMMENT ON COLUMN @extschema@.sync_job_alert.name IS 'name of the alert';
 COMMENT ON COLUMN @extschema@.sync_job_alert.sync_job_type IS 'only jobs of this type; NULL: of all';
 COMMENT ON COLUMN @extschema@.sync_job_alert.queue IS 'only jobs of this queue; NULL: of all but alert';
-COMMENT ON COLUMN @extschema@.sync_job_alert.measure IS 'failed (jobs that failed for good, or by a broken set-up), waiting (jobs that are due), oldest_change (for how long the oldest change has not been in step), no_success (for how long no job has ended well while work waited)';
-COMMENT ON COLUMN @extschema@.sync_job_alert.threshold IS 'more than this is an alert: a number for failed and waiting, else an interval';
+COMMENT ON COLUMN @extschema@.sync_job_alert.measure IS 'failed (jobs that failed for good, or by a broken set-up), waiting (jobs that are due), oldest_change (for how long the oldest change has not been in step), no_success (for how long no job has ended well while work waited), out_of_step (documents that the last comparison of the whole type found out of step)';
+COMMENT ON COLUMN @extschema@.sync_job_alert.threshold IS 'more than this is an alert: a number for failed, waiting and out_of_step, else an interval';
 COMMENT ON COLUMN @extschema@.sync_job_alert.hold IS 'for so long it has to be more';
 COMMENT ON COLUMN @extschema@.sync_job_alert.procedure IS 'is enqueued at each change of state, as background work of the owner in queue alert, with one argument: alert jsonb; NULL: none';
 COMMENT ON COLUMN @extschema@.sync_job_alert.owner IS 'whose alert it is, and with whose rights the procedure runs; default: who inserts it';
@@ -620,7 +628,6 @@ COMMENT ON PROCEDURE @extschema@.execute_sync_job(bigint, @extschema@.sync_job) 
 COMMENT ON PROCEDURE @extschema@.wait_for_sync_job(bigint, interval) IS 'returns when the job has ended (a Failed one when no retry will follow); raises an error if that takes longer than timeout (NULL: no limit)';
 COMMENT ON FUNCTION @extschema@.current_sync_job() IS 'the id of the job that runs in this session, or NULL; for triggers that must not echo what a sync writes';
 COMMENT ON FUNCTION @extschema@.get_sync_document(regclass, text) IS 'a document by its name, with the caller''s rights; a deleted one as it was then, if that was kept; NULL: neither';
-COMMENT ON FUNCTION @extschema@.validate_sync_job_type(text) IS 'what is missing or wrong with a job type, one row per finding: severity is error (its jobs would fail) or warning; no row: it is ready';
 COMMENT ON PROCEDURE sync_job_internal.run_committing_job(bigint) IS 'called by workers to run a job whose procedure commits';
 COMMENT ON FUNCTION sync_job_internal.preloaded() IS 'true: the server loaded the library when it started, so there are workers';
 COMMENT ON FUNCTION @extschema@.pause_sync_job_queue(text) IS 'starts no more jobs of the queue; running jobs go on; for operators';
@@ -716,5 +723,53 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_type_change',
 CREATE FUNCTION @extschema@.export_sync_job_type(name text) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_export_type';
 COMMENT ON FUNCTION @extschema@.export_sync_job_type(text) IS 'a script for psql that makes the type again, here or elsewhere, with its queue where that is missing, its triggers and its grants; for whoever sees the type';
+
+-- Findings name the column, also of a type that is not saved.
+DO $validate$
+DECLARE
+    owner pg_catalog.regrole;
+    privileges pg_catalog.aclitem[];
+    granted record;
+BEGIN
+    SELECT proowner, proacl INTO STRICT owner, privileges FROM pg_catalog.pg_proc
+    WHERE oid OPERATOR(pg_catalog.=) '@extschema@.validate_sync_job_type(pg_catalog.text)'::pg_catalog.regprocedure;
+    DROP FUNCTION @extschema@.validate_sync_job_type(pg_catalog.text);
+    CREATE FUNCTION @extschema@.validate_sync_job_type(name text, OUT severity text, OUT object text, OUT message text,
+        OUT detail text, OUT hint text, OUT field text) RETURNS SETOF record
+        LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_validate_type';
+    EXECUTE pg_catalog.format('ALTER FUNCTION @extschema@.validate_sync_job_type(pg_catalog.text) OWNER TO %s', owner);
+    IF privileges IS NOT NULL THEN
+        REVOKE ALL ON FUNCTION @extschema@.validate_sync_job_type(pg_catalog.text) FROM PUBLIC;
+        FOR granted IN SELECT grantee, is_grantable FROM pg_catalog.aclexplode(privileges) LOOP
+            EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION @extschema@.validate_sync_job_type(pg_catalog.text) TO %s', CASE granted.grantee WHEN 0 THEN 'PUBLIC' ELSE granted.grantee::pg_catalog.regrole::pg_catalog.text END)
+                OPERATOR(pg_catalog.||) CASE WHEN granted.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END;
+        END LOOP;
+    END IF;
+END
+$validate$;
+COMMENT ON FUNCTION @extschema@.validate_sync_job_type(text) IS 'what is missing or wrong with a job type, one row per finding: severity is error (its jobs would fail) or warning; field is the column of sync_job_type, with the key in it (field_map.phone); no row: it is ready';
+CREATE FUNCTION @extschema@.validate_sync_job_type_definition(definition jsonb, OUT severity text, OUT object text, OUT message text,
+        OUT detail text, OUT hint text, OUT field text) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_validate_type_definition';
+COMMENT ON FUNCTION @extschema@.validate_sync_job_type_definition(jsonb) IS 'the same for a type that is not saved: its columns as an object, those that are not in it as by default; also what the table would refuse. Writes nothing; for managers';
+
+-- Values that are recorded nowhere.
+ALTER TABLE @extschema@.sync_job_type ADD COLUMN secret_columns text[];
+COMMENT ON COLUMN @extschema@.sync_job_type.secret_columns IS 'columns of the target whose values are recorded nowhere: diffs, snapshots and errors do not have them, and what changed them cannot be applied or reverted';
+
+-- Relations and roles as text, beside the types of their own that clients have to cast for.
+CREATE OR REPLACE VIEW @extschema@.sync_job_recent WITH (security_invoker = true) AS
+    SELECT j.id, j.sync_job_type, j.title, j.job_id, j.status, a.percent, j.queue, j.created_at, j.started_at, j.ended_at,
+        j.error_message, j.source_document_type::pg_catalog.text AS source_document_type_name, j.source_document_name,
+        j.target_document_type::pg_catalog.text AS target_document_type_name, j.target_document_name, j.run_as::pg_catalog.text AS run_as_name
+    FROM @extschema@.sync_job AS j LEFT JOIN sync_job_internal.activity() AS a ON a.sync_job OPERATOR(pg_catalog.=) j.id
+    WHERE j.status IN ('Pending', 'Queued', 'Started')
+       OR j.ended_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::pg_catalog.interval);
+COMMENT ON COLUMN @extschema@.sync_job_recent.source_document_type_name IS 'the relation the source document is in, as text';
+COMMENT ON COLUMN @extschema@.sync_job_recent.source_document_name IS 'the key of the source document';
+COMMENT ON COLUMN @extschema@.sync_job_recent.target_document_type_name IS 'the relation the target document is in, as text';
+COMMENT ON COLUMN @extschema@.sync_job_recent.target_document_name IS 'the key of the target document';
+COMMENT ON COLUMN @extschema@.sync_job_recent.run_as_name IS 'the role it runs as, as text';
+COMMENT ON COLUMN @extschema@.sync_job.multiple_target_documents IS 'the targets a Relayed job has made children for, each with the id of its child (sync_job)';
 
 SELECT sync_job_internal.wake_launcher();

@@ -48,7 +48,8 @@ CREATE TABLE @extschema@.sync_job_type (
     paused               boolean NOT NULL DEFAULT false,
     source_condition     text,
     on_delete            text NOT NULL DEFAULT 'delete',
-    ignore_synced        boolean NOT NULL DEFAULT false
+    ignore_synced        boolean NOT NULL DEFAULT false,
+    secret_columns       text[]
 );
 COMMENT ON TABLE @extschema@.sync_job_type IS 'What is synced, and how: one row per job type, made with INSERT. The controller is a schema with functions of fixed names (module), or a declaration (match, field_map).';
 COMMENT ON COLUMN @extschema@.sync_job_type.name IS 'the name jobs are enqueued under, as in SAP Customer Sync';
@@ -83,6 +84,7 @@ COMMENT ON COLUMN @extschema@.sync_job_type.paused IS 'true: none of its jobs be
 COMMENT ON COLUMN @extschema@.sync_job_type.source_condition IS 'SQL over source: a row for which it does not hold is, for this type, a row that is not there. One that leaves it is synced as a deletion; NULL: all rows are there';
 COMMENT ON COLUMN @extschema@.sync_job_type.on_delete IS 'what becomes of a target whose source is gone: delete; keep; or a JSON object of columns and the values they get (a soft delete)';
 COMMENT ON COLUMN @extschema@.sync_job_type.ignore_synced IS 'true: its triggers enqueue nothing for what a job has written whose source is the target of this type';
+COMMENT ON COLUMN @extschema@.sync_job_type.secret_columns IS 'columns of the target whose values are recorded nowhere: diffs, snapshots and errors do not have them, and what changed them cannot be applied or reverted';
 
 CREATE TABLE @extschema@.sync_job_type_change (
     sync_job_type text COLLATE "C" NOT NULL,
@@ -194,7 +196,7 @@ COMMENT ON COLUMN @extschema@.sync_job.target_document_name IS 'the key of the t
 COMMENT ON COLUMN @extschema@.sync_job.operation IS 'Insert, Update or Delete; as requested, or as the controller found; Compare, Full Sync: of all documents of the type';
 COMMENT ON COLUMN @extschema@.sync_job.context IS 'the caller''s parameters for the controller, a JSON object';
 COMMENT ON COLUMN @extschema@.sync_job.parent_sync_job IS 'the job that this one comes from; relation says how';
-COMMENT ON COLUMN @extschema@.sync_job.multiple_target_documents IS 'the targets a Relayed job has made children for';
+COMMENT ON COLUMN @extschema@.sync_job.multiple_target_documents IS 'the targets a Relayed job has made children for, each with the id of its child (sync_job)';
 COMMENT ON COLUMN @extschema@.sync_job.queue IS 'the queue it waits in';
 COMMENT ON COLUMN @extschema@.sync_job.priority IS 'lower runs first';
 COMMENT ON COLUMN @extschema@.sync_job.timeout IS 'time limit of one attempt; 0: no limit';

@@ -120,11 +120,13 @@ COMMENT ON COLUMN @extschema@.sync_job_relay.canceled IS 'children that are Canc
 
 CREATE VIEW @extschema@.sync_job_document_history WITH (security_invoker = true) AS
     SELECT j.source_document_type, j.source_document_name, j.id AS sync_job, j.sync_job_type, j.target_document_type, j.target_document_name,
-        j.operation, j.status, j.diff_summary, j.created_at, j.started_at, j.ended_at
+        j.operation, j.status, j.diff_summary, j.created_at, j.started_at, j.ended_at,
+        j.source_document_type::pg_catalog.text AS source_document_type_name, j.target_document_type::pg_catalog.text AS target_document_type_name
     FROM @extschema@.sync_job AS j WHERE j.source_document_name IS NOT NULL
     UNION ALL
     SELECT j.source_document_type, d.source_document_name, j.id, j.sync_job_type, j.target_document_type, d.target_document_name,
-        d.operation, d.status, d.diff_summary, j.created_at, j.started_at, j.ended_at
+        d.operation, d.status, d.diff_summary, j.created_at, j.started_at, j.ended_at,
+        j.source_document_type::pg_catalog.text, j.target_document_type::pg_catalog.text
     FROM @extschema@.sync_job_document AS d JOIN @extschema@.sync_job AS j ON j.id OPERATOR(pg_catalog.=) d.sync_job;
 COMMENT ON VIEW @extschema@.sync_job_document_history IS 'What happened to a document: its jobs, and what set jobs did to it. Ask by source_document_name, for which there are indexes';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.source_document_type IS 'the relation the source document is in';
@@ -139,3 +141,5 @@ COMMENT ON COLUMN @extschema@.sync_job_document_history.diff_summary IS 'what ch
 COMMENT ON COLUMN @extschema@.sync_job_document_history.created_at IS 'when the job was enqueued';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.started_at IS 'start of its last attempt';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.ended_at IS 'end of its last attempt';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.source_document_type_name IS 'the same as source_document_type, as text: to compare with';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.target_document_type_name IS 'the same as target_document_type, as text';

@@ -5,7 +5,6 @@
 #include <string>
 
 #include "controller/boilerplate.hpp"
-#include "controller/validation.hpp"
 #include "core/text.hpp"
 #include "job/internal_sql.hpp"
 #include "job/job_store.hpp"
@@ -87,26 +86,6 @@ SYNC_JOB_FUNCTION(sync_job_trouble_of_queue) {
     bool sees_all = has_level(user, Level::operator_) || has_level(user, Level::viewer);
     std::vector<std::string> reasons = trouble_of_queue(*args.text(0), sees_all);
     return reasons.empty() ? args.null_result() : pg::text_datum(join(reasons, "; "));
-}
-
-SYNC_JOB_FUNCTION(sync_job_validate_type) {
-    if (args.is_null(0)) throw pg::Error("22004", "name must not be null");  // no row would mean: ready
-    auto type = require_job_type(*args.text(0));
-    require_may_see(*type);
-    args.begin_rows();
-    for (const Finding& finding : validate(*type)) {
-        const pg::ErrorReport& report = *finding.report;
-        const std::string texts[] = {finding.is_error ? "error" : "warning", finding.object, report.message,
-                                     report.detail, report.hint};
-        Datum values[std::size(texts)];
-        bool nulls[std::size(texts)];
-        for (std::size_t i = 0; i < std::size(texts); i++) {
-            nulls[i] = texts[i].empty();
-            values[i] = nulls[i] ? 0 : pg::text_datum(texts[i]);
-        }
-        args.add_row(values, nulls);
-    }
-    return args.null_result();
 }
 
 SYNC_JOB_FUNCTION(sync_job_create_boilerplate) {

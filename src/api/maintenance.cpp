@@ -52,7 +52,7 @@ Datum set_type_paused(pg::Arguments& args, bool paused) {
 
 Datum clear(pg::Timestamp before, int most) {
     KeptJobs kept;
-    std::int64_t count = clear_jobs(before, most, Needed::go, kept);
+    std::int64_t count = clear_jobs(before, most, kept);
     if (kept.count > 0) pg::warning(kept.message(), kept.detail());
     return pg::int64_datum(count);
 }

@@ -1,8 +1,10 @@
-// The triggers of sync_job_type, sync_job_queue and sync_job_alert: they fill defaults, check form and rights of what is written, and
-// invalidate caches.
+// The triggers of sync_job_type and sync_job_queue: they fill defaults, check form and rights of what is written, and invalidate
+// caches.
+#include "api/table_checks.hpp"
+
 #include <optional>
 
-#include "controller/background_call.hpp"
+#include "api/row_checks.hpp"
 #include "controller/validation.hpp"
 #include "core/retry.hpp"
 #include "core/text.hpp"
@@ -26,57 +28,6 @@ namespace sync_job {
 namespace {
 
 using Event = pg::TriggerCall::Event;
-
-// A row of one of the two tables, its columns by name.
-class TableRow {
-public:
-    TableRow(Oid relation, const pg::RowValues& row) : relation_(pg::read_relation(relation)), values_(pg::copy_of(row)) {}
-
-    // Null for one that the table of an older version does not have.
-    pg::Value at(const char* column) const {
-        const pg::Column* known = relation_->column(column);
-        return known == nullptr ? pg::Value() : values_.at(known->number);
-    }
-    bool is_null(const char* column) const { return at(column).null; }
-    std::string text(const char* column) const {
-        pg::Value value = at(column);
-        return value.null ? std::string() : std::string(pg::datum_text(value.datum));
-    }
-    Oid oid(const char* column) const {
-        pg::Value value = at(column);
-        return value.null ? pg::no_oid : pg::datum_oid(value.datum);
-    }
-    void set(const char* column, Datum datum) { set(column, pg::Value{datum, false}); }
-    void set(const char* column, pg::Value value) { values_.set(number(column), value); }
-    Datum row() const { return pg::put_together(values_, *relation_); }
-
-private:
-    int number(const char* name) const { return relation_->column(name)->number; }
-    std::unique_ptr<pg::RelationInfo> relation_;
-    pg::RowValues values_;
-};
-
-bool is_set(const TableRow& row, const char* column) {
-    pg::Value value = row.at(column);
-    return !value.null && pg::datum_bool(value.datum);
-}
-
-pg::Error bad_column(const char* column, const std::string& what) {
-    return pg::Error("23514", std::string(column) + " " + what);
-}
-
-void check_interval(const TableRow& row, const char* column) {
-    pg::Value value = row.at(column);
-    if (value.null || pg::interval_microseconds(value.datum) >= 0) return;
-    throw bad_column(column, "must not be negative: " + pg::value_to_text(value.datum, pg::type::interval));
-}
-
-void check_number(const TableRow& row, const char* column, int least) {
-    pg::Value value = row.at(column);
-    if (value.null || pg::datum_int32(value.datum) >= least) return;
-    throw bad_column(
-        column, "must not be less than " + std::to_string(least) + ": " + std::to_string(pg::datum_int32(value.datum)));
-}
 
 void check_set_size(const TableRow& row) {
     pg::Value value = row.at("set_size");
@@ -162,12 +113,11 @@ Oid default_run_as(const TableRow& row) {
     return pg::current_user();
 }
 
-void fill_defaults(TableRow& row, Event event) {
+void fill_defaults(TableRow& row) {
     row.set("retry_backoff", pg::text_datum(lower(row.text("retry_backoff"))));
     if (std::string word = lower(row.text("on_delete")); word == "delete" || word == "keep") row.set("on_delete", pg::text_datum(word));
     if (row.is_null("module")) row.set("module", pg::text_datum(scrubbed(row.text("name"))));
     if (row.is_null("run_as")) row.set("run_as", pg::oid_datum(default_run_as(row)));
-    if (event == Event::update) row.set("modified_at", pg::int64_datum(pg::transaction_start()));
 }
 
 void check_object(const TableRow& row, const char* column) {
@@ -195,7 +145,7 @@ void check_declaration(const TableRow& row) {
     for (const char* column : {"source_document_type", "target_document_type"}) {
         if (row.is_null(column)) throw bad_column("field_map", std::string("needs ") + column);
     }
-    if (pg::json_fields(row.at("match").datum).empty()) throw bad_column("match", "must name at least one column");
+    if (pg::json_kind(row.at("match").datum) == pg::JsonKind::object && pg::json_fields(row.at("match").datum).empty()) throw bad_column("match", "must name at least one column");
 }
 
 void check_condition(const TableRow& row) {
@@ -206,7 +156,8 @@ void check_condition(const TableRow& row) {
     } catch (const pg::Error& error) {
         throw pg::Error(error.sqlstate(), "source_condition: " + error.report().message)
             .detail(error.report().detail)
-            .hint("It is one condition over source, as in source.country = 'DE'.");
+            .hint("It is one condition over source, as in source.country = 'DE'.")
+            .column("source_condition");
     }
 }
 
@@ -226,38 +177,60 @@ void check_on_delete(const TableRow& row) {
     throw bad_column("on_delete", "must be delete, keep, or a JSON object of columns to set: " + quoted(pg::clipped(text, 60)));
 }
 
-void check_type_form(const TableRow& row) {
+void check_name(const TableRow& row) {
     if (row.text("name").empty()) throw bad_column("name", "of a sync job type must not be empty");
     if (row.text("name") == background_type_name) {
         throw bad_column("name", quoted(background_type_name) + " is reserved for the built-in type of background work");
     }
-    if (!parse_backoff(row.text("retry_backoff"))) {
-        throw bad_column("retry_backoff", "must be one of " + std::string(backoff_list()) + ", not " +
-                                              quoted(row.text("retry_backoff")));
-    }
-    for (const char* column : {"timeout", "retry_delay"}) check_interval(row, column);
-    check_number(row, "max_retries", 0);
-    check_number(row, "concurrency_limit", 1);
-    check_set_size(row);
-    check_object(row, "field_map");
-    check_object(row, "match");
-    check_declaration(row);
-    check_condition(row);
-    check_on_delete(row);
-    if (is_set(row, "ignore_synced") && row.is_null("target_document_type")) throw bad_column("ignore_synced", "needs target_document_type");
-    check_key(row, "source_key", "source_document_type");
-    check_key(row, "target_key", "target_document_type");
 }
+
+void check_backoff(const TableRow& row) {
+    if (parse_backoff(row.text("retry_backoff"))) return;
+    throw bad_column("retry_backoff", "must be one of " + std::string(backoff_list()) + ", not " + quoted(row.text("retry_backoff")));
+}
+
+void check_echo(const TableRow& row) {
+    if (row.flag("ignore_synced") && row.is_null("target_document_type")) throw bad_column("ignore_synced", "needs target_document_type");
+}
+
+void check_secret_columns(const TableRow& row) {
+    pg::Value value = row.at("secret_columns");
+    if (value.null) return;
+    for (const pg::JsonField& name : pg::json_elements(pg::value_to_json(value.datum, pg::type::text_array, false))) {
+        if (name.kind == pg::JsonKind::null) throw bad_column("secret_columns", "must not contain null values");
+    }
+}
+
+using Check = void (*)(const TableRow&);
+constexpr Check form_checks[] = {
+    check_name,
+    check_backoff,
+    [](const TableRow& row) { check_interval(row, "timeout"); },
+    [](const TableRow& row) { check_interval(row, "retry_delay"); },
+    [](const TableRow& row) { check_number(row, "max_retries", 0); },
+    [](const TableRow& row) { check_number(row, "concurrency_limit", 1); },
+    check_set_size,
+    [](const TableRow& row) { check_object(row, "field_map"); },
+    [](const TableRow& row) { check_object(row, "match"); },
+    check_declaration,
+    check_condition,
+    check_on_delete,
+    check_echo,
+    [](const TableRow& row) { check_key(row, "source_key", "source_document_type"); },
+    [](const TableRow& row) { check_key(row, "target_key", "target_document_type"); },
+    check_secret_columns,
+};
 
 void check_run_as(const TableRow& row) {
     Oid run_as = row.oid("run_as"), user = pg::current_user();
     std::string name = quoted(pg::role_name(run_as));
     if (!pg::role_exists(run_as))
-        throw pg::Error("42704", "run_as: role with OID " + std::to_string(run_as) + " does not exist");
+        throw pg::Error("42704", "run_as: role with OID " + std::to_string(run_as) + " does not exist").column("run_as");
     if (!pg::may_set_role(user, run_as)) {
         throw pg::Error("42501", "permission denied to have sync jobs run as role " + name)
             .detail("Role " + quoted(pg::role_name(user)) + " may not SET ROLE to it.")
-            .hint("Name a role of yours in run_as.");
+            .hint("Name a role of yours in run_as.")
+            .column("run_as");
     }
     require_role_can_run(run_as);
 }
@@ -266,7 +239,8 @@ pg::Error not_as_superuser(const std::string& what, Oid owner) {
     std::string name = quoted(pg::role_name(owner));
     return pg::Error("42501", what + " must not run as a superuser")
         .detail("It belongs to role " + name + ", which is not a superuser.")
-        .hint("Set run_as to " + name + " or another role that is not a superuser.");
+        .hint("Set run_as to " + name + " or another role that is not a superuser.")
+        .column("run_as");
 }
 
 // A superuser's rights must not be used on others' tables, whose triggers and functions would get them, nor for their
@@ -295,6 +269,8 @@ void check_superuser_owns(const TableRow& row) {
         }
     }
 }
+
+constexpr Check right_checks[] = {check_run_as, check_superuser_owns};
 
 void check_may_change(const TableRow& row) {
     Oid run_as = row.oid("run_as");
@@ -339,6 +315,7 @@ bool same_documents(const TableRow& row, const TableRow& old_row, const char* ty
 // have to wait for the first job to hear of it. A restore does not show this: pg_dump sets client_min_messages to warning.
 void report_document_types(const TableRow& row, const TableRow* old_row) {
     constexpr const char* sides[][2] = {{"source_document_type", "source_key"}, {"target_document_type", "target_key"}};
+    if (!row.is_null("field_map")) return;  // that is looked at as a whole, when it is written
     for (const auto& [type_column, key_column] : sides) {
         if (row.is_null(type_column)) continue;
         if (old_row != nullptr && same_documents(row, *old_row, type_column, key_column)) continue;
@@ -355,10 +332,32 @@ void report_document_types(const TableRow& row, const TableRow* old_row) {
 
 // Who disables a type for maintenance wants something else.
 void tell_what_is_lost(const TableRow& row, const TableRow& old_row) {
-    if (!is_set(row, "disabled") || is_set(old_row, "disabled")) return;
+    if (!row.flag("disabled") || old_row.flag("disabled")) return;
     pg::notice("while sync job type " + quoted(row.text("name")) + " is disabled, changes of its source enqueue no jobs and are not synced later",
                "To sync them later, use pause_sync_job_type().");
 }
+
+}  // namespace
+
+std::vector<Finding> check_type_row(TableRow& row) {
+    std::vector<Finding> findings;
+    auto look = [&](Check check) {
+        try {
+            pg::Subtransaction subtransaction;
+            check(row);
+            subtransaction.commit();
+        } catch (const pg::Error& error) {
+            if (!pg::is_specific(error)) throw;
+            findings.push_back({true, error.report().column_name.empty() ? "run_as" : error.report().column_name, error.share()});
+        }
+    };
+    fill_defaults(row);
+    for (Check check : form_checks) look(check);
+    for (Check check : right_checks) look(check);
+    return findings;
+}
+
+namespace {
 
 Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
     require_level(Level::manager, "table sync_job_type");
@@ -377,10 +376,10 @@ Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
     }
     if (call.event == Event::remove) return pg::trigger_proceed(args);
     TableRow row(call.relation, call.new_row);
-    fill_defaults(row, call.event);
-    check_type_form(row);
-    check_run_as(row);
-    check_superuser_owns(row);
+    fill_defaults(row);
+    if (call.event == Event::update) row.set("modified_at", pg::int64_datum(pg::transaction_start()));
+    for (Check check : form_checks) check(row);
+    for (Check check : right_checks) check(row);
     if (call.event == Event::insert) {
         report_document_types(row, nullptr);
     } else {
@@ -388,71 +387,6 @@ Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
         report_document_types(row, &old_row);
         tell_what_is_lost(row, old_row);
     }
-    return pg::trigger_replace(args, row.row());
-}
-
-// --- sync_job_alert ---
-
-bool is_number(const std::string& text) {
-    return !text.empty() && text.size() <= 18 && text.find_first_not_of("0123456789") == std::string::npos;
-}
-
-void check_alert_form(const TableRow& row) {
-    if (row.text("name").empty()) throw bad_column("name", "of an alert must not be empty");
-    const std::string measure = row.text("measure"), threshold = row.text("threshold");
-    bool counts = measure == "failed" || measure == "waiting";
-    if (!counts && measure != "oldest_change" && measure != "no_success") {
-        throw bad_column("measure", "must be one of failed, waiting, oldest_change, no_success, not " + quoted(measure));
-    }
-    if (counts && !is_number(threshold)) throw bad_column("threshold", "of measure " + measure + " must be a number: " + quoted(threshold));
-    if (!counts && pg::interval_microseconds(pg::text_to_value(threshold, pg::type::interval)) < 0) {
-        throw bad_column("threshold", "must not be negative: " + threshold);
-    }
-    check_interval(row, "hold");
-}
-
-// Its procedure runs with the rights of its owner.
-void require_may_write_alert(const TableRow& row) {
-    Oid owner = row.oid("owner"), user = pg::current_user();
-    if (!pg::role_exists(owner)) throw pg::Error("42704", "owner: role with OID " + std::to_string(owner) + " does not exist");
-    if (pg::may_set_role(user, owner)) return;
-    throw pg::Error("42501", "permission denied for alert " + quoted(row.text("name")))
-        .detail("It belongs to role " + quoted(pg::role_name(owner)) + ", which role " + quoted(pg::role_name(user)) +
-                " may not become.");
-}
-
-void check_alert_procedure(TableRow& row) {
-    static auto& add_queue =
-        *new InternalStatement("INSERT INTO {}.sync_job_queue (name, max_workers) SELECT 'alert', 1"
-                               " WHERE NOT EXISTS (SELECT FROM {}.sync_job_queue WHERE name = 'alert')", std::vector<Oid>{});
-    if (row.is_null("procedure")) return;
-    pg::Value args{pg::json_from_text("{\"alert\": {}}"), false};
-    row.set("procedure", pg::text_datum(qualified_name(prepare_call(row.text("procedure"), args).function)));
-    require_role_can_run(row.oid("owner"));
-    add_queue.run({});
-    pg::invalidate_relation(schema_objects().queue_table);
-}
-
-// What the scheduler keeps in the row is its own.
-void keep_alert_state(TableRow& row, const TableRow* old_row) {
-    for (const char* column : {"state", "since", "value"}) row.set(column, old_row != nullptr ? old_row->at(column) : pg::Value{});
-    if (old_row == nullptr) row.set("state", pg::text_datum("ok"));
-}
-
-Datum check_alert(pg::Arguments& args, const pg::TriggerCall& call) {
-    require_level(Level::operator_, "table sync_job_alert");
-    std::optional<TableRow> old_row;
-    if (call.event != Event::insert) {
-        old_row.emplace(call.relation, call.old_row);
-        if (pg::role_exists(old_row->oid("owner"))) require_may_write_alert(*old_row);
-    }
-    if (call.event == Event::remove) return pg::trigger_proceed(args);
-    TableRow row(call.relation, call.new_row);
-    if (row.is_null("owner")) row.set("owner", pg::oid_datum(pg::current_user()));
-    check_alert_form(row);
-    require_may_write_alert(row);
-    check_alert_procedure(row);
-    keep_alert_state(row, old_row ? &*old_row : nullptr);
     return pg::trigger_replace(args, row.row());
 }
 
@@ -484,10 +418,4 @@ SYNC_JOB_FUNCTION(sync_job_check_type) {
     pg::invalidate_relation(call.relation);
     wake_scheduler_at_commit();
     return check_type(args, call);
-}
-
-SYNC_JOB_FUNCTION(sync_job_check_alert) {
-    pg::TriggerCall call = pg::trigger_call(args, "check_alert");
-    wake_scheduler_at_commit();
-    return check_alert(args, call);
 }

@@ -1,6 +1,7 @@
-// The history of sync_job_type: the trigger that writes down who changed what of a type, and when.
+// After a job type was written: who changed what of it, and when, for sync_job_type_change; and a warning if it cannot work.
 #include <string>
 
+#include "controller/validation.hpp"
 #include "core/text.hpp"
 #include "job/internal_sql.hpp"
 #include "job/schema_objects.hpp"
@@ -9,6 +10,7 @@
 #include "pg/json.hpp"
 #include "pg/role.hpp"
 #include "pg/row.hpp"
+#include "pg/settings.hpp"
 
 namespace sync_job {
 
@@ -41,6 +43,27 @@ pg::Value columns_of(const pg::RelationInfo& table, const pg::RowValues& row, co
     return {json.finish(), !any};
 }
 
+// Whether what decides if a declarative type works has changed.
+bool may_be_wrong_now(const pg::RelationInfo& table, const pg::TriggerCall& call) {
+    for (const char* name : {"source_document_type", "target_document_type", "source_key", "target_key", "match", "field_map", "source_condition",
+                             "on_delete", "secret_columns", "run_as"}) {
+        const pg::Column* column = table.column(name);
+        if (column != nullptr && !same(*column, call.old_row, call.new_row)) return true;
+    }
+    return false;
+}
+
+// A declaration has all that its jobs need, so what is wrong is wrong now; code may be made after the type. A dump is loaded before its
+// keys are made: it has turned this setting off, as the server's own checks of code would come too early, too.
+void warn_of_mistakes(const JobType& type) {
+    if (!type.declarative() || pg::get_setting("check_function_bodies") == "off") return;
+    for (const Finding& finding : validate(type)) {
+        if (!finding.is_error) continue;
+        const pg::ErrorReport& report = *finding.report;
+        return pg::warning("sync jobs of type " + quoted(type.name) + " will fail: " + report.message, report.detail, report.hint);
+    }
+}
+
 }  // namespace
 
 }  // namespace sync_job
@@ -65,6 +88,7 @@ SYNC_JOB_FUNCTION(sync_job_note_type_change) {
         if (has_new) new_columns = columns_of(*table, call.new_row, has_old ? &call.old_row : nullptr);
     }
     if (old_columns.null && new_columns.null) return pg::trigger_suppress(args);
+    if (has_new && (!has_old || may_be_wrong_now(*table, call))) warn_of_mistakes(*job_type_of(TableRow(call.relation, call.new_row)));
     const pg::RowValues& row = has_new ? call.new_row : call.old_row;
     insert.run({row.at(table->column("name")->number), {pg::text_datum(has_old ? has_new ? "Update" : "Delete" : "Insert"), false},
                 {pg::oid_datum(pg::outer_user()), false}, row.at(table->column("run_as")->number), old_columns, new_columns});

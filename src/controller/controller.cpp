@@ -1,10 +1,12 @@
 // Which kind of controller a job type has, and the cache of controllers.
+#include <algorithm>
 #include <unordered_map>
 
 #include "controller/controller.hpp"
 #include "controller/kinds.hpp"
 #include "controller/source_condition.hpp"
 #include "core/text.hpp"
+#include "document/document.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
 #include "pg/xact.hpp"
@@ -28,6 +30,7 @@ std::uint64_t function_generation = 1;
 
 std::shared_ptr<Controller> make(const JobType& type) {
     try {
+        require_secret_columns(type);
         auto controller = type.declarative() ? make_declarative_controller(type) : make_function_controller(type);
         if (!type.source_condition.empty()) controller->source_condition = std::make_shared<SourceCondition>(type);
         return controller;
@@ -97,6 +100,23 @@ std::shared_ptr<Controller> find_failed_hook(const JobType& type) {
     } catch (const pg::Error& error) {
         if (!pg::is_specific(error)) throw;
         return nullptr;
+    }
+}
+
+void require_secret_columns(const JobType& type) {
+    if (type.secret_columns.empty() || type.target == pg::no_oid) return;
+    auto target = DocumentType::find(type.target, type.target_key);
+    for (const std::string& name : type.secret_columns) {
+        const pg::Column* column = target->relation().column(name);
+        if (column == nullptr) {
+            throw pg::Error("42703", "secret_columns names column " + quoted(name) + ", which document type " + quoted(target->label()) +
+                                         " does not have").column("secret_columns");
+        }
+        if (std::find(target->key().begin(), target->key().end(), column->number) == target->key().end()) continue;
+        throw pg::Error("0A000", "secret_columns names column " + quoted(name) + ", which is part of the key of document type " +
+                                     quoted(target->label()))
+            .detail("The key is the name of a document, which its jobs record.")
+            .column("secret_columns");
     }
 }
 

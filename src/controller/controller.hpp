@@ -110,6 +110,10 @@ public:
     explicit SetupError(const pg::Error& error) : pg::Error(error) {}
 };
 
+// Raises if secret_columns of the type names a column that its target does not have, which would be recorded under another name; or
+// one whose value is recorded all the same.
+void require_secret_columns(const JobType& type);
+
 // For the callback of function changes.
 void invalidate_controllers();
 // Grows whenever a function, schema or role has changed.

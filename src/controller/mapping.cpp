@@ -293,8 +293,9 @@ std::uint64_t Mapping::match_hash(const pg::RowValues& wanted) const {
 
 namespace {
 
-[[noreturn]] void two_targets(const std::string& label) {
-    throw pg::Error("21000", "more than one document of type " + quoted(label) + " matches the source document")
+[[noreturn]] void two_targets(const DocumentType& target, const std::string& names) {
+    throw pg::Error("21000", "more than one document of type " + quoted(target.label()) + " matches the source document")
+        .detail(names)
         .hint("Make match unique: a unique index on its columns keeps it so.");
 }
 
@@ -305,7 +306,10 @@ pg::Value Mapping::find(const pg::RowValues& wanted, Lock lock, bool by_active_s
     for (std::size_t i = 0; i < match_count_; i++) values.push_back(wanted.at(items_[i].column));
     pg::Rows rows = (lock == Lock::none ? find_ : find_locked_)->execute(values, by_active_snapshot);
     if (rows.empty()) return {};
-    if (rows.size() > 1) two_targets(target_->label());
+    if (rows.size() > 1) {
+        two_targets(*target_, "Two of them are " + quoted(pg::clipped(target_->name_of(rows.at(0, 0).datum), 140)) + " and " +
+                                  quoted(pg::clipped(target_->name_of(rows.at(1, 0).datum), 140)) + ".");
+    }
     return {pg::copy_row(rows.at(0, 0).datum), false};
 }
 
@@ -421,7 +425,7 @@ std::vector<NumberedRow> Mapping::lock_many(const std::vector<pg::RowValues>& wa
     std::vector<bool> seen(wanted.size());
     for (std::uint64_t i = 0; i < rows.size(); i++) {
         auto number = static_cast<std::size_t>(rows.int64(i, 0) - 1);
-        if (seen[number]) two_targets(target_->label());
+        if (seen[number]) two_targets(*target_, {});  // reported better when it runs alone
         seen[number] = true;
         found.push_back({number, pg::take_apart(rows.at(i, 1).datum, target_->relation())});
     }

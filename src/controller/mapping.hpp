@@ -46,6 +46,8 @@ public:
     void evaluate_late(pg::RowValues& wanted, pg::Value source_row, pg::Value context, pg::Value target_row, std::int64_t job);
     // Columns set only while nobody has edited them.
     const ColumnSet& watched_columns() const { return watched_columns_; }
+    // Those that each update writes, as their expression has another value each time. In an SpiScope.
+    std::vector<std::string> restless_columns() const;
     // Before an update: what a rule of field_map leaves alone gets the value that the target has. `unedited`: those of the
     // watched columns that may be written. Returns which of all columns are not left alone.
     ColumnSet apply_rules(pg::RowValues& wanted, const pg::RowValues& target, const ColumnSet& unedited = {}) const;
@@ -119,7 +121,8 @@ private:
         std::int32_t typmod;
     };
     void read(const JobType& type);  // and what it is made of: mapping_declaration.cpp
-    Item item(const pg::JsonField& field, const char* what) const;
+    Item item(const pg::JsonField& field, const char* what) const;  // an error names the key
+    Item checked_item(const pg::JsonField& field, const char* what) const;
     static Value declared_value(const pg::JsonField& field, const char* what);
     static Only rule_of(const std::string& column, const pg::JsonField& rule, const char* what);
     std::string expression(const std::string& name, const Value& value, const pg::Column& column, const char* what) const;

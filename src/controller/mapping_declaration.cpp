@@ -23,7 +23,8 @@ pg::Error Mapping::in_column(const char* what, const std::string& target_column,
     const pg::ErrorReport& report = error.report();
     return pg::Error(error.sqlstate(), of_column(what, target_column) + ": " + report.message)
         .detail(report.detail)
-        .hint(report.hint);
+        .hint(report.hint)
+        .column(std::string(what) + "." + target_column);
 }
 
 void Mapping::read(const JobType& type) {
@@ -36,7 +37,8 @@ void Mapping::read(const JobType& type) {
             items_.push_back(item(field, "field_map"));
         } else if (!pg::json_equal(same->value, field.value)) {
             throw pg::Error("22023", "column " + quoted(field.key) + " has one value in match and another in field_map")
-                .hint("Leave it out of field_map: match columns are set when a document is inserted.");
+                .hint("Leave it out of field_map: match columns are set when a document is inserted.")
+                .column("field_map." + field.key);
         }
     }
     auto late = std::stable_partition(items_.begin(), items_.end(), [](const Item& item) { return !item.late; });
@@ -45,6 +47,14 @@ void Mapping::read(const JobType& type) {
         all_columns_.push_back(items_[i].column);
         (i < match_count_ ? match_columns_ : set_columns_).push_back(items_[i].column);
         if (items_[i].only == Only::unedited) watched_columns_.push_back(items_[i].column);
+    }
+    for (int number : watched_columns_) {
+        const std::string& name = target_->relation().columns[number - 1].name;
+        if (std::find(type.secret_columns.begin(), type.secret_columns.end(), name) == type.secret_columns.end()) continue;
+        throw pg::Error("0A000", "column " + quoted(name) + " is secret, and has the rule {\"only\": \"unedited\"}")
+            .detail("A hash of its value would be kept, from which a short value can be found out.")
+            .hint("Use the rule insert or null.")
+            .column("field_map." + name);
     }
     std::sort(all_columns_.begin(), all_columns_.end());
     std::sort(set_columns_.begin(), set_columns_.end());
@@ -97,6 +107,14 @@ Mapping::Only Mapping::rule_of(const std::string& column, const pg::JsonField& r
 }
 
 Mapping::Item Mapping::item(const pg::JsonField& field, const char* what) const {
+    try {
+        return checked_item(field, what);
+    } catch (pg::Error& error) {
+        throw error.column(std::string(what) + "." + field.key);
+    }
+}
+
+Mapping::Item Mapping::checked_item(const pg::JsonField& field, const char* what) const {
     const pg::Column* column = target_->relation().column(field.key);
     if (column == nullptr) {
         throw pg::Error("42703", std::string(what) + " names column " + quoted(field.key) + ", which document type " +

@@ -52,6 +52,15 @@ pg::Statement::Traits Mapping::traits_of(std::size_t item) const {
     return (late ? late_values(item, item + 1) : one_document(item, item + 1, "pg_catalog.unnest(ARRAY[$1])"))->traits();
 }
 
+std::vector<std::string> Mapping::restless_columns() const {
+    std::vector<std::string> columns;
+    for (std::size_t i = match_count_; i < items_.size(); i++) {
+        bool restless = items_[i].is_expression && items_[i].only == Only::always && traits_of(i).varies;
+        if (restless) columns.push_back(target_->relation().columns[items_[i].column - 1].name);
+    }
+    return columns;
+}
+
 // v are the sources, w what also reads the target.
 std::string Mapping::value_name(std::size_t item) const {
     return (item < early_count_ ? "v.sync_job_" : "w.sync_job_") + std::to_string(item + 1);

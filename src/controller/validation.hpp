@@ -13,6 +13,9 @@ struct Finding {
     bool is_error;       // its jobs would fail; else a warning
     std::string object;  // what it is about
     std::shared_ptr<const pg::ErrorReport> report;
+
+    // The column of sync_job_type, and the key in it: field_map.phone. Empty: none.
+    std::string field() const;
 };
 
 // The names a function of a controller may have, hooks included.

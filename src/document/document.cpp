@@ -426,11 +426,52 @@ ColumnSet DocumentType::inserted_columns(const pg::RowValues& row, const ColumnS
     return set;
 }
 
-Datum DocumentType::diff(pg::Value before, pg::Value after) const {
+namespace {
+
+bool is_secret(const std::string& column, const SecretColumns& secret) {
+    return std::find(secret.begin(), secret.end(), column) != secret.end();
+}
+
+void add_secret(pg::JsonBuilder& json) {
+    json.begin_object();
+    json.key("secret");
+    json.boolean(true);
+    json.end_object();
+}
+
+}  // namespace
+
+Datum without_secrets(Datum object, const SecretColumns& secret) {
+    if (secret.empty() || pg::json_kind(object) != pg::JsonKind::object) return object;
+    pg::JsonBuilder json;
+    json.begin_object();
+    for (const pg::JsonField& field : pg::json_fields(object)) {
+        json.key(field.key);
+        if (is_secret(field.key, secret) && field.kind != pg::JsonKind::null) {
+            add_secret(json);
+        } else {
+            json.value(field.value, false, pg::type::jsonb, false);
+        }
+    }
+    json.end_object();
+    return json.finish();
+}
+
+Datum DocumentType::snapshot(Datum row, const SecretColumns& secret) const { return without_secrets(to_json(row), secret); }
+
+pg::Value DocumentType::fingerprint(const pg::RowValues& row, const SecretColumns& secret) const {
+    for (const std::string& name : secret) {
+        const pg::Column* column = relation_->column(name);
+        if (column != nullptr && !row.at(column->number).null) return {};
+    }
+    return {pg::fingerprint(row, *relation_), false};
+}
+
+Datum DocumentType::diff(pg::Value before, pg::Value after, const SecretColumns& secret) const {
     auto row_of = [&](const pg::Value& value) {
         return value.null ? pg::empty_row(*relation_) : pg::take_apart(value.datum, *relation_);
     };
-    return diff(row_of(before), row_of(after));
+    return diff(row_of(before), row_of(after), secret);
 }
 
 namespace {
@@ -444,7 +485,7 @@ std::size_t stored_bytes(const pg::Column& column, pg::Value value) {
 
 }  // namespace
 
-Datum DocumentType::diff(const pg::RowValues& old_row, const pg::RowValues& new_row) const {
+Datum DocumentType::diff(const pg::RowValues& old_row, const pg::RowValues& new_row, const SecretColumns& secret) const {
     pg::CanonicalOutput canonical;
     pg::JsonBuilder json;
     std::size_t left = most_bytes_in_diff;
@@ -454,6 +495,10 @@ Datum DocumentType::diff(const pg::RowValues& old_row, const pg::RowValues& new_
         pg::Value old_value = old_row.at(column.number), new_value = new_row.at(column.number);
         if (same(column, old_value, new_value)) continue;
         json.key(column.name);
+        if (is_secret(column.name, secret)) {
+            add_secret(json);
+            continue;
+        }
         json.begin_object();
         std::size_t bytes = stored_bytes(column, old_value) + stored_bytes(column, new_value);
         if (bytes > left) {

@@ -19,6 +19,9 @@ namespace sync_job {
 // The columns that changed, by attnum, ascending.
 using ColumnSet = std::vector<int>;
 
+// Columns whose values are recorded nowhere: JobType::secret_columns. Whatever is kept of a document must say which these are.
+using SecretColumns = std::vector<std::string>;
+
 // The row found for one item of a list; `number`: which one, from 0.
 struct NumberedRow {
     std::size_t number;
@@ -82,9 +85,13 @@ public:
     // The columns an insert writes: those not null, and those set on purpose; the others get their default.
     ColumnSet inserted_columns(const pg::RowValues& row, const ColumnSet& explicit_columns) const;
     // {"field": {"old": …, "new": …}} of every column whose stored image differs, generated ones too.
-    // A missing row counts as one of nulls.
-    Datum diff(pg::Value before, pg::Value after) const;
-    Datum diff(const pg::RowValues& before, const pg::RowValues& after) const;
+    // A missing row counts as one of nulls. Of a secret column: {"secret": true}.
+    Datum diff(pg::Value before, pg::Value after, const SecretColumns& secret) const;
+    Datum diff(const pg::RowValues& before, const pg::RowValues& after, const SecretColumns& secret) const;
+    // As to_json(), for the record.
+    Datum snapshot(Datum row, const SecretColumns& secret) const;
+    // A hash of the stored row, for the record; null where it would tell of a secret.
+    pg::Value fingerprint(const pg::RowValues& row, const SecretColumns& secret) const;
 
 private:
     DocumentType() = default;
@@ -108,6 +115,9 @@ private:
     std::string load_sql_, lock_sql_, remove_sql_;
     std::map<std::string, std::shared_ptr<pg::Statement>> statements_;
 };
+
+// What somebody else's code says of fields, for the record: a JSON object without the values of secret ones.
+Datum without_secrets(Datum json, const SecretColumns& secret);
 
 // Whether a value of the type can be an element of such an array.
 bool fits_array(Oid base_type);

@@ -38,8 +38,8 @@ void record_snapshots(Job& job, const SyncContext& sync) {
     if (type == nullptr || (sync.before.null && sync.wanted.null)) return;
     try {
         pg::Subtransaction subtransaction;
-        if (!sync.before.null) job.set(C::current_data, type->to_json(sync.before.datum));
-        if (!sync.wanted.null) job.set(C::updated_data, type->to_json(sync.wanted.datum));
+        if (!sync.before.null) job.set(C::current_data, type->snapshot(sync.before.datum, sync.secret));
+        if (!sync.wanted.null) job.set(C::updated_data, type->snapshot(sync.wanted.datum, sync.secret));
         subtransaction.commit();
     } catch (const pg::Error& error) {
         pg::warning("could not keep the snapshot of " + describe(job) + ": " + error.report().message);
@@ -169,8 +169,9 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
     }
     if (deadline_passed) {
         auto report = std::make_shared<pg::ErrorReport>(timeout_error(original).report());
-        if (error.sqlstate() != "57014") report->detail = "It ended with: " + error.report().message + ".";
-        report->context = error.report().context;
+        auto last = recordable(error, original);
+        if (error.sqlstate() != "57014") report->detail = "It ended with: " + last->message + ".";
+        report->context = last->context;
         outcome = failed_outcome(original, pg::Error(report), true);
         record_snapshots(outcome.job, sync);
         return outcome;
@@ -191,7 +192,7 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
     }
     if (runs_again_in_new_process(original, error, limits.may_leave)) {
         outcome.verdict = Verdict::run_alone;
-        outcome.error = error.share();
+        outcome.error = recordable(error, original);
         outcome.counted = false;
         return outcome;
     }

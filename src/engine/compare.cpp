@@ -18,6 +18,7 @@
 #include "pg/settings.hpp"
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
+#include "queue/outcome.hpp"
 #include "queue/rights.hpp"
 #include "queue/waiting.hpp"
 
@@ -100,7 +101,7 @@ private:
         if (!pair.missing) target = name_in(mapping_.target(), pair.target);
         found_.add({difference, source, target, {}, source && waiting_.has(*source)}, [&] {
             if (difference != Difference::different) return std::string();
-            return pg::json_to_text(mapping_.target().diff(pair.target, pair.wanted));
+            return pg::json_to_text(mapping_.target().diff(pair.target, pair.wanted, type_.secret_columns));
         });
     }
 
@@ -239,7 +240,7 @@ private:
             subtransaction.rollback();
         } catch (const pg::Error& error) {
             if (!pg::is_specific(error)) throw;
-            different.push_back(failed(job, error));
+            different.push_back(failed(job, *recordable(error, type_)));
             return;
         }
         for (const Job& child : sync.children) dry_run(child, different);
@@ -266,14 +267,14 @@ private:
     }
 
     // What a sync of it would say.
-    static DifferentDocument failed(const Job& job, const pg::Error& error) {
+    static DifferentDocument failed(const Job& job, const pg::ErrorReport& report) {
         pg::JsonBuilder json;
         json.begin_object();
         json.key("error");
         json.begin_object();
-        json.field("sqlstate", error.sqlstate());
-        json.field("message", error.report().message);
-        if (!error.report().detail.empty()) json.field("detail", error.report().detail);
+        json.field("sqlstate", report.sqlstate);
+        json.field("message", report.message);
+        if (!report.detail.empty()) json.field("detail", report.detail);
         json.end_object();
         json.end_object();
         return {Difference::ambiguous, name_of(job, C::source_document_name), name_of(job, C::target_document_name),

@@ -13,10 +13,12 @@ namespace {
 
 using C = JobColumn;
 
-Datum as_json(const std::vector<Target>& targets, const Job& job) {
+// With the ids of the children, where these have been made: one for each target.
+Datum as_json(const std::vector<Target>& targets, const Job& job, const std::vector<Job>& children = {}) {
     pg::JsonBuilder json;
     json.begin_array();
-    for (const Target& target : targets) {
+    for (std::size_t i = 0; i < targets.size(); i++) {
+        const Target& target = targets[i];
         Oid type = target.document_type != pg::no_oid ? target.document_type : job.oid(C::target_document_type);
         json.begin_object();
         json.field("operation", to_text(target.operation));
@@ -29,6 +31,10 @@ Datum as_json(const std::vector<Target>& targets, const Job& job) {
         }
         json.key("context");
         json.value(target.context.datum, target.context.null, pg::type::jsonb, false);
+        if (!children.empty()) {
+            json.key("sync_job");
+            json.number(children[i].id());
+        }
         json.end_object();
     }
     json.end_array();
@@ -80,11 +86,11 @@ std::vector<Target> filtered_by_hook(SyncContext& sync, const std::vector<Target
 
 void relay(SyncContext& sync, const JobType& type, const std::vector<Target>& targets) {
     sync.status = Status::relayed;
-    sync.job.set(C::multiple_target_documents, as_json(targets, sync.job));
     for (const Target& target : targets) {
         Job& child = sync.children.emplace_back(child_of(sync.job, type, target));
         for (Operation operation : sync.closed) child.set(Job::enabled_column(operation), pg::bool_datum(true));
     }
+    sync.job.set(C::multiple_target_documents, as_json(targets, sync.job, sync.children));
     pg::Value ids{ids_of(sync.children), false};
     insert_children(sync);  // in a dry run once more after its rollback: after_relay must find them, too
     if (!sync.job.flag(C::dry_run)) sync.children.clear();

@@ -36,6 +36,7 @@ struct Replay {
     Operation operation;  // what is done now
     std::shared_ptr<DocumentType> documents;
     std::vector<Change> changes;
+    SecretColumns secret;
 };
 
 [[noreturn]] void cannot(const Job& job, bool backwards, const std::string& why, const std::string& hint = {}) {
@@ -81,6 +82,10 @@ std::vector<Change> changes_of(const Job& job, bool backwards) {
             cannot(job, backwards, "The values of " + quoted(field.key) + " were too large to be recorded.",
                    backwards ? "Change the document by hand." : "Sync the document again.");
         }
+        if (sides.size() == 1 && sides[0].key == "secret") {
+            cannot(job, backwards, "The values of " + quoted(field.key) + " are secret, and were not recorded.",
+                   backwards ? "Change the document by hand." : "Sync the document again.");
+        }
         for (const pg::JsonField& side : sides) {
             bool from = (side.key == "old") != backwards;
             (from ? change.from : change.to) = side.value;
@@ -103,7 +108,7 @@ Replay prepare(const Job& job, bool backwards) {
     auto documents =
         DocumentType::find(relation, relation == type->target ? type->target_key : std::vector<std::string>());
     require_own_documents(*documents);
-    return {job, backwards, replayed(*job.operation(), backwards), documents, changes_of(job, backwards)};
+    return {job, backwards, replayed(*job.operation(), backwards), documents, changes_of(job, backwards), type->secret_columns};
 }
 
 const pg::Column* column_of(const Replay& replay, const Change& change) {
@@ -245,7 +250,7 @@ std::int64_t record_replay(const Replay& replay, const Effect& effect, pg::Times
     done.set_text(C::operation, to_text(replay.operation));
     pg::Value written = effect.after.null ? effect.before : effect.after;
     done.set_text(C::target_document_name, replay.documents->name_of(written.datum));
-    done.set(C::diff_summary, replay.documents->diff(effect.before, effect.after));
+    done.set(C::diff_summary, replay.documents->diff(effect.before, effect.after, replay.secret));
     remember_replayed(replay, effect);
     pg::JsonBuilder context;
     context.begin_object();

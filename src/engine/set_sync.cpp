@@ -229,7 +229,7 @@ void Set::update(std::vector<Member>& members) {
         std::vector<pg::RowValues> after = target.update_many(before, wanted, columns);
         for (std::size_t i = 0; i < changed.size(); i++) {
             Job& job = end(*changed[i], Status::finished, Operation::update, after[i]);
-            job.set(C::diff_summary, target.diff(changed[i]->before, after[i]));
+            job.set(C::diff_summary, target.diff(changed[i]->before, after[i], type_.secret_columns));
         }
     }
 }
@@ -247,8 +247,10 @@ void Set::insert(std::vector<Member>& members) {
     for (std::size_t i = 0; i < inserted.size(); i++) {
         Job& job = end(*inserted[i], Status::finished, Operation::insert, after[i]);
         if (!is_part_of_set(job)) continue;
-        outcomes_[inserted[i]->number]->fingerprint = {pg::fingerprint(after[i], mapping_.target().relation()), false};
-        if (job.flag(C::verbose_logging)) job.set(C::diff_summary, mapping_.target().diff(pg::empty_row(mapping_.target().relation()), after[i]));
+        DocumentType& target = mapping_.target();
+        outcomes_[inserted[i]->number]->fingerprint = target.fingerprint(after[i], type_.secret_columns);
+        if (!job.flag(C::verbose_logging)) continue;
+        job.set(C::diff_summary, target.diff(pg::empty_row(target.relation()), after[i], type_.secret_columns));
     }
 }
 

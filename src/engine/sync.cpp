@@ -262,8 +262,8 @@ void sync_insert(SyncContext& sync) {
     Datum inserted = type.insert(row, type.inserted_columns(row, explicit_columns));
     pg::Value after{inserted, false};
     finish_write(sync, after, explicit_columns);
-    if (is_part_of_set(sync.job)) sync.fingerprint = {pg::fingerprint(pg::take_apart(inserted, type.relation()), type.relation()), false};
-    if (records_diff(sync.job)) sync.diff = {type.diff({}, after), false};
+    if (is_part_of_set(sync.job)) sync.fingerprint = type.fingerprint(pg::take_apart(inserted, type.relation()), sync.secret);
+    if (records_diff(sync.job)) sync.diff = {type.diff({}, after, sync.secret), false};
 }
 
 // From what the target is to what it should be.
@@ -285,7 +285,7 @@ void update_target(SyncContext& sync, const std::string& name, const pg::RowValu
         }
     }
     pg::Value after{type.update(name, row, changed), false};
-    sync.diff = {type.diff(sync.before, after), false};
+    sync.diff = {type.diff(sync.before, after, sync.secret), false};
     finish_write(sync, after, explicit_columns);
 }
 
@@ -324,7 +324,7 @@ void sync_delete(SyncContext& sync) {
     }
     sync.documents.target = sync.before;
     call_after_sync(sync);
-    sync.diff = {type.diff(sync.before, {}), false};
+    sync.diff = {type.diff(sync.before, {}, sync.secret), false};
 }
 
 pg::RowValues with_values_of_deleted(const JobType& type, const DocumentType& documents, const pg::RowValues& base, ColumnSet* named) {
@@ -438,12 +438,13 @@ void run_bypass(SyncContext& sync) {
     if (result.document_type != pg::no_oid) job.set_oid(C::target_document_type, result.document_type);
     if (result.document_name) job.set_text(C::target_document_name, *result.document_name);
     if (result.operation) job.set_text(C::operation, to_text(*result.operation));
-    sync.diff = result.diff;
+    if (!result.diff.null) sync.diff = {without_secrets(result.diff.datum, sync.secret), false};
 }
 
 void run_document_sync(SyncContext& sync, const JobType& type) {
     require_trusted_type(type, sync.job);
     sync.trusted = true;
+    sync.secret = type.secret_columns;
     replace_dropped_document_types(sync.job, type);
     close_gates(sync, type);
     sync.controller = find_controller(type);

@@ -13,6 +13,7 @@ namespace sync_job {
 struct SyncContext {
     Job job;  // as the controller sees it: operation, target and context filled in as they are found
     Documents documents;
+    SecretColumns secret;  // of the target
     bool trusted = false;  // the job type has the rights that the job has
     std::shared_ptr<Controller> controller;
     Status status = Status::finished;

@@ -45,66 +45,24 @@ std::vector<Oid> grants_of(const std::string& name) {
     return roles;
 }
 
-// What 0.1.0 does not have, from column `first` on.
-void read_options(JobType& type, const InternalStatement::Row& row, int first) {
-    type.insert_enabled = pg::datum_bool(row[first].datum);
-    type.update_enabled = pg::datum_bool(row[first + 1].datum);
-    type.delete_enabled = pg::datum_bool(row[first + 2].datum);
-    type.paused = pg::datum_bool(row[first + 3].datum);
-    if (!row[first + 4].null) type.source_condition = pg::datum_text(row[first + 4].datum);
-    std::string on_delete(pg::datum_text(row[first + 5].datum));
-    if (on_delete == "keep") {
+void read_on_delete(JobType& type, const std::string& text) {
+    if (text == "keep") {
         type.on_delete = JobType::OnDelete::keep;
-    } else if (on_delete != "delete") {
+    } else if (!text.empty() && text != "delete") {
         type.on_delete = JobType::OnDelete::set;
-        type.on_delete_values = on_delete;
+        type.on_delete_values = text;
     }
-    type.ignore_synced = pg::datum_bool(row[first + 6].datum);
-    type.set_size = pg::datum_int32(row[first + 7].datum);
 }
 
 std::shared_ptr<const JobType> read_type(const std::string& name) {
-    static const std::string columns =
-        "SELECT source_document_type, target_document_type, source_key, target_key, module,"
-        " field_map, batchable, queue, priority, timeout, retry_delay, retry_backoff,"
-        " max_retries, verbose_logging, disabled, run_as, concurrency_limit, publish_events, match";
-    static const std::string of_name = " FROM {}.sync_job_type WHERE name = $1";
-    static auto& select_in_0_1_0 = *new InternalStatement(columns + of_name, {pg::type::text});
-    static auto& select = *new InternalStatement(
-        columns + ", insert_enabled, update_enabled, delete_enabled, paused, source_condition, on_delete, ignore_synced, set_size" + of_name, {pg::type::text});
+    static auto& select = *new InternalStatement("SELECT t FROM {}.sync_job_type AS t WHERE name = $1", {pg::type::text});
     const SchemaObjects& o = schema_objects();
     type_table = o.type_table;
     require_trusted_types();
-    bool older = !o.has_column(o.type_table, "ignore_synced");
-    auto rows = (older ? select_in_0_1_0 : select).run({{pg::text_datum(name), false}});
+    auto rows = select.run({{pg::text_datum(name), false}});
     if (rows.empty()) return nullptr;
-    const InternalStatement::Row& row = rows[0];
-    auto type = std::make_shared<JobType>();
-    auto oid_at = [&](int column) { return row[column].null ? pg::no_oid : pg::datum_oid(row[column].datum); };
-    type->name = name;
-    type->source = oid_at(0);
-    type->target = oid_at(1);
-    type->source_key = key_columns(row[2]);
-    type->target_key = key_columns(row[3]);
-    type->module = pg::datum_text(row[4].datum);
-    if (!row[5].null) type->field_map = pg::json_to_text(row[5].datum);
-    if (!row[18].null) type->match = pg::json_to_text(row[18].datum);
-    if (!row[6].null) type->batchable = pg::datum_bool(row[6].datum);
-    type->queue = pg::datum_text(row[7].datum);
-    type->priority = pg::datum_int32(row[8].datum);
-    type->timeout = microseconds(row[9]);
-    type->retry_delay = microseconds(row[10]).value_or(0);
-    type->retry_backoff = pg::datum_text(row[11].datum);
-    type->max_retries = pg::datum_int32(row[12].datum);
-    type->verbose_logging = pg::datum_bool(row[13].datum);
-    type->disabled = pg::datum_bool(row[14].datum);
-    type->run_as = oid_at(15);
-    if (!row[16].null) type->concurrency_limit = pg::datum_int32(row[16].datum);
-    type->publish_events = pg::datum_bool(row[17].datum);
-    if (!older) read_options(*type, row, 19);
+    auto type = job_type_of(TableRow(o.type_table, rows[0][0].datum));
     type->granted_to = grants_of(name);
-    if (type->source != pg::no_oid) type->source_label = pg::relation_name(type->source);
-    if (type->target != pg::no_oid) type->target_label = pg::relation_name(type->target);
     return type;
 }
 
@@ -127,6 +85,44 @@ void read_queues() {
 }
 
 }  // namespace
+
+// Columns that a table of version 0.1.0 does not have are null.
+std::shared_ptr<JobType> job_type_of(const TableRow& row) {
+    auto type = std::make_shared<JobType>();
+    auto json = [&](const char* column) { return row.is_null(column) ? std::string() : pg::json_to_text(row.at(column).datum); };
+    type->name = row.text("name");
+    type->source = row.oid("source_document_type");
+    type->target = row.oid("target_document_type");
+    type->source_key = key_columns(row.at("source_key"));
+    type->target_key = key_columns(row.at("target_key"));
+    type->secret_columns = key_columns(row.at("secret_columns"));
+    type->module = row.text("module");
+    type->field_map = json("field_map");
+    type->match = json("match");
+    if (!row.is_null("batchable")) type->batchable = row.flag("batchable");
+    type->queue = row.text("queue");
+    type->priority = pg::datum_int32(row.at("priority").datum);
+    type->timeout = microseconds(row.at("timeout"));
+    type->retry_delay = microseconds(row.at("retry_delay")).value_or(0);
+    type->retry_backoff = row.text("retry_backoff");
+    type->max_retries = pg::datum_int32(row.at("max_retries").datum);
+    if (!row.is_null("concurrency_limit")) type->concurrency_limit = pg::datum_int32(row.at("concurrency_limit").datum);
+    type->verbose_logging = row.flag("verbose_logging");
+    type->disabled = row.flag("disabled");
+    type->paused = row.flag("paused");
+    type->publish_events = row.flag("publish_events");
+    type->run_as = row.oid("run_as");
+    if (!row.is_null("set_size")) type->set_size = pg::datum_int32(row.at("set_size").datum);
+    type->insert_enabled = row.flag("insert_enabled", true);
+    type->update_enabled = row.flag("update_enabled", true);
+    type->delete_enabled = row.flag("delete_enabled", true);
+    type->source_condition = row.text("source_condition");
+    read_on_delete(*type, row.text("on_delete"));
+    type->ignore_synced = row.flag("ignore_synced");
+    if (type->source != pg::no_oid) type->source_label = pg::relation_name(type->source);
+    if (type->target != pg::no_oid) type->target_label = pg::relation_name(type->target);
+    return type;
+}
 
 bool JobType::enables(Operation operation) const {
     switch (operation) {

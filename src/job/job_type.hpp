@@ -9,6 +9,7 @@
 
 #include "core/retry.hpp"
 #include "core/state.hpp"
+#include "job/table_row.hpp"
 #include "pg/value.hpp"
 
 namespace sync_job {
@@ -17,6 +18,7 @@ struct JobType {
     std::string name;
     Oid source = 0, target = 0;                       // no_oid: none
     std::vector<std::string> source_key, target_key;  // empty: the primary key
+    std::vector<std::string> secret_columns;          // of the target: their values are recorded nowhere
     std::string module;
     std::string match, field_map;  // as JSON; empty: none
     std::string source_condition;  // SQL; empty: none
@@ -62,6 +64,9 @@ struct Queue {
 
 // The columns that source_key or target_key names; none for null. The checks of the table rule out null elements.
 std::vector<std::string> key_columns(const pg::Value& text_array);
+
+// What a row of sync_job_type says; granted to nobody.
+std::shared_ptr<JobType> job_type_of(const TableRow& row);
 
 // Null if there is none of that name.
 std::shared_ptr<const JobType> find_job_type(const std::string& name);

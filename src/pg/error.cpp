@@ -22,6 +22,11 @@ Error& Error::hint(std::string text) {
     return *this;
 }
 
+Error& Error::column(std::string name) {
+    report_->column_name = std::move(name);
+    return *this;
+}
+
 namespace {
 
 // The server adds a line of context for each function that was running; these words are the same in every language.

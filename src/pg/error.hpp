@@ -39,6 +39,7 @@ public:
 
     Error& detail(std::string text);
     Error& hint(std::string text);
+    Error& column(std::string name);  // which one of sync_job_type is wrong; with the key in it, as in field_map.phone
 
     const char* what() const noexcept override { return report_->message.c_str(); }
     const ErrorReport& report() const noexcept { return *report_; }

@@ -1,5 +1,8 @@
 #include "queue/clear.hpp"
 
+#include <algorithm>
+#include <array>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -17,98 +20,185 @@ namespace sync_job {
 namespace {
 
 using Ids = std::vector<std::int64_t>;
+using Statement = InternalStatement;
 
-std::int64_t remove_jobs(InternalStatement& remove, const Ids& ids) {
+pg::Value int64(std::int64_t value) { return {pg::int64_datum(value), false}; }
+
+// The tables are walked by id, some rows at a time: what has been cleared before, and cannot be vacuumed as somebody still looks at it,
+// is not met again, and what is not old is read a few rows far only.
+enum class Log { ended, failed, deleted_documents, events };
+constexpr int log_count = 4;
+
+struct Step {
+    std::int64_t cleared = 0;
+    int seen = 0;              // rows
+    bool old = false;          // some of them were old enough
+    bool stuck = false;        // something of a user's keeps them all
+};
+
+// --- Jobs ---
+
+const char* table_of(Log log) { return log == Log::failed ? "sync_job_internal.sync_job_failed" : "sync_job_internal.sync_job_ended"; }
+
+// The next jobs: the id, whether it goes, whether it may have documents.
+Statement& next_jobs(Log log, bool current) {
+    static const auto make = [](Log of, bool has_documents) {
+        return new Statement(
+            std::string("SELECT j.id, j.ended_at < $1 AND (NOT $4 OR NOT EXISTS (SELECT FROM sync_job_internal.dependency AS d"
+                        " WHERE d.waits_for = j.id))") + (of == Log::failed ? " AND j.retry_after IS NULL, " : ", ") +
+                (has_documents ? may_have_documents : "false") + " FROM " + table_of(of) + " AS j WHERE j.id > $2 ORDER BY j.id LIMIT $3",
+            {pg::type::timestamptz, pg::type::int8, pg::type::int4, pg::type::boolean});
+    };
+    static auto &ended = *make(Log::ended, true), &failed = *make(Log::failed, true);
+    static auto &ended_of_0_1_0 = *make(Log::ended, false), &failed_of_0_1_0 = *make(Log::failed, false);
+    if (log == Log::failed) return current ? failed : failed_of_0_1_0;
+    return current ? ended : ended_of_0_1_0;
+}
+
+Statement& remove_statement(Log log) {
+    static const auto make = [](Log of) {
+        return new Statement(std::string("WITH mine AS (SELECT id FROM ") + table_of(of) + " WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED)," +
+                                 " gone AS (DELETE FROM " + table_of(of) + " WHERE id IN (SELECT id FROM mine) RETURNING id)," +
+                                 " errors AS (DELETE FROM {}.sync_job_error AS e USING gone WHERE e.sync_job = gone.id)"
+                                 " SELECT count(*) FROM gone", {pg::type::int8_array});
+    };
+    static auto &ended = *make(Log::ended), &failed = *make(Log::failed);
+    return log == Log::failed ? failed : ended;
+}
+
+std::int64_t remove_jobs(Log log, const Ids& ids) {
     pg::Subtransaction subtransaction;
-    std::int64_t count = pg::datum_int64(remove.run({{pg::int64_array_datum(ids), false}})[0][0].datum);
+    std::int64_t count = pg::datum_int64(remove_statement(log).run({{pg::int64_array_datum(ids), false}})[0][0].datum);
     subtransaction.commit();
     return count;
 }
 
-// All at once; or one by one if something of a user's, such as a foreign key, holds one of them: that one stays.
-std::int64_t clear_from(InternalStatement& select, InternalStatement& remove, pg::Timestamp before, int most,
-                        Needed needed, KeptJobs& kept) {
-    Ids ids;
-    pg::Value keep{pg::bool_datum(needed == Needed::stay), false};
-    for (const auto& row : select.run({{pg::int64_datum(before), false}, {pg::int32_datum(most), false}, keep})) {
-        ids.push_back(pg::datum_int64(row[0].datum));
-    }
-    if (ids.empty()) return 0;
+// All at once; or one by one if something of a user's, such as a trigger, holds one of them: that one stays. Where it holds the first
+// few, it is taken to hold all.
+void remove_jobs(Log log, const Ids& ids, KeptJobs& kept, Step& step) {
+    constexpr std::int64_t most_tried = 10;
+    if (ids.empty()) return;
     try {
-        return remove_jobs(remove, ids);
+        step.cleared += remove_jobs(log, ids);
+        return;
     } catch (const pg::Error& error) {
         if (!pg::is_specific(error)) throw;
     }
-    std::int64_t count = 0;
+    std::int64_t failures = 0, before = step.cleared;
     for (std::int64_t id : ids) {
         try {
-            count += remove_jobs(remove, {id});
+            step.cleared += remove_jobs(log, {id});
         } catch (const pg::Error& error) {
             if (!pg::is_specific(error)) throw;
             if (kept.count++ == 0) kept.reason = error.report().message;
+            step.stuck = ++failures == most_tried && step.cleared == before;
+            if (step.stuck) return;
         }
     }
-    return count;
 }
 
-}  // namespace
+// What is recorded of documents goes before its job, a part at a time. False: there is more.
+bool remove_documents(std::int64_t id, int most) {
+    static auto& remove = *new Statement(
+        "WITH gone AS (DELETE FROM {}.sync_job_document WHERE ctid = ANY (ARRAY(SELECT ctid FROM {}.sync_job_document WHERE sync_job = $1"
+        " LIMIT $2)) RETURNING 1) SELECT count(*) FROM gone", {pg::type::int8, pg::type::int4});
+    return pg::datum_int64(remove.run({int64(id), {pg::int32_datum(most), false}})[0][0].datum) < most;
+}
 
-std::int64_t clear_jobs(pg::Timestamp before, int most, Needed needed, KeptJobs& kept) {
-    static const std::string errors_too = " WHERE id = ANY ($1) RETURNING id),"
-        " errors AS (DELETE FROM {}.sync_job_error AS e USING gone WHERE e.sync_job = gone.id)";
-    static const std::string count_them = " SELECT count(*) FROM gone";
-    static const std::string not_waited_for =
-        " AND (NOT $3 OR NOT EXISTS (SELECT FROM sync_job_internal.dependency AS d WHERE d.waits_for = j.id))"
-        " LIMIT $2 FOR UPDATE OF j SKIP LOCKED";
-    const std::vector<Oid> types = {pg::type::timestamptz, pg::type::int4, pg::type::boolean};
-    static auto& ended = *new InternalStatement(
-        "SELECT j.id FROM sync_job_internal.sync_job_ended AS j WHERE j.ended_at < $1" + not_waited_for, types);
-    static const auto remove_from = [](const std::string& partition) {
-        return "WITH gone AS (DELETE FROM sync_job_internal." + partition + errors_too;
+// `position`: the last job that is done with. Where `in_parts` is set, a job with more documents than that is left to the next step.
+Step clear_jobs_after(Log log, std::int64_t& position, int most, const ClearRequest& request, KeptJobs& kept) {
+    Step step;
+    Ids ids;
+    pg::Value keep{pg::bool_datum(request.needed == Needed::stay), false};
+    std::int64_t last = position;
+    for (const auto& row : next_jobs(log, schema_objects().current).run({int64(request.before), int64(position), {pg::int32_datum(most), false}, keep})) {
+        std::int64_t id = pg::datum_int64(row[0].datum);
+        step.seen++;
+        if (!row[1].null && pg::datum_bool(row[1].datum)) {
+            step.old = true;
+            bool done = !pg::datum_bool(row[2].datum);
+            while (!done && !(done = remove_documents(id, request.documents_at_a_time)) && request.in_parts) break;
+            if (!done) {
+                step.seen = most;  // there is more
+                break;
+            }
+            ids.push_back(id);
+        }
+        last = id;
+    }
+    remove_jobs(log, ids, kept, step);
+    position = last;
+    return step;
+}
+
+// --- Kept rows, events ---
+
+Statement& log_statement(Log log) {
+    static const auto make = [](const std::string& table, const std::string& time, const std::string& condition) {
+        return new Statement(
+            "WITH next AS (SELECT d.id, d." + time + " < $1" + condition + " AS old FROM {}." + table + " AS d WHERE d.id > $2 ORDER BY d.id LIMIT $3),"
+                " mine AS (SELECT d.id FROM {}." + table + " AS d WHERE d.id IN (SELECT id FROM next WHERE old) FOR UPDATE SKIP LOCKED),"
+                " gone AS (DELETE FROM {}." + table + " WHERE id IN (SELECT id FROM mine) RETURNING 1)"
+                " SELECT max(id), count(*)::int4, coalesce(bool_or(old), false), (SELECT count(*) FROM gone) FROM next",
+            {pg::type::timestamptz, pg::type::int8, pg::type::int4});
     };
-    static const auto documents_from = [](const std::string& partition) {
-        return ", documents AS (DELETE FROM {}.sync_job_document AS d WHERE d.sync_job IN (SELECT id FROM sync_job_internal." +
-               partition + " WHERE id = ANY ($1) AND " + may_have_documents + "))";
-    };
-    static auto& remove_ended = *new InternalStatement(
-        remove_from("sync_job_ended") + documents_from("sync_job_ended") + count_them, {pg::type::int8_array});
-    static auto& remove_ended_of_0_1_0 =
-        *new InternalStatement(remove_from("sync_job_ended") + count_them, {pg::type::int8_array});
-    static auto& failed = *new InternalStatement(
-        "SELECT j.id FROM sync_job_internal.sync_job_failed AS j WHERE j.ended_at < $1 AND j.retry_after IS NULL" + not_waited_for,
-        types);
-    static auto& remove_failed = *new InternalStatement(
-        remove_from("sync_job_failed") + documents_from("sync_job_failed") + count_them, {pg::type::int8_array});
-    static auto& remove_failed_of_0_1_0 =
-        *new InternalStatement(remove_from("sync_job_failed") + count_them, {pg::type::int8_array});
-    static auto& documents = *new InternalStatement(
-        "DELETE FROM {}.sync_job_deleted_document WHERE id IN ("
-        " SELECT d.id FROM {}.sync_job_deleted_document AS d WHERE d.deleted_at < $1"
-        " AND NOT EXISTS (SELECT FROM {}.sync_job AS j WHERE j.source_document_name = d.document_name"
-        "  AND j.source_document_type = d.document_type AND j.status IN ('Pending', 'Queued', 'Started', 'Failed'))"
-        " LIMIT $2 FOR UPDATE OF d SKIP LOCKED)",
-        {pg::type::timestamptz, pg::type::int4});
-    static auto& events = *new InternalStatement(
-        "DELETE FROM {}.sync_job_event WHERE id IN (SELECT e.id FROM {}.sync_job_event AS e WHERE e.created_at < $1 ORDER BY e.id"
-        " LIMIT $2 FOR UPDATE OF e SKIP LOCKED)",
-        {pg::type::timestamptz, pg::type::int4});
-    // The newest changes of a type that is there are kept, however old they are.
-    static auto& changes = *new InternalStatement(
+    static auto& documents = *make("sync_job_deleted_document", "deleted_at",
+                                   " AND NOT EXISTS (SELECT FROM {}.sync_job AS j WHERE j.source_document_name = d.document_name"
+                                   " AND j.source_document_type = d.document_type AND j.status IN ('Pending', 'Queued', 'Started', 'Failed'))");
+    static auto& events = *make("sync_job_event", "created_at", "");
+    return log == Log::events ? events : documents;
+}
+
+Step clear_log_after(Log log, std::int64_t& position, int most, const ClearRequest& request) {
+    auto row = log_statement(log).run({int64(request.before), int64(position), {pg::int32_datum(most), false}})[0];
+    if (!row[0].null) position = pg::datum_int64(row[0].datum);
+    return {pg::datum_int64(row[3].datum), pg::datum_int32(row[1].datum), pg::datum_bool(row[2].datum), false};
+}
+
+Step clear_after(Log log, std::int64_t& position, int most, const ClearRequest& request, KeptJobs& kept) {
+    bool of_jobs = log == Log::ended || log == Log::failed;
+    return of_jobs ? clear_jobs_after(log, position, most, request, kept) : clear_log_after(log, position, most, request);
+}
+
+// The newest changes of a type that is there are kept, however old they are.
+void clear_type_changes(pg::Timestamp before) {
+    static auto& remove = *new Statement(
         "DELETE FROM {}.sync_job_type_change WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM"
         " (SELECT ctid, sync_job_type, changed_at, row_number() OVER (PARTITION BY sync_job_type ORDER BY changed_at DESC) AS place"
         "  FROM {}.sync_job_type_change) AS c WHERE c.changed_at < $1"
-        " AND (c.place > 100 OR NOT EXISTS (SELECT FROM {}.sync_job_type AS t WHERE t.name = c.sync_job_type)) LIMIT $2))",
-        {pg::type::timestamptz, pg::type::int4});
+        " AND (c.place > 100 OR NOT EXISTS (SELECT FROM {}.sync_job_type AS t WHERE t.name = c.sync_job_type)) LIMIT 10000))",
+        {pg::type::timestamptz});
+    if (schema_objects().current) remove.run({int64(before)});
+}
+
+void require_may_delete() {
     const SchemaObjects& o = schema_objects();
     Oid event_table = pg::relation_oid(o.schema_oid, "sync_job_event");
     for (Oid table : {o.ended, o.failed, o.error_table, o.deleted_table, event_table}) require_not_referred_to(table);
     if (o.current) require_not_referred_to(o.document_table);
-    std::int64_t count = clear_from(ended, o.current ? remove_ended : remove_ended_of_0_1_0, before, most, needed, kept);
-    if (count < most) count += clear_from(failed, o.current ? remove_failed : remove_failed_of_0_1_0, before, most - static_cast<int>(count), needed, kept);
-    for (InternalStatement* others : {&documents, &events, o.current ? &changes : nullptr}) {
-        if (others != nullptr) others->run({{pg::int64_datum(before), false}, {pg::int32_datum(most), false}});
+}
+
+}  // namespace
+
+std::int64_t clear_jobs(pg::Timestamp before, int most, KeptJobs& kept) {
+    constexpr int at_a_time = 1000;
+    require_may_delete();
+    ClearRequest request{before, Needed::go, false, 10000};
+    std::int64_t jobs = 0;
+    for (Log log : {Log::ended, Log::failed, Log::deleted_documents, Log::events}) {
+        bool of_jobs = log == Log::ended || log == Log::failed;
+        std::int64_t cleared = of_jobs ? jobs : 0, position = 0;
+        while (cleared < most) {
+            int window = static_cast<int>(std::min<std::int64_t>(at_a_time, most - cleared));
+            Step step = clear_after(log, position, window, request, kept);
+            cleared += step.cleared;
+            if (step.seen < window || step.stuck) break;
+            pg::command_counter_increment();
+        }
+        if (of_jobs) jobs = cleared;
     }
-    return count;
+    clear_type_changes(before);
+    return jobs;
 }
 
 namespace {
@@ -121,20 +211,44 @@ bool may_clear() {
     return pg::datum_bool(select.run({})[0][0].datum);
 }
 
+// From the first row of each log to where nothing is old, in as many calls as it takes.
+struct Pass {
+    int log = 0;
+    std::int64_t position = 0;
+    int young = 0;  // windows in a row without anything old
+
+    void next_log() { *this = {log + 1, 0, 0}; }
+};
+
 }  // namespace
 
 bool clear_by_retention() {
-    constexpr int at_a_time = 1000;
+    using Clock = std::chrono::steady_clock;
+    constexpr auto most_time = std::chrono::milliseconds(30);  // the scheduler has other things to do
+    constexpr int at_a_time = 250, most_young = 8;
     constexpr std::int64_t day = 86400LL * 1000000;
+    static Pass& pass = *new Pass;
+    static auto& kept = *new KeptJobs;  // of this pass
+    static pg::Timestamp said = 0;      // what is kept is met again each time
     if (settings.log_retention_days < 0 || !may_clear()) return false;
-    KeptJobs kept;
-    std::int64_t count = clear_jobs(pg::now() - settings.log_retention_days * day, at_a_time, Needed::stay, kept);
-    static pg::Timestamp said = 0;  // it is met again each time
+    require_may_delete();
+    auto began = Clock::now();
+    ClearRequest request{pg::now() - settings.log_retention_days * day, Needed::stay, true, 1000};
+    while (pass.log < log_count) {
+        Step step = clear_after(static_cast<Log>(pass.log), pass.position, at_a_time, request, kept);
+        pass.young = step.old ? 0 : pass.young + 1;
+        if (step.seen < at_a_time || step.stuck || pass.young >= most_young) pass.next_log();
+        if (Clock::now() - began > most_time && pass.log < log_count) return true;
+        pg::command_counter_increment();
+    }
+    clear_type_changes(request.before);
     if (kept.count > 0 && pg::now() - said > day) {
         said = pg::now();
         pg::log(kept.message(), kept.detail());
     }
-    return count >= at_a_time;
+    pass = {};
+    kept = {};
+    return false;
 }
 
 }  // namespace sync_job

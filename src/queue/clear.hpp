@@ -8,9 +8,7 @@
 
 namespace sync_job {
 
-// Deletes jobs that ended before the given time, with their errors, and kept deleted documents and events that are as old; at most
-// `most` of each. Jobs that will be retried stay. Waits for no lock on a row. Returns the number of jobs.
-// `kept`: those that something of a user's, such as a foreign key, holds.
+// Jobs that something of a user's, such as a trigger, holds.
 struct KeptJobs {
     std::int64_t count = 0;
     std::string reason;  // of the first of them
@@ -19,9 +17,19 @@ struct KeptJobs {
 };
 // Jobs that others wait for; one that goes counts as ended well.
 enum class Needed { stay, go };
-std::int64_t clear_jobs(pg::Timestamp before, int most, Needed needed, KeptJobs& kept);
+struct ClearRequest {
+    pg::Timestamp before;  // what has ended by then
+    Needed needed;
+    bool in_parts;  // a job with many documents takes several calls
+    int documents_at_a_time;
+};
 
-// The scheduler's part: as sync_job.log_retention_days says, some at a time; true: there are more. Nothing in a database that was
+// Deletes jobs that ended before the given time, with their errors and what is recorded of their documents, and kept deleted documents,
+// events and changes of types that are as old; at most `most` of each. Jobs that will be retried stay. Waits for no lock on a row.
+// Returns the number of jobs.
+std::int64_t clear_jobs(pg::Timestamp before, int most, KeptJobs& kept);
+
+// The scheduler's part: as sync_job.log_retention_days says, for some milliseconds; true: there is more. What jobs wait for stays. Nothing in a database that was
 // updated from a version which cleared nothing by itself, until the setting is set.
 bool clear_by_retention();
 

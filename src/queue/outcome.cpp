@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "controller/controller.hpp"
 #include "core/retry.hpp"
 #include "pg/shared.hpp"
 #include "pg/xact.hpp"
@@ -12,6 +13,24 @@ namespace sync_job {
 namespace {
 
 using C = JobColumn;
+
+// The server's messages quote values in errors of class 22 (but for what this extension says of parameters), and its details and
+// contexts in others that are about data.
+std::shared_ptr<const pg::ErrorReport> without_values(const pg::Error& error) {
+    auto report = std::make_shared<pg::ErrorReport>(error.report());
+    if (report->sqlstate.starts_with("22")) report->message = "invalid data, SQLSTATE " + report->sqlstate;
+    report->detail = "The rest is not recorded, as the sync job type has secret_columns.";
+    report->context.clear();
+    return report;
+}
+
+// A mistake in the set-up is one in the definition, whatever its text quotes.
+bool may_quote_values(const pg::Error& error) {
+    if (dynamic_cast<const SetupError*>(&error) != nullptr) return false;
+    const pg::ErrorReport& report = error.report();
+    bool of_ours = !report.from_server && (report.sqlstate == "22023" || report.sqlstate == "22004");
+    return !of_ours && (report.sqlstate.starts_with("22") || report.sqlstate.starts_with("23"));
+}
 
 // The report, clipped to a length that anybody would read, so that what is made of it (a row, JSON, one text) can be
 // stored.
@@ -42,6 +61,16 @@ double random_fraction() {
 
 }  // namespace
 
+std::shared_ptr<const pg::ErrorReport> recordable(const pg::Error& error, const JobType& type) {
+    return type.secret_columns.empty() || !may_quote_values(error) ? error.share() : without_values(error);
+}
+
+std::shared_ptr<const pg::ErrorReport> recordable(const pg::Error& error, const Job& job) {
+    if (!may_quote_values(error)) return error.share();
+    auto type = find_job_type(std::string(job.text(C::sync_job_type)));
+    return type == nullptr ? error.share() : recordable(error, *type);
+}
+
 void stamp_end(Job& job) { stamp_end(job, pg::now()); }
 
 void stamp_end(Job& job, pg::Timestamp now) {
@@ -61,7 +90,7 @@ Job as_started(const Job& job) {
 Outcome failed_outcome(const Job& job, const pg::Error& error, bool counted) {
     Outcome outcome;
     outcome.job = job.copy();
-    outcome.error = bounded(error.share());
+    outcome.error = bounded(recordable(error, job));
     outcome.counted = counted;
     Job& failed = outcome.job;
     failed.set_status(Status::failed);

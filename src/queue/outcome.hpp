@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "job/job_row.hpp"
+#include "job/job_type.hpp"
 #include "pg/error.hpp"
 
 namespace sync_job {
@@ -30,6 +31,9 @@ struct Outcome {
 // The job after an attempt that ended with this error just now: Failed, with the time of the next attempt, counted from
 // its end.
 Outcome failed_outcome(const Job& job, const pg::Error& error, bool counted);
+// What is recorded of an error: where the type has secret columns, without what may quote their values.
+std::shared_ptr<const pg::ErrorReport> recordable(const pg::Error& error, const JobType& type);
+std::shared_ptr<const pg::ErrorReport> recordable(const pg::Error& error, const Job& job);
 // For a job that somebody has asked to cancel.
 Outcome canceled_outcome(const Job& original);
 

@@ -64,18 +64,33 @@ void note_successes() {
         " WHERE ended_at > clock_timestamp() - $1 AND status <> 'Canceled' AND NOT dry_run GROUP BY sync_job_type"
         " ON CONFLICT (sync_job_type) DO UPDATE SET at = excluded.at WHERE s.at < excluded.at",
         {pg::type::interval});
+    static auto& compared = *new InternalStatement(
+        "UPDATE sync_job_internal.last_success AS s SET compared_at = c.ended_at, out_of_step = (c.result->>'out_of_step')::bigint"
+        " FROM (SELECT DISTINCT ON (sync_job_type) sync_job_type, ended_at, result FROM sync_job_internal.sync_job_ended"
+        "  WHERE ended_at > clock_timestamp() - $1 AND status = 'Finished' AND operation = 'Compare' AND context->>'condition' IS NULL"
+        "  ORDER BY sync_job_type, ended_at DESC) AS c"
+        " WHERE s.sync_job_type = c.sync_job_type AND (s.compared_at IS NULL OR s.compared_at < c.ended_at)",
+        {pg::type::interval});
     constexpr std::int64_t minute = 60 * 1000000LL;
     static pg::Timestamp looked = 0;
     pg::Timestamp now = pg::now();
     std::int64_t since = looked == 0 ? 60 * minute : now - looked + 2 * minute;
     upsert.run({{pg::interval_datum(since), false}});
+    compared.run({{pg::interval_datum(since), false}});
     looked = now;
 }
 
-std::map<std::string, pg::Timestamp> last_successes() {
-    static auto& select = *new InternalStatement("SELECT sync_job_type, at FROM sync_job_internal.last_success", std::vector<Oid>{});
-    std::map<std::string, pg::Timestamp> all;
-    for (const Row& row : select.run({})) all[text_of(row[0])] = pg::datum_int64(row[1].datum);
+struct Last {
+    pg::Timestamp success = 0;
+    std::int64_t out_of_step = 0;  // by the last compare of the whole type
+};
+
+std::map<std::string, Last> last_of_types() {
+    static auto& select = *new InternalStatement(
+        "SELECT s.sync_job_type, s.at, CASE WHEN t.name IS NULL THEN 0 ELSE coalesce(s.out_of_step, 0) END"
+        " FROM sync_job_internal.last_success AS s LEFT JOIN {}.sync_job_type AS t ON t.name = s.sync_job_type", std::vector<Oid>{});
+    std::map<std::string, Last> all;
+    for (const Row& row : select.run({})) all[text_of(row[0])] = {pg::datum_int64(row[1].datum), pg::datum_int64(row[2].datum)};
     return all;
 }
 
@@ -107,7 +122,7 @@ struct Measured {
     }
 };
 
-Measured measure(const Alert& alert, const std::vector<Counts>& counts, const std::map<std::string, pg::Timestamp>& successes) {
+Measured measure(const Alert& alert, const std::vector<Counts>& counts, const std::map<std::string, Last>& last) {
     Counts sum;
     for (const Counts& of : counts) {
         if ((!alert.type.empty() && of.type != alert.type) || (!alert.queue.empty() && of.queue != alert.queue)) continue;
@@ -117,11 +132,16 @@ Measured measure(const Alert& alert, const std::vector<Counts>& counts, const st
     }
     if (alert.measure == "failed") return {sum.failed, true};
     if (alert.measure == "waiting") return {sum.waiting, true};
+    if (alert.measure == "out_of_step") {
+        std::int64_t documents = 0;
+        for (const auto& [type, of] : last) documents += alert.type.empty() || alert.type == type ? of.out_of_step : 0;
+        return {documents, true};
+    }
     if (!sum.oldest) return {};
     pg::Timestamp since = *sum.oldest;
     if (alert.measure == "no_success") {
-        for (const auto& [type, at] : successes) {
-            if (alert.type.empty() || alert.type == type) since = std::max(since, at);
+        for (const auto& [type, of] : last) {
+            if (alert.type.empty() || alert.type == type) since = std::max(since, of.success);
         }
     }
     return {std::max<std::int64_t>(pg::now() - since, 0), false};
@@ -222,8 +242,8 @@ void look_at_alerts() {
     std::vector<Alert> alerts = read_alerts();
     if (alerts.empty()) return;
     std::vector<Counts> counts = count_jobs();
-    std::map<std::string, pg::Timestamp> successes = last_successes();
-    for (Alert& alert : alerts) look_at(alert, measure(alert, counts, successes));
+    std::map<std::string, Last> last = last_of_types();
+    for (Alert& alert : alerts) look_at(alert, measure(alert, counts, last));
 }
 
 }  // namespace sync_job

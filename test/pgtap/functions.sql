@@ -69,7 +69,8 @@ INSERT INTO expected VALUES
     ('sync_job_trigger', '', 'trigger', 'v', 'u', false),
     ('unschedule_sync_job', 'name text', 'void', 'v', 'u', true),
     ('export_sync_job_type', 'name text', 'text', 'v', 'u', false),
-    ('validate_sync_job_type', 'name text, OUT severity text, OUT object text, OUT message text, OUT detail text, OUT hint text', 'SETOF record', 'v', 'u', false),
+    ('validate_sync_job_type', 'name text, OUT severity text, OUT object text, OUT message text, OUT detail text, OUT hint text, OUT field text', 'SETOF record', 'v', 'u', false),
+    ('validate_sync_job_type_definition', 'definition jsonb, OUT severity text, OUT object text, OUT message text, OUT detail text, OUT hint text, OUT field text', 'SETOF record', 'v', 'u', false),
     ('wait_for_sync_job', 'IN id bigint, IN timeout interval DEFAULT NULL::interval', NULL, 'v', 'u', false),
     ('wait_for_sync_jobs', 'IN ids bigint[] DEFAULT NULL::bigint[], IN job_group text DEFAULT NULL::text, IN timeout interval DEFAULT NULL::interval', NULL, 'v', 'u', false);
 -- The long forms of enqueueing take the same from the third argument on.

@@ -55,6 +55,14 @@ INSERT INTO expected VALUES
     ('sync_job_type', 'source_condition', 'text'),
     ('sync_job_type', 'on_delete', 'text'),
     ('sync_job_type', 'ignore_synced', 'boolean'),
+    ('sync_job_type', 'secret_columns', 'text[]'),
+    ('sync_job_type_change', 'sync_job_type', 'text'),
+    ('sync_job_type_change', 'operation', 'text'),
+    ('sync_job_type_change', 'changed_at', 'timestamp with time zone'),
+    ('sync_job_type_change', 'changed_by', 'regrole'),
+    ('sync_job_type_change', 'run_as', 'regrole'),
+    ('sync_job_type_change', 'old', 'jsonb'),
+    ('sync_job_type_change', 'new', 'jsonb'),
     ('sync_job', 'id', 'bigint'),
     ('sync_job', 'sync_job_type', 'text'),
     ('sync_job', 'title', 'text'),
@@ -144,7 +152,7 @@ SELECT set_eq(
 SELECT set_eq(
     $$SELECT attname::text FROM pg_attribute WHERE attrelid = 'sync_job_type'::regclass AND attnum > 0 AND NOT attnotnull$$,
     ARRAY['source_document_type', 'target_document_type', 'source_key', 'target_key', 'module', 'field_map', 'match', 'batchable', 'timeout',
-        'concurrency_limit', 'description', 'source_condition'],
+        'concurrency_limit', 'description', 'source_condition', 'secret_columns'],
     'what may be null in sync_job_type');
 SELECT set_eq(
     $$SELECT attname::text FROM pg_attribute WHERE attrelid = 'sync_job'::regclass AND attnum > 0 AND attnotnull$$,

@@ -41,6 +41,8 @@ SELECT status, title, operation, target_document_type, target_document_name, con
     jsonb_pretty(multiple_target_documents) AS multiple_target_documents
 FROM execute_sync_job(enqueue_sync_job('Shelves', 'many', '{"kept": "by the parent"}'));
 SELECT title, status, source_document_name, operation, target_document_type, target_document_name, context FROM child ORDER BY id;
+SELECT (SELECT array_agg(target ->> 'sync_job') FROM parent, jsonb_array_elements(parent.multiple_target_documents) AS target)
+    = (SELECT array_agg(id::text ORDER BY id) FROM child) AS each_with_its_child;
 SELECT children, waiting, finished, skipped, relayed, failed, canceled FROM sync_job_relay;
 CALL run_sync_jobs();
 SELECT title, status, operation, target_document_name FROM child ORDER BY id;

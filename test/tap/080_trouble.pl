@@ -1,5 +1,17 @@
 # Trouble is seen: whatever keeps jobs from running, or has them fail again and again, shows in sync_job_queue_status.note, in one
 # line of the log, and to whoever waits.
+#
+# Where each cause that somebody once had to look for is tested (here, if nothing else is named):
+#   queue paused; max_workers of the queue 0; sync_job.max_workers 0; max_worker_processes too small; role without CONNECT, NOLOGIN;
+#   ACCESS EXCLUSIVE lock on the target, row lock; broken set-up (held: 081_held, alert: 082_alerts); sync_job.enabled off; standby
+#   paused type, jobs held: 038_paused_types             a type that runs alone after one slow job: 022_alone
+#   copy waits for adoption: 016_copies, 014_databases   not preloaded: 013_extension; upgraded, not yet updated: ../upgrade/order.pl
+#   scheduler, launcher, worker gone: 015_processes      pg_cron missing, schedules: 052_schedules
+#   long job, canceled: 018_cancel                       pg_dump as an ordinary owner: 016_copies, 070_rights
+#   a typo in field_map, as it is written; now() in field_map: ../sql/definition.sql
+#   duplicates that match: ../sql/declarative.sql        what is out of step, without jobs: 036_compare
+#   edited by hand stays: ../sql/field_rules.sql         columns that are not read enqueue nothing: ../sql/trigger_columns.sql
+#   ids as untyped parameters, waiting for many, rerun: ../sql/handles.sql
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;

@@ -6,7 +6,7 @@ use Test::More;
 use SyncJob;
 use Listener;
 
-my $node = new_cluster('main', conf => "sync_job.poll_interval = '1 s'");
+my $node = new_cluster('main', conf => "sync_job.poll_interval = '1 s'\nsync_job.setup_retry_limit = '2 s'");
 sub value { return $node->safe_psql('postgres', $_[0]) }
 sub error_of
 {
@@ -42,7 +42,7 @@ value(q{CREATE ROLE operator LOGIN; CREATE ROLE other LOGIN; SELECT grant_sync_j
 my $as = sub { "SET SESSION AUTHORIZATION $_[0]; $_[1]" };
 my $insert = q{INSERT INTO sync_job_alert (name, measure, threshold) VALUES};
 like(error_of($as->('other', "$insert ('a', 'failed', '0')")), qr/42501|does not have the level operator/, 'operators only');
-like(error_of($as->('operator', "$insert ('a', 'nothing', '0')")), qr/measure must be one of failed, waiting, oldest_change, no_success, not "nothing"/, 'an unknown measure');
+like(error_of($as->('operator', "$insert ('a', 'nothing', '0')")), qr/measure must be one of failed, waiting, oldest_change, no_success, out_of_step, not "nothing"/, 'an unknown measure');
 like(error_of($as->('operator', "$insert ('a', 'failed', 'x')")), qr/threshold of measure failed must be a number: "x"/, 'no number');
 like(error_of($as->('operator', "$insert ('a', 'no_success', 'x')")), qr/invalid input syntax for type interval: "x"/, 'no interval');
 like(error_of($as->('operator', "$insert ('a', 'no_success', '-1 s')")), qr/threshold must not be negative/, 'a negative one');
@@ -68,12 +68,15 @@ sub is_well { return poll($node, "SELECT count(*) = 0 FROM sync_job_alert WHERE 
 value(q{ALTER TABLE customer RENAME vat_no TO vat_number; UPDATE customer SET name = name || 'x' WHERE id <= 41});
 fires('broken', 'an alert of failed jobs comes when the set-up is broken');
 fires($_, "$_ comes, too") for 'late', 'silent';
+poll($node, 'SELECT count(*) = 1 FROM sync_job_setup_error WHERE held_since IS NOT NULL', 'the limit passes, and the type is held');
+is(value(q{SELECT count(*) FROM sync_job_alert WHERE state = 'firing'}), '3', 'which changes no alert');
 value(q{UPDATE sync_job_type SET field_map = '{"vat": "vat_number", "name": "name"}' WHERE name = 'Debtor'});
 is_well('once it is corrected, all is well');
 is(value(q{SELECT count(*) FROM customer AS c JOIN debtor AS d ON d.crm_id = c.id AND d.name = c.name}), '120', 'and in step');
 poll($node, 'SELECT count(*) = 2 FROM told', 'the procedure was called at each change');
 is(value(q{SELECT string_agg(alert->>'state', ' ' ORDER BY alert->>'state' DESC), min(alert->>'alert'), min(alert->>'sync_job_type') FROM told}), 'ok firing|broken|Debtor', 'with what it is about');
 is(value(q{SELECT DISTINCT queue, run_as, sync_job_type FROM sync_job WHERE title = 'alert broken'}), 'alert|postgres|Background Job', 'as background work of the owner, in a queue of its own');
+like_log($node, $from, qr/LOG:  the set-up of sync job type "Debtor" is broken/, 1, 'one line for its cause');
 for my $alert ('broken', 'late', 'silent')
 {
 	like_log($node, $from, qr/LOG:  alert "$alert": (failed|oldest_change|no_success)/, 1, "$alert: one line when it comes");
@@ -102,6 +105,20 @@ fires('late', 'when there is no worker');
 $node->append_conf('postgresql.conf', 'sync_job.max_workers = 4');
 $node->reload;
 is_well('and goes');
+
+# What the last comparison of the whole type found.
+like(error_of(q{INSERT INTO sync_job_alert (name, queue, measure, threshold) VALUES ('a', 'default', 'out_of_step', '0')}), qr/queue has no effect on measure out_of_step/, 'a comparison has no queue');
+value(q{INSERT INTO sync_job_alert (name, sync_job_type, measure, threshold) VALUES ('differs', 'Debtor', 'out_of_step', '2')});
+value(q{ALTER TABLE customer DISABLE TRIGGER USER; UPDATE customer SET name = name || '!' WHERE id <= 3; ALTER TABLE customer ENABLE TRIGGER USER; SELECT enqueue_compare('Debtor')});
+fires('differs', 'an alert when documents are out of step');
+is(value(q{SELECT value FROM sync_job_alert WHERE name = 'differs'}), '3', 'with their number');
+value(q{UPDATE customer SET name = name || '.' WHERE id <= 3});
+wait_for_jobs($node);
+my $part = value(q{SELECT enqueue_compare('Debtor', 'source.id = 1')});
+poll($node, "SELECT status = 'Finished' FROM sync_job WHERE id = $part", 'a comparison of a part');
+is(value(q{SELECT state FROM sync_job_alert WHERE name = 'differs'}), 'firing', 'does not count');
+value(q{SELECT enqueue_compare('Debtor')});
+is_well('a comparison that finds nothing ends it');
 
 # Jobs of alerts raise none; a locked table stops no job.
 value(q{CREATE FUNCTION bad(alert jsonb) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'bad'; END $$;

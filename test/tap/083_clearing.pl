@@ -44,6 +44,38 @@ value(q{SELECT enqueue_background_job('fine')});
 poll($node, "SELECT max(at) > '$looked' FROM sync_job_internal.last_success", 'the scheduler has looked since');
 is(kept(), 2, 'and has cleared nothing');
 
+# What is recorded of the documents of a set goes before it, in parts.
+value("INSERT INTO sync_job_document (sync_job, source_document_name, operation, status) SELECT $young, n::text, 'Update', 'Finished' FROM generate_series(1, 3500) AS n");
+value("UPDATE sync_job SET documents = 3500, ended_at = now() - interval '2 days' WHERE id = $young");
+poll($node, "SELECT count(*) = 0 FROM sync_job WHERE id = $young", 'a set with many documents goes');
+is(value('SELECT count(*) FROM sync_job_document'), '0', 'and its documents');
+
+# Old ones among young ones, and changes of types.
+my $last = value(q{SELECT max(id) FROM (SELECT enqueue_background_job('fine') AS id FROM generate_series(1, 600)) AS j});
+is(wait_for_jobs($node), 'Finished=601', 'many young ones');
+value("UPDATE sync_job SET ended_at = now() - interval '2 days' WHERE id IN ($last - 599, $last)");
+poll($node, 'SELECT count(*) = 599 FROM sync_job', 'two old ones of them go, wherever they are');
+value(q{INSERT INTO sync_job_type (name) VALUES ('Gone'); DELETE FROM sync_job_type WHERE name = 'Gone'; UPDATE sync_job_type_change SET changed_at = now() - interval '2 days'});
+poll($node, q{SELECT count(*) = 0 FROM sync_job_type_change WHERE sync_job_type = 'Gone'}, 'so does the history of a type that is gone');
+isnt(value('SELECT count(*) FROM sync_job_type_change'), '0', 'but not that of the others');
+
+# A publication keeps rows from being deleted: the log says so once, and all goes on when it is gone.
+my $from = -s $node->logfile;
+value(q{ALTER TABLE sync_job_error REPLICA IDENTITY NOTHING; CREATE PUBLICATION everything FOR ALL TABLES});
+value("UPDATE sync_job SET ended_at = now() - interval '2 days' WHERE id > $last - 20 AND id < $last");
+$node->wait_for_log(qr/LOG:  .*sync jobs could not be cleared/, $from);
+for (1 .. 2)
+{
+	$looked = value('SELECT max(at) FROM sync_job_internal.last_success');
+	value(q{SELECT enqueue_background_job('fine')});
+	poll($node, "SELECT max(at) > '$looked' FROM sync_job_internal.last_success", 'the scheduler has looked again');
+}
+like_log($node, $from, qr/LOG:  .*sync jobs could not be cleared/, 1, 'the log has one line');
+like_log($node, $from, qr/DETAIL:  Of the first of them: cannot delete from table "sync_job_error"/, 1, 'which says why');
+is(value('SELECT count(*) FROM sync_job'), '601', 'they are kept');
+value(q{DROP PUBLICATION everything; ALTER TABLE sync_job_error REPLICA IDENTITY DEFAULT});
+poll($node, 'SELECT count(*) = 582 FROM sync_job', 'and go when it is gone');
+
 $node->stop('fast');
 unlike_accidents($node);
 done_testing();
