@@ -8,6 +8,7 @@ extern "C" {
 #include "pg/function.hpp"
 #include "pg/memory.hpp"
 #include "pg/row.hpp"
+#include "pg/sql_body.hpp"
 
 namespace sync_job::pg {
 
@@ -251,6 +252,8 @@ void take_stored_rows(const ReturnSetInfo& info, bool composite, MemoryContextDa
 }  // namespace
 
 Value Callable::call(const Value* arguments, int count) {
+    if (body_ == nullptr || !body_->is_current()) body_ = std::make_shared<SqlBody>(info_.oid);
+    std::shared_ptr<const SqlBody> body = body_;  // during the call it may be replaced
     InUse handle(*this);
     Value result;
     guarded([&] {
@@ -258,7 +261,7 @@ Value Callable::call(const Value* arguments, int count) {
         if (!set_arguments(call, handle.manager(), arguments, count, nullptr)) return;
         PgStat_FunctionCallUsage usage;
         pgstat_init_function_usage(call, &usage);
-        result.datum = FunctionCallInvoke(call);
+        if (!body->call(call, info_.argument_types.data(), &result.datum)) result.datum = FunctionCallInvoke(call);
         result.null = call->isnull;
         pgstat_end_function_usage(&usage, true);
     });

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -70,6 +71,8 @@ Datum enter_function(FunctionCallInfoBaseData* call, Datum (*body)(Arguments&));
     }                                                                                                         \
     static Datum name##_body([[maybe_unused]] ::sync_job::pg::Arguments& args)
 
+class SqlBody;
+
 // A user's function, ready to be called repeatedly through the function manager. The caller checks the right to execute
 // it. Holds what the function's language caches between calls; for SQL functions that is the state of the call in
 // progress. So a nested call, of a job that runs inside a job of its type, has a handle of its own.
@@ -94,6 +97,7 @@ private:
     Handle make_handle() const;
 
     FunctionInfo info_;
+    std::shared_ptr<const SqlBody> body_;  // made by the first call
     std::vector<Handle> handles_;  // one for each level of calls
     std::size_t level_ = 0;        // of the next call
 };

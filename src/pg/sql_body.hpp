@@ -1,0 +1,50 @@
+// The body of a function in LANGUAGE sql as a plan that is kept. Before version 18 PostgreSQL parses and plans such a body anew in
+// each transaction and subtransaction, and so for each job.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "pg/types.hpp"
+
+struct CachedPlanSource;
+
+namespace sync_job::pg {
+
+// The body as one definition of the function has it. Where it is not a single SELECT whose meaning depends on nothing but the
+// arguments and what it reads, there is no plan, and the function is called as always.
+class SqlBody {
+public:
+    // Raises what is wrong with the body.
+    explicit SqlBody(Oid function);
+    ~SqlBody();
+    SqlBody(const SqlBody&) = delete;
+    SqlBody& operator=(const SqlBody&) = delete;
+
+    // False: it has to be made anew, as the function, or what it uses, has changed.
+    bool is_current() const;
+    // Within guarded(). `types`: of the arguments. False when there is no plan, or none any more: the function has not been called.
+    bool call(FunctionCallInfoBaseData* call, const Oid* types, Datum* result) const;
+
+private:
+    // What must stay the same: the function's row in pg_proc, and the row types of arguments and result. The versions of these only
+    // grow, and so does their sum.
+    struct Definition {
+        std::uint32_t transaction = 0, block = 0;
+        std::uint16_t item = 0;
+        std::uint64_t row_types = 0;
+        bool operator==(const Definition&) const = default;
+    };
+    static Definition definition_of(HeapTupleData* tuple);
+    void make_plan(HeapTupleData* tuple);
+
+    Oid function_;
+    bool in_sql_ = false, reads_only_ = false;
+    Definition definition_;
+    std::string name_, text_;
+    CachedPlanSource* source_ = nullptr;
+    Oid type_ = no_oid;   // of the result
+    bool whole_ = false;  // the columns of the query are those of that type
+};
+
+}  // namespace sync_job::pg
