@@ -127,10 +127,10 @@ COMMENT ON FUNCTION @extschema@.enqueue_compare(text, text, integer, text, integ
 CREATE FUNCTION @extschema@.enqueue_full_sync(sync_job_type text, condition text DEFAULT NULL, dry_run boolean DEFAULT false,
         delete_surplus boolean DEFAULT false, max_change_percent numeric DEFAULT 50, max_changes bigint DEFAULT NULL,
         max_delete_percent numeric DEFAULT 10, documents_per_second integer DEFAULT NULL, chunk_size integer DEFAULT 500,
-        queue text DEFAULT NULL, priority integer DEFAULT NULL, scheduled_at timestamptz DEFAULT NULL, job_id text DEFAULT NULL,
-        deduplicate boolean DEFAULT false) RETURNS bigint
+        check_first boolean DEFAULT false, adopt boolean DEFAULT false, queue text DEFAULT NULL, priority integer DEFAULT NULL,
+        scheduled_at timestamptz DEFAULT NULL, job_id text DEFAULT NULL, deduplicate boolean DEFAULT false) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_full_sync';
-COMMENT ON FUNCTION @extschema@.enqueue_full_sync(text, text, boolean, boolean, numeric, bigint, numeric, integer, integer, text, integer, timestamptz, text, boolean) IS 'has a worker bring all documents of a declarative type in step, in chunks that are committed one by one; returns the job''s id. It stops before it writes when more would change than the limits allow. One at a time for a type; for who may SET ROLE to its run_as';
+COMMENT ON FUNCTION @extschema@.enqueue_full_sync(text, text, boolean, boolean, numeric, bigint, numeric, integer, integer, boolean, boolean, text, integer, timestamptz, text, boolean) IS 'has a worker bring all documents of a type in step, in chunks that are committed one by one; returns the job''s id. It stops when more would change than the limits allow: before it writes, with functions only where check_first has it compare all documents first. adopt: what a target has, and nobody knows who wrote it, does not count as edited. One at a time for a type; for who may SET ROLE to its run_as';
 CREATE FUNCTION @extschema@.pause_sync_job(id bigint) RETURNS @extschema@.sync_job
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause';
 COMMENT ON FUNCTION @extschema@.pause_sync_job(bigint) IS 'makes a full sync Pending, at its next commit if it runs; start_sync_job() has it go on';

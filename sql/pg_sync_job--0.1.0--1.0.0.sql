@@ -28,7 +28,8 @@ CREATE INDEX sync_job_live_held ON sync_job_internal.sync_job_live (sync_job_typ
 ALTER TABLE @extschema@.sync_job_type ADD COLUMN set_size integer NOT NULL DEFAULT 1, ADD COLUMN insert_enabled boolean NOT NULL DEFAULT true,
     ADD COLUMN update_enabled boolean NOT NULL DEFAULT true, ADD COLUMN delete_enabled boolean NOT NULL DEFAULT true,
     ADD COLUMN paused boolean NOT NULL DEFAULT false, ADD COLUMN source_condition text,
-    ADD COLUMN on_delete text NOT NULL DEFAULT 'delete', ADD COLUMN ignore_synced boolean NOT NULL DEFAULT false;
+    ADD COLUMN on_delete text NOT NULL DEFAULT 'delete', ADD COLUMN ignore_synced boolean NOT NULL DEFAULT false,
+    ADD COLUMN surplus_condition text;
 COMMENT ON COLUMN @extschema@.sync_job_type.insert_enabled IS 'false: no job of the type inserts; one that would ends as Skipped. It counts as it is when the job runs';
 COMMENT ON COLUMN @extschema@.sync_job_type.update_enabled IS 'false: no job of the type updates';
 COMMENT ON COLUMN @extschema@.sync_job_type.delete_enabled IS 'false: no job of the type deletes';
@@ -37,6 +38,7 @@ COMMENT ON COLUMN @extschema@.sync_job_type.field_map IS 'declarative controller
 COMMENT ON COLUMN @extschema@.sync_job_type.source_condition IS 'SQL over source: a row for which it does not hold is, for this type, a row that is not there. One that leaves it is synced as a deletion; NULL: all rows are there';
 COMMENT ON COLUMN @extschema@.sync_job_type.on_delete IS 'what becomes of a target whose source is gone: delete; keep; or a JSON object of columns and the values they get (a soft delete)';
 COMMENT ON COLUMN @extschema@.sync_job_type.ignore_synced IS 'true: its triggers enqueue nothing for what a job has written whose source is the target of this type';
+COMMENT ON COLUMN @extschema@.sync_job_type.surplus_condition IS 'SQL over target: only targets for which it holds are surplus when no source maps to them; NULL: all. Needed where several types have the same target';
 COMMENT ON COLUMN @extschema@.sync_job.insert_enabled IS 'false: an insert ends as Skipped; as it was asked for, the type may still forbid it';
 COMMENT ON COLUMN @extschema@.sync_job.update_enabled IS 'false: an update ends as Skipped; as it was asked for, the type may still forbid it';
 COMMENT ON COLUMN @extschema@.sync_job.delete_enabled IS 'false: a delete ends as Skipped; as it was asked for, the type may still forbid it';
@@ -677,10 +679,10 @@ COMMENT ON FUNCTION @extschema@.enqueue_compare(text, text, integer, text, integ
 CREATE FUNCTION @extschema@.enqueue_full_sync(sync_job_type text, condition text DEFAULT NULL, dry_run boolean DEFAULT false,
         delete_surplus boolean DEFAULT false, max_change_percent numeric DEFAULT 50, max_changes bigint DEFAULT NULL,
         max_delete_percent numeric DEFAULT 10, documents_per_second integer DEFAULT NULL, chunk_size integer DEFAULT 500,
-        queue text DEFAULT NULL, priority integer DEFAULT NULL, scheduled_at timestamptz DEFAULT NULL, job_id text DEFAULT NULL,
-        deduplicate boolean DEFAULT false) RETURNS bigint
+        check_first boolean DEFAULT false, adopt boolean DEFAULT false, queue text DEFAULT NULL, priority integer DEFAULT NULL,
+        scheduled_at timestamptz DEFAULT NULL, job_id text DEFAULT NULL, deduplicate boolean DEFAULT false) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_full_sync';
-COMMENT ON FUNCTION @extschema@.enqueue_full_sync(text, text, boolean, boolean, numeric, bigint, numeric, integer, integer, text, integer, timestamptz, text, boolean) IS 'has a worker bring all documents of a declarative type in step, in chunks that are committed one by one; returns the job''s id. It stops before it writes when more would change than the limits allow. One at a time for a type; for who may SET ROLE to its run_as';
+COMMENT ON FUNCTION @extschema@.enqueue_full_sync(text, text, boolean, boolean, numeric, bigint, numeric, integer, integer, boolean, boolean, text, integer, timestamptz, text, boolean) IS 'has a worker bring all documents of a type in step, in chunks that are committed one by one; returns the job''s id. It stops when more would change than the limits allow: before it writes, with functions only where check_first has it compare all documents first. adopt: what a target has, and nobody knows who wrote it, does not count as edited. One at a time for a type; for who may SET ROLE to its run_as';
 CREATE FUNCTION @extschema@.pause_sync_job(id bigint) RETURNS @extschema@.sync_job
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause';
 COMMENT ON FUNCTION @extschema@.pause_sync_job(bigint) IS 'makes a full sync Pending, at its next commit if it runs; start_sync_job() has it go on';

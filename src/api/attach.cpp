@@ -1,9 +1,9 @@
 // Making and dropping the triggers of a source table, as its owner would by hand.
-#include "api/attach.hpp"
 #include "core/text.hpp"
 #include "document/document.hpp"
 #include "job/job_type.hpp"
 #include "job/schema_objects.hpp"
+#include "job/source_triggers.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/json.hpp"
@@ -80,23 +80,6 @@ void add_names(pg::Arguments& args, const std::vector<std::string>& names) {
 
 }  // namespace
 
-std::vector<std::string> sync_triggers(const std::string& type, Oid source) {
-    std::vector<std::string> names;
-    pg::Statement select(
-        "SELECT tgname::pg_catalog.text FROM pg_catalog.pg_trigger WHERE tgrelid OPERATOR(pg_catalog.=) $1"
-        " AND NOT tgisinternal AND tgparentid OPERATOR(pg_catalog.=) 0"
-        " AND tgfoid OPERATOR(pg_catalog.=) $3::pg_catalog.regprocedure"
-        " AND pg_catalog.substring(tgargs, 1, position(E'\\\\x00'::pg_catalog.bytea IN tgargs)"
-        " OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog.=)"
-        " pg_catalog.convert_to($2, pg_catalog.getdatabaseencoding()) ORDER BY 1",
-        {pg::type::oid, pg::type::text, pg::type::text});
-    pg::Rows rows = select.execute({{pg::oid_datum(source), false},
-                                    {pg::text_datum(type), false},
-                                    {pg::text_datum(schema_objects().in_schema("sync_job_trigger()")), false}});
-    for (std::uint64_t i = 0; i < rows.size(); i++) names.push_back(rows.text(i, 0));
-    return names;
-}
-
 }  // namespace sync_job
 
 using namespace sync_job;
@@ -134,9 +117,10 @@ SYNC_JOB_FUNCTION(sync_job_detach_triggers) {
     std::string type = *args.text(0);
     Oid source = *args.oid(1);
     pg::SpiScope spi;
-    std::vector<std::string> names = sync_triggers(type, source);
-    for (const std::string& name : names) {
-        pg::execute_sql("DROP TRIGGER " + pg::quoted_identifier(name) + " ON " + pg::quoted_relation_name(source));
+    std::vector<std::string> names;
+    for (const SourceTrigger& trigger : source_triggers(type, source)) {
+        pg::execute_sql("DROP TRIGGER " + pg::quoted_identifier(trigger.name) + " ON " + pg::quoted_relation_name(source));
+        names.push_back(trigger.name);
     }
     add_names(args, names);
     return args.null_result();

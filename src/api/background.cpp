@@ -160,9 +160,9 @@ SYNC_JOB_FUNCTION(sync_job_get_checkpoint) {
 SYNC_JOB_FUNCTION(sync_job_set_checkpoint) {
     pg::require_writable("set_sync_job_checkpoint()");
     StoredJob stored = running_job();
-    if (is_set(stored.job)) {
+    if (is_set(stored.job) || task_of(stored.job) == Task::full_sync) {
         mark_leaves_set();
-        throw pg::Error("0A000", "a document of a set job has no checkpoint").hint("It runs again, as a job of its own.");
+        throw pg::Error("0A000", "a document of a set job or full sync has no checkpoint").hint("It runs again, as a job of its own.");
     }
     if (task_of(stored.job)) {
         throw pg::Error("0A000", "the checkpoint of sync job " + std::to_string(stored.job.id()) + " is its own")

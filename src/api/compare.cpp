@@ -2,13 +2,13 @@
 // in step.
 #include <algorithm>
 
-#include "api/attach.hpp"
 #include "controller/callable.hpp"
 #include "core/text.hpp"
 #include "engine/compare.hpp"
 #include "engine/full_sync_job.hpp"
 #include "job/job_store.hpp"
 #include "job/schema_objects.hpp"
+#include "job/source_triggers.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/json.hpp"
@@ -151,12 +151,13 @@ FullSyncRequest full_sync_request(pg::Arguments& args, int& i) {
         request.documents_per_second = static_cast<int>(at_least(1, *rate, "documents_per_second"));
     request.chunk_size =
         std::min(static_cast<int>(at_least(1, args.int32(i++).value_or(most_in_chunk), "chunk_size")), most_in_chunk);
+    request.check_first = args.boolean(i++).value_or(false);
+    request.adopt = args.boolean(i++).value_or(false);
     return request;
 }
 
 void say_when_unwatched(const JobType& type) {
-    pg::SpiScope spi;
-    if (!sync_triggers(type.name, type.source).empty()) return;
+    if (!source_triggers(type.name, type.source).empty()) return;
     pg::notice("no trigger of " + quoted(type.source_label) + " enqueues jobs of sync job type " + quoted(type.name) +
                    ": what changes during the full sync is not synced",
                "Use attach_sync_job_triggers(), or run it again.");
@@ -220,13 +221,14 @@ SYNC_JOB_FUNCTION(sync_job_pause) {
             .detail("That takes a full sync that is Queued or Started.");
     }
     Job job = stored->job.copy();
+    FullSyncCheckpoint checkpoint = full_sync_checkpoint_of(job);
     if (queued) {
         job.set_status(Status::pending);
+        checkpoint.attempt = 0;  // what an attempt has found out is out of date then
     } else {
-        FullSyncCheckpoint checkpoint = full_sync_checkpoint_of(job);
         checkpoint.pause = true;
-        job.set(JobColumn::checkpoint, as_json(checkpoint));
     }
+    if (!job.is_null(JobColumn::checkpoint) || !queued) job.set(JobColumn::checkpoint, as_json(checkpoint));
     store_job({job, stored->partition});
     return job_as_row(row_for_caller(job));
 }

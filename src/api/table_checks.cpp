@@ -8,15 +8,16 @@
 #include "controller/validation.hpp"
 #include "core/retry.hpp"
 #include "core/text.hpp"
-#include "document/document.hpp"
 #include "job/internal_sql.hpp"
 #include "job/job_type.hpp"
 #include "job/schema_objects.hpp"
+#include "job/source_triggers.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/json.hpp"
 #include "pg/role.hpp"
 #include "pg/row.hpp"
+#include "pg/settings.hpp"
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
 #include "queue/rights.hpp"
@@ -57,19 +58,13 @@ void require_no_live_jobs(const char* what, const char* column, const std::strin
 
 // A trigger that names a missing type would fail every write to its table.
 void require_no_triggers(const std::string& name) {
-    static auto& select = *new InternalStatement(
-        "SELECT tgname::text, tgrelid FROM pg_trigger WHERE tgfoid = '{}.sync_job_trigger()'::regprocedure"
-        " AND substring(tgargs FROM 1 FOR position(E'\\\\x00'::bytea IN tgargs) - 1)"
-        " = convert_to($1, getdatabaseencoding())",
-        {pg::type::text});
     auto type = find_job_type(name);
-    for (const auto& row : select.run({{pg::text_datum(name), false}})) {
-        Oid relation = pg::datum_oid(row[1].datum);
+    for (const SourceTrigger& trigger : source_triggers(name)) {
         // Writes to the table of a role that may not enqueue fail already: it cannot keep others from changing the type.
-        if (type == nullptr || !may_enqueue(*type, pg::relation_owner(relation))) continue;
+        if (type == nullptr || !may_enqueue(*type, pg::relation_owner(trigger.relation))) continue;
         throw pg::Error("55006", "sync job type " + quoted(name) + " is named by trigger " +
-                                     quoted(pg::datum_text(row[0].datum)) + " on " +
-                                     quoted(pg::relation_name(relation)))
+                                     quoted(trigger.name) + " on " +
+                                     quoted(pg::relation_name(trigger.relation)))
             .detail("Without the type every write to the table would fail.")
             .hint("Drop the trigger first; or set disabled, and it enqueues nothing.");
     }
@@ -148,16 +143,16 @@ void check_declaration(const TableRow& row) {
     if (pg::json_kind(row.at("match").datum) == pg::JsonKind::object && pg::json_fields(row.at("match").datum).empty()) throw bad_column("match", "must name at least one column");
 }
 
-void check_condition(const TableRow& row) {
-    if (row.is_null("source_condition")) return;
-    if (row.is_null("source_document_type")) throw bad_column("source_condition", "needs source_document_type");
+void check_condition(const TableRow& row, const char* column, const char* needed, const char* hint) {
+    if (row.is_null(column)) return;
+    if (row.is_null(needed)) throw bad_column(column, std::string("needs ") + needed);
     try {
-        pg::check_expression(row.text("source_condition"));
+        pg::check_expression(row.text(column));
     } catch (const pg::Error& error) {
-        throw pg::Error(error.sqlstate(), "source_condition: " + error.report().message)
+        throw pg::Error(error.sqlstate(), std::string(column) + ": " + error.report().message)
             .detail(error.report().detail)
-            .hint("It is one condition over source, as in source.country = 'DE'.")
-            .column("source_condition");
+            .hint(hint)
+            .column(column);
     }
 }
 
@@ -213,7 +208,8 @@ constexpr Check form_checks[] = {
     [](const TableRow& row) { check_object(row, "field_map"); },
     [](const TableRow& row) { check_object(row, "match"); },
     check_declaration,
-    check_condition,
+    [](const TableRow& row) { check_condition(row, "source_condition", "source_document_type", "It is one condition over source, as in source.country = 'DE'."); },
+    [](const TableRow& row) { check_condition(row, "surplus_condition", "match", "It is one condition over target, as in target.origin = 'ERP'."); },
     check_on_delete,
     check_echo,
     [](const TableRow& row) { check_key(row, "source_key", "source_document_type"); },
@@ -303,31 +299,27 @@ void move_belongings(const std::string& from, const std::string& to) {
     }
 }
 
-bool same_documents(const TableRow& row, const TableRow& old_row, const char* type_column, const char* key_column) {
-    auto key = [&](const TableRow& of) {
-        pg::Value value = of.at(key_column);
-        return value.null ? std::string() : pg::value_to_text(value.datum, pg::type::text_array);
-    };
-    return row.oid(type_column) == old_row.oid(type_column) && key(row) == key(old_row);
+std::optional<Finding> finding_of(const TableRow& row) {
+    try {
+        return first_finding(*job_type_of(row));
+    } catch (const pg::Error& error) {
+        if (!pg::is_specific(error)) throw;
+    }
+    return std::nullopt;
 }
 
-// A relation that cannot hold documents yet is no error: a restore makes the keys after the rows. But people should not
-// have to wait for the first job to hear of it. A restore does not show this: pg_dump sets client_min_messages to warning.
-void report_document_types(const TableRow& row, const TableRow* old_row) {
-    constexpr const char* sides[][2] = {{"source_document_type", "source_key"}, {"target_document_type", "target_key"}};
-    if (!row.is_null("field_map")) return;  // that is looked at as a whole, when it is written
-    for (const auto& [type_column, key_column] : sides) {
-        if (row.is_null(type_column)) continue;
-        if (old_row != nullptr && same_documents(row, *old_row, type_column, key_column)) continue;
-        try {
-            pg::Subtransaction subtransaction;
-            DocumentType::find(row.oid(type_column), key_columns(row.at(key_column)));
-            subtransaction.commit();
-        } catch (const pg::Error& error) {
-            pg::notice("sync jobs of type " + quoted(row.text("name")) + " will fail: " + error.report().message,
-                       error.report().hint);
-        }
-    }
+// The first of what validate_sync_job_type() would say, if that is news. No error, and nothing during a restore, which makes keys and
+// functions after the rows.
+void warn_of_findings(const TableRow& row, const TableRow* old_row) {
+    if (!schema_objects().current || pg::restores()) return;
+    auto finding = finding_of(row);
+    if (!finding) return;
+    const pg::ErrorReport& report = *finding->report;
+    auto before = old_row == nullptr ? std::nullopt : finding_of(*old_row);
+    if (before && before->report->message == report.message) return;
+    pg::warning((finding->is_error ? "jobs of sync job type " : "sync job type ") + quoted(row.text("name")) +
+                    (finding->is_error ? " will fail: " : ": ") + report.message,
+                report.detail, report.hint);
 }
 
 // Who disables a type for maintenance wants something else.
@@ -380,13 +372,10 @@ Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
     if (call.event == Event::update) row.set("modified_at", pg::int64_datum(pg::transaction_start()));
     for (Check check : form_checks) check(row);
     for (Check check : right_checks) check(row);
-    if (call.event == Event::insert) {
-        report_document_types(row, nullptr);
-    } else {
-        TableRow old_row(call.relation, call.old_row);
-        report_document_types(row, &old_row);
-        tell_what_is_lost(row, old_row);
-    }
+    std::optional<TableRow> old_row;
+    if (call.event == Event::update) old_row.emplace(call.relation, call.old_row);
+    if (old_row) tell_what_is_lost(row, *old_row);
+    warn_of_findings(row, old_row ? &*old_row : nullptr);
     return pg::trigger_replace(args, row.row());
 }
 

@@ -4,6 +4,7 @@
 
 #include "controller/source_condition.hpp"
 #include "core/text.hpp"
+#include "document/written_values.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
 #include "pg/xact.hpp"
@@ -30,12 +31,14 @@ Mapping::Mapping(const JobType& type)
       target_(DocumentType::find(type.target, type.target_key)) {
     read(type);
     judge_match();
+    may_be_surplus_ = surplus_condition_sql(type, target_->relation().alias);
     match_indexed_ = pg::has_index_for(type.target, match_columns_, false);
     many_ = source_->supports_many() && target_->supports_many() && !pg::row_security_applies(type.target);
     many_ = many_ && !reads_target() && watched_columns_.empty();
     for (const Item& item : items_) many_ = many_ && fits_array(item.type);
     for (std::size_t i = 0; i < match_count_; i++) many_ = many_ && pg::has_hash(items_[i].type);
     prepare_statements();
+    refuse_varying_match();
 }
 
 const pg::Column* Mapping::match_given_by_database() const {
@@ -110,6 +113,17 @@ void Mapping::raise_of_column() const {
             const std::string& column = target_->relation().columns[items_[i].column - 1].name;
             throw in_column(i < match_count_ ? "match" : "field_map", column, error);
         }
+    }
+}
+
+// It says which target belongs to a source, whatever job asks, and when.
+void Mapping::refuse_varying_match() const {
+    for (std::size_t i = 0; i < match_count_; i++) {
+        if (!items_[i].is_expression || !traits_of(i).varies) continue;
+        throw pg::Error("22023", "match of column " + quoted(target_->relation().columns[items_[i].column - 1].name) +
+                                     " gives another value each time")
+            .detail("It says which target belongs to the source, whatever job asks.")
+            .hint("If it calls a function that depends on its arguments alone, declare that IMMUTABLE or STABLE.");
     }
 }
 
@@ -235,6 +249,14 @@ ColumnSet Mapping::apply_rules(pg::RowValues& wanted, const pg::RowValues& targe
     return written;
 }
 
+void Mapping::adopt(pg::Value source_row) {
+    if (watched_columns_.empty()) return;
+    pg::RowValues wanted = evaluate(source_row, {});
+    if (matches_nothing(wanted)) return;
+    pg::Value found = find(wanted, Lock::none);
+    if (!found.null) remember_adopted(type_name_, *target_, pg::take_apart(found.datum, target_->relation()), watched_columns_);
+}
+
 // The parser tells which columns an expression reads: it is parsed over a source that has only the readable ones.
 std::unique_ptr<pg::Statement> Mapping::match_over_readable(const KeptDocument& kept) const {
     std::vector<std::string> columns;
@@ -293,9 +315,9 @@ std::uint64_t Mapping::match_hash(const pg::RowValues& wanted) const {
 
 namespace {
 
-[[noreturn]] void two_targets(const DocumentType& target, const std::string& names) {
+[[noreturn]] void two_targets(const DocumentType& target, const std::string& one, const std::string& other) {
     throw pg::Error("21000", "more than one document of type " + quoted(target.label()) + " matches the source document")
-        .detail(names)
+        .detail("Two of them are " + quoted(pg::clipped(one, 60)) + " and " + quoted(pg::clipped(other, 60)) + ".")
         .hint("Make match unique: a unique index on its columns keeps it so.");
 }
 
@@ -306,10 +328,7 @@ pg::Value Mapping::find(const pg::RowValues& wanted, Lock lock, bool by_active_s
     for (std::size_t i = 0; i < match_count_; i++) values.push_back(wanted.at(items_[i].column));
     pg::Rows rows = (lock == Lock::none ? find_ : find_locked_)->execute(values, by_active_snapshot);
     if (rows.empty()) return {};
-    if (rows.size() > 1) {
-        two_targets(*target_, "Two of them are " + quoted(pg::clipped(target_->name_of(rows.at(0, 0).datum), 140)) + " and " +
-                                  quoted(pg::clipped(target_->name_of(rows.at(1, 0).datum), 140)) + ".");
-    }
+    if (rows.size() > 1) two_targets(*target_, target_->name_of(rows.at(0, 0).datum), target_->name_of(rows.at(1, 0).datum));
     return {pg::copy_row(rows.at(0, 0).datum), false};
 }
 
@@ -343,9 +362,10 @@ std::string Mapping::living_sql() const {
         }
         std::int32_t typmod = pg::is_text(item.type) ? -1 : item.typmod;
         value = "CAST(" + item.sql + " AS " + pg::qualified_type_name(item.type, typmod) + ")";
-        bool same_collation = from != nullptr && from->collation == column.collation;
-        std::string collation = same_collation ? std::string() : pg::collation_name(column.collation);
-        if (!collation.empty()) value += " COLLATE " + collation;
+        // Where it makes no difference, an index of the source in its own collation can be used.
+        bool no_difference = from != nullptr && (from->collation == column.collation ||
+                                                 (pg::equal_only_if_same_bytes(from->collation) && pg::equal_only_if_same_bytes(column.collation)));
+        if (!no_difference) value += pg::collate_clause(column.collation);
         conditions.push_back(value + " " + column.equality + " $" + std::to_string(i + 1));
     }
     if (!condition_.empty()) conditions.push_back(condition_);
@@ -425,7 +445,10 @@ std::vector<NumberedRow> Mapping::lock_many(const std::vector<pg::RowValues>& wa
     std::vector<bool> seen(wanted.size());
     for (std::uint64_t i = 0; i < rows.size(); i++) {
         auto number = static_cast<std::size_t>(rows.int64(i, 0) - 1);
-        if (seen[number]) two_targets(*target_, {});  // reported better when it runs alone
+        if (seen[number]) {
+            auto first = std::find_if(found.begin(), found.end(), [&](const NumberedRow& row) { return row.number == number; });
+            two_targets(*target_, target_->name_of(first->row), target_->name_of(rows.at(i, 1).datum));
+        }
         seen[number] = true;
         found.push_back({number, pg::take_apart(rows.at(i, 1).datum, target_->relation())});
     }

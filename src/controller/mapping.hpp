@@ -35,6 +35,8 @@ public:
     // Whether an index supports the look-up by match, and whether a unique one does.
     bool match_is_indexed() const { return match_indexed_; }
     bool match_is_unique() const;
+    // Two targets that have the same match values, by name; none: there are none. Reads the whole target.
+    std::vector<std::string> duplicates() const;
     // A column of the match that is GENERATED ALWAYS AS IDENTITY: no insert can set it.
     const pg::Column* match_given_by_database() const;
 
@@ -48,6 +50,8 @@ public:
     const ColumnSet& watched_columns() const { return watched_columns_; }
     // Those that each update writes, as their expression has another value each time. In an SpiScope.
     std::vector<std::string> restless_columns() const;
+    // What the target of the source has in them counts as written by a sync, where nothing is known.
+    void adopt(pg::Value source_row);
     // Before an update: what a rule of field_map leaves alone gets the value that the target has. `unedited`: those of the
     // watched columns that may be written. Returns which of all columns are not left alone.
     ColumnSet apply_rules(pg::RowValues& wanted, const pg::RowValues& target, const ColumnSet& unedited = {}) const;
@@ -92,12 +96,16 @@ public:
         pg::RowValues target, wanted;  // the key, and the columns compared
     };
     // Of the sources for which `condition` holds (SQL over source; empty: all). What an update would write decides; columns
-    // whose expression gives another value each time are left out. Raises 0A000 where match does so.
-    void each_unequal(const std::string& condition, const std::function<void(const Unequal&)>& found);
+    // whose expression gives another value each time are left out.
+    // `adopts`: as after adopt() of each.
+    void each_unequal(const std::string& condition, const std::function<void(const Unequal&)>& found, bool adopts = false);
     // Targets to which no source maps at all, and that do not have the values of on_delete: the key.
     void each_surplus(const std::function<void(const pg::RowValues&)>& found);
-    // Of these targets: locks them; and, by a later snapshot, tells which are surplus still. Where the target supports_many().
-    void lock_targets(const std::vector<std::string>& names);
+    // Those that may be surplus.
+    std::int64_t count_targets() const;
+    // Of these targets: locks those that nobody else has locked, and tells which; and, by a later snapshot, which are there and
+    // surplus still. Where the target supports_many().
+    std::vector<std::string> lock_targets(const std::vector<std::string>& names);
     std::vector<std::string> still_surplus(const std::vector<std::string>& names);
 
 private:
@@ -127,6 +135,7 @@ private:
     static Only rule_of(const std::string& column, const pg::JsonField& rule, const char* what);
     std::string expression(const std::string& name, const Value& value, const pg::Column& column, const char* what) const;
     void prepare_statements();
+    void refuse_varying_match() const;
     // The items from `first` to before `end`.
     std::string values_sql(const std::string& context, std::size_t first, std::size_t end, const std::string& beside = "") const;
     std::unique_ptr<pg::Statement> late_values(std::size_t first, std::size_t end) const;
@@ -150,14 +159,16 @@ private:
     std::string several(const std::string& name) const;
     std::string unequal_sql(const std::string& condition, const std::vector<std::size_t>& compared) const;
     std::string not_marked_as_gone() const;
+    std::string surplus_condition() const;
     std::string value_name(std::size_t item) const;
     std::string values_beside_target() const;
-    bool differs(Unequal& pair, const std::vector<std::size_t>& compared) const;
+    bool differs(Unequal& pair, const std::vector<std::size_t>& compared, bool adopts) const;
     pg::Rows look_up_many(pg::Statement& statement, const std::vector<pg::RowValues>& wanted);
     pg::RowValues to_row(const pg::RowValues& result, int first) const;
 
     std::string type_name_, condition_;  // the source_condition of the type as SQL; empty: none
     std::string on_delete_values_;       // of the type, as JSON; empty: it sets none
+    std::string may_be_surplus_;         // its surplus_condition as SQL; empty: none
     std::shared_ptr<DocumentType> source_, target_;
     std::vector<Item> items_;  // of match, then of field_map
     std::size_t match_count_ = 0, early_count_ = 0;  // of match; and of all that do not read the target, which come first

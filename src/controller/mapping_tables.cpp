@@ -23,13 +23,6 @@ std::string column_of(const DocumentType& type, int number) {
     return type.relation().alias + "." + pg::quoted_identifier(column.name);
 }
 
-// Two columns may have collations that do not go together: that of the target's counts, as in a look-up.
-std::string collation_of(const pg::Column& column) {
-    if (column.collation == pg::no_oid) return {};
-    std::string name = pg::collation_name(column.collation);
-    return " COLLATE " + (name.empty() ? "pg_catalog.\"default\"" : name);
-}
-
 // The subquery of the declaration's values, joined to what comes before; see Mapping::values_sql().
 constexpr const char* no_context = "NULL::pg_catalog.jsonb";
 
@@ -49,7 +42,15 @@ void read_in_parts(const std::string& sql, const std::function<void(const pg::Ro
 
 pg::Statement::Traits Mapping::traits_of(std::size_t item) const {
     bool late = item >= early_count_;
-    return (late ? late_values(item, item + 1) : one_document(item, item + 1, "pg_catalog.unnest(ARRAY[$1])"))->traits();
+    pg::Subtransaction subtransaction;
+    pg::Statement::Traits traits;
+    {
+        pg::SpiScope spi;
+        pg::SnapshotScope snapshot;
+        traits = (late ? late_values(item, item + 1) : one_document(item, item + 1, "pg_catalog.unnest(ARRAY[$1])"))->traits();
+    }
+    subtransaction.commit();
+    return traits;
 }
 
 std::vector<std::string> Mapping::restless_columns() const {
@@ -79,12 +80,6 @@ std::vector<std::size_t> Mapping::compared_items() const {
                                          " returns a set, and documents of such a type cannot be compared")
                 .hint("Write it so that it is one value, as in (SELECT ... LIMIT 1).");
         }
-        if (traits.varies && i < match_count_) {
-            throw pg::Error("0A000", "match of sync job type " + quoted(type_name_) +
-                                         " gives another value for column " + quoted(column) +
-                                         " each time, and documents of such a type cannot be compared")
-                .hint("If it calls a function that depends on its arguments alone, declare that IMMUTABLE or STABLE.");
-        }
         bool same_each_time = !traits.varies && !items_[i].reads_job;
         if (i >= match_count_ && same_each_time && items_[i].only != Only::insert) compared.push_back(i);
     }
@@ -107,13 +102,14 @@ std::string Mapping::value_as_stored(std::size_t item) const {
     return value_name(item);
 }
 
-// Of a source, whose values are v, and a target.
+// Of a source, whose values are v, and a target. Two columns may have collations that do not go together: that of the target's
+// counts, as in a look-up.
 std::string Mapping::match_condition_of_tables() const {
     std::vector<std::string> conditions;
     for (std::size_t i = 0; i < match_count_; i++) {
         const pg::Column& column = target_->relation().columns[items_[i].column - 1];
         conditions.push_back(column_of(*target_, column.number) + column.base_cast + " " + column.equality + " " +
-                             value_as_stored(i) + collation_of(column));
+                             value_as_stored(i) + pg::collate_clause(column.collation));
     }
     return join(conditions, " AND ");
 }
@@ -143,10 +139,10 @@ std::string Mapping::several(const std::string& name) const {
         const pg::Column& column = target_->relation().columns[items_[i].column - 1];
         std::string number = std::to_string(i + 1);
         std::string value = of_targets ? column_of(*target_, column.number) + column.base_cast : value_as_stored(i);
-        values.push_back(value + collation_of(column) + " AS sync_job_" + number);
+        values.push_back(value + pg::collate_clause(column.collation) + " AS sync_job_" + number);
         numbers.push_back(number);
         conditions.push_back(name + ".sync_job_" + number + " " + column.equality + " " + value_as_stored(i) +
-                             collation_of(column));
+                             pg::collate_clause(column.collation));
     }
     std::string from =
         of_targets ? target_->relation().quoted + " AS " + target_->relation().alias : all_sources(match_count_, "");
@@ -199,7 +195,7 @@ std::string Mapping::values_beside_target() const {
 }
 
 // Whether an update would write anything: `wanted` becomes what it would store, as far as that can be stored.
-bool Mapping::differs(Unequal& pair, const std::vector<std::size_t>& compared) const {
+bool Mapping::differs(Unequal& pair, const std::vector<std::size_t>& compared, bool adopts) const {
     ColumnSet columns;
     for (std::size_t i : compared) {
         const Item& item = items_[i];
@@ -214,7 +210,7 @@ bool Mapping::differs(Unequal& pair, const std::vector<std::size_t>& compared) c
         }
     }
     ColumnSet unedited;
-    if (!watched_columns_.empty()) unedited = unedited_columns(type_name_, *target_, pair.target, watched_columns_);
+    if (!watched_columns_.empty()) unedited = unedited_columns(type_name_, *target_, pair.target, watched_columns_, adopts);
     apply_rules(pair.wanted, pair.target, unedited);
     return !target_->changed_columns(pair.target, pair.wanted, columns).empty();
 }
@@ -236,7 +232,7 @@ std::string Mapping::not_marked_as_gone() const {
     return " AND pg_catalog.record_image_ne(ROW(" + join(columns, ", ") + "), ROW(" + join(values, ", ") + "))";
 }
 
-void Mapping::each_unequal(const std::string& condition, const std::function<void(const Unequal&)>& found) {
+void Mapping::each_unequal(const std::string& condition, const std::function<void(const Unequal&)>& found, bool adopts) {
     std::vector<std::size_t> compared = compared_items();
     read_in_parts(unequal_sql(condition, compared), [&](const pg::RowValues& row) {
         int next = 1;
@@ -251,25 +247,56 @@ void Mapping::each_unequal(const std::string& condition, const std::function<voi
         for (std::size_t i : compared) pair.target.set(items_[i].column, row.at(next++));
         pair.wanted = pg::copy_of(pair.target);
         for (std::size_t i : compared) pair.wanted.set(items_[i].column, row.at(next++));
-        bool differ = pair.missing || differs(pair, compared);
+        bool differ = pair.missing || differs(pair, compared, adopts);
         pair.ambiguous = several_targets || (several_sources && !pair.missing);
         if (several_targets || differ) found(pair);
     });
 }
 
+// Of a target: no source maps to it, and it may be surplus.
+std::string Mapping::surplus_condition() const {
+    return " WHERE NOT EXISTS (SELECT FROM " + all_sources(match_count_, "") + " WHERE " + match_condition_of_tables() + ")" +
+           (may_be_surplus_.empty() ? "" : " AND " + may_be_surplus_);
+}
+
 void Mapping::each_surplus(const std::function<void(const pg::RowValues&)>& found) {
     std::vector<std::string> columns;
     for (int number : target_->key()) columns.push_back(column_of(*target_, number));
-    std::string sql = "SELECT " + join(columns, ", ") + " FROM " + target_->relation().quoted + " AS " +
-                      target_->relation().alias + " WHERE NOT EXISTS (SELECT FROM " + all_sources(match_count_, "") +
-                      " WHERE " + match_condition_of_tables() + ")" +
-                      not_marked_as_gone();
+    std::string sql = "SELECT " + join(columns, ", ") + " FROM " + target_->relation().quoted + " AS " + target_->relation().alias +
+                      surplus_condition() + not_marked_as_gone();
     read_in_parts(sql, [&](const pg::RowValues& row) {
         int next = 1;
         pg::RowValues target = pg::empty_row(target_->relation());
         for (int number : target_->key()) target.set(number, row.at(next++));
         found(target);
     });
+}
+
+std::vector<std::string> Mapping::duplicates() const {
+    std::vector<std::string> columns, named, conditions;
+    for (std::size_t i = 0; i < match_count_; i++) {
+        const pg::Column& column = target_->relation().columns[items_[i].column - 1];
+        std::string name = "sync_job_" + std::to_string(i + 1), value = column_of(*target_, column.number) + column.base_cast;
+        columns.push_back(column_of(*target_, column.number));
+        named.push_back(value + " AS " + name);
+        conditions.push_back(value + " " + column.equality + " d." + name);
+    }
+    std::string from = " FROM " + target_->relation().quoted + " AS " + target_->relation().alias;
+    pg::SpiScope spi;
+    pg::SnapshotScope snapshot;
+    pg::Rows rows = pg::execute_sql("SELECT " + target_->relation().alias + from + " JOIN (SELECT " + join(named, ", ") + from + " WHERE " +
+                                    join(columns, " IS NOT NULL AND ") + " IS NOT NULL GROUP BY " + join(columns, ", ") +
+                                    " HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1 LIMIT 1) AS d ON " +
+                                    join(conditions, " AND ") + " LIMIT 2");
+    std::vector<std::string> names;
+    for (std::uint64_t i = 0; i < rows.size(); i++) names.push_back(target_->name_of(rows.at(i, 0).datum));
+    return names;
+}
+
+std::int64_t Mapping::count_targets() const {
+    std::string where = may_be_surplus_.empty() ? "" : " WHERE " + may_be_surplus_;
+    return pg::execute_sql("SELECT pg_catalog.count(*) FROM " + target_->relation().quoted + " AS " + target_->relation().alias + where)
+        .int64(0, 0);
 }
 
 // The targets whose keys are in the arrays, $1 and so on.
@@ -285,25 +312,29 @@ std::string Mapping::targets_of_arrays(std::vector<Oid>* types) const {
            target_->relation().alias + " ON " + join(conditions, " AND ");
 }
 
-void Mapping::lock_targets(const std::vector<std::string>& names) {
-    if (!target_->locks_rows()) return;
+namespace {
+
+std::vector<std::string> named_by(const pg::Rows& rows, const std::vector<std::string>& names) {
+    std::vector<std::string> found;
+    for (std::uint64_t i = 0; i < rows.size(); i++) found.push_back(names[static_cast<std::size_t>(rows.int64(i, 0) - 1)]);
+    return found;
+}
+
+}  // namespace
+
+std::vector<std::string> Mapping::lock_targets(const std::vector<std::string>& names) {
+    if (!target_->locks_rows()) return names;
     std::vector<Oid> types;
     std::string from = targets_of_arrays(&types);
-    pg::Statement("SELECT" + from + " FOR UPDATE OF " + target_->relation().alias, types)
-        .execute(target_->key_arrays(names));
+    pg::Statement statement("SELECT j.sync_job_n" + from + " FOR UPDATE OF " + target_->relation().alias + " SKIP LOCKED", types);
+    return named_by(statement.execute(target_->key_arrays(names)), names);
 }
 
 std::vector<std::string> Mapping::still_surplus(const std::vector<std::string>& names) {
     std::vector<Oid> types;
     std::string from = targets_of_arrays(&types);
-    pg::Statement statement("SELECT j.sync_job_n" + from + " WHERE NOT EXISTS (SELECT FROM " +
-                                all_sources(match_count_, "") + " WHERE " + match_condition_of_tables() + ")",
-                            types);
-    pg::Rows rows = statement.execute(target_->key_arrays(names));
-    std::vector<std::string> still;
-    for (std::uint64_t i = 0; i < rows.size(); i++)
-        still.push_back(names[static_cast<std::size_t>(rows.int64(i, 0) - 1)]);
-    return still;
+    pg::Statement statement("SELECT j.sync_job_n" + from + surplus_condition(), types);
+    return named_by(statement.execute(target_->key_arrays(names)), names);
 }
 
 }  // namespace sync_job

@@ -1,4 +1,5 @@
-// source_condition of a job type: a row of the source for which it does not hold is a row that is not there.
+// source_condition of a job type: a row of the source for which it does not hold is a row that is not there. And surplus_condition: a
+// row of the target for which it does not hold is not surplus, whatever the sources are.
 #pragma once
 
 #include <string>
@@ -12,6 +13,11 @@ namespace sync_job {
 
 // As a condition over `source`, true or false; empty: the type has none.
 std::string condition_sql(const JobType& type);
+
+// The same over the target, whose row has this name in the statement.
+std::string surplus_condition_sql(const JobType& type, const std::string& row);
+// Raises what is wrong with it.
+void check_surplus_condition(const JobType& type);
 
 // Of a type that has one.
 class SourceCondition {

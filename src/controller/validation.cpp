@@ -12,6 +12,7 @@
 #include "core/text.hpp"
 #include "document/document.hpp"
 #include "job/internal_sql.hpp"
+#include "job/source_triggers.hpp"
 #include "pg/catalog.hpp"
 #include "pg/json.hpp"
 #include "pg/role.hpp"
@@ -85,6 +86,19 @@ pg::Error match_warning(const JobType& type, const Mapping& mapping) {
         warning.detail("Each look-up reads all documents, and two concurrent jobs may insert two for one source.");
     }
     return warning.hint("Create a unique index on the columns of match.");
+}
+
+// Reads the whole target, where no index excludes it.
+void check_duplicates(const JobType& type, const Mapping& mapping, std::vector<Finding>& findings) {
+    if (mapping.match_is_unique()) return;
+    std::vector<std::string> names = mapping.duplicates();
+    if (names.size() < 2) return;
+    findings.push_back({true, "match",
+                        pg::Error("21000", "documents of type " + quoted(pg::relation_name(type.target)) + " have the same match values")
+                            .detail("Two of them are " + quoted(pg::clipped(names[0], 60)) + " and " + quoted(pg::clipped(names[1], 60)) +
+                                    ". Jobs of the sources that match them fail.")
+                            .hint("Remove the duplicates, and create a unique index on the columns of match.")
+                            .share()});
 }
 
 pg::Error change_warning(const JobType& type) {
@@ -181,14 +195,10 @@ void check_restless_columns(const Mapping& mapping, std::vector<Finding>& findin
 // At COMMIT, when a deferred trigger fires, no job runs any more.
 void check_echo(const JobType& type, std::vector<Finding>& findings) {
     if (!type.ignore_synced || type.source == pg::no_oid) return;
-    static auto& select = *new InternalStatement(
-        "SELECT tgname::text FROM pg_trigger WHERE tgrelid = $1 AND tgdeferrable AND tgfoid = '{}.sync_job_trigger()'::regprocedure"
-        " AND substring(tgargs FROM 1 FOR position(E'\\\\x00'::bytea IN tgargs) - 1)"
-        " = convert_to($2, getdatabaseencoding()) ORDER BY 1",
-        {pg::type::oid, pg::type::text});
-    for (const auto& row : select.run({{pg::oid_datum(type.source), false}, {pg::text_datum(type.name), false}})) {
+    for (const SourceTrigger& trigger : source_triggers(type.name, type.source)) {
+        if (!trigger.deferrable) continue;
         findings.push_back({true, "ignore_synced",
-                            pg::Error("0A000", "trigger " + quoted(pg::datum_text(row[0].datum)) + " is deferrable")
+                            pg::Error("0A000", "trigger " + quoted(trigger.name) + " is deferrable")
                                 .detail("When it fires at COMMIT, it cannot know which job has written the row, and ignores nothing.")
                                 .hint("Make it a trigger that is not deferrable.")
                                 .share()});
@@ -235,7 +245,7 @@ std::string Finding::field() const {
     return std::find(names.begin(), names.end(), object) != names.end() ? "module" : object;
 }
 
-std::vector<Finding> validate(const JobType& type) {
+std::vector<Finding> validate(const JobType& type, Depth depth) {
     std::vector<Finding> findings;
     auto look = [&](const std::string& object, const std::function<void()>& check) {
         try {
@@ -268,6 +278,7 @@ std::vector<Finding> validate(const JobType& type) {
         });
     };
     if (!type.source_condition.empty()) look_as_its_role("source_condition", [&] { SourceCondition condition(type); });
+    if (!type.surplus_condition.empty()) look_as_its_role("surplus_condition", [&] { check_surplus_condition(type); });
     if (type.on_delete == JobType::OnDelete::set && type.target != pg::no_oid) {
         look_as_its_role("on_delete", [&] { check_on_delete(type, findings); });
     }
@@ -281,6 +292,7 @@ std::vector<Finding> validate(const JobType& type) {
             check_watched_columns(type, mapping, findings);
             check_restless_columns(mapping, findings);
             if (!mapping.lives_by_index()) findings.push_back({false, "match", change_warning(type).share()});
+            if (depth == Depth::data) check_duplicates(type, mapping, findings);
         });
     } else {
         validate_functions(type, look);
@@ -288,6 +300,15 @@ std::vector<Finding> validate(const JobType& type) {
     look("ignore_synced", [&] { check_echo(type, findings); });
     look("source_document_type", [&] { add_warnings(type, findings); });
     return findings;
+}
+
+std::optional<Finding> first_finding(const JobType& type) {
+    std::set<std::string> left_out = {"module", "paused", "disabled"};
+    for (const std::string& name : controller_function_names()) left_out.insert(name);
+    for (const Finding& finding : validate(type, Depth::definition)) {
+        if (!left_out.contains(finding.object)) return finding;
+    }
+    return std::nullopt;
 }
 
 }  // namespace sync_job

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "job/job_type.hpp"
@@ -21,7 +22,10 @@ struct Finding {
 // The names a function of a controller may have, hooks included.
 std::vector<std::string> controller_function_names();
 
-std::vector<Finding> validate(const JobType& type);
+enum class Depth { definition, data };  // data: what is in the target, too, which may take long
+std::vector<Finding> validate(const JobType& type, Depth depth = Depth::data);
+// For who has just written the type, and knows whether it is paused, and that its functions are still to come.
+std::optional<Finding> first_finding(const JobType& type);
 
 // Checks each function that a controller made of functions may have, separately; `look` runs one check.
 void validate_functions(const JobType& type,

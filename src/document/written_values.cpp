@@ -29,37 +29,61 @@ pg::Value hash_of(const std::string& name) { return {pg::text_hash(pg::text_datu
 }  // namespace
 
 ColumnSet unedited_columns(const std::string& sync_job_type, const DocumentType& target, const pg::RowValues& row,
-                           const ColumnSet& columns) {
+                           const ColumnSet& columns, bool or_unknown) {
     static auto& select = *new InternalStatement(
-        "SELECT v.key FROM sync_job_internal.written AS w CROSS JOIN jsonb_each($4) AS v"
-        " WHERE w.sync_job_type = $1 AND w.document_type = $2 AND w.document = $3"
-        " AND w.hashes ->> v.key = encode(sha256(convert_to(v.value::text, getdatabaseencoding())), 'hex')",
-        {pg::type::text, pg::type::regclass, pg::type::int8, pg::type::jsonb});
+        "SELECT v.key FROM jsonb_each($4) AS v LEFT JOIN sync_job_internal.written AS w"
+        " ON w.sync_job_type = $1 AND w.document_type = $2 AND w.document = $3"
+        " WHERE coalesce(w.hashes ->> v.key = encode(sha256(convert_to(v.value::text, getdatabaseencoding())), 'hex'), $5)",
+        {pg::type::text, pg::type::regclass, pg::type::int8, pg::type::jsonb, pg::type::boolean});
     ColumnSet found;
     if (columns.empty()) return found;
     for (const auto& same : select.run({{pg::text_datum(sync_job_type), false},
                                         {pg::oid_datum(target.relation().oid), false},
                                         hash_of(target.name_of(row)),
-                                        {values_of(target, row, columns), false}})) {
+                                        {values_of(target, row, columns), false},
+                                        {pg::bool_datum(or_unknown), false}})) {
         found.push_back(target.relation().column(std::string(pg::datum_text(same[0].datum)))->number);
     }
     return found;
 }
 
+namespace {
+
+// `known`: what becomes of what is known already, with `excluded` for what is new.
+std::string upsert_sql(const std::string& known) {
+    return "INSERT INTO sync_job_internal.written AS w (sync_job_type, document_type, document, hashes)"
+           " SELECT $1, $2, $3, jsonb_object_agg(v.key, encode(sha256(convert_to(v.value::text, getdatabaseencoding())), 'hex'))"
+           " FROM jsonb_each($4) AS v"
+           " ON CONFLICT (sync_job_type, document_type, document) DO UPDATE SET hashes = " + known +
+           " WHERE w.hashes <> " + known;
+}
+
+void upsert(InternalStatement& statement, const std::string& sync_job_type, const DocumentType& target, const pg::RowValues& row,
+            const ColumnSet& columns) {
+    if (columns.empty()) return;
+    statement.run({{pg::text_datum(sync_job_type), false},
+                   {pg::oid_datum(target.relation().oid), false},
+                   hash_of(target.name_of(row)),
+                   {values_of(target, row, columns), false}});
+}
+
+const std::vector<Oid>& upsert_types() {
+    static auto& types = *new std::vector<Oid>{pg::type::text, pg::type::regclass, pg::type::int8, pg::type::jsonb};
+    return types;
+}
+
+}  // namespace
+
 void remember_written(const std::string& sync_job_type, const DocumentType& target, const pg::RowValues& row,
                       const ColumnSet& columns) {
-    static auto& upsert = *new InternalStatement(
-        "INSERT INTO sync_job_internal.written AS w (sync_job_type, document_type, document, hashes)"
-        " SELECT $1, $2, $3, jsonb_object_agg(v.key, encode(sha256(convert_to(v.value::text, getdatabaseencoding())), 'hex'))"
-        " FROM jsonb_each($4) AS v"
-        " ON CONFLICT (sync_job_type, document_type, document) DO UPDATE SET hashes = w.hashes || excluded.hashes"
-        " WHERE NOT w.hashes @> excluded.hashes",
-        {pg::type::text, pg::type::regclass, pg::type::int8, pg::type::jsonb});
-    if (columns.empty()) return;
-    upsert.run({{pg::text_datum(sync_job_type), false},
-                {pg::oid_datum(target.relation().oid), false},
-                hash_of(target.name_of(row)),
-                {values_of(target, row, columns), false}});
+    static auto& statement = *new InternalStatement(upsert_sql("w.hashes || excluded.hashes"), upsert_types());
+    upsert(statement, sync_job_type, target, row, columns);
+}
+
+void remember_adopted(const std::string& sync_job_type, const DocumentType& target, const pg::RowValues& row,
+                      const ColumnSet& columns) {
+    static auto& statement = *new InternalStatement(upsert_sql("excluded.hashes || w.hashes"), upsert_types());
+    upsert(statement, sync_job_type, target, row, columns);
 }
 
 void forget_written(const DocumentType& target, const std::string& name) {

@@ -8,10 +8,13 @@
 
 namespace sync_job {
 
-// Those of the columns in which the row still has what was written.
+// Those of the columns in which the row still has what was written; `or_unknown`: and those of which nothing is known.
 ColumnSet unedited_columns(const std::string& sync_job_type, const DocumentType& target, const pg::RowValues& row,
-                           const ColumnSet& columns);
+                           const ColumnSet& columns, bool or_unknown = false);
 void remember_written(const std::string& sync_job_type, const DocumentType& target, const pg::RowValues& row,
+                      const ColumnSet& columns);
+// The same, where nothing is known.
+void remember_adopted(const std::string& sync_job_type, const DocumentType& target, const pg::RowValues& row,
                       const ColumnSet& columns);
 // The target is deleted.
 void forget_written(const DocumentType& target, const std::string& name);

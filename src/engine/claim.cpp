@@ -193,6 +193,20 @@ bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start) {
     return scan.next().has_value();
 }
 
+std::optional<ClaimPosition> first_due(const std::string& queue, Oid run_as) {
+    pg::Table table(schema_objects().live, pg::TableLock::read);
+    pg::IndexScan ready(table, schema_objects().live_claim, of_queue(queue, run_as), std::nullopt, columns_read);
+    pg::IndexScan scheduled(table, schema_objects().live_scheduled, due_in(queue, run_as), std::nullopt, columns_read);
+    std::optional<ClaimPosition> first;
+    for (pg::IndexScan* scan : {&ready, &scheduled}) {
+        if (!scan->next()) continue;
+        ScannedColumns columns{*scan};
+        ClaimPosition position{pg::datum_int32(columns.at(C::priority).datum), pg::datum_int64(columns.at(C::id).datum)};
+        first = first ? std::min(*first, position) : position;
+    }
+    return first;
+}
+
 std::uint64_t type_key(const std::string& name) { return std::hash<std::string>()(name); }
 
 bool may_have_document(const Job& job) {

@@ -1,10 +1,12 @@
 #include "engine/document_batch.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "engine/set_sync.hpp"
 #include "pg/error.hpp"
 #include "pg/xact.hpp"
+#include "queue/in_progress.hpp"
 #include "shared/activity.hpp"
 
 namespace sync_job {
@@ -22,6 +24,8 @@ public:
     }
 
     DocumentsDone run(const std::vector<std::string>& names) {
+        CurrentJobScope current(set_, describe(set_), depth_of(set_));
+        if (is_set(set_)) waiting_ = pg::datum_text_array(set_.datum(C::source_documents)).size();
         for (std::size_t from = 0; from < names.size();) {
             std::size_t to = std::min(names.size(), from + size_.get());
             run_part({names.begin() + static_cast<std::ptrdiff_t>(from), names.begin() + static_cast<std::ptrdiff_t>(to)});
@@ -29,6 +33,7 @@ public:
         }
         for (const std::string& name : by_themselves_) {
             over() ? done_.left.push_back(name) : run_one(name);
+            show();
         }
         return std::move(done_);
     }
@@ -48,11 +53,13 @@ private:
     void run_one(const std::string& name);
     void add(const std::string& name, Outcome outcome);
     void add_ended(const std::string& name, const Outcome& outcome);
+    void show() const;
 
     const Job& set_;
     const DocumentLimits& limits_;
     StatementSize& size_;
     Job document_;
+    std::size_t waiting_ = 0;                 // documents of a set job that it has not synced before
     std::vector<std::string> by_themselves_;  // after the others
     DocumentsDone done_;
 };
@@ -66,12 +73,15 @@ void DocumentBatch::run_part(const std::vector<std::string>& names) {
     jobs.reserve(names.size());
     for (const std::string& name : names) jobs.push_back(job_for(name));
     if (jobs.size() < fewest_in_statement || !suits_set(jobs[0])) {
-        for (const std::string& name : names) over() ? done_.left.push_back(name) : run_one(name);
+        for (const std::string& name : names) {
+            over() ? done_.left.push_back(name) : run_one(name);
+            show();
+        }
         return;
     }
     std::vector<std::optional<Outcome>> outcomes;
     try {
-        outcomes = sync_set(jobs, limits_.attempt.batch_microseconds);
+        outcomes = sync_set(jobs, limits_.attempt.batch_microseconds, limits_.attempt.lock_patience_microseconds);
     } catch (const pg::Error& error) {
         if (error.sqlstate() == "57014" && cancel_requested(set_.id())) {
             done_.canceled = true;
@@ -90,6 +100,16 @@ void DocumentBatch::run_part(const std::vector<std::string>& names) {
             by_themselves_.push_back(names[i]);
         }
     }
+    show();
+}
+
+// Of a set job; the chunk of a full sync is part of a longer way.
+void DocumentBatch::show() const {
+    if (waiting_ == 0) return;
+    auto all = static_cast<double>(set_.int32(C::documents));
+    auto done = std::accumulate(done_.counts.begin(), done_.counts.end(), all - static_cast<double>(waiting_),
+                                [](double sum, std::int64_t count) { return sum + static_cast<double>(count); });
+    show_progress(std::clamp(100.0 * done / all, 0.0, 100.0), std::nullopt, std::nullopt);
 }
 
 // What is wrong is soon alone.

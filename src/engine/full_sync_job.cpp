@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "controller/controller.hpp"
 #include "core/text.hpp"
 #include "job/internal_sql.hpp"
 #include "pg/error.hpp"
@@ -45,6 +46,10 @@ pg::Value full_sync_context(const FullSyncRequest& request) {
     limit("max_changes", request.max_changes);
     limit("documents_per_second", request.documents_per_second);
     limit("chunk_size", request.chunk_size);
+    json.key("check_first");
+    json.boolean(request.check_first);
+    json.key("adopt");
+    json.boolean(request.adopt);
     json.end_object();
     return {json.finish(), false};
 }
@@ -55,6 +60,8 @@ FullSyncRequest full_sync_request_of(const Job& run) {
         bool given = field.kind != pg::JsonKind::null;
         if (field.key == "condition") request.condition = field.text;
         if (field.key == "delete_surplus") request.delete_surplus = field.text == "true";
+        if (field.key == "check_first") request.check_first = field.text == "true";
+        if (field.key == "adopt") request.adopt = field.text == "true";
         if (field.key == "max_change_percent" && given) request.max_change_percent = task_percent(field);
         if (field.key == "max_delete_percent" && given) request.max_delete_percent = task_percent(field);
         if (field.key == "max_changes" && given) request.max_changes = task_number(field, 0, INT64_MAX);
@@ -72,15 +79,20 @@ void require_full_sync(const JobType& type, const FullSyncRequest& request) {
             .detail(why)
             .hint(hint);
     };
-    if (!type.declarative())
-        cannot("It has no match and field_map.", "Enqueue its documents with enqueue_sync_jobs().");
+    if (controller_kind(type).bypass)
+        cannot("Its controller is a function execute, which does all by itself.", "Enqueue its documents with enqueue_sync_jobs().");
     if (!request.delete_surplus) return;
+    if (!type.declarative()) {
+        cannot("Its controller tells which target belongs to a source, and not which belongs to none: with delete_surplus it takes match and field_map.",
+               "Leave out delete_surplus.");
+    }
     for (Oid relation : {type.source, type.target}) {
         if (pg::row_security_applies(relation, type.run_as)) {
             cannot("With delete_surplus run_as must see all documents, and row-level security applies to it.",
                    "Leave out delete_surplus.");
         }
     }
+    if (!type.surplus_condition.empty()) return;
     static auto& select =
         *new InternalStatement("SELECT FROM {}.sync_job_type WHERE target_document_type = $1 AND name <> $2 LIMIT 1",
                                {pg::type::regclass, pg::type::text});
@@ -88,7 +100,7 @@ void require_full_sync(const JobType& type, const FullSyncRequest& request) {
         cannot(
             "With delete_surplus the targets must all be its own, and another sync job type has the same target "
             "document type.",
-            "Leave out delete_surplus.");
+            "Say in surplus_condition which of them are its own, or leave out delete_surplus.");
     }
 }
 
@@ -110,7 +122,7 @@ std::optional<std::int64_t> other_full_sync(const std::string& sync_job_type, st
 }
 
 std::int64_t definition_of(const JobType& type) {
-    std::string text = join({type.match, type.field_map, type.source_condition, std::to_string(type.source), std::to_string(type.target),
+    std::string text = join({type.module, type.match, type.field_map, type.source_condition, type.surplus_condition, std::to_string(type.source), std::to_string(type.target),
                              join(type.source_key, ","), join(type.target_key, ",")},
                             "\n");
     return pg::datum_int64(pg::text_hash(pg::text_datum(text)));
@@ -126,6 +138,8 @@ FullSyncCheckpoint full_sync_checkpoint_of(const Job& run) {
         if (field.key == "definition") checkpoint.definition = task_number(field, INT64_MIN, INT64_MAX, "checkpoint");
         if (field.key == "moved") checkpoint.moved = field.text == "true";
         if (field.key == "pause") checkpoint.pause = field.text == "true";
+        if (field.key == "attempt") checkpoint.attempt = task_number(field, INT64_MIN, INT64_MAX, "checkpoint");
+        if (field.key == "after") checkpoint.after = field.text;
     }
     return checkpoint;
 }
@@ -144,6 +158,8 @@ Datum as_json(const FullSyncCheckpoint& checkpoint) {
     json.boolean(checkpoint.moved);
     json.key("pause");
     json.boolean(checkpoint.pause);
+    add("attempt", checkpoint.attempt);
+    if (!checkpoint.after.empty()) json.field("after", checkpoint.after);
     json.end_object();
     return json.finish();
 }

@@ -23,6 +23,8 @@ struct FullSyncRequest {
     std::optional<std::int64_t> max_changes;
     std::optional<int> documents_per_second;
     int chunk_size = most_in_chunk;
+    bool check_first = false;  // functions: all documents are compared before the first write
+    bool adopt = false;        // what a target has, and nobody knows who wrote it, counts as written by a sync
 };
 
 pg::Value full_sync_context(const FullSyncRequest& request);
@@ -45,8 +47,10 @@ extern const char* const full_sync_count_names[FullSyncCount::all];
 struct FullSyncCheckpoint {
     FullSyncCounts done = {};
     std::int64_t definition = 0;  // of the type, as definition_of() has it; 0: none yet
-    bool moved = false;           // something was committed since the attempt began: a crash is not charged to the run
+    bool moved = false;           // something was committed since the last crash: the next one is not charged to the run
     bool pause = false;           // asked for: the run stops at its next commit, and is Pending
+    std::int64_t attempt = 0;     // which attempt has written this
+    std::string after;            // functions: the last source, in the order of the key, that has been looked at
 };
 FullSyncCheckpoint full_sync_checkpoint_of(const Job& run);
 Datum as_json(const FullSyncCheckpoint& checkpoint);

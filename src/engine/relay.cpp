@@ -5,6 +5,7 @@
 #include "job/schema_objects.hpp"
 #include "pg/json.hpp"
 #include "pg/xact.hpp"
+#include "queue/in_progress.hpp"
 #include "shared/wake.hpp"
 
 namespace sync_job {
@@ -85,6 +86,10 @@ std::vector<Target> filtered_by_hook(SyncContext& sync, const std::vector<Target
 }
 
 void relay(SyncContext& sync, const JobType& type, const std::vector<Target>& targets) {
+    if (is_part_of_set(sync.job)) {  // its children would be those of the set
+        mark_leaves_set();
+        throw pg::Error("0A000", "a document with several targets leaves its set job");
+    }
     sync.status = Status::relayed;
     for (const Target& target : targets) {
         Job& child = sync.children.emplace_back(child_of(sync.job, type, target));

@@ -135,13 +135,14 @@ bool take_committing_job(std::int64_t id) { return std::exchange(expected_commit
 
 namespace {
 
-// A full sync that has stopped because somebody wants it to; its checkpoint says how far it has come.
-Job as_paused(const Job& stored, const Job& stopped) {
-    Job job = stored.copy();
-    job.set_status(Status::pending);
+// A full sync that has stopped because somebody wants it to, or to let others go first; its checkpoint says how far it has come.
+void store_stopped(const StoredJob& stored, const Job& stopped) {
+    Job job = stored.job.copy();
+    job.set_status(stopped.status());
     job.set(C::result, pg::Value{stopped.datum(C::result), stopped.is_null(C::result)});
     job.clear(C::started_at);
-    return job;
+    store_job({job, Partition::live});
+    if (job.status() == Status::queued) wake_at_commit(job);
 }
 
 }  // namespace
@@ -152,7 +153,7 @@ void run_committing_here(std::int64_t id) {
     Outcome outcome = attempt_committing(stored->job);
     auto locked = lock_job(id);
     if (!locked || locked->job.status() != Status::started) return;
-    if (outcome.job.status() == Status::pending) return store_job({as_paused(locked->job, outcome.job), Partition::live});
+    if (outcome.job.status() == Status::pending || outcome.job.status() == Status::queued) return store_stopped(*locked, outcome.job);
     outcome.job.place = locked->job.place;
     // What the job itself has stored meanwhile is kept.
     for (C column : {C::checkpoint}) {

@@ -235,10 +235,15 @@ int Runner::run_batch(int most) {
     return static_cast<int>(batch.jobs());
 }
 
-// A set is broken up when it is claimed again.
 void Runner::run_again_apart(const Batch& batch, const pg::Error& error) {
-    for (const SetProgress& set : batch.sets) to_break_up_.insert(set.job.id());
-    if (attempted_is_set_) to_break_up_.insert(std::exchange(attempted_, 0));
+    for (const SetProgress& set : batch.sets) {
+        if (may_help_together(error.sqlstate())) {
+            run_together_later(std::string(set.job.text(C::sync_job_type)), set.job.id());
+        } else {
+            break_up(set.job.id());
+        }
+    }
+    if (attempted_is_set_) break_up(std::exchange(attempted_, 0));
     for (const Outcome& outcome : batch.outcomes) {
         if (may_help_together(error.sqlstate()) && outcome.job.is_null(C::procedure)) {
             run_together_later(std::string(outcome.job.text(C::sync_job_type)), outcome.job.id());

@@ -85,6 +85,8 @@ private:
     // Set jobs.
     void run_set_job(const Job& job, const std::vector<bool>& had_documents, Batch& batch);
     void follow_set(const SetProgress& set);
+    // When it is claimed again, each of its documents gets a job of its own.
+    void break_up(std::int64_t set) { to_break_up_.insert(set); }
     ClaimPosition begin_claim();
     bool may_run_alone();
     // A job that runs in a transaction of its own, Started.

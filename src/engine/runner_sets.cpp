@@ -53,7 +53,7 @@ void Runner::follow_set(const SetProgress& set) {
         } else if (outcome.repeatable_error) {
             run_alone_next(outcome.job.id(), true);
         }
-        if (outcome.too_long && went_well == 0) to_break_up_.insert(set.job.id());  // as the others are, most likely
+        if (outcome.too_long && went_well == 0) break_up(set.job.id());  // as the others are, most likely
     }
 }
 

@@ -83,6 +83,7 @@ int Runner::run_waiting_together() {
     TogetherRound round;
     try {
         run_together(type, queue_, run_as_, round);
+        for (const SetProgress& set : round.sets) record_set(set);
         record(round.outcomes);
         announce_ended_at_commit();
         transactions_.commit();
@@ -90,6 +91,7 @@ int Runner::run_waiting_together() {
         bool met_others = is_repeatable(error.sqlstate());
         if (!met_others && !depends_on_other_documents(error.sqlstate())) throw;
         transactions_.rollback();
+        for (SetProgress& set : round.sets) set.done = {};  // nothing
         round.outcomes.clear();
         round.left = round.taken;
         round.some_elsewhere = round.some_elsewhere || met_others;
@@ -106,9 +108,14 @@ void Runner::follow_round(const std::string& type, const TogetherRound& round) {
         any_ended = any_ended || outcome.verdict == Verdict::ended;
         if (outcome.verdict == Verdict::run_alone) run_alone_next(outcome.job.id(), outcome.repeatable_error);
     }
+    for (const SetProgress& set : round.sets) any_ended = any_ended || set.done.any();
     bool once_more = any_ended || (round.some_elsewhere && ++waits_for_others_ < most_waits_for_others);
     if (!once_more || any_ended) waits_for_others_ = 0;
     for (std::int64_t id : round.left) once_more ? run_together_later(type, id) : run_alone_to_end(id);
+    for (const SetProgress& set : round.sets) {
+        follow_set(set);
+        if (!any_ended) once_more ? run_together_later(type, set.job.id()) : break_up(set.job.id());
+    }
     if (once_more && !any_ended) pg::pause(wait_for_others_milliseconds);
     nothing_else_due_ = once_more;
 }

@@ -15,6 +15,7 @@
 #include "pg/deadline.hpp"
 #include "pg/error.hpp"
 #include "pg/hooks.hpp"
+#include "pg/lock_patience.hpp"
 #include "pg/settings.hpp"
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
@@ -279,7 +280,8 @@ bool suits_set(const Job& job) {
            job.oid(C::target_document_type) == type->target;
 }
 
-std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::int64_t batch_microseconds) {
+std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::int64_t batch_microseconds,
+                                             std::int64_t lock_patience_microseconds) {
     auto type = require_job_type(std::string(jobs[0].text(C::sync_job_type)));
     for (const Job& job : jobs) require_trusted_type(*type, job);
     std::vector<Job> started;
@@ -295,6 +297,7 @@ std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::
     set_search_path(*type);
     std::int64_t limit = time_limit(jobs);
     bool of_batch = limit == 0 || batch_microseconds < limit;
+    pg::LockPatience patience(lock_patience_microseconds);
     pg::Deadline deadline(of_batch ? batch_microseconds : limit);
     pg::Subtransaction subtransaction;
     std::vector<std::optional<Outcome>> outcomes(jobs.size());
@@ -308,8 +311,9 @@ std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::
         if (mapping.supports_many() && mapping.target().locks_rows()) outcomes = Set(started, *type, mapping).run();
     }
     deadline.stop();
+    patience.stop();
     // A trigger has caught the cancellation and gone on: running the jobs by themselves shows whose fault that was.
-    if (deadline.passed() && !of_batch) throw pg::Error("57014", "a set of sync jobs took too long");
+    if ((deadline.passed() && !of_batch) || patience.gave_up()) throw pg::Error("57014", "a set of sync jobs took too long");
     subtransaction.commit();
     return outcomes;
 }

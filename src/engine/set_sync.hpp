@@ -18,7 +18,9 @@ bool suits_set(const Job& job);
 // Runs the jobs, all of one type, in one subtransaction. Returns an outcome for each, but none for those that have to run by
 // themselves after the others: their source document is gone, their document or target is that of an earlier job of the
 // set, or another transaction has locked the target. For documents of a set job the last is an outcome: they run alone.
-// An error of any of them is raised, after everything was rolled back.
-std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::int64_t batch_microseconds);
+// An error of any of them is raised, after everything was rolled back; so is a wait for somebody else's lock that takes longer
+// than `lock_patience_microseconds` (0: it waits on), as a cancellation.
+std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::int64_t batch_microseconds,
+                                             std::int64_t lock_patience_microseconds = 0);
 
 }  // namespace sync_job

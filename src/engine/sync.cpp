@@ -449,7 +449,7 @@ void run_document_sync(SyncContext& sync, const JobType& type) {
     close_gates(sync, type);
     sync.controller = find_controller(type);
     load_source(sync, type);
-    if (sync.was_not_there) {
+    if (sync.was_not_there || is_no_surplus_any_more(sync)) {
         sync.status = Status::no_target;
         return;
     }

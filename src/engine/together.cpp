@@ -6,6 +6,7 @@
 #include "core/claim_position.hpp"
 #include "engine/attempt.hpp"
 #include "engine/claim.hpp"
+#include "engine/document_batch.hpp"
 #include "engine/set_sync.hpp"
 #include "job/job_store.hpp"
 #include "job/schema_objects.hpp"
@@ -55,10 +56,26 @@ std::vector<std::int64_t> due_jobs(const std::string& type, const std::string& q
     return ids;
 }
 
+// In claim order, too. No index has the sets of a type: all that waits for the role is looked through.
+std::vector<std::int64_t> due_sets(const std::string& type, const std::string& queue, Oid run_as) {
+    using Op = pg::ScanCondition::Operator;
+    std::vector<std::int64_t> ids;
+    pg::Table live(schema_objects().live, pg::TableLock::read);
+    pg::IndexScan scan(live, schema_objects().live_claim, {{1, Op::equal_text, pg::text_datum(queue)}, {2, Op::equal_oid, pg::oid_datum(run_as)}},
+                       std::nullopt);
+    while (scan.next()) {
+        bool is_null = false;
+        scan.column(static_cast<int>(C::documents), &is_null);
+        if (is_null) continue;
+        if (pg::datum_text(scan.column(static_cast<int>(C::sync_job_type), &is_null)) != type) continue;
+        ids.push_back(pg::datum_int64(scan.column(static_cast<int>(C::id), &is_null)));
+    }
+    return ids;
+}
+
 // Locks the jobs; of each document only the first, as the others have to come after it.
-std::vector<Job> take(const std::vector<std::int64_t>& ids, TogetherRound& round) {
+std::vector<Job> take(const std::vector<std::int64_t>& ids, std::unordered_set<std::uint64_t>& documents, TogetherRound& round) {
     std::vector<Job> jobs;
-    std::unordered_set<std::uint64_t> documents;
     for (std::int64_t id : ids) {
         bool busy = false;
         auto stored = lock_job(id, false, &busy);
@@ -74,6 +91,31 @@ std::vector<Job> take(const std::vector<std::int64_t>& ids, TogetherRound& round
         round.taken.push_back(id);
     }
     return jobs;
+}
+
+// The documents of sets that nobody else has in progress, and that no job before them has; the others stay in their sets.
+void run_sets(const std::vector<std::int64_t>& ids, std::unordered_set<std::uint64_t>& documents, TogetherRound& round) {
+    for (std::int64_t id : ids) {
+        if (documents.size() >= most_together) return;
+        bool busy = false;
+        auto stored = lock_job(id, false, &busy);
+        round.some_elsewhere = round.some_elsewhere || busy;
+        if (busy || !stored || stored->job.status() != Status::queued || !is_set(stored->job)) continue;
+        std::vector<std::string> names = pg::datum_text_array(stored->job.datum(C::source_documents));
+        std::vector<std::uint64_t> keys = document_keys(stored->job);
+        SetProgress set{as_started(stored->job), {}};
+        std::vector<std::string> free;
+        for (std::size_t i = 0; i < names.size(); i++) {
+            bool elsewhere = is_document_in_progress(keys[i]);
+            round.some_elsewhere = round.some_elsewhere || elsewhere;
+            (!elsewhere && documents.insert(keys[i]).second ? free : set.done.left).push_back(names[i]);
+        }
+        StatementSize size;
+        std::vector<std::string> left = std::move(set.done.left);
+        set.done = run_documents(set.job, free, {{set_microseconds, true, false, true}}, size);
+        set.done.left.insert(set.done.left.end(), left.begin(), left.end());
+        round.sets.push_back(std::move(set));
+    }
 }
 
 // As a set, if possible: one statement sees the keys and parents of all of them. Returns the jobs that are left.
@@ -127,8 +169,10 @@ bool depends_on_other_documents(std::string_view sqlstate) {
 bool may_help_together(std::string_view sqlstate) { return depends_on_other_documents(sqlstate) || is_repeatable(sqlstate); }
 
 void run_together(const std::string& type, const std::string& queue, Oid run_as, TogetherRound& round) {
-    std::vector<Job> jobs = take(due_jobs(type, queue, run_as, round), round);
+    std::unordered_set<std::uint64_t> documents;
+    std::vector<Job> jobs = take(due_jobs(type, queue, run_as, round), documents, round);
     pg::defer_constraints();
+    run_sets(due_sets(type, queue, run_as), documents, round);
     run_one_by_one(run_as_set(jobs, round), round);
     pg::Subtransaction subtransaction;
     pg::fire_deferred_triggers();

@@ -117,6 +117,7 @@ std::shared_ptr<JobType> job_type_of(const TableRow& row) {
     type->update_enabled = row.flag("update_enabled", true);
     type->delete_enabled = row.flag("delete_enabled", true);
     type->source_condition = row.text("source_condition");
+    type->surplus_condition = row.text("surplus_condition");
     read_on_delete(*type, row.text("on_delete"));
     type->ignore_synced = row.flag("ignore_synced");
     if (type->source != pg::no_oid) type->source_label = pg::relation_name(type->source);

@@ -21,7 +21,8 @@ struct JobType {
     std::vector<std::string> secret_columns;          // of the target: their values are recorded nowhere
     std::string module;
     std::string match, field_map;  // as JSON; empty: none
-    std::string source_condition;  // SQL; empty: none
+    std::string source_condition;   // SQL; empty: none
+    std::string surplus_condition;  // the same, over the target
     bool declarative() const { return !field_map.empty(); }
     bool background = false;  // the built-in type of plain background work: it calls the job's procedure
     bool publish_events = false;

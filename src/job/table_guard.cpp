@@ -1,11 +1,14 @@
 #include "job/table_guard.hpp"
 
 #include "core/text.hpp"
+#include "job/internal_sql.hpp"
+#include "job/job_type.hpp"
 #include "job/schema_objects.hpp"
 #include "pg/attached.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
 #include "pg/role.hpp"
+#include "pg/settings.hpp"
 
 namespace sync_job {
 
@@ -36,9 +39,21 @@ pg::Error refused(const pg::NewTrigger& trigger, const std::string& table, const
                                    (trigger.of_constraint ? " act on table " : " on table ") + quoted(table));
 }
 
+// At COMMIT, when it fires, no job runs any more, and it would answer what a job has written.
+void check_echo(const pg::NewTrigger& trigger) {
+    if (!trigger.deferrable || pg::restores() || !pg::find_extension("pg_sync_job")) return;
+    static auto& select = *new InternalStatement("SELECT WHERE $1 = '{}.sync_job_trigger()'::regprocedure", {pg::type::oid});
+    if (select.run({{pg::oid_datum(trigger.function), false}}).empty()) return;
+    auto type = find_job_type(trigger.argument);
+    if (type == nullptr || !type->ignore_synced) return;
+    throw pg::Error("0A000", "cannot create deferrable " + trigger.name + ": sync job type " + quoted(type->name) + " has ignore_synced")
+        .detail("When it fires at COMMIT, it cannot know which job has written the row, and ignores nothing.")
+        .hint("Make it a trigger that is not deferrable.");
+}
+
 void check_new_trigger(const pg::NewTrigger& trigger) {
     std::string table = own_table(trigger.relation);
-    if (table.empty()) return;
+    if (table.empty()) return check_echo(trigger);
     if (!trigger.of_truncate && written_below_sql(table)) {
         throw refused(trigger, table, "0A000")
             .detail("pg_sync_job writes its rows below SQL: it would not see them.")

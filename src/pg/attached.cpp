@@ -139,6 +139,7 @@ AttachHook attach_hook = {};
 // With SnapshotSelf: an ordinary snapshot does not see the trigger's row yet.
 NewTrigger read_trigger(Oid oid) {
     FormData_pg_trigger form;
+    const char* argument = "";
     const char* name = guarded([&] {
         ::Relation catalog = table_open(TriggerRelationId, AccessShareLock);
         ScanKeyData key;
@@ -147,6 +148,9 @@ NewTrigger read_trigger(Oid oid) {
         HeapTuple tuple = systable_getnext(scan);
         if (!HeapTupleIsValid(tuple)) elog(ERROR, "could not find tuple for trigger %u", oid);
         std::memcpy(&form, GETSTRUCT(tuple), offsetof(FormData_pg_trigger, tgattr));
+        bool none;
+        Datum arguments = heap_getattr(tuple, Anum_pg_trigger_tgargs, RelationGetDescr(catalog), &none);
+        if (form.tgnargs > 0 && !none) argument = VARDATA_ANY(DatumGetByteaPCopy(arguments));  // each ends with a zero
         systable_endscan(scan);
         table_close(catalog, AccessShareLock);
         return name_of_trigger(NameStr(form.tgname), form.tgconstraint, form.tgisinternal);
@@ -157,6 +161,8 @@ NewTrigger read_trigger(Oid oid) {
     trigger.name = name;
     trigger.of_constraint = form.tgisinternal;
     trigger.of_truncate = (form.tgtype & row_commands) == 0;
+    trigger.deferrable = form.tgdeferrable;
+    trigger.argument = argument;
     return trigger;
 }
 

@@ -28,6 +28,8 @@ struct NewTrigger {
     std::string name;           // as in `trigger "audit"`, or the constraint that it implements
     bool of_constraint = false;
     bool of_truncate = false;   // fires on TRUNCATE only
+    bool deferrable = false;
+    std::string argument;       // the first one
 };
 
 // `trigger` is called when a trigger, also one of a foreign key, has been created; `truncate` when a table is about to

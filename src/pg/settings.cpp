@@ -47,6 +47,11 @@ std::string get_setting(const char* name) {
 
 std::string_view search_path() { return namespace_search_path; }
 
+bool restores() {
+    std::string_view path = search_path();
+    return path.empty() || path == "\"\"";
+}
+
 namespace {
 
 int flags_of(Unit unit) {

@@ -32,6 +32,8 @@ void set_from_database(const char* name, const std::string& value);
 void reset_settings();
 std::string get_setting(const char* name);
 std::string_view search_path();
+// The session has none, as in the scripts of pg_dump, where rows come before what they need.
+bool restores();
 
 // Definitions, at load. The values are read from the variables.
 struct IntegerSetting {

@@ -192,9 +192,14 @@ std::string type_name(Oid type) {
     return name;
 }
 
-std::string collation_name(Oid collation) {
-    if (collation == InvalidOid || collation == DEFAULT_COLLATION_OID) return {};
-    return guarded([&] { return generate_collation_name(collation); });
+std::string collate_clause(Oid collation) {
+    if (collation == InvalidOid) return {};
+    const char* name = collation == DEFAULT_COLLATION_OID ? "pg_catalog.\"default\"" : guarded([&] { return generate_collation_name(collation); });
+    return std::string(" COLLATE ") + name;
+}
+
+bool equal_only_if_same_bytes(Oid collation) {
+    return collation == InvalidOid || guarded([&] { return get_collation_isdeterministic(collation); });
 }
 
 std::string qualified_type_name(Oid type, std::int32_t typmod) {

@@ -92,8 +92,10 @@ bool is_text(Oid type);
 std::string type_name(Oid type);
 // For SQL text. Without a modifier it avoids "character", which would mean one character.
 std::string qualified_type_name(Oid type, std::int32_t typmod = -1);
-// For SQL text, with its schema. Empty for the default collation, and for none.
-std::string collation_name(Oid collation);
+// " COLLATE ...", for SQL text; empty for none.
+std::string collate_clause(Oid collation);
+// It is deterministic: two texts are equal only if they are the same, as for all such collations. Also for none.
+bool equal_only_if_same_bytes(Oid collation);
 
 // Equal values, by the operator in Column::equality, have the same hash.
 bool has_hash(Oid type);

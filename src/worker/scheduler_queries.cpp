@@ -227,7 +227,11 @@ void recover_after_end(const StoredJob& stored) {
 bool recover(std::int64_t id, bool after_crash, bool only_one) {
     auto stored = lock_job(id, false);
     if (!stored || stored->job.status() != Status::started) return false;
-    if (full_sync_checkpoint_of(stored->job).moved) {  // it goes on, and is not what caused it
+    FullSyncCheckpoint checkpoint = full_sync_checkpoint_of(stored->job);
+    if (checkpoint.moved) {  // it goes on, and is not what caused it
+        checkpoint.moved = false;
+        stored->job = stored->job.copy();
+        stored->job.set(JobColumn::checkpoint, as_json(checkpoint));
         recover_job(*stored, nullptr, 0);
     } else if (after_crash) {
         recover_after_crash(*stored, only_one);

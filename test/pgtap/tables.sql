@@ -63,6 +63,7 @@ INSERT INTO expected VALUES
     ('sync_job_type_change', 'run_as', 'regrole'),
     ('sync_job_type_change', 'old', 'jsonb'),
     ('sync_job_type_change', 'new', 'jsonb'),
+    ('sync_job_type', 'surplus_condition', 'text'),
     ('sync_job', 'id', 'bigint'),
     ('sync_job', 'sync_job_type', 'text'),
     ('sync_job', 'title', 'text'),
@@ -152,7 +153,7 @@ SELECT set_eq(
 SELECT set_eq(
     $$SELECT attname::text FROM pg_attribute WHERE attrelid = 'sync_job_type'::regclass AND attnum > 0 AND NOT attnotnull$$,
     ARRAY['source_document_type', 'target_document_type', 'source_key', 'target_key', 'module', 'field_map', 'match', 'batchable', 'timeout',
-        'concurrency_limit', 'description', 'source_condition', 'secret_columns'],
+        'concurrency_limit', 'description', 'source_condition', 'secret_columns', 'surplus_condition'],
     'what may be null in sync_job_type');
 SELECT set_eq(
     $$SELECT attname::text FROM pg_attribute WHERE attrelid = 'sync_job'::regclass AND attnum > 0 AND attnotnull$$,

@@ -305,6 +305,8 @@ INSERT INTO contact (mail, note) SELECT 'M12', 'twice' FROM generate_series(1, 2
 UPDATE person SET note = 'changed' WHERE id IN (11, 12, 13, 14, 15, 16, 17, 18);
 CALL run_sync_jobs();
 SELECT source, status, error FROM jobs('Person') WHERE status = 'Failed';
+SELECT split_part(error_message, E'\n', 2) ~ '^DETAIL:  Two of them are "\d+" and "\d+"\.$' AS named FROM sync_job WHERE sync_job_type = 'Person' AND status = 'Failed';
+SELECT severity, message, detail ~ '^Two of them are "\d+" and "\d+"' AS named FROM validate_sync_job_type('Person') WHERE object = 'match';
 SELECT count(*) FROM contact WHERE note = 'changed';
 SELECT status FROM execute_sync_job(enqueue_sync_job('Person', '999'));
 SELECT sqlstate, message FROM sync_job_error ORDER BY sync_job DESC LIMIT 1;

@@ -252,3 +252,15 @@ CALL try_match('{"n": "n"}');
 CALL try_match('{"e": {"expr": "upper(source.b)"}}');
 CALL try_match('{"e": "fresh"}');
 CALL try_match('{"e": {"expr": "coalesce(context ->> ''x'', source.b)"}}');
+
+-- The target says which values are equal, also where only the source has a collation of its own.
+CREATE TABLE caseless_source (id int PRIMARY KEY, b text COLLATE caseless);
+CREATE TABLE exact_target (b text PRIMARY KEY, id int);
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map)
+VALUES ('Exact', 'caseless_source', 'exact_target', '{"b": "b"}', '{"id": "id"}');
+SELECT attach_sync_job_triggers('Exact', 'caseless_source');
+INSERT INTO caseless_source VALUES (1, 'ONE'), (2, 'one');
+CALL run_sync_jobs();
+UPDATE caseless_source SET b = 'two' WHERE id = 2;
+CALL run_sync_jobs();
+TABLE exact_target ORDER BY id;

@@ -272,6 +272,10 @@ CALL run_sync_jobs();
 SELECT count(*) FROM b WHERE id = 3;
 -- A deferred trigger cannot know; nor can a type without a target.
 CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON b DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION sync_job_trigger('BA');
+UPDATE sync_job_type SET ignore_synced = false WHERE name = 'BA';
+CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON b DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION sync_job_trigger('BA');
+UPDATE sync_job_type SET ignore_synced = true WHERE name = 'BA';
+UPDATE sync_job_type SET priority = 1 WHERE name = 'BA';  -- that is no news
 SELECT severity, object, message FROM validate_sync_job_type('BA');
 INSERT INTO sync_job_type (name, source_document_type, ignore_synced) VALUES ('Nowhere', 'b', true);
 

@@ -130,9 +130,9 @@ UPDATE sync_job_type SET source_key = '{id}' WHERE name = 'Misspelt';
 UPDATE sync_job_type SET source_key = '{note,other}' WHERE name = 'Misspelt';
 UPDATE sync_job_type SET target_document_type = 'bare' WHERE name = 'Keyless';
 -- As pg_dump has it, which writes rows before it makes keys.
-SET client_min_messages = warning;
-INSERT INTO sync_job_type (name, source_document_type) VALUES ('Restored', 'keyless');
-RESET client_min_messages;
+SET search_path = '';
+INSERT INTO public.sync_job_type (name, source_document_type) VALUES ('Restored', 'public.keyless');
+RESET search_path;
 ALTER TABLE keyless ADD PRIMARY KEY (id);
 UPDATE sync_job_type SET target_document_type = 'keyless', target_key = NULL WHERE name = 'Keyless';
 SELECT name, severity, object, message FROM sync_job_type, validate_sync_job_type(name)

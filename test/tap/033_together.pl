@@ -74,6 +74,14 @@ in_step('deferred', 'a shift longer than a batch, under a deferred constraint');
 both('deferred', 'UPDATE SRC SET pos = 402 - pos');
 in_step('deferred', 'all of them swapped');
 
+make_types('sets', 'pos', 'UNIQUE DEFERRABLE INITIALLY DEFERRED');
+both('sets', q{UPDATE sync_job_type SET set_size = 60 WHERE source_document_type = 'SRC'::regclass});
+both('sets', 'INSERT INTO SRC SELECT i, i FROM generate_series(1, 600) AS i');
+in_step('sets', 'before the shift');
+both('sets', 'UPDATE SRC SET pos = pos + 1');
+in_step('sets', 'a shift longer than a set');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM sync_job WHERE relation = 'set'}), '0', 'none of them is broken up');
+
 make_types('immediate', 'pos', 'UNIQUE');
 both('immediate', 'INSERT INTO SRC SELECT i, i FROM generate_series(1, 200) AS i');
 in_step('immediate', 'before the shift');

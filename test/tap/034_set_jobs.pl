@@ -230,6 +230,11 @@ sql(q{UPDATE sync_job_type SET batchable = false WHERE name = 'Code'});
 is(sql(q{SELECT string_agg(severity || ' ' || message, ', ') FROM validate_sync_job_type('Code')}),
 	'warning set_size has no effect: each document gets a job of its own', 'validate_sync_job_type() says where set_size has no effect');
 
+# How far a set is.
+sql(q{UPDATE source SET v = 'slow' WHERE id IN (SELECT id FROM source ORDER BY id LIMIT 300)});
+poll($node, q{SELECT EXISTS (SELECT FROM sync_job_activity WHERE percent BETWEEN 1 AND 99)}, 'sync_job_activity has the percent of a set');
+wait_for_jobs($node);
+
 # Who sees what was done.
 sql(q{CREATE ROLE keeper LOGIN; CREATE ROLE guest; GRANT SELECT ON source TO keeper, guest; GRANT ALL ON target, written, written_n_seq TO keeper;
 	ALTER TABLE source OWNER TO keeper; ALTER TABLE target OWNER TO keeper; UPDATE sync_job_type SET run_as = 'keeper'});

@@ -1,0 +1,332 @@
+// The part of a full sync that does what is to be done: in chunks that are committed one by one.
+#include <algorithm>
+
+#include "core/text.hpp"
+#include "engine/attempt.hpp"
+#include "engine/claim.hpp"
+#include "engine/full_sync_run.hpp"
+#include "job/job_store.hpp"
+#include "pg/error.hpp"
+#include "pg/lock_patience.hpp"
+#include "pg/memory.hpp"
+#include "pg/shared.hpp"
+#include "pg/spi.hpp"
+#include "pg/xact.hpp"
+#include "shared/activity.hpp"
+#include "shared/document_locks.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// The documents of a chunk are nobody else's until its commit.
+constexpr auto longest_chunk = milliseconds(1000);
+// A document whose row somebody has locked for longer leaves the run.
+constexpr std::int64_t lock_patience_microseconds = 500'000;
+// Others that have waited so long go first.
+constexpr auto others_patience = milliseconds(200);
+constexpr auto look_interval = milliseconds(100);
+
+bool is_wait_or_clash(const pg::Error& error) {
+    return error.sqlstate() == "57014" || is_repeatable(error.sqlstate());
+}
+
+}  // namespace
+
+bool OthersWait::is_due() const { return in_worker() && Clock::now() >= next_look_; }
+
+bool OthersWait::look() {
+    auto now = Clock::now();
+    next_look_ = now + look_interval;
+    auto first = first_due(std::string(run_.text(C::queue)), run_.oid(C::run_as));
+    bool any = first && *first < ClaimPosition{run_.int32(C::priority), run_.id()};
+    bool same = any && any_ && *first == first_;
+    any_ = any;
+    if (same) return now - since_ >= others_patience;
+    since_ = now;
+    if (any) first_ = *first;
+    return false;
+}
+
+// Functions run one by one, each in a subtransaction: beyond some of these, other sessions have to look them up on disk.
+std::size_t FullSync::chunk_size() const {
+    constexpr int most_with_functions = 50;
+    int most = mapping_ != nullptr ? most_in_chunk : most_with_functions;
+    return static_cast<std::size_t>(std::clamp(request_.chunk_size, 1, most));
+}
+
+void FullSync::walk(NameList& names, const Chunk& work) {
+    while (wait_for_next_chunk()) {
+        auto began = Clock::now();
+        std::vector<std::string> chunk = names.take(chunk_size());
+        if (chunk.empty()) return;
+        pg::ensure_portal_snapshot();
+        std::size_t done = chunk.size();
+        pg::Memory memory("chunk of a full sync");
+        {
+            pg::MemorySwitch in_it(memory);
+            std::vector<std::string> left = work(chunk);
+            names.put_back(left);
+            done -= left.size();
+            work_.walked += done;
+            if (mapping_ == nullptr && done > 0) checkpoint_.after = chunk[done - 1];
+            commit(true);
+        }
+        show();
+        if (!request_.documents_per_second) continue;
+        work_.next_chunk = began + milliseconds(1000 * done / static_cast<std::size_t>(*request_.documents_per_second));
+    }
+}
+
+void FullSync::show() const {
+    std::size_t done = work_.before + work_.walked, all = work_.before + work_.to_sync.size() + work_.to_delete.size();
+    if (all == 0) return;
+    show_progress(100.0 * static_cast<double>(done) / static_cast<double>(all), std::nullopt,
+                  std::to_string(done) + " of " + std::to_string(all) + " documents");
+}
+
+// Without a snapshot or a lock. False: the run stops here, for now.
+bool FullSync::wait_for_next_chunk() {
+    while (!stops_) {
+        if (others_.is_due()) {
+            if (others_.look()) {
+                stops_ = true;
+                sync_.status = Status::queued;
+            }
+            pg::spi_commit();  // the look has locked the queue
+        }
+        auto left = std::chrono::ceil<milliseconds>(work_.next_chunk - Clock::now()).count();
+        if (left <= 0) break;
+        if (!stops_) pg::pause(std::min<long>(left, look_interval.count()));
+    }
+    return !stops_;
+}
+
+// What the jobs of its documents are made of, and those that leave it.
+Job FullSync::document_job() const {
+    Job job = run_.copy();
+    for (C column : {C::operation, C::context, C::job_id, C::checkpoint, C::result, C::scheduled_at}) job.clear(column);
+    job.set(C::max_retries, pg::int32_datum(type_.max_retries));
+    job.set(C::priority, pg::int32_datum(type_.priority));
+    return job;
+}
+
+// The documents' locks first, then a snapshot, then what they are like: nothing older comes over something newer. Returns those that
+// are left for the next chunk.
+std::vector<std::string> FullSync::sync_documents(const std::vector<std::string>& names) {
+    Job job = document_job();
+    std::vector<std::string> free, busy;
+    for (const std::string& name : names) {
+        job.set_text(C::source_document_name, name);
+        (lock_document(document_key(job)) && !waits_for_children(job) ? free : busy).push_back(name);
+    }
+    job.clear(C::source_document_name);
+    add(hand_over(job, busy));  // their jobs may have read them before they changed
+    if (!has_workers()) lock_sources(free);
+    if (request_.adopt && mapping_ != nullptr) {
+        for (const std::string& name : free) adopt(name);
+    }
+    DocumentsDone done = run_chunk(job, free);
+    std::vector<std::string> left = std::move(done.left);
+    add(std::move(done));
+    if (checkpoint_.done[FullSyncCount::gone] > static_cast<std::int64_t>(work_.before + work_.walked + names.size()) / 10 + 10) {
+        stop(std::to_string(checkpoint_.done[FullSyncCount::gone]) + " sources have gone during the run");
+    }
+    return left;
+}
+
+// Without shared memory nothing keeps others off a document: then whoever changes the source waits for the chunk, and is synced after
+// it. Where its rows cannot be locked (a view, a missing right), it is as with single jobs.
+void FullSync::lock_sources(const std::vector<std::string>& names) const {
+    if (names.empty() || !source_->supports_many() || !source_->locks_rows()) return;
+    std::vector<std::string> conditions;
+    std::vector<Oid> types;
+    for (int number : source_->key()) {
+        const pg::Column& column = source_->relation().columns[number - 1];
+        types.push_back(pg::array_type_of(pg::base_type(column.type)));
+        conditions.push_back("source." + pg::quoted_identifier(column.name) + column.base_cast + " " + column.equality +
+                             " j.sync_job_" + std::to_string(types.size()));
+    }
+    try {
+        pg::Subtransaction subtransaction;
+        {
+            pg::SpiScope spi;
+            pg::SnapshotScope snapshot;
+            pg::Statement("SELECT FROM " + rows_from_arrays(1, types.size()) + " JOIN " + source_->relation().quoted +
+                              " AS source ON " + join(conditions, " AND ") + " FOR SHARE OF source",
+                          types)
+                .execute(source_->key_arrays(names));
+        }
+        subtransaction.commit();
+    } catch (const pg::Error& error) {
+        if (!pg::is_specific(error)) throw;
+    }
+}
+
+// What the target has counts as written by us, where nothing is known.
+void FullSync::adopt(const std::string& name) {
+    try {
+        pg::Subtransaction subtransaction;
+        {
+            pg::SpiScope spi;
+            pg::SnapshotScope snapshot;
+            pg::Value source = source_->load(name, DocumentType::Lock::none);
+            if (!source.null) mapping_->adopt(source);
+        }
+        subtransaction.commit();
+    } catch (const pg::Error& error) {
+        if (!pg::is_specific(error)) throw;  // its sync says so
+    }
+}
+
+// With the deferred constraints, as the commit would meet them: where one fails, the documents run one by one.
+DocumentsDone FullSync::run_chunk(const Job& job, const std::vector<std::string>& names) {
+    try {
+        return run_checked(job, names);
+    } catch (const pg::Error& error) {
+        if (!pg::is_specific(error) && (!is_wait_or_clash(error) || cancel_requested(run_.id()))) throw;
+    }
+    DocumentsDone done;
+    for (const std::string& name : names) {
+        try {
+            add(run_checked(job, {name}));
+        } catch (const pg::Error& error) {
+            fail_document(job, name, error, done);
+        }
+    }
+    return done;
+}
+
+DocumentsDone FullSync::run_checked(const Job& job, const std::vector<std::string>& names) {
+    auto until = Clock::now() + longest_chunk;
+    DocumentLimits limits{{run_.microseconds(C::timeout), true, false, true, lock_patience_microseconds},
+                          [until] { return Clock::now() >= until; }};
+    pg::Subtransaction subtransaction;
+    DocumentsDone done = run_documents(job, names, limits, statement_size_);
+    check_deferred();
+    subtransaction.commit();
+    return done;
+}
+
+// Of a document that ran by itself.
+void FullSync::fail_document(const Job& job, const std::string& name, const pg::Error& error, DocumentsDone& done) const {
+    bool leaves = is_wait_or_clash(error) && !cancel_requested(run_.id());
+    if (!leaves && !pg::is_specific(error)) throw pg::Error(error);
+    Outcome outcome;
+    if (!leaves) outcome = failed_outcome(as_started(job), error, true);
+    outcome.job = job_of_its_own(job, name, leaves ? nullptr : &outcome.job);
+    if (name.empty()) outcome.job.clear(C::source_document_name);
+    done[leaves ? Count::handed_over : Count::failed]++;
+    done.jobs.push_back(std::move(outcome));
+}
+
+void FullSync::check_deferred() {
+    pg::command_counter_increment();
+    pg::SpiScope spi;
+    pg::SnapshotScope snapshot;
+    pg::LockPatience patience(lock_patience_microseconds);
+    pg::fire_deferred_triggers();
+}
+
+// Locked first, then looked at again. One that somebody else has locked gets a job of its own, which does the same.
+std::vector<std::string> FullSync::delete_surplus(const std::vector<std::string>& names) {
+    std::vector<std::string> locked, still;
+    {
+        pg::SpiScope spi;
+        {
+            pg::SnapshotScope before;
+            locked = mapping_->lock_targets(names);
+        }
+        pg::SnapshotScope snapshot;  // newer than whoever had the locks before
+        still = mapping_->still_surplus(names);
+    }
+    std::sort(locked.begin(), locked.end());
+    for (const std::string& name : still) {
+        Job job = document_job();
+        job.set_text(C::operation, to_text(Operation::remove));
+        job.set_text(C::target_document_name, name);
+        add(std::binary_search(locked.begin(), locked.end(), name) ? delete_target(job) : hand_over_target(job));
+    }
+    return {};
+}
+
+DocumentsDone FullSync::hand_over_target(const Job& job) {
+    DocumentsDone done = hand_over(job, {""});
+    done.jobs[0].job.clear(C::source_document_name);
+    return done;
+}
+
+DocumentsDone FullSync::delete_target(const Job& job) {
+    DocumentsDone done;
+    Outcome outcome;
+    try {
+        pg::Subtransaction subtransaction;
+        outcome = attempt(job, {run_.microseconds(C::timeout), true, false, false, lock_patience_microseconds});
+        check_deferred();
+        subtransaction.commit();
+    } catch (const pg::Error& error) {
+        fail_document(job, "", error, done);
+        return done;
+    }
+    done.canceled = outcome.job.status() == Status::canceled;
+    if (outcome.verdict != Verdict::ended) return hand_over_target(job);
+    if (outcome.error != nullptr) {
+        done[Count::failed]++;
+        outcome.job = job_of_its_own(job, "", &outcome.job);
+        outcome.job.clear(C::source_document_name);
+        done.jobs.push_back(std::move(outcome));
+        return done;
+    }
+    Status status = outcome.job.status();
+    bool marked = outcome.job.operation() == Operation::update;  // as gone: see on_delete
+    done[status == Status::finished  ? (marked ? Count::updated : Count::deleted)
+         : status == Status::skipped ? Count::skipped
+                                     : Count::no_target]++;
+    if (status == Status::finished) done.documents.push_back(document_row("", outcome));
+    return done;
+}
+
+// --- What came of it ---
+
+// What changes meanwhile is the triggers' to tell: a source that is no longer there is no failure of its own.
+void FullSync::add(DocumentsDone done) {
+    if (done.canceled) throw pg::Error("57014", "canceling the full sync due to user request");
+    auto gone = std::remove_if(done.jobs.begin(), done.jobs.end(), [](const Outcome& outcome) {
+        return outcome.error != nullptr && outcome.error->sqlstate == "P0002";
+    });
+    auto count = done.jobs.end() - gone;
+    done.jobs.erase(gone, done.jobs.end());
+    done[Count::failed] -= count;
+    checkpoint_.done[FullSyncCount::gone] += count;
+    for (std::size_t i = 0; i < done.counts.size(); i++) checkpoint_.done[i] += done.counts[i];
+    record_documents(done);
+}
+
+// The checkpoint goes with what it tells of; then the documents are free again.
+void FullSync::commit(bool moved) {
+    const FullSyncCounts& counts = checkpoint_.done;
+    if (moved) check_limits(counts[FullSyncCount::updated], counts[FullSyncCount::deleted], counts[FullSyncCount::inserted]);
+    auto stored = lock_job(run_.id());
+    if (!stored || stored->job.status() != Status::started)
+        throw pg::Error("55000", "the run was ended by somebody else");
+    auto now = find_job_type(type_.name);
+    if (now == nullptr || definition_of(*now) != checkpoint_.definition) type_was_changed();
+    if (full_sync_checkpoint_of(stored->job).pause) {
+        stops_ = true;
+        sync_.status = Status::pending;
+    }
+    checkpoint_.moved = checkpoint_.moved || moved;
+    checkpoint_.pause = false;
+    Job job = stored->job.copy();
+    job.set(C::checkpoint, as_json(checkpoint_));
+    store_job({job, stored->partition});
+    pg::spi_commit();
+    release_documents();
+    committed_ = counts;
+}
+
+}  // namespace sync_job
