@@ -130,10 +130,8 @@ void with_errors_of_its_own(F&& act) {
     }
 }
 
-// Runs the job in a subtransaction, and commits that, or rolls it back for a dry run.
-void run_in_subtransaction(SyncContext& sync, const JobType& type, pg::Deadline& deadline, const Limit& limit,
-                           bool check_deferred) {
-    pg::Subtransaction subtransaction;
+// Within the subtransaction of the attempt.
+void run_until_deadline(SyncContext& sync, const JobType& type, pg::Deadline& deadline, const Limit& limit, bool check_deferred) {
     {
         pg::SpiScope spi;
         pg::SnapshotScope snapshot;
@@ -144,11 +142,26 @@ void run_in_subtransaction(SyncContext& sync, const JobType& type, pg::Deadline&
     // The job has caught its cancellation and gone on: it is late all the same.
     if (deadline.passed() && !limit.of_batch) throw timeout_error(sync.job);
     if (leaves_set()) throw pg::Error("0A000", "the document leaves its set job");  // it has caught the error that said so
+}
+
+// Runs the job in a subtransaction, and commits that, or rolls it back for a dry run.
+void run_in_subtransaction(SyncContext& sync, const JobType& type, pg::Deadline& deadline, const Limit& limit,
+                           bool check_deferred) {
+    pg::Subtransaction subtransaction;
+    run_until_deadline(sync, type, deadline, limit, check_deferred);
     if (sync.job.flag(C::dry_run)) {
         subtransaction.rollback();
     } else {
         subtransaction.commit();
     }
+}
+
+Outcome ended_well(const Job& original, const SyncContext& sync) {
+    Outcome outcome;
+    outcome.job = finished_job(original, sync);
+    outcome.fingerprint = sync.fingerprint;
+    stamp_end(outcome.job);
+    return outcome;
 }
 
 Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& error, const AttemptLimits& limits,
@@ -266,10 +279,7 @@ Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limi
         return outcome;
     }
     insert_children(sync);
-    Outcome outcome;
-    outcome.job = finished_job(original, sync);
-    outcome.fingerprint = sync.fingerprint;
-    stamp_end(outcome.job);
+    Outcome outcome = ended_well(original, sync);
     sync.job = outcome.job;  // as it is about to be stored
     if (sync.status != Status::no_target) call_quietly(Hook::finished, sync, {});
     return outcome;
@@ -311,6 +321,54 @@ Outcome attempt(const Job& job, const AttemptLimits& limits) {
     // A failure keeps its end time: the next retry counts from it, and the hook has seen it.
     if (outcome.verdict == Verdict::ended && outcome.error == nullptr) stamp_end(outcome.job);
     return outcome;
+}
+
+namespace {
+
+// Within the subtransaction that it shares. Raises its error.
+Outcome attempt_within(const Job& job, const JobType& type, const AttemptLimits& limits) {
+    Job started = as_started(job);
+    std::string subject = describe(job);
+    pg::ErrorContext context("sync " + subject);
+    CurrentJobScope current(started, subject, depth_of(started));
+    pg::SettingsScope settings;
+    set_search_path(type);
+    SyncContext sync;
+    sync.job = started.copy();
+    Limit limit = limit_for(started, limits);
+    pg::Deadline deadline(limit.microseconds);
+    run_until_deadline(sync, type, deadline, limit, false);
+    return ended_well(started, sync);
+}
+
+bool shares(const Job& job, const JobType& type) {
+    return is_part_of_set(job) && !job.flag(C::dry_run) && !job.flag(C::verbose_logging) && !type.declarative();
+}
+
+}  // namespace
+
+std::optional<SharedAttempt> attempt_sharing(const std::vector<Job>& jobs, const AttemptLimits& limits,
+                                             const std::function<bool()>& is_full) {
+    SharedAttempt shared;
+    auto type = type_of(jobs[0]);
+    if (type == nullptr || !shares(jobs[0], *type)) return std::nullopt;
+    try {
+        bool has_late_hook = false;
+        with_errors_of_its_own([&] {
+            pg::Subtransaction subtransaction;
+            has_late_hook = find_controller(*type)->has(Hook::finished);
+            for (const Job& job : jobs) {
+                if (has_late_hook || (!shared.outcomes.empty() && is_full && is_full())) break;
+                shared.outcomes.push_back(attempt_within(job, *type, limits));
+                pg::command_counter_increment();
+            }
+            subtransaction.commit();
+        });
+        if (has_late_hook) return std::nullopt;
+    } catch (const pg::Error&) {
+        shared.rolled_back = true;
+    }
+    return shared;
 }
 
 Outcome attempt_committing(const Job& started) {

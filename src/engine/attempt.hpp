@@ -4,7 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string_view>
+#include <vector>
 
 #include "job/job_row.hpp"
 #include "queue/outcome.hpp"
@@ -26,6 +29,16 @@ struct AttemptLimits {
 };
 
 Outcome attempt(const Job& job, const AttemptLimits& limits);
+
+// Documents of one set job, one after the other in one subtransaction, which costs less than one each.
+struct SharedAttempt {
+    std::vector<Outcome> outcomes;  // all have ended well: of the first documents, or of all
+    bool rolled_back = false;       // the next one has failed, and all of it is undone
+};
+// No more are begun when `is_full` says so, if given. Nothing: such documents do not share, as they are dry runs, keep what they
+// say, have a `finished` hook or no functions.
+std::optional<SharedAttempt> attempt_sharing(const std::vector<Job>& jobs, const AttemptLimits& limits,
+                                             const std::function<bool()>& is_full);
 
 // The same for a job whose controller is a procedure that commits. Called in a procedure outside a transaction block,
 // in an SpiScope that may commit; that the job is Started is committed. Returns in a new transaction.

@@ -32,7 +32,11 @@ public:
             from = to;
         }
         for (const std::string& name : by_themselves_) {
-            over() ? done_.left.push_back(name) : run_one(name);
+            if (over()) {
+                done_.left.push_back(name);
+            } else {
+                run_one(name);
+            }
             show();
         }
         return std::move(done_);
@@ -48,9 +52,18 @@ private:
         return job;
     }
 
+    using Names = std::vector<std::string>::const_iterator;
+    std::vector<Job> jobs_for(Names from, Names to) const {
+        std::vector<Job> jobs;
+        for (; from != to; ++from) jobs.push_back(job_for(*from));
+        return jobs;
+    }
+
     void run_part(const std::vector<std::string>& names);
     void run_in_parts(const std::vector<std::string>& names);
-    void run_one(const std::string& name);
+    void run_by_functions(std::vector<std::string> names);
+    bool run_sharing(std::vector<std::string>& names, std::size_t& next);
+    bool run_one(const std::string& name);
     void add(const std::string& name, Outcome outcome);
     void add_ended(const std::string& name, const Outcome& outcome);
     void show() const;
@@ -61,6 +74,9 @@ private:
     Job document_;
     std::size_t waiting_ = 0;                 // documents of a set job that it has not synced before
     std::vector<std::string> by_themselves_;  // after the others
+    // So many that call functions have one subtransaction.
+    std::size_t most_sharing_ = 32;  // an error costs the work of so many
+    std::size_t sharing_ = most_sharing_;
     DocumentsDone done_;
 };
 
@@ -69,16 +85,8 @@ void DocumentBatch::run_part(const std::vector<std::string>& names) {
         done_.left.insert(done_.left.end(), names.begin(), names.end());
         return;
     }
-    std::vector<Job> jobs;
-    jobs.reserve(names.size());
-    for (const std::string& name : names) jobs.push_back(job_for(name));
-    if (jobs.size() < fewest_in_statement || !suits_set(jobs[0])) {
-        for (const std::string& name : names) {
-            over() ? done_.left.push_back(name) : run_one(name);
-            show();
-        }
-        return;
-    }
+    std::vector<Job> jobs = jobs_for(names.begin(), names.end());
+    if (jobs.size() < fewest_in_statement || !suits_set(jobs[0])) return run_by_functions(names);
     std::vector<std::optional<Outcome>> outcomes;
     try {
         outcomes = sync_set(jobs, limits_.attempt.batch_microseconds, limits_.attempt.lock_patience_microseconds);
@@ -122,9 +130,46 @@ void DocumentBatch::run_in_parts(const std::vector<std::string>& names) {
     }
 }
 
-void DocumentBatch::run_one(const std::string& name) {
+// In subtransactions that they share. After a failure one by one, until more and more of them share again.
+void DocumentBatch::run_by_functions(std::vector<std::string> names) {
+    for (std::size_t next = 0; next < names.size();) {
+        if (over()) {
+            done_.left.insert(done_.left.end(), names.begin() + static_cast<std::ptrdiff_t>(next), names.end());
+            return;
+        }
+        bool well = sharing_ > 1 ? run_sharing(names, next) : run_one(names[next++]);
+        sharing_ = well ? std::min(sharing_ * 2, most_sharing_) : 1;
+        show();
+    }
+}
+
+// False: one of them failed. It is the next to run, by itself, so that it leaves the set however little time there is.
+bool DocumentBatch::run_sharing(std::vector<std::string>& names, std::size_t& next) {
+    auto from = names.begin() + static_cast<std::ptrdiff_t>(next);
+    auto to = from + static_cast<std::ptrdiff_t>(std::min(sharing_, names.size() - next));
+    auto shared = attempt_sharing(jobs_for(from, to), limits_.attempt, limits_.is_full);
+    if (!shared) {
+        most_sharing_ = 1;
+        return false;
+    }
+    std::size_t ended = shared->outcomes.size();
+    if (shared->rolled_back) {
+        done_.canceled = cancel_requested(set_.id());
+        auto failed = std::min(from + static_cast<std::ptrdiff_t>(ended), to - 1);
+        std::rotate(from, failed, failed + 1);
+        return false;
+    }
+    for (std::size_t i = 0; i < ended; i++) add(names[next + i], std::move(shared->outcomes[i]));
+    next += ended;
+    return true;
+}
+
+// False: it failed, or has left the set.
+bool DocumentBatch::run_one(const std::string& name) {
+    std::size_t jobs = done_.jobs.size();
     add(name, attempt(job_for(name), limits_.attempt));
     pg::command_counter_increment();
+    return done_.jobs.size() == jobs;
 }
 
 void DocumentBatch::add(const std::string& name, Outcome outcome) {

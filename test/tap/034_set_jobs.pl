@@ -221,10 +221,32 @@ is(sql(q{SELECT string_agg(source_document_name || ' ' || status, ', ' ORDER BY 
 is(sql(qq{SELECT (result ->> 'inserted') || ' ' || (result ->> 'failed') || ' ' || (result ->> 'handed_over') FROM sync_job WHERE id = $set}),
 	'298 1 1', 'functions run for each document of a set');
 is(sql(q{SELECT count(*) FROM source AS s JOIN copy AS c ON c.source = s.id AND (c.v, c.w) = (s.v, s.w)}), '299', 'which is in step then');
+cmp_ok(sql(q{SELECT count(DISTINCT xmin::text) FROM copy}), '<', 100, 'many documents share a subtransaction');
 is(sql(q{SELECT count(DISTINCT fingerprint) || ' ' || count(*) FROM sync_job_document}), '298 298', 'with a fingerprint of each row');
 is(sql(q{SELECT checkpoint ->> 'at' FROM sync_job WHERE source_document_name = '2500' AND sync_job_type = 'Code'}), '1', 'the checkpoint is with the job of the document');
 poll($node, qq{SELECT status = 'Canceled' FROM sync_job WHERE id = $after}, 'a job after the set is canceled, as one of its documents has failed');
 poll($node, qq{SELECT status = 'Finished' FROM sync_job WHERE id = $always}, 'or runs, where it asks for that');
+
+# One locked target, one in three wrong, and a hook that is called when a document is done.
+sql(q{SELECT pause_sync_job_queue('default'); UPDATE source SET v = CASE WHEN id % 3 = 0 THEN 'wrong' ELSE 'shared' END;
+	ALTER TABLE copy ADD CHECK (v <> 'wrong'); SELECT clear_all_sync_jobs();
+	SELECT enqueue_sync_jobs('Code', array_agg(id::text)) FROM source WHERE id BETWEEN 2401 AND 2499});
+$writer = $node->background_psql('postgres');
+$writer->query_safe(q{BEGIN; UPDATE copy SET w = w WHERE source = 2450});
+sql(q{SELECT resume_sync_job_queue('default')});
+poll($node, q{SELECT count(*) = 65 FROM copy WHERE v = 'shared'}, 'a locked target keeps none of the others back');
+$writer->query_safe('COMMIT');
+$writer->quit;
+wait_for_jobs($node);
+is(sql(q{SELECT count(*) FILTER (WHERE v = 'shared') || ' ' || (SELECT count(*) FROM sync_job WHERE status = 'Failed' AND sync_job_type = 'Code') FROM copy}),
+	'66 33', 'nor does one that fails');
+sql(q{CREATE TABLE heard (document text);
+	CREATE FUNCTION by_code.finished(sync_job sync_job, source_doc source, target_doc copy) RETURNS void LANGUAGE sql
+	AS 'INSERT INTO heard VALUES (sync_job.source_document_name)';
+	UPDATE source SET v = 'heard'; SELECT enqueue_sync_jobs('Code', array_agg(id::text)) FROM source WHERE id BETWEEN 2401 AND 2499});
+wait_for_jobs($node);
+is(sql(q{SELECT count(*) || ' ' || count(DISTINCT document) FROM heard}), '99 99', 'the hook is called once for each');
+clear();
 
 sql(q{UPDATE sync_job_type SET batchable = false WHERE name = 'Code'});
 is(sql(q{SELECT string_agg(severity || ' ' || message, ', ') FROM validate_sync_job_type('Code')}),
