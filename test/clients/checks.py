@@ -2,7 +2,8 @@
 #   run(text, params)      runs a statement with %s for parameters; gives the rows, as tuples
 #   transaction(work)      calls work(run) in a transaction
 #   json(value)            a value as the client passes JSON; parsed(value) is what it gives for jsonb, as an object
-#   failures               what it raises; cause(error) is psycopg2's error in it
+#   failures               what it raises; cause(error) is psycopg's error in it
+#   prepares               whether it has statements prepared in the server by itself; optional
 #   listen(channel)        listens; notifications() waits a while and gives the payloads that came; optional
 import datetime
 import json
@@ -42,7 +43,7 @@ def fails(client, work, code, detail=None, hint=None):
         work()
     except client.failures as error:
         cause = client.cause(error)
-        same((cause.pgcode, cause.diag.message_detail, cause.diag.message_hint), (code, detail, hint))
+        same((cause.diag.sqlstate, cause.diag.message_detail, cause.diag.message_hint), (code, detail, hint))
         return
     raise AssertionError("no error")
 
@@ -146,15 +147,18 @@ def jobs_of_a_table(client):
 
 def changed_definitions(client):
     run = client.run
-    run("PREPARE by_row(text) AS SELECT enqueue_sync_job('Mailing List', c) FROM customer AS c WHERE name = $1", [])
+    by_row = "SELECT enqueue_sync_job('Mailing List', c) FROM customer AS c WHERE name = %s"
+    if not getattr(client, "prepares", False):
+        run("PREPARE by_row(text) AS " + by_row.replace("%s", "$1"), [])
+        by_row = "EXECUTE by_row(%s)"
     for change in ("SELECT 1", "ALTER TABLE customer ADD COLUMN phone text", "ALTER TABLE customer ALTER COLUMN territory TYPE varchar(50)"):
         run(change, [])
         for _ in range(8):
             run("UPDATE customer SET points = points + 1 WHERE name = 'CUST-3'", [])
-            job = run("EXECUTE by_row(%s)", ["CUST-3"])[0][0]
+            job = run(by_row, ["CUST-3"])[0][0]
             wait(run, job)
             same(run("SELECT status FROM sync_job WHERE id = %s", [job]), [("Finished",)])
-    run("DEALLOCATE by_row", [])
+    run("DEALLOCATE ALL", [])
 
 
 def listening(client):
