@@ -297,7 +297,7 @@ void record_failure(const DueGroup& group, GroupState& state) {
             "See the messages before this one in the server log. The role must be able to log in and to connect.");
 }
 
-enum class Started { yes, shortage, failed };
+enum class Started { yes, no_place, no_process, failed };
 
 void note_ended_workers(Scheduler& scheduler) {
     pg::SharedLock lock(pg::SharedLock::Mode::read);
@@ -316,7 +316,7 @@ Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& st
     if (state.next_try > Clock::now()) return Started::failed;
     bool trusted = (!shared()->crashed || scheduler.trusted.count(group) > 0) && scheduler.cut_short.count(group) == 0;
     WorkerSlot* slot = pool().reserve(group, trusted ? isolate : settings.batch_jobs);
-    if (slot == nullptr) return Started::shortage;
+    if (slot == nullptr) return Started::no_place;
     auto worker = pg::start_worker("sync job worker " + group.queue, "sync job worker", worker_entry, slot_index(slot));
     switch (worker.result) {
         case pg::StartResult::started:
@@ -326,7 +326,7 @@ Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& st
             return Started::yes;
         case pg::StartResult::no_slot:
             slot->state = SlotState::free;
-            return Started::shortage;
+            return Started::no_process;
         case pg::StartResult::failed:
             break;
     }
@@ -384,13 +384,14 @@ bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
         pool().make_room(group, WorkerPool::Room::in_queue, victim);  // roles share the workers of a queue
         return false;
     }
-    if (start_worker(scheduler, group, state, view.isolate) != Started::shortage) {
+    Started started = start_worker(scheduler, group, state, view.isolate);
+    if (started != Started::no_place && started != Started::no_process) {
         state.busy_since.reset();
         return false;
     }
     pool().make_room(group, WorkerPool::Room::anywhere, victim);
     if (view.workers > 0) return false;
-    bool own_limit = count_all_workers() >= settings.max_workers;
+    bool own_limit = started == Started::no_place;
     lacks(own_limit ? Lack::place : Lack::process);
     if (!scheduler.shortage_logged) {
         pg::log("all background workers for sync jobs are taken: queue \"" + group.queue + "\" and role \"" +

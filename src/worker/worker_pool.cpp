@@ -44,6 +44,8 @@ void stop_beyond(int most, const Belongs& belongs) {
     }
 }
 
+int count_all_workers() { return static_cast<int>(std::ranges::count_if(shared()->workers, is_worker)); }
+
 }  // namespace
 
 bool WorkerPool::in_group(const WorkerSlot& slot, const DueGroup& group) const {
@@ -58,8 +60,6 @@ int WorkerPool::count(const std::string& queue) const {
     return static_cast<int>(std::ranges::count_if(
         shared()->workers, [&](const WorkerSlot& slot) { return is_worker(slot) && in_queue(slot, queue); }));
 }
-
-int count_all_workers() { return static_cast<int>(std::ranges::count_if(shared()->workers, is_worker)); }
 
 std::map<DueGroup, ClaimPosition> WorkerPool::served_groups() const {
     std::map<DueGroup, ClaimPosition> groups;

@@ -47,7 +47,6 @@ private:
 };
 
 // Over all databases.
-int count_all_workers();
 void stop_surplus_workers(int most);
 
 }  // namespace sync_job

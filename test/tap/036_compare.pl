@@ -89,7 +89,7 @@ sql(q{
 	UPDATE sync_job_type SET disabled = false, retry_delay = '1 s', max_retries = 3;
 	SELECT attach_sync_job_triggers('Compared', 'source', level => 'statement');
 });
-my $changes = $node->background_psql('postgres');
+my $changes = $node->background_psql('postgres', timeout => 10 * $PostgreSQL::Test::Utils::timeout_default);
 $changes->query_safe(q{
 	CREATE PROCEDURE change_much() LANGUAGE plpgsql AS $$
 	BEGIN

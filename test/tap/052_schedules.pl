@@ -183,7 +183,8 @@ for my $where (qw(here there))
 	cmp_ok(value($where, q{SELECT count(*) FROM sync_job WHERE job_id = 'schedule:piles up'}), '>=', 2, "$what: unless it is to overlap");
 	value($where, "ALTER DATABASE $at{$where} RESET sync_job.enabled");
 	value($where, q{CALL run_sync_jobs('default')});
-	is(value($where, q{SELECT string_agg(DISTINCT what, ', ' ORDER BY what) FROM log WHERE what <> 'ann'}), 'minute, nightly full', "$what: and do their work");
+	# A minute may have begun while a schedule of every minute was there above: its job has done "work".
+	is(value($where, q{SELECT string_agg(DISTINCT what, ', ' ORDER BY what) FROM log WHERE what NOT IN ('ann', 'work')}), 'minute, nightly full', "$what: and do their work");
 	is(value($where, q{SELECT last_status, last_error IS NULL, next_run > now() FROM sync_job_schedules WHERE name = 'nightly'}), 'Finished|t|t',
 		"$what: the list tells of it");
 	is(value($where, q{SELECT DISTINCT trigger_type FROM sync_job WHERE job_id ~ '^schedule:'}), 'Scheduler', "$what: and so do the jobs");
