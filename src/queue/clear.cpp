@@ -97,33 +97,36 @@ void remove_jobs(Log log, const Ids& ids, KeptJobs& kept, Step& step) {
     }
 }
 
-// What is recorded of documents goes before its job, a part at a time. False: there is more.
-bool remove_documents(std::int64_t id, int most) {
+// What is recorded of the documents of a job goes before it does: all, or as much as `left` allows. False: there may be more.
+bool remove_documents(std::int64_t id, bool all, int& left) {
     static auto& remove = *new Statement(
         "WITH gone AS (DELETE FROM {}.sync_job_document WHERE ctid = ANY (ARRAY(SELECT ctid FROM {}.sync_job_document WHERE sync_job = $1"
-        " LIMIT $2)) RETURNING 1) SELECT count(*) FROM gone", {pg::type::int8, pg::type::int4});
-    return pg::datum_int64(remove.run({int64(id), {pg::int32_datum(most), false}})[0][0].datum) < most;
+        " LIMIT $2)) RETURNING 1) SELECT count(*)::int4 FROM gone", {pg::type::int8, pg::type::int4});
+    for (;;) {
+        int most = left, gone = pg::datum_int32(remove.run({int64(id), {pg::int32_datum(most), false}})[0][0].datum);
+        if (!all) left -= gone;
+        if (gone < most) return true;
+        if (!all) return false;
+    }
 }
 
-// `position`: the last job that is done with. Where `in_parts` is set, a job with more documents than that is left to the next step.
+// `position`: the last job that is done with. A request in parts ends with as many documents as it allows.
 Step clear_jobs_after(Log log, std::int64_t& position, int most, const ClearRequest& request, KeptJobs& kept) {
     Step step;
     Ids ids;
+    int documents_left = request.documents_at_a_time;
     pg::Value keep{pg::bool_datum(request.needed == Needed::stay), false};
     std::int64_t last = position;
     for (const auto& row : next_jobs(log, schema_objects().current).run({int64(request.before), int64(position), {pg::int32_datum(most), false}, keep})) {
         std::int64_t id = pg::datum_int64(row[0].datum);
+        bool old = !row[1].null && pg::datum_bool(row[1].datum), has_documents = pg::datum_bool(row[2].datum);
         step.seen++;
-        if (!row[1].null && pg::datum_bool(row[1].datum)) {
-            step.old = true;
-            bool done = !pg::datum_bool(row[2].datum);
-            while (!done && !(done = remove_documents(id, request.documents_at_a_time)) && request.in_parts) break;
-            if (!done) {
-                step.seen = most;  // there is more
-                break;
-            }
-            ids.push_back(id);
+        step.old = step.old || old;
+        if (old && has_documents && !remove_documents(id, !request.in_parts, documents_left)) {
+            step.seen = most;  // there is more
+            break;
         }
+        if (old) ids.push_back(id);
         last = id;
     }
     remove_jobs(log, ids, kept, step);
