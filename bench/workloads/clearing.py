@@ -33,12 +33,14 @@ def old_jobs(session):
 def work_beside(clears):
     """What sessions do, each step timed, until the old jobs are gone (or for ten seconds)."""
     with SyncJobDatabase() as session, Session('sync_job_bench') as watch:
+        session.run('ALTER DATABASE sync_job_bench SET sync_job.log_retention_days = -1')
         last = old_jobs(session)
         reader = psycopg2.connect(host=SOCKET, user='postgres', dbname='sync_job_bench')
         reader.set_session(isolation_level='REPEATABLE READ')
         history = reader.cursor('history')
         history.execute('SELECT id, status FROM sync_job')
-        session.run(f"ALTER DATABASE sync_job_bench SET sync_job.log_retention_days = {1 if clears else -1}")
+        if clears:
+            session.run('ALTER DATABASE sync_job_bench SET sync_job.log_retention_days = 1')
         started, longest, locked, number = time.perf_counter(), {}, 0.0, 0
         while session.value('SELECT EXISTS (SELECT FROM sync_job_internal.sync_job_ended WHERE id < %s)', [last]) if clears \
                 else time.perf_counter() - started < 10:
