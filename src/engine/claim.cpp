@@ -193,9 +193,9 @@ bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start) {
     return scan.next().has_value();
 }
 
-std::optional<ClaimPosition> first_due(const std::string& queue, Oid run_as) {
+std::optional<ClaimPosition> first_due(const std::string& queue, Oid run_as, ClaimPosition start) {
     pg::Table table(schema_objects().live, pg::TableLock::read);
-    pg::IndexScan ready(table, schema_objects().live_claim, of_queue(queue, run_as), std::nullopt, columns_read);
+    pg::IndexScan ready(table, schema_objects().live_claim, of_queue(queue, run_as), pg::ScanStart{3, start.priority, start.id}, columns_read);
     pg::IndexScan scheduled(table, schema_objects().live_scheduled, due_in(queue, run_as), std::nullopt, columns_read);
     std::optional<ClaimPosition> first;
     for (pg::IndexScan* scan : {&ready, &scheduled}) {

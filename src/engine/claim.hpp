@@ -28,8 +28,8 @@ bool may_have_document(const Job& job);
 
 // Whether a job of the role that is due at once, at `start` or later, waits in the queue; it may be in progress already.
 bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start);
-// Where the first job of the role that is due waits in the queue; it may be in progress already.
-std::optional<ClaimPosition> first_due(const std::string& queue, Oid run_as);
+// Where the first job of the role that is due waits in the queue, at `start` or later; it may be in progress already.
+std::optional<ClaimPosition> first_due(const std::string& queue, Oid run_as, ClaimPosition start);
 
 // Whether children of another job of the same type and source wait or run: what the job would find is not there yet.
 // The job is passed over; when one of the children ends, this process is woken.

@@ -13,6 +13,7 @@
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
 #include "shared/activity.hpp"
+#include "shared/claim_cursor.hpp"
 #include "shared/document_locks.hpp"
 
 namespace sync_job {
@@ -42,7 +43,7 @@ bool OthersWait::is_due() const { return in_worker() && Clock::now() >= next_loo
 bool OthersWait::look() {
     auto now = Clock::now();
     next_look_ = now + look_interval;
-    auto first = first_due(std::string(run_.text(C::queue)), run_.oid(C::run_as));
+    auto first = first_due(std::string(run_.text(C::queue)), run_.oid(C::run_as), claim_start_of(*my_slot_or_null()));
     bool any = first && *first < ClaimPosition{run_.int32(C::priority), run_.id()};
     bool same = any && any_ && *first == first_;
     any_ = any;
