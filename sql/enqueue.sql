@@ -37,12 +37,12 @@ $options$;
     form pg_catalog.text[];
 BEGIN
     FOREACH form SLICE 1 IN ARRAY ARRAY[
-        ['enqueue_sync_job', 'source_document_name text DEFAULT NULL', 'sync_job_enqueue_by_name'],
-        ['enqueue_sync_job', 'source_doc anyelement', 'sync_job_enqueue_by_document'],
-        ['enqueue_sync_jobs', 'source_document_names text[]', 'sync_job_enqueue_many']]::pg_catalog.text[] LOOP
+        ['enqueue_sync_job', 'source_document_name text DEFAULT NULL', '', 'sync_job_enqueue_by_name'],
+        ['enqueue_sync_job', 'source_doc anyelement', '', 'sync_job_enqueue_by_document'],
+        ['enqueue_sync_jobs', 'source_document_names text[]', ', job_group text DEFAULT NULL', 'sync_job_enqueue_many']]::pg_catalog.text[] LOOP
         EXECUTE pg_catalog.format(
-            'CREATE FUNCTION @extschema@.%I(sync_job_type text, %s, %s) RETURNS bigint'
-            ' LANGUAGE c VOLATILE PARALLEL UNSAFE AS ''MODULE_PATHNAME'', %L', form[1], form[2], options, form[3]);
+            'CREATE FUNCTION @extschema@.%I(sync_job_type text, %s, %s%s) RETURNS bigint'
+            ' LANGUAGE c VOLATILE PARALLEL UNSAFE AS ''MODULE_PATHNAME'', %L', form[1], form[2], options, form[3], form[4]);
     END LOOP;
 END
 $forms$;

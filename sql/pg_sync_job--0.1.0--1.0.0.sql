@@ -67,26 +67,6 @@ CREATE FUNCTION @extschema@.attach_sync_job_triggers(sync_job_type text, source 
         deduplicate boolean DEFAULT true, keep_deleted boolean DEFAULT true, columns text[] DEFAULT NULL, OUT trigger_name text) RETURNS SETOF text
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_attach_triggers';
 COMMENT ON FUNCTION @extschema@.attach_sync_job_triggers(text, regclass, text, boolean, boolean, text[]) IS 'makes the triggers that enqueue jobs of the type for every change of the table; level: row, or statement (one insert of jobs however many rows); columns: of a type with code, an update enqueues only where one of these changed; returns their names; for the owner of the table';
-DO $attach$
-DECLARE
-    was CONSTANT pg_catalog.regprocedure := '@extschema@.attach_sync_job_triggers(pg_catalog.text, pg_catalog.regclass, pg_catalog.text, pg_catalog.bool, pg_catalog.bool)';
-    function CONSTANT pg_catalog.regprocedure := '@extschema@.attach_sync_job_triggers(pg_catalog.text, pg_catalog.regclass, pg_catalog.text, pg_catalog.bool, pg_catalog.bool, pg_catalog.text[])';
-    owner pg_catalog.regrole;
-    privileges pg_catalog.aclitem[];
-    granted record;
-BEGIN
-    SELECT proowner, proacl INTO STRICT owner, privileges FROM pg_catalog.pg_proc WHERE oid OPERATOR(pg_catalog.=) was;
-    EXECUTE pg_catalog.format('ALTER FUNCTION %s OWNER TO %s', function, owner);
-    IF privileges IS NOT NULL THEN
-        EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
-        FOR granted IN SELECT grantee, is_grantable FROM pg_catalog.aclexplode(privileges) LOOP
-            EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %s', function, CASE granted.grantee WHEN 0 THEN 'PUBLIC' ELSE granted.grantee::pg_catalog.regrole::pg_catalog.text END)
-                OPERATOR(pg_catalog.||) CASE WHEN granted.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END;
-        END LOOP;
-    END IF;
-    EXECUTE pg_catalog.format('DROP FUNCTION %s', was);
-END
-$attach$;
 DO $gates$
 DECLARE
     function pg_catalog.oid;
@@ -99,6 +79,47 @@ BEGIN
     END LOOP;
 END
 $gates$;
+DO $group$
+DECLARE
+    function pg_catalog.oid;
+BEGIN
+    SELECT p.oid INTO STRICT function FROM pg_catalog.pg_proc AS p
+        WHERE p.proname OPERATOR(pg_catalog.=) 'enqueue_sync_jobs' AND p.pronamespace OPERATOR(pg_catalog.=) '@extschema@'::pg_catalog.regnamespace::pg_catalog.oid;
+    EXECUTE pg_catalog.replace(pg_catalog.pg_get_functiondef(function), 'triggered_by_doc record DEFAULT NULL::record',
+        'triggered_by_doc record DEFAULT NULL::record, job_group text DEFAULT NULL::text');
+END
+$group$;
+-- Functions that have one argument more: owner and privileges stay.
+DO $signatures$
+DECLARE
+    name pg_catalog.name;
+    was pg_catalog.regprocedure;
+    function pg_catalog.regprocedure;
+    owner pg_catalog.regrole;
+    privileges pg_catalog.aclitem[];
+    granted record;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['attach_sync_job_triggers', 'enqueue_sync_jobs']::pg_catalog.name[] LOOP
+        SELECT p.oid, p.proowner, p.proacl INTO STRICT was, owner, privileges FROM pg_catalog.pg_proc AS p
+            WHERE p.proname OPERATOR(pg_catalog.=) name AND p.pronamespace OPERATOR(pg_catalog.=) '@extschema@'::pg_catalog.regnamespace::pg_catalog.oid
+            ORDER BY p.pronargs LIMIT 1;
+        SELECT p.oid INTO STRICT function FROM pg_catalog.pg_proc AS p
+            WHERE p.proname OPERATOR(pg_catalog.=) name AND p.pronamespace OPERATOR(pg_catalog.=) '@extschema@'::pg_catalog.regnamespace::pg_catalog.oid
+            ORDER BY p.pronargs DESC LIMIT 1;
+        EXECUTE pg_catalog.format('COMMENT ON FUNCTION %s IS %L', function,
+            coalesce(pg_catalog.obj_description(function, 'pg_catalog.pg_proc'), pg_catalog.obj_description(was, 'pg_catalog.pg_proc')));
+        EXECUTE pg_catalog.format('ALTER FUNCTION %s OWNER TO %s', function, owner);
+        IF privileges IS NOT NULL THEN
+            EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
+            FOR granted IN SELECT grantee, is_grantable FROM pg_catalog.aclexplode(privileges) LOOP
+                EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %s', function, CASE granted.grantee WHEN 0 THEN 'PUBLIC' ELSE granted.grantee::pg_catalog.regrole::pg_catalog.text END)
+                    OPERATOR(pg_catalog.||) CASE WHEN granted.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END;
+            END LOOP;
+        END IF;
+        EXECUTE pg_catalog.format('DROP FUNCTION %s', was);
+    END LOOP;
+END
+$signatures$;
 
 -- Set jobs: many documents, one job.
 COMMENT ON COLUMN @extschema@.sync_job_type.set_size IS 'documents that come in bulk (statement-level triggers, enqueue_sync_jobs()) are put into set jobs of at most so many; 1: a job for each; at most 1000';
@@ -775,3 +796,10 @@ COMMENT ON COLUMN @extschema@.sync_job_recent.run_as_name IS 'the role it runs a
 COMMENT ON COLUMN @extschema@.sync_job.multiple_target_documents IS 'the targets a Relayed job has made children for, each with the id of its child (sync_job)';
 
 SELECT sync_job_internal.wake_launcher();
+CREATE FUNCTION @extschema@.schedule_full_sync(name text, schedule text, sync_job_type text, condition text DEFAULT NULL,
+        dry_run boolean DEFAULT false, delete_surplus boolean DEFAULT false, max_change_percent numeric DEFAULT 50,
+        max_changes bigint DEFAULT NULL, max_delete_percent numeric DEFAULT 10, documents_per_second integer DEFAULT NULL,
+        chunk_size integer DEFAULT 500, check_first boolean DEFAULT false, adopt boolean DEFAULT false, queue text DEFAULT NULL,
+        priority integer DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_schedule_full_sync';
+COMMENT ON FUNCTION @extschema@.schedule_full_sync(text, text, text, text, boolean, boolean, numeric, bigint, numeric, integer, integer, boolean, boolean, text, integer) IS 'has pg_cron enqueue a full sync of the type, with the arguments of enqueue_full_sync(), as schedule_sync_job() does for a job; none while another full sync of the type has not ended';

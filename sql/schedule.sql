@@ -7,6 +7,13 @@ CREATE FUNCTION @extschema@.schedule_sync_job(name text, schedule text, sync_job
     RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_schedule_job';
 COMMENT ON FUNCTION @extschema@.schedule_sync_job(text, text, text, text, jsonb, text, boolean) IS 'has pg_cron enqueue a job of the type, or a background job of the procedure, by a cron expression (UTC) or a word: all, hourly, daily, weekly, monthly, each also with _long (queue long); none while the last one waits or runs, unless overlap';
+CREATE FUNCTION @extschema@.schedule_full_sync(name text, schedule text, sync_job_type text, condition text DEFAULT NULL,
+        dry_run boolean DEFAULT false, delete_surplus boolean DEFAULT false, max_change_percent numeric DEFAULT 50,
+        max_changes bigint DEFAULT NULL, max_delete_percent numeric DEFAULT 10, documents_per_second integer DEFAULT NULL,
+        chunk_size integer DEFAULT 500, check_first boolean DEFAULT false, adopt boolean DEFAULT false, queue text DEFAULT NULL,
+        priority integer DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_schedule_full_sync';
+COMMENT ON FUNCTION @extschema@.schedule_full_sync(text, text, text, text, boolean, boolean, numeric, bigint, numeric, integer, integer, boolean, boolean, text, integer) IS 'has pg_cron enqueue a full sync of the type, with the arguments of enqueue_full_sync(), as schedule_sync_job() does for a job; none while another full sync of the type has not ended';
 CREATE FUNCTION @extschema@.unschedule_sync_job(name text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_unschedule_job';
 COMMENT ON FUNCTION @extschema@.unschedule_sync_job(text) IS 'ends a schedule; for its owner';

@@ -2,6 +2,7 @@
 // in step.
 #include <algorithm>
 
+#include "api/params.hpp"
 #include "controller/callable.hpp"
 #include "core/text.hpp"
 #include "engine/compare.hpp"
@@ -137,8 +138,9 @@ std::int64_t at_least(std::int64_t least, std::int64_t value, const char* name) 
         "22023", std::string(name) + " must be at least " + std::to_string(least) + ", not " + std::to_string(value));
 }
 
-// The arguments in the order of sql/control.sql, from the second on.
-FullSyncRequest full_sync_request(pg::Arguments& args, int& i) {
+}  // namespace
+
+FullSyncRequest full_sync_arguments(pg::Arguments& args, int& i) {
     FullSyncRequest request;
     request.condition = args.text(i++).value_or("");
     if (!request.condition.empty()) pg::check_expression(request.condition);
@@ -155,6 +157,8 @@ FullSyncRequest full_sync_request(pg::Arguments& args, int& i) {
     request.adopt = args.boolean(i++).value_or(false);
     return request;
 }
+
+namespace {
 
 void say_when_unwatched(const JobType& type) {
     if (!source_triggers(type.name, type.source).empty()) return;
@@ -173,25 +177,31 @@ void require_may_sync_all(const JobType& type) {
 
 }  // namespace
 
+EnqueueRequest request_for_full_sync(const JobType& type, const FullSyncRequest& full_sync) {
+    require_comparable(type);
+    require_may_sync_all(type);
+    require_full_sync(type, full_sync);
+    EnqueueRequest request;
+    request.sync_job_type = type.name;
+    request.task = Task::full_sync;
+    request.title = "Full sync " + type.name;
+    request.context = full_sync_context(full_sync);
+    request.dry_run = full_sync.dry_run;
+    request.max_retries = 0;
+    request.priority = type.priority + 1;  // behind the jobs of changes
+    return request;
+}
+
 }  // namespace sync_job
 
 SYNC_JOB_FUNCTION(sync_job_enqueue_full_sync) {
     if (args.is_null(0)) throw pg::Error("22004", "sync_job_type must not be null");
     auto type = require_job_type(*args.text(0));
-    require_comparable(*type);
-    require_may_sync_all(*type);
     int i = 1;
-    FullSyncRequest full_sync = full_sync_request(args, i);
-    require_full_sync(*type, full_sync);
-    EnqueueRequest request;
-    request.sync_job_type = type->name;
-    request.task = Task::full_sync;
-    request.title = "Full sync " + type->name;
-    request.context = full_sync_context(full_sync);
-    request.dry_run = full_sync.dry_run;
-    request.max_retries = 0;
+    EnqueueRequest request = request_for_full_sync(*type, full_sync_arguments(args, i));
     request.queue = args.text(i++);
-    request.priority = args.int32(i++);
+    if (!args.is_null(i)) request.priority = args.int32(i);
+    i++;
     request.scheduled_at = args.timestamp(i++);
     request.job_id = args.text(i++);
     bool deduplicate = args.boolean(i++).value_or(false);
@@ -202,7 +212,6 @@ SYNC_JOB_FUNCTION(sync_job_enqueue_full_sync) {
                                      " has not ended")
             .hint("Wait for it, cancel it, or say deduplicate => true to get its id.");
     }
-    if (!request.priority) request.priority = type->priority + 1;  // behind the jobs of changes
     say_when_unwatched(*type);
     return pg::int64_datum(enqueue(request));
 }

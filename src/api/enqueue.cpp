@@ -154,6 +154,7 @@ constexpr Parameter parameters[] = {
     {"verbose_logging", [](auto& r, auto& f) { r.verbose_logging = boolean_from(f); }},
     {"job_id", [](auto& r, auto& f) { r.job_id = text_from(f); }},
     {"deduplicate", [](auto& r, auto& f) { r.deduplicate = boolean_from(f); }},
+    {"job_group", [](auto& r, auto& f) { r.job_group = text_from(f); }},
 };
 
 void read_parameter(EnqueueRequest& request, const pg::JsonField& field) {
@@ -201,6 +202,8 @@ SYNC_JOB_FUNCTION(sync_job_enqueue_many) {
     EnqueueRequest request;
     request.sync_job_type = required_type(args);
     read_common(args, request);
+    constexpr int job_group = 29;  // in a database of version 0.1.0 there is none
+    if (args.count() > job_group) request.job_group = args.text(job_group);
     request.many = true;
     if (args.is_null(1)) throw pg::Error("22004", "source_document_names must not be null");
     Enqueuer enqueuer(request);

@@ -1,11 +1,18 @@
-// enqueue_sync_job(params jsonb): the object as a request.
+// Requests that functions of several topics read: enqueue_sync_job(params jsonb), and full syncs.
 #pragma once
 
+#include "engine/full_sync_job.hpp"
+#include "pg/function.hpp"
 #include "queue/enqueue.hpp"
 
 namespace sync_job {
 
 // Raises 22023 for an unknown parameter or a value that does not fit. `sync_job_type` may be missing.
 EnqueueRequest request_from_params(Datum jsonb);
+
+// The arguments of enqueue_full_sync() from condition to chunk_size, of which `i` is the first; then it is the one after them.
+FullSyncRequest full_sync_arguments(pg::Arguments& args, int& i);
+// Raises what keeps the current user from it.
+EnqueueRequest request_for_full_sync(const JobType& type, const FullSyncRequest& full_sync);
 
 }  // namespace sync_job

@@ -113,6 +113,48 @@ std::string checked_cron(const std::string& schedule, bool* is_long) {
     return cron;
 }
 
+// What schedule_full_sync() keeps, in the params: the context of the run, and these. enqueue_sync_job() knows no such operation.
+constexpr const char* operation_param = "operation";
+constexpr const char* dry_run_param = "dry_run";
+constexpr const char* priority_param = "priority";
+
+bool is_full_sync(const Schedule& schedule) {
+    if (!schedule.sync_job_type) return false;
+    for (const pg::JsonField& field : pg::json_fields(schedule.params.datum)) {
+        if (field.key == operation_param) return field.text == to_text(Task::full_sync);
+    }
+    return false;
+}
+
+pg::Value params_of_full_sync(const FullSyncRequest& full_sync, std::optional<int> priority) {
+    pg::JsonBuilder json;
+    json.begin_object();
+    json.field(operation_param, to_text(Task::full_sync));
+    json.key(dry_run_param);
+    json.boolean(full_sync.dry_run);
+    json.key(priority_param);
+    priority ? json.number(*priority) : json.null();
+    for (const pg::JsonField& field : pg::json_fields(full_sync_context(full_sync).datum)) {
+        json.key(field.key);
+        json.value(field.value, false, pg::type::jsonb, false);
+    }
+    json.end_object();
+    return {json.finish(), false};
+}
+
+EnqueueRequest request_of_full_sync(const Schedule& schedule) {
+    FullSyncRequest full_sync = full_sync_request_from(schedule.params.datum);
+    std::optional<int> priority;
+    for (const pg::JsonField& field : pg::json_fields(schedule.params.datum)) {
+        if (field.key == dry_run_param) full_sync.dry_run = field.text == "true";
+        if (field.key == priority_param && field.kind != pg::JsonKind::null)
+            priority = static_cast<int>(task_number(field, INT32_MIN, INT32_MAX, "params"));
+    }
+    EnqueueRequest request = request_for_full_sync(*require_job_type(*schedule.sync_job_type), full_sync);
+    if (priority) request.priority = priority;
+    return request;
+}
+
 // The request that a run of the schedule makes; raises what is wrong with it.
 EnqueueRequest request_of(const Schedule& schedule) {
     EnqueueRequest request;
@@ -122,6 +164,8 @@ EnqueueRequest request_of(const Schedule& schedule) {
         BackgroundCall call = prepare_call(*schedule.procedure, request.context);
         request.procedure = qualified_name(call.function);
         request.title = request.procedure;
+    } else if (is_full_sync(schedule)) {
+        request = request_of_full_sync(schedule);
     } else {
         request = request_from_params(schedule.params.datum);
         request.sync_job_type = *schedule.sync_job_type;
@@ -202,7 +246,8 @@ void save(const Schedule& schedule, const std::string& as_given) {
                 text(schedule.queue)});
 }
 
-Schedule read_schedule(pg::Arguments& args) {
+// Its name, time and queue, and who makes it.
+Schedule new_schedule(pg::Arguments& args, std::optional<std::string> queue) {
     for (int i : {0, 1}) {
         if (args.is_null(i)) throw pg::Error("22004", "name and schedule must not be null");
     }
@@ -210,20 +255,48 @@ Schedule read_schedule(pg::Arguments& args) {
     schedule.name = *args.text(0);
     bool is_long = false;
     schedule.cron = checked_cron(*args.text(1), &is_long);
+    schedule.queue = std::move(queue);
+    if (is_long && !schedule.queue) schedule.queue = "long";
+    if (schedule.queue) require_queue(*schedule.queue);
+    schedule.owner = pg::current_user();
+    return schedule;
+}
+
+Schedule read_schedule(pg::Arguments& args) {
+    Schedule schedule = new_schedule(args, args.text(5));
     schedule.sync_job_type = args.text(2);
     schedule.procedure = args.text(3);
     if (schedule.sync_job_type.has_value() == schedule.procedure.has_value()) {
         throw pg::Error("22023", "a schedule needs either a sync_job_type or a procedure");
     }
     schedule.params = {args.is_null(4) ? pg::json_from_text("{}") : args.datum(4), false};
-    schedule.queue = args.text(5);
     schedule.overlap = args.boolean(6).value_or(false);
-    schedule.owner = pg::current_user();
     if (schedule.procedure)
         schedule.procedure = qualified_name(prepare_call(*schedule.procedure, schedule.params).function);
-    if (is_long && !schedule.queue) schedule.queue = "long";
-    if (schedule.queue) require_queue(*schedule.queue);
     return schedule;
+}
+
+// One at a time for a type, so there is no overlap.
+Schedule read_full_sync_schedule(pg::Arguments& args) {
+    if (args.is_null(2)) throw pg::Error("22004", "sync_job_type must not be null");
+    int i = 3;
+    FullSyncRequest full_sync = full_sync_arguments(args, i);
+    Schedule schedule = new_schedule(args, args.text(i));
+    schedule.sync_job_type = args.text(2);
+    schedule.params = params_of_full_sync(full_sync, args.int32(i + 1));
+    return schedule;
+}
+
+void make_schedule(const Schedule& schedule, const std::string& as_given) {
+    Enqueuer check(request_of(schedule));  // so that a mistake, or a missing right, shows now
+    if (find_schedule(schedule.name)) {
+        throw pg::Error("42710", "schedule " + quoted(schedule.name) + " already exists")
+            .hint("Use unschedule_sync_job('" + schedule.name + "') first.");
+    }
+    save(schedule, as_given);
+    cron_schedule(
+        schedule.name, schedule.cron,
+        "SELECT " + schema_objects().in_schema("run_sync_job_schedule") + "(" + pg::quoted_literal(schedule.name) + ")");
 }
 
 Datum set_paused(pg::Arguments& args, bool paused) {
@@ -243,16 +316,13 @@ using namespace sync_job;
 
 SYNC_JOB_FUNCTION(sync_job_schedule_job) {
     pg::require_writable("schedule_sync_job()");
-    Schedule schedule = read_schedule(args);
-    Enqueuer check(request_of(schedule));  // so that a mistake, or a missing right, shows now
-    if (find_schedule(schedule.name)) {
-        throw pg::Error("42710", "schedule " + quoted(schedule.name) + " already exists")
-            .hint("Use unschedule_sync_job('" + schedule.name + "') first.");
-    }
-    save(schedule, *args.text(1));
-    cron_schedule(
-        schedule.name, schedule.cron,
-        "SELECT " + schema_objects().in_schema("run_sync_job_schedule") + "(" + pg::quoted_literal(schedule.name) + ")");
+    make_schedule(read_schedule(args), *args.text(1));
+    return args.null_result();
+}
+
+SYNC_JOB_FUNCTION(sync_job_schedule_full_sync) {
+    pg::require_writable("schedule_full_sync()");
+    make_schedule(read_full_sync_schedule(args), *args.text(1));
     return args.null_result();
 }
 
@@ -270,7 +340,12 @@ SYNC_JOB_FUNCTION(sync_job_run_schedule) {
     Schedule schedule = require_schedule(*args.text(0));
     require_owner(schedule);
     if (schedule.paused) return args.null_result();
-    return pg::int64_datum(enqueue(request_of(schedule)));
+    EnqueueRequest request = request_of(schedule);
+    if (request.task == Task::full_sync) {
+        lock_full_syncs(request.sync_job_type);
+        if (auto other = other_full_sync(request.sync_job_type, 0, false)) return pg::int64_datum(*other);
+    }
+    return pg::int64_datum(enqueue(request));
 }
 
 SYNC_JOB_FUNCTION(sync_job_pause_schedule) { return set_paused(args, true); }

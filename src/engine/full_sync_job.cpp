@@ -54,9 +54,9 @@ pg::Value full_sync_context(const FullSyncRequest& request) {
     return {json.finish(), false};
 }
 
-FullSyncRequest full_sync_request_of(const Job& run) {
+FullSyncRequest full_sync_request_from(Datum context) {
     FullSyncRequest request;
-    for (const pg::JsonField& field : pg::json_fields(run.datum(C::context))) {
+    for (const pg::JsonField& field : pg::json_fields(context)) {
         bool given = field.kind != pg::JsonKind::null;
         if (field.key == "condition") request.condition = field.text;
         if (field.key == "delete_surplus") request.delete_surplus = field.text == "true";
@@ -68,8 +68,13 @@ FullSyncRequest full_sync_request_of(const Job& run) {
         if (field.key == "documents_per_second" && given) request.documents_per_second = static_cast<int>(task_number(field, 1, INT32_MAX));
         if (field.key == "chunk_size" && given) request.chunk_size = static_cast<int>(task_number(field, 1, most_in_chunk));
     }
-    request.dry_run = run.flag(C::dry_run);
     if (request.documents_per_second) request.chunk_size = std::min(request.chunk_size, *request.documents_per_second);
+    return request;
+}
+
+FullSyncRequest full_sync_request_of(const Job& run) {
+    FullSyncRequest request = full_sync_request_from(run.datum(C::context));
+    request.dry_run = run.flag(C::dry_run);
     return request;
 }
 

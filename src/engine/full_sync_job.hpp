@@ -27,7 +27,9 @@ struct FullSyncRequest {
     bool adopt = false;        // what a target has, and nobody knows who wrote it, counts as written by a sync
 };
 
+// All but dry_run, which has a column of its own; and back.
 pg::Value full_sync_context(const FullSyncRequest& request);
+FullSyncRequest full_sync_request_from(Datum context);
 FullSyncRequest full_sync_request_of(const Job& run);
 // Raises 0A000 for a type that cannot be synced so.
 void require_full_sync(const JobType& type, const FullSyncRequest& request);

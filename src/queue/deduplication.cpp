@@ -48,7 +48,9 @@ bool fulfils(const Job& waiting, const Job& wanted) {
                      C::verbose_logging, C::dry_run}) {
         if (waiting.flag(column) != wanted.flag(column)) return false;
     }
-    return same_json(waiting, wanted, C::context) && parent_of(waiting) == parent_of(wanted);
+    // Whoever waits for a group waits for its document. Background work has a job_id for that.
+    bool of_group = wanted.is_null(C::job_group) || !wanted.is_null(C::procedure) || same_text(waiting, wanted, C::job_group);
+    return of_group && same_json(waiting, wanted, C::context) && parent_of(waiting) == parent_of(wanted);
 }
 
 }  // namespace

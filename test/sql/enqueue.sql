@@ -57,6 +57,14 @@ SELECT id, sync_job_type, source_document_type, source_document_name, target_doc
 SELECT enqueue_sync_jobs('Number Sync', ARRAY['3', '4', '05']), enqueue_sync_jobs('Number Sync', '{}'),
     enqueue_sync_jobs('Customer Sync', ARRAY['a', 'b'], '{"k": 1}', queue => 'long', dry_run => true);
 SELECT source_document_name, context, queue, dry_run, status FROM sync_job ORDER BY id DESC LIMIT 5;
+-- In a group: a job of another group does not take the request, as nobody would wait for it.
+BEGIN;
+SELECT enqueue_sync_jobs('Number Sync', ARRAY['91', '92'], job_group => 'nightly', deduplicate => true);
+SELECT enqueue_sync_jobs('Number Sync', ARRAY['92', '93'], job_group => 'nightly', deduplicate => true),
+    enqueue_sync_job('{"sync_job_type": "Number Sync", "source_document_name": "94", "job_group": "nightly"}'::jsonb) > 0 AS by_params;
+SELECT enqueue_sync_jobs('Number Sync', ARRAY['92'], job_group => 'other', deduplicate => true), enqueue_sync_jobs('Number Sync', ARRAY['92'], deduplicate => true);
+SELECT job_group, string_agg(source_document_name, ' ' ORDER BY id) FROM sync_job WHERE source_document_name ~ '^9[1-4]$' GROUP BY job_group ORDER BY job_group;
+ROLLBACK;
 
 -- The statement sees the jobs of earlier statements; enqueue and use in one statement.
 SELECT j.status FROM start_sync_job(enqueue_sync_job('Customer Sync', 'CUST-00001', queue_on_insert => false)) AS j;

@@ -112,6 +112,36 @@ fails_with('here', q{SELECT unschedule_sync_job('all')}, qr/ERROR:  schedule "al
 value('here', q{BEGIN; SELECT schedule_sync_job('undone', 'daily', procedure => 'work'); ROLLBACK});
 is(value('here', 'SELECT count(*) FROM cron.job'), '0', 'a schedule of a transaction that was rolled back is none');
 
+# A full sync: its mistakes show now, one at a time, and it counts as a run of its schedule.
+value('here', q{CREATE TABLE target (id int PRIMARY KEY); INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map)
+	VALUES ('Mapped', 'source', 'target', '{"id": "id"}', '{}')});
+for my $case (
+	[ q{'daily', 'No Such Type'}, qr/ERROR:  sync job type "No Such Type" does not exist/ ],
+	[ q{'daily', NULL}, qr/ERROR:  sync_job_type must not be null/ ],
+	[ q{'daily', 'Nightly'}, qr/ERROR:  documents of sync job type "Nightly" cannot be/ ],
+	[ q{'fortnightly', 'Mapped'}, qr/ERROR:  invalid schedule "fortnightly"/ ],
+	[ q{'daily', 'Mapped', max_change_percent => 101}, qr/ERROR:  max_change_percent must be between 0 and 100/ ],
+	[ q{'daily', 'Mapped', condition => 'id = $1'}, qr/ERROR:  an expression must not have parameters/ ])
+{
+	fails_with('here', "SELECT schedule_full_sync('bad', $case->[0])", $case->[1], "refused: $case->[0]");
+}
+value('here', q{SELECT schedule_full_sync('reconcile', 'daily_long', 'Mapped', 'source.id < 100', delete_surplus => true, max_changes => 7, priority => 3)});
+is(value('here', q{SELECT enqueues, queue, next_run > now() FROM sync_job_schedules WHERE name = 'reconcile'}), 'Mapped|long|t', 'a full sync is scheduled');
+is(value('here', q{SELECT command FROM cron.job WHERE jobname ~ 'reconcile'}), q{SELECT public.run_sync_job_schedule('reconcile')}, 'with pg_cron');
+value('here', q{SELECT pause_sync_job_schedule('reconcile'); SELECT pause_sync_job_queue('long')});
+is(value('here', q{SELECT run_sync_job_schedule('reconcile') IS NULL}), 't', 'paused, it enqueues nothing');
+value('here', q{SELECT resume_sync_job_schedule('reconcile')});
+my $run = value('here', q{SELECT run_sync_job_schedule('reconcile')});
+is(value('here', qq{SELECT operation, queue, priority, max_retries, trigger_type, context->>'condition', context->>'delete_surplus', context->>'max_changes' FROM sync_job WHERE id = $run}),
+	'Full Sync|long|3|0|Scheduler|source.id < 100|true|7', 'run, it is enqueued with its arguments');
+is(value('here', q{SELECT run_sync_job_schedule('reconcile')}), $run, 'one at a time');
+value('here', qq{SELECT resume_sync_job_queue('long'); CALL wait_for_sync_job($run, '3 min')});
+is(value('here', q{SELECT last_sync_job, last_status, (SELECT string_agg(id::text, ' ') FROM target) FROM sync_job_schedules WHERE name = 'reconcile'}), "$run|Finished|1", 'and does its work');
+fails_with('here', q{CREATE ROLE eve LOGIN; GRANT USAGE ON SCHEMA cron TO eve; SET SESSION AUTHORIZATION eve; SELECT schedule_full_sync('eves', 'daily', 'Mapped')},
+	qr/ERROR:  permission denied for a full sync of sync job type "Mapped"/, 'only for who may become run_as');
+value('here', q{SELECT unschedule_sync_job('reconcile')});
+is(value('here', q{SELECT count(*) FROM cron.job}), '0', 'and ended like any other');
+
 # Whose it is.
 value('here', q{CREATE ROLE ann LOGIN; CREATE ROLE bea LOGIN; GRANT INSERT ON log TO ann, bea; GRANT SELECT ON log TO ann, bea});
 my $as_ann = 'SET SESSION AUTHORIZATION ann; ';
