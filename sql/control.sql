@@ -100,7 +100,27 @@ CREATE FUNCTION @extschema@.apply_sync_job(id bigint) RETURNS bigint
 COMMENT ON FUNCTION @extschema@.apply_sync_job(bigint) IS 'makes the changes of a dry run real: exactly the listed values, no hook; fails, naming the fields, if the target has changed meanwhile; returns the id of the job that records it';
 CREATE FUNCTION @extschema@.revert_sync_job(id bigint) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_revert';
-COMMENT ON FUNCTION @extschema@.revert_sync_job(bigint) IS 'undoes a finished job from its diff; fails, naming the fields, if somebody changed them since; an insert or delete only where its diff was kept; returns the id of the job that records it';
+COMMENT ON FUNCTION @extschema@.revert_sync_job(bigint) IS 'undoes a job, also a set job or a full sync, from what was recorded; fails, naming the fields, if somebody changed them since; returns the id of the job that records it';
+CREATE FUNCTION @extschema@.apply_sync_jobs(ids bigint[] DEFAULT NULL, run bigint DEFAULT NULL, conflicts text DEFAULT 'fail',
+        OUT sync_job bigint, OUT source_document_name text, OUT target_document_type regclass, OUT target_document_name text,
+        OUT outcome text, OUT fields text[], OUT detail text, OUT recorded_by bigint) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_apply_many';
+COMMENT ON FUNCTION @extschema@.apply_sync_jobs(bigint[], bigint, text) IS 'makes the changes of many dry runs real, all or none; a document that has changed meanwhile is a conflict: fail raises and does nothing, skip leaves it out. Returns a row for each document that was changed or is a conflict';
+CREATE FUNCTION @extschema@.revert_sync_jobs(ids bigint[] DEFAULT NULL, run bigint DEFAULT NULL, conflicts text DEFAULT 'fail',
+        OUT sync_job bigint, OUT source_document_name text, OUT target_document_type regclass, OUT target_document_name text,
+        OUT outcome text, OUT fields text[], OUT detail text, OUT recorded_by bigint) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_revert_many';
+COMMENT ON FUNCTION @extschema@.revert_sync_jobs(bigint[], bigint, text) IS 'undoes many jobs, set jobs and full syncs at once, all or none, with the jobs that came of them, merged per document: run names one more; a document that somebody has changed since is a conflict: fail raises and does nothing, skip leaves it out. Returns a row for each document that was changed or is a conflict';
+CREATE FUNCTION @extschema@.enqueue_apply(ids bigint[] DEFAULT NULL, run bigint DEFAULT NULL, conflicts text DEFAULT 'fail',
+        queue text DEFAULT NULL, priority integer DEFAULT NULL, timeout interval DEFAULT NULL, scheduled_at timestamptz DEFAULT NULL,
+        job_id text DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_apply';
+COMMENT ON FUNCTION @extschema@.enqueue_apply(bigint[], bigint, text, text, integer, interval, timestamptz, text) IS 'has a worker do what apply_sync_jobs() does, for jobs of one type, for who may SET ROLE to its run_as and operators; returns the id of the job that does it. Its result has the counts and the conflicts';
+CREATE FUNCTION @extschema@.enqueue_revert(ids bigint[] DEFAULT NULL, run bigint DEFAULT NULL, conflicts text DEFAULT 'fail',
+        queue text DEFAULT NULL, priority integer DEFAULT NULL, timeout interval DEFAULT NULL, scheduled_at timestamptz DEFAULT NULL,
+        job_id text DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_revert';
+COMMENT ON FUNCTION @extschema@.enqueue_revert(bigint[], bigint, text, text, integer, interval, timestamptz, text) IS 'has a worker do what revert_sync_jobs() does, for jobs of one type, for who may SET ROLE to its run_as and operators, also while the type is paused or disabled; returns the id of the job that does it. Its result has the counts and the conflicts';
 
 CREATE FUNCTION @extschema@.validate_sync_job_type(name text, OUT severity text, OUT object text, OUT message text,
         OUT detail text, OUT hint text, OUT field text) RETURNS SETOF record

@@ -142,8 +142,8 @@ CREATE TABLE @extschema@.sync_job_document (
 CREATE INDEX sync_job_document_source ON @extschema@.sync_job_document USING spgist (source_document_name);
 CREATE INDEX sync_job_document_set ON @extschema@.sync_job_document USING brin (sync_job) WITH (pages_per_range = 8);
 ALTER TABLE @extschema@.sync_job_document REPLICA IDENTITY FULL;
-COMMENT ON TABLE @extschema@.sync_job_document IS 'What set jobs and full syncs have done: a row for each document that one has changed. sync_job_document_history has them beside the jobs of one document';
-COMMENT ON COLUMN @extschema@.sync_job_document.sync_job IS 'the set job or full sync, sync_job.id';
+COMMENT ON TABLE @extschema@.sync_job_document IS 'What jobs for many documents have done (sets, full syncs, undoing): a row for each document that one has changed. sync_job_document_history has them beside the jobs of one document';
+COMMENT ON COLUMN @extschema@.sync_job_document.sync_job IS 'the job for many documents, sync_job.id';
 COMMENT ON COLUMN @extschema@.sync_job_document.source_document_name IS 'the source document, as in sync_job.source_document_name';
 COMMENT ON COLUMN @extschema@.sync_job_document.target_document_name IS 'the target document';
 COMMENT ON COLUMN @extschema@.sync_job_document.operation IS 'Insert, Update or Delete';
@@ -219,8 +219,9 @@ COMMENT ON FUNCTION sync_job_internal.in_the_way() IS 'what somebody has attache
 REVOKE ALL ON FUNCTION sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way() TO PUBLIC;
 
-ALTER TABLE @extschema@.sync_job ADD COLUMN worker_pid integer;
+ALTER TABLE @extschema@.sync_job ADD COLUMN worker_pid integer, ADD COLUMN fingerprint uuid;
 COMMENT ON COLUMN @extschema@.sync_job.worker_pid IS 'process of the last attempt: a worker, or the session that ran it; as in the server log';
+COMMENT ON COLUMN @extschema@.sync_job.fingerprint IS 'of an insert: a hash of the row as it was stored, which tells whether it has been changed since';
 CREATE INDEX sync_job_failed_group ON sync_job_internal.sync_job_failed USING hash (job_group) WHERE job_group IS NOT NULL;
 
 -- Drivers that send parameters without types get these: a text is what PostgreSQL takes such a parameter for.
@@ -371,7 +372,7 @@ CREATE OR REPLACE VIEW @extschema@.sync_job_relay WITH (security_invoker = true)
         pg_catalog.count(c.id) FILTER (WHERE c.status OPERATOR(pg_catalog.=) 'Failed') AS failed,
         pg_catalog.count(c.id) FILTER (WHERE c.status OPERATOR(pg_catalog.=) 'Canceled') AS canceled
     FROM @extschema@.sync_job AS p
-    LEFT JOIN @extschema@.sync_job AS c ON c.parent_sync_job OPERATOR(pg_catalog.=) p.id AND coalesce(c.relation, '') OPERATOR(pg_catalog.<>) 'rerun'
+    LEFT JOIN @extschema@.sync_job AS c ON c.parent_sync_job OPERATOR(pg_catalog.=) p.id AND coalesce(c.relation, '') NOT IN ('rerun', 'replay')
     WHERE p.status OPERATOR(pg_catalog.=) 'Relayed'
     GROUP BY p.id, p.sync_job_type, p.title, p.ended_at;
 
@@ -686,7 +687,7 @@ END
 $comment$;
 
 -- Whole tables.
-COMMENT ON COLUMN @extschema@.sync_job.operation IS 'Insert, Update or Delete; as requested, or as the controller found; Compare, Full Sync: of all documents of the type';
+COMMENT ON COLUMN @extschema@.sync_job.operation IS 'Insert, Update or Delete; as requested, or as the controller found; Compare, Full Sync: of all documents of the type; Revert, Apply: of what other jobs have changed';
 CREATE FUNCTION @extschema@.compare_sync_documents(sync_job_type text, condition text DEFAULT NULL, max_rows integer DEFAULT 1000,
         OUT difference text, OUT source_document_name text, OUT target_document_name text, OUT diff jsonb, OUT waiting boolean,
         OUT documents bigint) RETURNS SETOF record
@@ -803,3 +804,24 @@ CREATE FUNCTION @extschema@.schedule_full_sync(name text, schedule text, sync_jo
         priority integer DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_schedule_full_sync';
 COMMENT ON FUNCTION @extschema@.schedule_full_sync(text, text, text, text, boolean, boolean, numeric, bigint, numeric, integer, integer, boolean, boolean, text, integer) IS 'has pg_cron enqueue a full sync of the type, with the arguments of enqueue_full_sync(), as schedule_sync_job() does for a job; none while another full sync of the type has not ended';
+COMMENT ON FUNCTION @extschema@.revert_sync_job(bigint) IS 'undoes a job, also a set job or a full sync, from what was recorded; fails, naming the fields, if somebody changed them since; returns the id of the job that records it';
+CREATE FUNCTION @extschema@.apply_sync_jobs(ids bigint[] DEFAULT NULL, run bigint DEFAULT NULL, conflicts text DEFAULT 'fail',
+        OUT sync_job bigint, OUT source_document_name text, OUT target_document_type regclass, OUT target_document_name text,
+        OUT outcome text, OUT fields text[], OUT detail text, OUT recorded_by bigint) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_apply_many';
+COMMENT ON FUNCTION @extschema@.apply_sync_jobs(bigint[], bigint, text) IS 'makes the changes of many dry runs real, all or none; a document that has changed meanwhile is a conflict: fail raises and does nothing, skip leaves it out. Returns a row for each document that was changed or is a conflict';
+CREATE FUNCTION @extschema@.revert_sync_jobs(ids bigint[] DEFAULT NULL, run bigint DEFAULT NULL, conflicts text DEFAULT 'fail',
+        OUT sync_job bigint, OUT source_document_name text, OUT target_document_type regclass, OUT target_document_name text,
+        OUT outcome text, OUT fields text[], OUT detail text, OUT recorded_by bigint) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_revert_many';
+COMMENT ON FUNCTION @extschema@.revert_sync_jobs(bigint[], bigint, text) IS 'undoes many jobs, set jobs and full syncs at once, all or none, with the jobs that came of them, merged per document: run names one more; a document that somebody has changed since is a conflict: fail raises and does nothing, skip leaves it out. Returns a row for each document that was changed or is a conflict';
+CREATE FUNCTION @extschema@.enqueue_apply(ids bigint[] DEFAULT NULL, run bigint DEFAULT NULL, conflicts text DEFAULT 'fail',
+        queue text DEFAULT NULL, priority integer DEFAULT NULL, timeout interval DEFAULT NULL, scheduled_at timestamptz DEFAULT NULL,
+        job_id text DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_apply';
+COMMENT ON FUNCTION @extschema@.enqueue_apply(bigint[], bigint, text, text, integer, interval, timestamptz, text) IS 'has a worker do what apply_sync_jobs() does, for jobs of one type, for who may SET ROLE to its run_as and operators; returns the id of the job that does it. Its result has the counts and the conflicts';
+CREATE FUNCTION @extschema@.enqueue_revert(ids bigint[] DEFAULT NULL, run bigint DEFAULT NULL, conflicts text DEFAULT 'fail',
+        queue text DEFAULT NULL, priority integer DEFAULT NULL, timeout interval DEFAULT NULL, scheduled_at timestamptz DEFAULT NULL,
+        job_id text DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_revert';
+COMMENT ON FUNCTION @extschema@.enqueue_revert(bigint[], bigint, text, text, integer, interval, timestamptz, text) IS 'has a worker do what revert_sync_jobs() does, for jobs of one type, for who may SET ROLE to its run_as and operators, also while the type is paused or disabled; returns the id of the job that does it. Its result has the counts and the conflicts';

@@ -173,7 +173,8 @@ CREATE TABLE @extschema@.sync_job (
     source_documents               text[],
     relation                       text COLLATE "C",
     held                           boolean,
-    worker_pid                     integer
+    worker_pid                     integer,
+    fingerprint                    uuid
 ) PARTITION BY LIST (status);
 
 CREATE TABLE sync_job_internal.sync_job_live PARTITION OF @extschema@.sync_job
@@ -195,7 +196,7 @@ COMMENT ON COLUMN @extschema@.sync_job.source_document_type IS 'the relation the
 COMMENT ON COLUMN @extschema@.sync_job.source_document_name IS 'the key of the source document, as text; a JSON array of texts for a key of several columns';
 COMMENT ON COLUMN @extschema@.sync_job.target_document_type IS 'the relation the target document is in';
 COMMENT ON COLUMN @extschema@.sync_job.target_document_name IS 'the key of the target document';
-COMMENT ON COLUMN @extschema@.sync_job.operation IS 'Insert, Update or Delete; as requested, or as the controller found; Compare, Full Sync: of all documents of the type';
+COMMENT ON COLUMN @extschema@.sync_job.operation IS 'Insert, Update or Delete; as requested, or as the controller found; Compare, Full Sync: of all documents of the type; Revert, Apply: of what other jobs have changed';
 COMMENT ON COLUMN @extschema@.sync_job.context IS 'the caller''s parameters for the controller, a JSON object';
 COMMENT ON COLUMN @extschema@.sync_job.parent_sync_job IS 'the job that this one comes from; relation says how';
 COMMENT ON COLUMN @extschema@.sync_job.multiple_target_documents IS 'the targets a Relayed job has made children for, each with the id of its child (sync_job)';
@@ -249,6 +250,7 @@ COMMENT ON COLUMN @extschema@.sync_job.source_documents IS 'set job that waits: 
 COMMENT ON COLUMN @extschema@.sync_job.relation IS 'what parent_sync_job is: relay (this is one of its targets), set (this document has left it), replay (this applies or reverts it), callback (this follows its end), rerun (this is it once more); NULL: what the caller named';
 COMMENT ON COLUMN @extschema@.sync_job.held IS 'true: a Queued one whose type is paused; NULL: not held';
 COMMENT ON COLUMN @extschema@.sync_job.worker_pid IS 'process of the last attempt: a worker, or the session that ran it; as in the server log';
+COMMENT ON COLUMN @extschema@.sync_job.fingerprint IS 'of an insert: a hash of the row as it was stored, which tells whether it has been changed since';
 
 -- The engine's indexes of the queue: by id; in claim order; scheduled jobs by their time; Started jobs.
 CREATE UNIQUE INDEX sync_job_live_id ON sync_job_internal.sync_job_live (id);
@@ -331,8 +333,8 @@ CREATE TABLE @extschema@.sync_job_document (
 CREATE INDEX sync_job_document_source ON @extschema@.sync_job_document USING spgist (source_document_name);
 CREATE INDEX sync_job_document_set ON @extschema@.sync_job_document USING brin (sync_job) WITH (pages_per_range = 8);
 ALTER TABLE @extschema@.sync_job_document REPLICA IDENTITY FULL;
-COMMENT ON TABLE @extschema@.sync_job_document IS 'What set jobs and full syncs have done: a row for each document that one has changed. sync_job_document_history has them beside the jobs of one document';
-COMMENT ON COLUMN @extschema@.sync_job_document.sync_job IS 'the set job or full sync, sync_job.id';
+COMMENT ON TABLE @extschema@.sync_job_document IS 'What jobs for many documents have done (sets, full syncs, undoing): a row for each document that one has changed. sync_job_document_history has them beside the jobs of one document';
+COMMENT ON COLUMN @extschema@.sync_job_document.sync_job IS 'the job for many documents, sync_job.id';
 COMMENT ON COLUMN @extschema@.sync_job_document.source_document_name IS 'the source document, as in sync_job.source_document_name';
 COMMENT ON COLUMN @extschema@.sync_job_document.target_document_name IS 'the target document';
 COMMENT ON COLUMN @extschema@.sync_job_document.operation IS 'Insert, Update or Delete';

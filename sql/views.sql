@@ -102,7 +102,7 @@ CREATE VIEW @extschema@.sync_job_relay WITH (security_invoker = true) AS
         pg_catalog.count(c.id) FILTER (WHERE c.status OPERATOR(pg_catalog.=) 'Failed') AS failed,
         pg_catalog.count(c.id) FILTER (WHERE c.status OPERATOR(pg_catalog.=) 'Canceled') AS canceled
     FROM @extschema@.sync_job AS p
-    LEFT JOIN @extschema@.sync_job AS c ON c.parent_sync_job OPERATOR(pg_catalog.=) p.id AND coalesce(c.relation, '') OPERATOR(pg_catalog.<>) 'rerun'
+    LEFT JOIN @extschema@.sync_job AS c ON c.parent_sync_job OPERATOR(pg_catalog.=) p.id AND coalesce(c.relation, '') NOT IN ('rerun', 'replay')
     WHERE p.status OPERATOR(pg_catalog.=) 'Relayed'
     GROUP BY p.id, p.sync_job_type, p.title, p.ended_at;
 COMMENT ON VIEW @extschema@.sync_job_relay IS 'Each Relayed job with how many of its children are in which state';

@@ -5,7 +5,6 @@
 #include "controller/callable.hpp"
 #include "core/text.hpp"
 #include "engine/claim.hpp"
-#include "engine/replay.hpp"
 #include "engine/runner.hpp"
 #include "job/job_store.hpp"
 #include "job/job_type.hpp"
@@ -383,28 +382,6 @@ SYNC_JOB_FUNCTION(sync_job_run_jobs) {
         if (may_commit) pg::ensure_portal_snapshot();
     } while (release_all_waiting() > 0 && (most == 0 || ended < most));
     return args.null_result();
-}
-
-namespace {
-
-// Locked, so that one job is not applied or reverted twice at once.
-Job replayable(std::int64_t id, const char* function) {
-    pg::require_writable(function);
-    require_this_version();
-    auto stored = lock_job(id);
-    if (!stored) no_such_job(id);
-    check_runs_as_me(stored->job);
-    return stored->job;
-}
-
-}  // namespace
-
-SYNC_JOB_FUNCTION(sync_job_apply) {
-    return pg::int64_datum(apply_dry_run(replayable(required_id(args), "apply_sync_job()")));
-}
-
-SYNC_JOB_FUNCTION(sync_job_revert) {
-    return pg::int64_datum(revert_job(replayable(required_id(args), "revert_sync_job()")));
 }
 
 SYNC_JOB_FUNCTION(sync_job_run_committing_job) {

@@ -71,7 +71,12 @@ public:
     // stored. Raises 27000 if one was suppressed.
     std::vector<pg::RowValues> update_many(const std::vector<pg::RowValues>& before,
                                            const std::vector<pg::RowValues>& wanted, const ColumnSet& columns);
-    std::vector<pg::RowValues> insert_many(const std::vector<pg::RowValues>& wanted, const ColumnSet& columns);
+    std::vector<pg::RowValues> insert_many(const std::vector<pg::RowValues>& wanted, const ColumnSet& columns,
+                                           Identity identity = Identity::by_table);
+    // The rows of these names, locked; those that do not exist are left out. Waits for whoever has them locked.
+    std::vector<NumberedRow> lock_many(const std::vector<std::string>& names);
+    // Raises 27000 if one was suppressed, or is not there.
+    void remove_many(const std::vector<std::string>& names);
 
     // --- Conversions and comparison ---
     // As to_jsonb() would; `sparse`: without the columns that are null.
@@ -100,6 +105,7 @@ private:
     std::vector<pg::Value> values_of(const std::string& name) const;
     std::string key_condition(int first_parameter) const;
     std::vector<Oid> key_types() const;
+    std::string key_equals_arrays() const;
     void require_all_written(std::size_t written, std::size_t wanted, const char* command) const;
     // The caller holds it while it is executed: a trigger may run a job that drops it here.
     std::shared_ptr<pg::Statement> statement(const std::string& sql, const std::vector<Oid>& types);

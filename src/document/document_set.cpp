@@ -3,6 +3,7 @@
 
 #include "core/text.hpp"
 #include "document/document.hpp"
+#include "document/written_values.hpp"
 #include "pg/error.hpp"
 
 namespace sync_job {
@@ -94,7 +95,7 @@ std::vector<pg::RowValues> DocumentType::update_many(const std::vector<pg::RowVa
 
 // Rows come back in the order in which they were inserted, which is that of the list.
 std::vector<pg::RowValues> DocumentType::insert_many(const std::vector<pg::RowValues>& wanted,
-                                                     const ColumnSet& columns) {
+                                                     const ColumnSet& columns, Identity identity) {
     std::vector<Oid> types;
     std::vector<pg::Value> arguments;
     std::vector<std::string> names, values;
@@ -105,7 +106,8 @@ std::vector<pg::RowValues> DocumentType::insert_many(const std::vector<pg::RowVa
         arguments.push_back(column_array(wanted, column));
         values.push_back(array_column(arguments.size()));
     }
-    std::string sql = "INSERT INTO " + named_ + " (" + join(names, ", ") + ") SELECT " + join(values, ", ") + " FROM " +
+    std::string overriding = identity == Identity::given ? " OVERRIDING SYSTEM VALUE" : "";
+    std::string sql = "INSERT INTO " + named_ + " (" + join(names, ", ") + ")" + overriding + " SELECT " + join(values, ", ") + " FROM " +
                       rows_from_arrays(1, arguments.size()) + " ORDER BY j.sync_job_n" + returning_;
     pg::Rows rows = statement(sql, types)->execute(arguments);
     rows.keep();
@@ -115,6 +117,45 @@ std::vector<pg::RowValues> DocumentType::insert_many(const std::vector<pg::RowVa
         after.push_back(pg::take_apart(rows.at(i, 0).datum, *relation_));
     }
     return after;
+}
+
+// Of the arrays in key_arrays(): "j" with a column for each key column.
+std::string DocumentType::key_equals_arrays() const {
+    std::vector<std::string> conditions;
+    for (int number : key_) {
+        const pg::Column& column = relation_->columns[number - 1];
+        conditions.push_back(relation_->alias + "." + pg::quoted_identifier(column.name) + column.base_cast + " " + column.equality + " " +
+                             array_column(conditions.size() + 1));
+    }
+    return join(conditions, " AND ");
+}
+
+namespace {
+
+std::vector<Oid> arrays_of(std::vector<Oid> types) {
+    for (Oid& type : types) type = pg::array_type_of(type);
+    return types;
+}
+
+}  // namespace
+
+std::vector<NumberedRow> DocumentType::lock_many(const std::vector<std::string>& names) {
+    std::string sql = "SELECT j.sync_job_n, " + relation_->alias + " FROM " + rows_from_arrays(1, key_.size()) + " JOIN " + named_ + " ON " +
+                      key_equals_arrays() + " FOR NO KEY UPDATE OF " + relation_->alias;
+    pg::Rows rows = statement(sql, arrays_of(key_types()))->execute(key_arrays(names));
+    rows.keep();
+    std::vector<NumberedRow> found;
+    for (std::uint64_t i = 0; i < rows.size(); i++) {
+        found.push_back({static_cast<std::size_t>(rows.int64(i, 0) - 1), pg::take_apart(rows.at(i, 1).datum, *relation_)});
+    }
+    return found;
+}
+
+void DocumentType::remove_many(const std::vector<std::string>& names) {
+    std::string sql = "DELETE FROM " + named_ + " USING " + rows_from_arrays(1, key_.size()) + " WHERE " + key_equals_arrays();
+    pg::Rows rows = statement(sql, arrays_of(key_types()))->execute(key_arrays(names));
+    require_all_written(rows.affected(), names.size(), "delete");
+    for (const std::string& name : names) forget_written(*this, canonical_name(name));
 }
 
 }  // namespace sync_job

@@ -59,6 +59,7 @@ Job finished_job(const Job& original, const SyncContext& sync) {
     }
     job.set(C::diff_summary, sync.diff);
     job.set(C::result, sync.result);
+    if (!is_part_of_set(job)) job.set(C::fingerprint, sync.fingerprint);
     for (C column : {C::error_message, C::retry_after, C::messages, C::current_data, C::updated_data})
         job.clear(column);
     if (job.flag(C::verbose_logging)) record_snapshots(job, sync);

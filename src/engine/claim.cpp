@@ -11,6 +11,7 @@
 #include "pg/xact.hpp"
 #include "queue/in_progress.hpp"
 #include "queue/record.hpp"
+#include "queue/task.hpp"
 #include "shared/document_locks.hpp"
 
 namespace sync_job {
@@ -252,7 +253,8 @@ Claim::Candidate Claim::candidate(pg::IndexScan& scan, pg::RowPlace place, bool 
             source_type.null ? pg::no_oid : pg::datum_oid(source_type.datum),
             key_of(columns),
             keys_of_set(scan, columns),
-            ready};
+            ready,
+            runs_while_paused(columns.text(C::operation))};
 }
 
 void Claim::read_ready() {
@@ -321,7 +323,7 @@ bool Claim::take_documents(const Candidate& candidate) {
 
 // A job of a paused type leaves the indexes of the claim, and keeps its place.
 bool Claim::hold(const Candidate& candidate) {
-    if (!is_paused(candidate.type) || is_in_progress(candidate.position.id)) return false;
+    if (candidate.while_paused || !is_paused(candidate.type) || is_in_progress(candidate.position.id)) return false;
     pg::StoredRow row;
     if (table_.lock(candidate.place, false, &row) != pg::LockResult::locked) return false;
     Job job(row);
@@ -333,6 +335,7 @@ bool Claim::hold(const Candidate& candidate) {
 
 // After a pause the jobs come back in their order, some hundreds at a time: none may overtake those that are still held.
 bool Claim::comes_after_held(const Candidate& candidate) {
+    if (candidate.while_paused) return false;
     auto [known, is_new] = first_held_.try_emplace(candidate.type);
     if (is_new) known->second = first_held(table_, candidate.type, &ready_scan_);
     return is_paused(candidate.type) || (known->second && *known->second < candidate.position);

@@ -89,6 +89,7 @@ private:
         std::uint64_t document;
         std::vector<std::uint64_t> documents;  // of a set job
         bool ready;  // from the index of jobs due at once, not from that of scheduled jobs
+        bool while_paused;  // it runs also while its type is paused
     };
     static Candidate candidate(pg::IndexScan& scan, pg::RowPlace place, bool ready);
     void read_ready();

@@ -11,6 +11,7 @@
 #include "pg/xact.hpp"
 #include "queue/record.hpp"
 #include "queue/rights.hpp"
+#include "queue/task.hpp"
 #include "shared/activity.hpp"
 #include "shared/claim_cursor.hpp"
 #include "shared/document_locks.hpp"
@@ -44,7 +45,8 @@ int Runner::run_next_of_alone() {
     bool busy = false;
     auto stored = lock_job(id, false, &busy);
     bool ours = stored && stored->job.status() == Status::queued &&
-                !type_is_held(std::string(stored->job.text(C::sync_job_type))) && may_have_document(stored->job) &&
+                (runs_while_paused(stored->job.text(C::operation)) || !type_is_held(std::string(stored->job.text(C::sync_job_type)))) &&
+                may_have_document(stored->job) &&
                 !waits_for_children(stored->job) &&
                 take_type_slot_for(std::string(stored->job.text(C::sync_job_type)));
     if (ours && !may_run_alone()) return 1;

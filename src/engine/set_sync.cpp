@@ -247,9 +247,13 @@ void Set::insert(std::vector<Member>& members) {
     std::vector<pg::RowValues> after = mapping_.target().insert_many(wanted, mapping_.all_columns());
     for (std::size_t i = 0; i < inserted.size(); i++) {
         Job& job = end(*inserted[i], Status::finished, Operation::insert, after[i]);
-        if (!is_part_of_set(job)) continue;
         DocumentType& target = mapping_.target();
-        outcomes_[inserted[i]->number]->fingerprint = target.fingerprint(after[i], type_.secret_columns);
+        pg::Value fingerprint = target.fingerprint(after[i], type_.secret_columns);
+        if (!is_part_of_set(job)) {
+            if (!fingerprint.null) job.set(C::fingerprint, fingerprint.datum);
+            continue;
+        }
+        outcomes_[inserted[i]->number]->fingerprint = fingerprint;
         if (!job.flag(C::verbose_logging)) continue;
         job.set(C::diff_summary, target.diff(pg::empty_row(target.relation()), after[i], type_.secret_columns));
     }

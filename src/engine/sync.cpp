@@ -7,6 +7,7 @@
 #include "engine/compare.hpp"
 #include "engine/full_sync.hpp"
 #include "engine/relay.hpp"
+#include "engine/replay_many.hpp"
 #include "pg/deadline.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
@@ -262,7 +263,7 @@ void sync_insert(SyncContext& sync) {
     Datum inserted = type.insert(row, type.inserted_columns(row, explicit_columns));
     pg::Value after{inserted, false};
     finish_write(sync, after, explicit_columns);
-    if (is_part_of_set(sync.job)) sync.fingerprint = type.fingerprint(pg::take_apart(inserted, type.relation()), sync.secret);
+    sync.fingerprint = type.fingerprint(pg::take_apart(inserted, type.relation()), sync.secret);
     if (records_diff(sync.job)) sync.diff = {type.diff({}, after, sync.secret), false};
 }
 
@@ -503,14 +504,13 @@ void run_sync(SyncContext& sync, const JobType& type) {
         sync.result = by_controller(sync, [&] { return make_call(call, sync.own_transactions); });
         return;
     }
-    // About all documents: where they are too many for what the server has, that is the job's.
-    if (task_of(sync.job)) sync.engine_at_work = false;
-    if (task_of(sync.job) == Task::compare) {
+    if (auto task = task_of(sync.job)) {
+        sync.engine_at_work = false;  // about all documents: where they are too many for what the server has, that is the job's
+        if (task == Task::full_sync) return run_full_sync(sync, type);
         require_trusted_type(type, sync.job);
-        sync.result = run_comparison(sync.job, type);
+        sync.result = task == Task::compare ? run_comparison(sync.job, type) : run_replay(sync.job, type);
         return;
     }
-    if (task_of(sync.job) == Task::full_sync) return run_full_sync(sync, type);
     run_document_sync(sync, type);
     forget_kept(sync);
 }

@@ -38,4 +38,11 @@ std::vector<InternalStatement::Row> InternalStatement::run(const std::vector<pg:
     return copied;
 }
 
+std::unique_ptr<pg::Cursor> open_internal_cursor(const std::string& sql, const std::vector<Oid>& types, const std::vector<pg::Value>& arguments) {
+    const SchemaObjects& o = schema_objects();
+    pg::OwnerScope owner(o.owner);
+    pg::SnapshotScope snapshot;
+    return std::make_unique<pg::Cursor>(with_schema(sql, o.schema), types, arguments);
+}
+
 }  // namespace sync_job

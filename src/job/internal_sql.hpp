@@ -29,4 +29,8 @@ private:
     Oid prepared_for_ = pg::no_oid;
 };
 
+// The same for rows that are read a part at a time: in the SpiScope in which the cursor is fetched from and closed. By the newest
+// snapshot, whole tables too.
+std::unique_ptr<pg::Cursor> open_internal_cursor(const std::string& sql, const std::vector<Oid>& types, const std::vector<pg::Value>& arguments);
+
 }  // namespace sync_job

@@ -24,7 +24,7 @@ const Oid job_column_types[] = {
     text, regclass, text, timestamptz, text, jsonb, jsonb, jsonb, text, text, jsonb,   // trigger_type … result
     jsonb, text, regrole, regrole, regrole, timestamptz, timestamptz, timestamptz,     // checkpoint … ended_at
     interval, text, text, text, int8_array, text, text, boolean, int4,                 // time_taken … depth
-    int4, text_array, text, boolean, int4};                                            // documents … worker_pid
+    int4, text_array, text, boolean, int4, uuid};                                      // documents … fingerprint
 static_assert(std::size(job_column_types) == std::size(job_column_names));
 const int job_column_count = sizeof(job_column_names) / sizeof(job_column_names[0]);
 

@@ -86,7 +86,7 @@ std::vector<pg::ScanCondition> of_source(Datum type, Datum source_name) {
 
 std::vector<std::int64_t> children_of(std::int64_t parent) {
     static auto& select =
-        *new InternalStatement("SELECT id FROM {}.sync_job WHERE parent_sync_job = $1 AND relation IS DISTINCT FROM 'rerun' ORDER BY id",
+        *new InternalStatement("SELECT id FROM {}.sync_job WHERE parent_sync_job = $1 AND coalesce(relation, '') NOT IN ('rerun', 'replay') ORDER BY id",
                                {pg::type::int8});
     static auto& select_of_0_1_0 =
         *new InternalStatement("SELECT id FROM {}.sync_job WHERE parent_sync_job = $1 ORDER BY id", {pg::type::int8});

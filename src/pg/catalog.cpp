@@ -59,6 +59,7 @@ Column read_column(const FormData_pg_attribute attribute) {
     column.by_value = attribute.attbyval;
     column.generated = attribute.attgenerated != '\0';
     column.always_identity = attribute.attidentity == ATTRIBUTE_IDENTITY_ALWAYS;
+    column.not_null = attribute.attnotnull;
     column.filled_by_default = attribute.atthasdef || attribute.attidentity != '\0';
     Oid base = base_type(column.type);
     column.equality =

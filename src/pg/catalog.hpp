@@ -22,6 +22,7 @@ struct Column {
     bool by_value = false;
     bool dropped = false;
     bool generated = false;          // GENERATED ALWAYS AS (…) STORED
+    bool not_null = false;
     bool filled_by_default = false;  // has a default, or is an identity column
     bool always_identity = false;    // GENERATED ALWAYS AS IDENTITY: an UPDATE may not even set it to itself
     std::string equality;            // "OPERATOR(schema.=)" of the type's default ordering; empty when it has none

@@ -280,8 +280,15 @@ Statement::Traits Statement::traits() {
     });
 }
 
-Cursor::Cursor(const std::string& sql) : exceptions_(std::uncaught_exceptions()) {
-    portal_ = guarded([&] { return SPI_cursor_open_with_args(nullptr, sql.c_str(), 0, nullptr, nullptr, nullptr, true, 0); });
+Cursor::Cursor(const std::string& sql, const std::vector<Oid>& types, const std::vector<Value>& arguments)
+    : exceptions_(std::uncaught_exceptions()) {
+    std::vector<Datum> values;
+    std::string nulls;
+    for (const Value& argument : arguments) values.push_back(argument.datum), nulls += argument.null ? 'n' : ' ';
+    portal_ = guarded([&] {
+        return SPI_cursor_open_with_args(nullptr, sql.c_str(), static_cast<int>(types.size()), const_cast<Oid*>(types.data()), values.data(),
+                                         nulls.c_str(), true, 0);
+    });
 }
 
 Cursor::~Cursor() {

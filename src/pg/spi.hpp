@@ -107,7 +107,7 @@ private:
 // for the tables as they are then. In an SpiScope, and closed before that ends.
 class Cursor {
 public:
-    explicit Cursor(const std::string& sql);
+    explicit Cursor(const std::string& sql, const std::vector<Oid>& types = {}, const std::vector<Value>& arguments = {});
     ~Cursor();
     Cursor(const Cursor&) = delete;
     Cursor& operator=(const Cursor&) = delete;

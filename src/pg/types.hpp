@@ -40,6 +40,7 @@ constexpr Oid numeric = 1700;
 constexpr Oid interval = 1186;
 constexpr Oid regclass = 2205;
 constexpr Oid record = 2249;
+constexpr Oid uuid = 2950;
 constexpr Oid jsonb = 3802;
 constexpr Oid regrole = 4096;
 constexpr Oid text_array = 1009;

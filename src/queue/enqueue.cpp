@@ -301,7 +301,7 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
     } else {
         require_may_enqueue(*type_, owner, request);
     }
-    if (request.task != Task::compare) check_enabled(*type_);
+    if (!request.task || request.task == Task::full_sync) check_enabled(*type_);
     check_context(request.context);
     check_numbers(request);
     check_parent(request.parent_sync_job);
@@ -320,7 +320,8 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
     Job& job = template_;
     job.set_text(C::sync_job_type, type_->name);
     job.set_status(request.queue_on_insert.value_or(true) ? Status::queued : Status::pending);
-    if (type_->paused && job.status() == Status::queued) job.set(C::held, pg::bool_datum(true));
+    bool may_be_held = !request.task || !runs_while_paused(to_text(*request.task));
+    if (type_->paused && may_be_held && job.status() == Status::queued) job.set(C::held, pg::bool_datum(true));
     job.set_oid(C::source_document_type, source);
     job.set_oid(C::target_document_type, target.type);
     set_optional_text(job, C::target_document_name, target.name);

@@ -25,8 +25,8 @@ void require_one_document(const Job& job) {
         throw error.detail("It was for a set of documents.").hint("Use enqueue_sync_jobs() with their names; see sync_job_document.");
     }
     if (job.text(C::relation) != relation::replay) return;
-    throw error.detail("It records that the changes of sync job " + std::to_string(job.int64(C::parent_sync_job)) + " were applied or reverted.")
-        .hint("Rerun that job, or revert this one.");
+    std::string of = job.is_null(C::parent_sync_job) ? "several sync jobs" : "sync job " + std::to_string(job.int64(C::parent_sync_job));
+    throw error.detail("It records that the changes of " + of + " were applied or reverted.").hint(job.is_null(C::parent_sync_job) ? "Revert this one." : "Rerun that job, or revert this one.");
 }
 
 // The target is what the job was given, and not what an attempt has found: it has not ended well, it has no source to ask the

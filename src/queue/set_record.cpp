@@ -37,18 +37,21 @@ Job job_of_its_own(const Job& set, const std::string& name, const Job* ended) {
     return job;
 }
 
-pg::RowValues document_row(const std::string& name, const Outcome& outcome) {
-    const Job& job = outcome.job;
-    auto of_job = [&](C column) { return pg::Value{job.datum(column), job.is_null(column)}; };
-    pg::Value values[] = {{job.datum(C::id), false},       {pg::text_datum(name), false},  of_job(C::target_document_name),
-                          of_job(C::operation),            of_job(C::status),              of_job(C::diff_summary),
-                          outcome.fingerprint};
+pg::RowValues document_row(const pg::Value (&values)[document_columns]) {
     pg::RowValues row;
-    row.count = std::size(values);
+    row.count = document_columns;
     row.values = pg::allocate_array<Datum>(row.count);
     row.nulls = pg::allocate_array<bool>(row.count);
     for (int i = 0; i < row.count; i++) row.set(i + 1, values[i]);
     return row;
+}
+
+pg::RowValues document_row(const std::string& name, const Outcome& outcome) {
+    const Job& job = outcome.job;
+    auto of_job = [&](C column) { return pg::Value{job.datum(column), job.is_null(column)}; };
+    return document_row({{job.datum(C::id), false},       {pg::text_datum(name), false},  of_job(C::target_document_name),
+                         of_job(C::operation),            of_job(C::status),              of_job(C::diff_summary),
+                         outcome.fingerprint});
 }
 
 namespace {

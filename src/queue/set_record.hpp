@@ -29,6 +29,8 @@ struct DocumentsDone {
 // The job of a document that leaves the set, with a number of its own and as it is to be stored: Queued, or what `ended` says.
 Job job_of_its_own(const Job& set, const std::string& name, const Job* ended = nullptr);
 // A row of sync_job_document.
+constexpr int document_columns = 7;
+pg::RowValues document_row(const pg::Value (&values)[document_columns]);
 pg::RowValues document_row(const std::string& name, const Outcome& outcome);
 
 // The documents and the jobs; in the transaction in which they were done.

@@ -10,7 +10,7 @@ namespace sync_job {
 
 namespace {
 
-constexpr Task all_tasks[] = {Task::compare, Task::full_sync};
+constexpr Task all_tasks[] = {Task::compare, Task::full_sync, Task::revert, Task::apply};
 
 template <class Number>
 Number number_of(const pg::JsonField& field, Number least, Number most, const char* column) {
@@ -24,7 +24,7 @@ Number number_of(const pg::JsonField& field, Number least, Number most, const ch
 }  // namespace
 
 std::string_view to_text(Task task) {
-    constexpr std::string_view texts[] = {"Compare", "Full Sync"};
+    constexpr std::string_view texts[] = {"Compare", "Full Sync", "Revert", "Apply"};
     return texts[static_cast<int>(task)];
 }
 
@@ -33,6 +33,8 @@ std::int64_t task_number(const pg::JsonField& field, std::int64_t least, std::in
 }
 
 double task_percent(const pg::JsonField& field) { return number_of(field, 0.0, 100.0, "context"); }
+
+bool runs_while_paused(std::string_view operation) { return operation == to_text(Task::revert) || operation == to_text(Task::apply); }
 
 std::optional<Task> task_of(const Job& job) {
     if (job.is_null(JobColumn::operation)) return std::nullopt;

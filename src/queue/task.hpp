@@ -1,4 +1,4 @@
-// Jobs that are about all documents of a type instead of one: what they do is in the column operation.
+// Jobs that are about all documents of a type, or many, instead of one: what they do is in the column operation.
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,17 @@
 
 namespace sync_job {
 
-enum class Task { compare, full_sync };
+enum class Task { compare, full_sync, revert, apply };
 
 // SQL over a row of sync_job: there may be rows of sync_job_document about it.
-constexpr const char* may_have_documents = "(documents IS NOT NULL OR operation = 'Full Sync')";
+constexpr const char* may_have_documents = "(documents IS NOT NULL OR operation IN ('Full Sync', 'Revert', 'Apply'))";
 
 std::string_view to_text(Task task);
 // None for a job of one document, and for background work.
 std::optional<Task> task_of(const Job& job);
+
+// One that is as urgent while its type is paused: that is what it is paused for.
+bool runs_while_paused(std::string_view operation);
 
 // A number in the context of such a job, or in another column that is named: somebody may have changed it. Raises 22023.
 std::int64_t task_number(const pg::JsonField& field, std::int64_t least, std::int64_t most, const char* column = "context");

@@ -96,7 +96,7 @@ SELECT set_eq(
     ARRAY[
         -- for everybody; they check whom they serve
         'enqueue_sync_job', 'enqueue_sync_jobs', 'enqueue_background_job', 'start_sync_job', 'retry_sync_job', 'cancel_sync_job',
-        'start_sync_jobs', 'retry_sync_jobs', 'cancel_sync_jobs', 'rerun_sync_job', 'execute_sync_job', 'run_sync_jobs', 'wait_for_sync_job', 'wait_for_sync_jobs', 'apply_sync_job', 'revert_sync_job', 'get_sync_job_status',
+        'start_sync_jobs', 'retry_sync_jobs', 'cancel_sync_jobs', 'rerun_sync_job', 'execute_sync_job', 'run_sync_jobs', 'wait_for_sync_job', 'wait_for_sync_jobs', 'apply_sync_job', 'revert_sync_job', 'apply_sync_jobs', 'revert_sync_jobs', 'enqueue_apply', 'enqueue_revert', 'get_sync_job_status',
         'get_sync_document', 'get_source_document', 'get_trigger_document', 'get_target_document', 'validate_sync_job_type', 'validate_sync_job_type_definition', 'export_sync_job_type',
         'compare_sync_documents', 'enqueue_compare', 'enqueue_full_sync', 'pause_sync_job', 'create_sync_job_boilerplate', 'attach_sync_job_triggers', 'detach_sync_job_triggers', 'sync_job_trigger',
         'schedule_sync_job', 'schedule_full_sync', 'unschedule_sync_job', 'run_sync_job_schedule', 'pause_sync_job_schedule', 'resume_sync_job_schedule', 'pause_sync_job_queue', 'resume_sync_job_queue',

@@ -1,0 +1,55 @@
+// What a list of jobs has changed: which jobs these are, with those that came of them, and document by document what they have
+// recorded.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/recorded_change.hpp"
+#include "job/job_type.hpp"
+#include "pg/spi.hpp"
+
+namespace sync_job {
+
+// Jobs of one type that have written to documents of one type.
+struct ReplayGroup {
+    std::shared_ptr<const JobType> type;
+    Oid target = pg::no_oid;
+    std::int64_t sample = 0;  // one of them
+    std::vector<std::int64_t> jobs;
+};
+
+// Of these jobs, and those that came of them: targets of a relay, documents that have left a set or a full sync. Jobs that have
+// changed nothing are left out. The group of the newest job comes first, or last where they are applied. Raises what keeps all of
+// it from being done: 42704 for a job that does not exist, 55000 for one that has not ended, 42501 where its role is not the session's.
+std::vector<ReplayGroup> jobs_to_replay(const std::vector<std::int64_t>& ids, bool backwards);
+
+// The type of the jobs, which must be the same, for a job that does it. Raises 22023.
+std::shared_ptr<const JobType> type_to_replay(const std::vector<std::int64_t>& ids);
+
+struct ListedChange {
+    std::int64_t sync_job;
+    std::string source, target;  // names, as they were recorded
+    RecordedChange change;
+};
+
+// Reads them document by document: in the order in which they are to be replayed. In an SpiScope, and closed before that ends.
+class ListedChanges {
+public:
+    ListedChanges(const ReplayGroup& group, const DocumentType& documents, bool backwards);
+    // Those of the next documents, at most so many. In the current memory context.
+    using OfDocument = std::vector<ListedChange>;
+    std::vector<OfDocument> next(std::size_t most);
+
+private:
+    const DocumentType& documents_;
+    bool backwards_;
+    std::unique_ptr<pg::Cursor> cursor_;
+    std::optional<pg::Rows> rows_;
+    std::uint64_t at_ = 0;
+};
+
+}  // namespace sync_job
