@@ -107,7 +107,7 @@ BEGIN
             WHERE p.proname OPERATOR(pg_catalog.=) name AND p.pronamespace OPERATOR(pg_catalog.=) '@extschema@'::pg_catalog.regnamespace::pg_catalog.oid
             ORDER BY p.pronargs DESC LIMIT 1;
         EXECUTE pg_catalog.format('COMMENT ON FUNCTION %s IS %L', function,
-            coalesce(pg_catalog.obj_description(function, 'pg_catalog.pg_proc'), pg_catalog.obj_description(was, 'pg_catalog.pg_proc')));
+            coalesce(pg_catalog.obj_description(function, 'pg_proc'), pg_catalog.obj_description(was, 'pg_proc')));
         EXECUTE pg_catalog.format('ALTER FUNCTION %s OWNER TO %s', function, owner);
         IF privileges IS NOT NULL THEN
             EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);

@@ -47,7 +47,7 @@ Obstacle not_recorded(const RecordedChange& change) {
     for (const std::string& name : obstacle.fields) names.push_back(quoted(name));
     bool secret = std::any_of(change.fields.begin(), change.fields.end(), [](const ChangedField& field) { return field.secret; });
     obstacle.detail = "The values of " + join(names, ", ") + (secret ? " are secret, and were not recorded." : " were too large to be recorded.");
-    obstacle.hint = "Sync the document again, or change it by hand.";
+    obstacle.hint = "Change the document by hand.";
     return obstacle;
 }
 

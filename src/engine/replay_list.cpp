@@ -82,7 +82,7 @@ bool is_to_replay(const Listed& listed, bool backwards) {
     if (listed.kind == "none") return false;
     if (backwards && listed.dry_run) return false;
     if (!backwards && !listed.dry_run) cannot(listed, backwards, "It was not a dry run: its changes are real already.");
-    if (!backwards && listed.kind == "many") return false;  // a dry run of a full sync only counts
+    if (!backwards && listed.kind == "many") cannot(listed, backwards, "A dry run of a full sync only counts.", "Enqueue the full sync without dry_run.");
     if (listed.target == pg::no_oid) cannot(listed, backwards, "Its record does not say which documents it has written to.");
     return true;
 }
@@ -202,16 +202,22 @@ std::vector<ReplayGroup> jobs_to_replay(const Ids& ids, bool backwards) {
     return groups;
 }
 
+// Whoever may not have it done is told nothing of the jobs.
 std::shared_ptr<const JobType> type_to_replay(const Ids& ids) {
     std::set<std::string> types;
-    for (const Listed& listed : listed_jobs(ids)) types.insert(listed.type);
-    if (types.empty()) throw pg::Error("22023", "no sync jobs are given");
-    if (types.size() > 1) {
-        throw pg::Error("22023", "the sync jobs are of several types")
-            .detail("They are of " + quoted(*types.begin()) + ", " + quoted(*std::next(types.begin())) + (types.size() > 2 ? " and others." : "."))
-            .hint("Name those of one type at a time.");
+    Oid user = pg::current_user();
+    for (const Listed& listed : listed_jobs(ids)) {
+        types.insert(listed.type);
+        if (pg::may_set_role(user, listed.run_as) || has_level(user, Level::operator_)) continue;
+        throw pg::Error("42501", "permission denied for sync job " + std::to_string(listed.jobs[0]))
+            .detail("It runs as role " + quoted(pg::role_name(listed.run_as)) + ", which role " + quoted(pg::role_name(user)) +
+                    " may not become; and that is not an operator.");
     }
-    return require_job_type(*types.begin());
+    if (types.empty()) throw pg::Error("22023", "no sync jobs are given");
+    if (types.size() == 1) return require_job_type(*types.begin());
+    throw pg::Error("22023", "the sync jobs are of several types")
+        .detail("They are of " + quoted(*types.begin()) + ", " + quoted(*std::next(types.begin())) + (types.size() > 2 ? " and others." : "."))
+        .hint("Name those of one type at a time.");
 }
 
 ListedChanges::ListedChanges(const ReplayGroup& group, const DocumentType& documents, bool backwards)

@@ -27,7 +27,8 @@ struct ReplayGroup {
 // it from being done: 42704 for a job that does not exist, 55000 for one that has not ended, 42501 where its role is not the session's.
 std::vector<ReplayGroup> jobs_to_replay(const std::vector<std::int64_t>& ids, bool backwards);
 
-// The type of the jobs, which must be the same, for a job that does it. Raises 22023.
+// The type of the jobs, which must be the same, for a job that does it. Raises 22023; 42501 for who may neither become their role
+// nor is an operator.
 std::shared_ptr<const JobType> type_to_replay(const std::vector<std::int64_t>& ids);
 
 struct ListedChange {

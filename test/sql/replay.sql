@@ -212,8 +212,14 @@ SELECT revert_sync_job(:dry);
 SELECT apply_sync_job(0);
 SELECT apply_sync_job(NULL);
 SELECT revert_sync_job(NULL);
+-- An insert whose diff was not kept is undone by a fingerprint of the row, as long as that is as it was.
 SELECT run('numbers', '{"do": "insert"}') AS quiet \gset
+SELECT target_document_name AS inserted, fingerprint IS NOT NULL AS has_fingerprint, diff_summary FROM sync_job WHERE id = :quiet \gset
+UPDATE everything SET v = 'changed' WHERE id = :inserted;
 SELECT revert_sync_job(:quiet);
+UPDATE everything SET v = '123456789' WHERE id = :inserted;
+SELECT revert_sync_job(:quiet) AS undone \gset
+SELECT operation, diff_summary -> 'v' AS v, (SELECT count(*) FROM everything WHERE id = :inserted) FROM sync_job WHERE id = :undone;
 SELECT enqueue_sync_job('Everything', 'plain', '{"do": "update", "name": 0}') AS waiting \gset
 SELECT apply_sync_job(:waiting);
 SELECT status FROM execute_sync_job(:waiting);

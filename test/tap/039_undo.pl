@@ -207,7 +207,7 @@ $run = sql(q{SELECT enqueue_full_sync('Night', max_change_percent => 100)});
 wait_for_jobs($node);
 like(error_of("SELECT * FROM revert_sync_jobs(run => $run)"), qr/sync job $run runs as role "runner", not in a session of role "postgres"\nHINT:  Have a worker do it with enqueue_revert/, 'not in the session of another role');
 like(error_of("SELECT revert_sync_job($run)"), qr/HINT:  Have a worker do it with enqueue_revert/, 'nor one by one');
-like(error_of("SET SESSION AUTHORIZATION nobody; SELECT enqueue_revert(run => $run)"), qr/permission denied for sync jobs of type "Night"/, 'nor for just anybody');
+like(error_of("SET SESSION AUTHORIZATION nobody; SELECT enqueue_revert(run => $run)"), qr/permission denied for sync job $run\nDETAIL:  It runs as role "runner", which role "nobody" may not become/, 'nor for just anybody');
 like(error_of("SELECT enqueue_revert(ARRAY[$run, (SELECT max(id) FROM sync_job WHERE sync_job_type = 'Item')])"), qr/the sync jobs are of several types\nDETAIL:  They are of "Item", "Night"\./, 'nor of two types at once');
 sql(q{UPDATE target SET v = 'mine' WHERE id = 5; SELECT pause_sync_job_type('Night'); UPDATE sync_job_type SET disabled = true WHERE name = 'Night'});
 is(result_of(sql("SET SESSION AUTHORIZATION op; SELECT enqueue_revert(run => $run)")), 'Failed cannot revert 1 document', 'an operator has it done, also while the type is paused');
