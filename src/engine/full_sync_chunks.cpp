@@ -38,7 +38,10 @@ bool is_wait_or_clash(const pg::Error& error) {
 
 }  // namespace
 
-bool OthersWait::is_due() const { return in_worker() && Clock::now() >= next_look_; }
+// A run that another job runs within itself goes to its end: that job waits for it, and the worker is with that job.
+bool OthersWait::is_due() const {
+    return Clock::now() >= next_look_ && in_worker() && read_activity(*my_slot_or_null()).job == run_.id();
+}
 
 bool OthersWait::look() {
     auto now = Clock::now();
@@ -60,6 +63,20 @@ std::size_t FullSync::chunk_size() const {
     return static_cast<std::size_t>(std::clamp(request_.chunk_size, 1, most));
 }
 
+namespace {
+
+// They may have run in another order. Who goes on after a crash begins behind the last one before which none is left.
+std::vector<std::string> in_order_of(const std::vector<std::string>& names, std::vector<std::string> some) {
+    std::sort(some.begin(), some.end());
+    std::vector<std::string> ordered;
+    for (const std::string& name : names) {
+        if (std::binary_search(some.begin(), some.end(), name)) ordered.push_back(name);
+    }
+    return ordered;
+}
+
+}  // namespace
+
 void FullSync::walk(NameList& names, const Chunk& work) {
     while (wait_for_next_chunk()) {
         auto began = Clock::now();
@@ -70,11 +87,12 @@ void FullSync::walk(NameList& names, const Chunk& work) {
         pg::Memory memory("chunk of a full sync");
         {
             pg::MemorySwitch in_it(memory);
-            std::vector<std::string> left = work(chunk);
+            std::vector<std::string> left = in_order_of(chunk, work(chunk));
             names.put_back(left);
             done -= left.size();
             work_.walked += done;
-            if (mapping_ == nullptr && done > 0) checkpoint_.after = chunk[done - 1];
+            auto first_left = left.empty() ? chunk.end() : std::find(chunk.begin(), chunk.end(), left[0]);
+            if (mapping_ == nullptr && first_left != chunk.begin()) checkpoint_.after = *(first_left - 1);
             commit(true);
         }
         show();

@@ -140,6 +140,28 @@ like(run_of($run), qr/^Finished inserted=(1999|2000)/, 'to its end');
 is(result_of($run, 'missing'), '2000', 'with the list that it had at first');
 is(sql("SELECT count(*) FROM source JOIN target USING (id, v)"), '2000', 'all is in step');
 is(result_of($run, 'unwatched'), '', 'its source has a trigger');
+# One that another job runs within itself goes to its end at once: that job waits for it.
+sql(q{
+	CREATE TABLE seen (status text);
+	CREATE PROCEDURE nightly() LANGUAGE plpgsql AS $$
+	DECLARE run bigint; job sync_job;
+	BEGIN
+		run := enqueue_full_sync('Long', documents_per_second => 300);
+		COMMIT;
+		CALL execute_sync_job(run, job);
+		INSERT INTO seen SELECT j.status FROM sync_job AS j WHERE j.id = run;
+	END $$;
+	SET session_replication_role = replica;
+	UPDATE source SET v = 'night' WHERE id <= 900;
+	RESET session_replication_role;
+	UPDATE sync_job_type SET concurrency_limit = NULL WHERE name = 'Long';
+});
+my $nightly = sql(q{SELECT enqueue_background_job('nightly', queue => 'one')});
+wait_until_running($node, $nightly);
+$short = enqueue($node, 'Short', '["1", "a"]');
+sql(q{CALL wait_for_sync_job(} . $short . q{, '60 s')});
+is(sql('SELECT status FROM seen'), 'Finished', 'a run within another job goes to its end');
+
 sql(q{SELECT detach_sync_job_triggers('Long', 'source')});
 $run = full_sync('Long');
 is(run_of($run), 'Finished', 'without a trigger');
