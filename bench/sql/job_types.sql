@@ -31,6 +31,24 @@ END $$;
 INSERT INTO sync_job_type (name, module, source_document_type, target_document_type)
 VALUES ('Row sync', 'row_sync', 'source', 'target');
 
+-- The same, the target being found by a function in SQL.
+CREATE SCHEMA sql_sync;
+CREATE FUNCTION sql_sync.get_target_document(sync_job sync_job, source_doc source) RETURNS sync_job_target LANGUAGE sql STABLE AS $$
+    SELECT sync_job_target(CASE WHEN t.id IS NULL THEN 'insert' ELSE 'update' END, target_document_name => t.id::text)
+    FROM (SELECT 1) AS one LEFT JOIN target AS t ON t.external_code = source_doc.code
+$$;
+CREATE FUNCTION sql_sync.update_target_doc(sync_job sync_job, source_doc source, INOUT target_doc target)
+LANGUAGE plpgsql AS $$
+BEGIN
+    target_doc.external_code := source_doc.code;
+    target_doc.name := source_doc.full_name;
+    target_doc.region := source_doc.territory;
+    target_doc.credit_limit := source_doc.credit_limit;
+    target_doc.active := NOT source_doc.disabled;
+END $$;
+INSERT INTO sync_job_type (name, module, source_document_type, target_document_type)
+VALUES ('SQL sync', 'sql_sync', 'source', 'target');
+
 -- The same without functions.
 INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map)
 VALUES ('Declared sync', 'source', 'target', '{"external_code": "code"}',

@@ -24,6 +24,9 @@ def sync(w):
     w.about = f'{JOBS:,} waiting jobs here, {PEER_JOBS:,} for the others, {RQ_JOBS:,} for RQ'
     ours = 'pg_sync_job, plpgsql, diff recorded'
     w.contender(ours, lambda: drain_sync('Row sync', JOBS))
+    by_sql = 'pg_sync_job, the target found in LANGUAGE sql'
+    w.contender(by_sql, lambda: drain_sync('SQL sync', JOBS))
+    w.ratio(by_sql, ours, '≥ 1; 1.2')
     w.contender('graphile-worker, tuned, one statement',
                 lambda: peers.drain('graphile', PEER_JOBS, task='statement', concurrency=24, tuned=True))
     w.contender('graphile-worker, tuned, row handler',
@@ -37,7 +40,7 @@ def sync(w):
     w.contender('RQ, SimpleWorker × 2', lambda: peers.drain_rq(RQ_JOBS * 2, 'sync_row', 2, 'SimpleWorker'))
     aims = {'graphile-worker, tuned, one statement': '≥ 3; 6', 'graphile-worker, tuned, row handler': '≥ 5; 10'}
     for other in w.contenders:
-        if other != ours:
+        if other not in (ours, by_sql):
             w.ratio(ours, other, aims.get(other, ''))
 
 
