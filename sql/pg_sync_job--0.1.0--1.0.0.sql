@@ -778,8 +778,9 @@ CREATE FUNCTION @extschema@.validate_sync_job_type_definition(definition jsonb, 
 COMMENT ON FUNCTION @extschema@.validate_sync_job_type_definition(jsonb) IS 'the same for a type that is not saved: its columns as an object, those that are not in it as by default; also what the table would refuse. Writes nothing; for managers';
 
 -- Values that are recorded nowhere.
-ALTER TABLE @extschema@.sync_job_type ADD COLUMN secret_columns text[];
+ALTER TABLE @extschema@.sync_job_type ADD COLUMN secret_columns text[], ADD COLUMN publish_starts boolean NOT NULL DEFAULT false;
 COMMENT ON COLUMN @extschema@.sync_job_type.secret_columns IS 'columns of the target whose values are recorded nowhere: diffs, snapshots and errors do not have them, and what changed them cannot be applied or reverted';
+COMMENT ON COLUMN @extschema@.sync_job_type.publish_starts IS 'send an event on the channel sync_job for each job that starts in a transaction of its own: one that is not batchable, or commits as it goes';
 
 -- Relations and roles as text, beside the types of their own that clients have to cast for.
 CREATE OR REPLACE VIEW @extschema@.sync_job_recent WITH (security_invoker = true) AS

@@ -50,7 +50,8 @@ CREATE TABLE @extschema@.sync_job_type (
     on_delete            text NOT NULL DEFAULT 'delete',
     ignore_synced        boolean NOT NULL DEFAULT false,
     surplus_condition    text,
-    secret_columns       text[]
+    secret_columns       text[],
+    publish_starts       boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE @extschema@.sync_job_type IS 'What is synced, and how: one row per job type, made with INSERT. The controller is a schema with functions of fixed names (module), or a declaration (match, field_map).';
 COMMENT ON COLUMN @extschema@.sync_job_type.name IS 'the name jobs are enqueued under, as in SAP Customer Sync';
@@ -87,6 +88,7 @@ COMMENT ON COLUMN @extschema@.sync_job_type.on_delete IS 'what becomes of a targ
 COMMENT ON COLUMN @extschema@.sync_job_type.ignore_synced IS 'true: its triggers enqueue nothing for what a job has written whose source is the target of this type';
 COMMENT ON COLUMN @extschema@.sync_job_type.secret_columns IS 'columns of the target whose values are recorded nowhere: diffs, snapshots and errors do not have them, and what changed them cannot be applied or reverted';
 COMMENT ON COLUMN @extschema@.sync_job_type.surplus_condition IS 'SQL over target: only targets for which it holds are surplus when no source maps to them; NULL: all. Needed where several types have the same target';
+COMMENT ON COLUMN @extschema@.sync_job_type.publish_starts IS 'send an event on the channel sync_job for each job that starts in a transaction of its own: one that is not batchable, or commits as it goes';
 
 CREATE TABLE @extschema@.sync_job_type_change (
     sync_job_type text COLLATE "C" NOT NULL,

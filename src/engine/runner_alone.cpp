@@ -9,6 +9,7 @@
 #include "job/job_type.hpp"
 #include "pg/shared.hpp"
 #include "pg/xact.hpp"
+#include "queue/events.hpp"
 #include "queue/record.hpp"
 #include "queue/rights.hpp"
 #include "queue/task.hpp"
@@ -102,6 +103,7 @@ void Runner::mark_started(const Job& claimed) {
     started.set(C::started_at, pg::int64_datum(pg::now()));
     started.set(C::worker_pid, pg::int32_datum(pg::my_pid()));
     store_job({started, Partition::live});
+    publish_start(started);
 }
 
 namespace {

@@ -111,6 +111,7 @@ std::shared_ptr<JobType> job_type_of(const TableRow& row) {
     type->disabled = row.flag("disabled");
     type->paused = row.flag("paused");
     type->publish_events = row.flag("publish_events");
+    type->publish_starts = row.flag("publish_starts");
     type->run_as = row.oid("run_as");
     if (!row.is_null("set_size")) type->set_size = pg::datum_int32(row.at("set_size").datum);
     type->insert_enabled = row.flag("insert_enabled", true);

@@ -25,7 +25,7 @@ struct JobType {
     std::string surplus_condition;  // the same, over the target
     bool declarative() const { return !field_map.empty(); }
     bool background = false;  // the built-in type of plain background work: it calls the job's procedure
-    bool publish_events = false;
+    bool publish_events = false, publish_starts = false;
     std::optional<bool> batchable;
     std::string queue;
     int priority = 0;

@@ -1,6 +1,7 @@
 #include "queue/events.hpp"
 
 #include "job/internal_sql.hpp"
+#include "job/job_type.hpp"
 #include "pg/json.hpp"
 #include "pg/role.hpp"
 #include "pg/xact.hpp"
@@ -48,9 +49,9 @@ void publish_event(const std::string& event, pg::Value message) {
     pg::notify("sync_job", pg::json_to_text(reference.finish()));
 }
 
-void publish_end(const Job& job) {
-    if (!job.flag(C::publish_event)) return;
-    const std::string event = "sync_job_ended";
+namespace {
+
+void publish_state(const std::string& event, const Job& job) {
     pg::JsonBuilder json;
     json.begin_object();
     json.field("event", event);
@@ -72,6 +73,17 @@ void publish_end(const Job& job) {
     reference.number(keep(event, {whole, false}, job.oid(C::owner)));
     reference.end_object();
     pg::notify("sync_job", pg::json_to_text(reference.finish()));
+}
+
+}  // namespace
+
+void publish_end(const Job& job) {
+    if (job.flag(C::publish_event)) publish_state("sync_job_ended", job);
+}
+
+void publish_start(const Job& job) {
+    auto type = find_job_type(std::string(job.text(C::sync_job_type)));
+    if (type != nullptr && type->publish_starts) publish_state("sync_job_started", job);
 }
 
 }  // namespace sync_job

@@ -56,6 +56,7 @@ INSERT INTO expected VALUES
     ('sync_job_type', 'on_delete', 'text'),
     ('sync_job_type', 'ignore_synced', 'boolean'),
     ('sync_job_type', 'secret_columns', 'text[]'),
+    ('sync_job_type', 'publish_starts', 'boolean'),
     ('sync_job_type_change', 'sync_job_type', 'text'),
     ('sync_job_type_change', 'operation', 'text'),
     ('sync_job_type_change', 'changed_at', 'timestamp with time zone'),
@@ -142,7 +143,7 @@ INSERT INTO expected_default VALUES
     ('sync_job_type', 'disabled', 'false'), ('sync_job_type', 'is_standard', 'false'), ('sync_job_type', 'publish_events', 'false'),
     ('sync_job_type', 'created_at', 'now()'), ('sync_job_type', 'modified_at', 'now()'), ('sync_job_type', 'insert_enabled', 'true'),
     ('sync_job_type', 'update_enabled', 'true'), ('sync_job_type', 'delete_enabled', 'true'), ('sync_job_type', 'paused', 'false'), ('sync_job_type', 'set_size', '1'),
-    ('sync_job_type', 'on_delete', $$'delete'::text$$), ('sync_job_type', 'ignore_synced', 'false'),
+    ('sync_job_type', 'on_delete', $$'delete'::text$$), ('sync_job_type', 'ignore_synced', 'false'), ('sync_job_type', 'publish_starts', 'false'),
     ('sync_job_event', 'created_at', 'now()'), ('sync_job_schedule', 'created_at', 'now()'), ('sync_job_schedule', 'paused', 'false'), ('sync_job_deleted_document', 'deleted_at', 'now()'), ('sync_job_deleted_document', 'is_deletion', 'true');
 SELECT set_eq(
     $$SELECT attrelid::regclass, attname, pg_get_expr(adbin, adrelid)

@@ -99,6 +99,18 @@ note_is('module "gone"', 'the owner sees what is wrong');
 is(value(q{SET SESSION AUTHORIZATION stranger; SELECT count(*), count(note) FROM sync_job_setup_error, sync_job_queue_status}), '0|0', 'a stranger does not');
 value(qq{SELECT cancel_sync_job($broken); UPDATE sync_job_type SET module = 'probe' WHERE name = 'Probe'});
 
+# ---- A start is told, too, where it is asked for ----
+
+value(q{UPDATE sync_job_type SET publish_starts = true WHERE name IN ('Probe', 'Probe Alone')});
+close_gate($node);
+my @alone = map { enqueue($node, 'Probe Alone', $_, q{context => '{"gate": "closed"}', job_id => 'mine'}) } 11 .. 14;
+ok($listener->wait_for('sync_job', qr/"sync_job_started", "job_id": "mine", "status": "Started", "sync_job": $alone[0],/), 'a job that runs alone tells of its start');
+is(value("SELECT status FROM sync_job WHERE id = $alone[0]"), 'Started', 'while it runs');
+open_gate($node);
+ok($listener->wait_for('sync_job', qr/"sync_job_started".*"sync_job": $_,/), 'so do those that start with the end of another one') for @alone;
+wait_for_jobs($node);
+value(q{UPDATE sync_job_type SET publish_starts = false});
+
 # ---- Why jobs wait ----
 
 note_is('^$', 'nothing is wrong');
