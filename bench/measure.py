@@ -30,15 +30,15 @@ class Workload:
         self.name, self.title, self.unit = name, title, unit
         self.about = ''        # the sizes, in a sentence
         self.contenders = {}   # name -> function
-        self.ratios = []       # (what, contender, divided by which, what it is to be: at least, better)
+        self.ratios = []       # (what, contender, divided by which, what it is to be: at least, better; the measure, None: the first)
         self.results = {}      # contender -> {measure: [a value for each pass]}
         self.skipped = {}      # contender -> why
 
     def contender(self, name, function):
         self.contenders[name] = function
 
-    def ratio(self, above, below, aim='', what=''):
-        self.ratios.append((what, above, below, aim))
+    def ratio(self, above, below, aim='', what='', measure=None):
+        self.ratios.append((what, above, below, aim, measure))
 
     def measure(self):
         for turn in range(PASSES):
@@ -72,8 +72,8 @@ class Workload:
             return None
         return statistics.median(measures[measure or next(iter(measures))])
 
-    def ratio_of(self, above, below):
-        above, below = self.median(above), self.median(below)
+    def ratio_of(self, above, below, measure=None):
+        above, below = self.median(above, measure), self.median(below, measure)
         return above / below if above is not None and below else None
 
 

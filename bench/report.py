@@ -25,8 +25,8 @@ def write(workloads):
 
 def as_data(w):
     return {'name': w.name, 'title': w.title, 'about': w.about, 'unit': w.unit, 'results': w.results, 'skipped': w.skipped,
-            'ratios': [{'what': what, 'above': above, 'below': below, 'aim': aim, 'ratio': w.ratio_of(above, below)}
-                       for what, above, below, aim in w.ratios]}
+            'ratios': [{'what': what, 'above': above, 'below': below, 'aim': aim, 'measure': measure or w.unit,
+                        'ratio': w.ratio_of(above, below, measure)} for what, above, below, aim, measure in w.ratios]}
 
 
 def machine():
@@ -58,21 +58,21 @@ def table(w):
             lines.append(f'| {name} | ' + ' | '.join(cell(w.results[name].get(m)) for m in measures) + ' |')
     for name, why in w.skipped.items():
         lines += ['', f'{name}: skipped. {why}']
-    ratios = [(r, w.ratio_of(r[1], r[2])) for r in w.ratios]
+    ratios = [(r, w.ratio_of(r[1], r[2], r[4])) for r in w.ratios]
     if any(value for _, value in ratios):
         lines += ['', '| ratio | | aim |', '|---|---|---|']
-        lines += [f'| {what or f"{above} : {below}"} | {number(value)} | {aim} |'
-                  for (what, above, below, aim), value in ratios if value]
+        lines += [f'| {what or f"{above} : {below}" + (f", {measure}" if measure else "")} | {number(value)} | {aim} |'
+                  for (what, above, below, aim, measure), value in ratios if value]
     return '\n'.join(lines) + '\n'
 
 
 def ratios(workloads):
     lines = ['| work | unit | contender | | beside | | ratio | aim |', '|---|---|---|---|---|---|---|---|']
     for w in workloads:
-        for _, above, below, aim in w.ratios:
-            if w.ratio_of(above, below):
-                lines.append(f'| {w.title} | {w.unit} | {above} | {number(w.median(above))} | {below} '
-                             f'| {number(w.median(below))} | {number(w.ratio_of(above, below))} | {aim} |')
+        for _, above, below, aim, measure in w.ratios:
+            if w.ratio_of(above, below, measure):
+                lines.append(f'| {w.title} | {measure or w.unit} | {above} | {number(w.median(above, measure))} | {below} '
+                             f'| {number(w.median(below, measure))} | {number(w.ratio_of(above, below, measure))} | {aim} |')
     return '\n'.join(lines) + '\n'
 
 

@@ -5,6 +5,7 @@
 #include "controller/source_condition.hpp"
 #include "core/text.hpp"
 #include "document/written_values.hpp"
+#include "document/row_columns.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
 #include "pg/xact.hpp"
@@ -174,10 +175,12 @@ void Mapping::prepare_statements() {
                               rows_from_arrays(1, key_arrays.size()) + " JOIN " + source.quoted + " AS source ON " +
                               join(keys, " AND ") + of_these,
                           key_arrays, Access::by_index);
-    std::string find_many = "SELECT j.sync_job_n, " + target.alias + " FROM " + rows_from_arrays(1, match_arrays.size()) +
-                            " JOIN " + named + " ON " + match_condition("j.sync_job_");
-    find_many_ = make(find_many, match_arrays, by_match);
-    lock_many_ = make(find_many + " FOR NO KEY UPDATE OF " + target.alias + " SKIP LOCKED", match_arrays, by_match);
+    std::string matching = " FROM " + rows_from_arrays(1, match_arrays.size()) + " JOIN " + named + " ON " + match_condition("j.sync_job_");
+    find_many_ = make("SELECT j.sync_job_n" + matching, match_arrays, by_match);
+    lock_many_ = make("SELECT j.sync_job_n, " + columns_sql(target_->relation()) + matching + " FOR NO KEY UPDATE OF " + target.alias + " SKIP LOCKED",
+                      match_arrays, by_match);
+    if (!match_is_unique() || match_given_by_database() != nullptr) return;
+    insert_sources_ = make(insert_sources_sql(key_arrays.size(), join(keys, " AND "), values), key_arrays, Access::by_index);
 }
 
 // --- One document ---
@@ -438,6 +441,30 @@ pg::Rows Mapping::look_up_many(pg::Statement& statement, const std::vector<pg::R
     return statement.execute(arguments);
 }
 
+std::string Mapping::insert_sources_sql(std::size_t arrays, const std::string& keys, const std::string& values) const {
+    std::vector<std::string> columns, computed, conditions;
+    for (std::size_t i = 0; i < items_.size(); i++) {
+        columns.push_back(pg::quoted_identifier(target_->relation().columns[items_[i].column - 1].name));
+        computed.push_back("v." + output_name(i));
+        if (i < match_count_) conditions.push_back("v." + output_name(i) + " IS NOT NULL");
+    }
+    if (!condition_.empty()) conditions.push_back(condition_);
+    return "INSERT INTO " + target_->relation().quoted + " AS " + target_->relation().alias + " (" + join(columns, ", ") + ") SELECT " +
+           join(computed, ", ") + " FROM " + rows_from_arrays(1, arrays) + " JOIN " + source_->relation().quoted + " AS source ON " +
+           keys + " CROSS JOIN LATERAL (" + values + ") AS v WHERE " + join(conditions, " AND ") +
+           " ORDER BY j.sync_job_n RETURNING " + columns_sql(target_->relation());
+}
+
+std::vector<pg::RowValues> Mapping::insert_sources(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts) {
+    std::vector<pg::Value> arguments = source_->key_arrays(names);
+    arguments.push_back({pg::array_datum(contexts, pg::type::jsonb), false});
+    pg::Rows rows = insert_sources_->execute(arguments);
+    rows.keep();
+    std::vector<pg::RowValues> inserted;
+    for (std::uint64_t i = 0; i < rows.size(); i++) inserted.push_back(row_of_columns(rows.whole(i), 1));
+    return inserted;
+}
+
 std::vector<NumberedRow> Mapping::lock_many(const std::vector<pg::RowValues>& wanted, std::vector<std::size_t>& busy) {
     pg::Rows rows = look_up_many(*lock_many_, wanted);
     rows.keep();
@@ -447,10 +474,10 @@ std::vector<NumberedRow> Mapping::lock_many(const std::vector<pg::RowValues>& wa
         auto number = static_cast<std::size_t>(rows.int64(i, 0) - 1);
         if (seen[number]) {
             auto first = std::find_if(found.begin(), found.end(), [&](const NumberedRow& row) { return row.number == number; });
-            two_targets(*target_, target_->name_of(first->row), target_->name_of(rows.at(i, 1).datum));
+            two_targets(*target_, target_->name_of(first->row), target_->name_of(row_of_columns(rows.whole(i), 2)));
         }
         seen[number] = true;
-        found.push_back({number, pg::take_apart(rows.at(i, 1).datum, target_->relation())});
+        found.push_back({number, row_of_columns(rows.whole(i), 2)});
     }
     std::vector<pg::RowValues> missing;
     std::vector<std::size_t> numbers;

@@ -88,12 +88,17 @@ public:
     // locked, `busy` says.
     std::vector<NumberedRow> lock_many(const std::vector<pg::RowValues>& wanted, std::vector<std::size_t>& busy);
 
+    // Inserts the targets of these source documents, without a look whether one is there: a unique index keeps it from being a second
+    // one. The rows as stored, in the same order: as long as there are as many as documents. Only if inserts_sources().
+    bool inserts_sources() const { return insert_sources_ != nullptr; }
+    std::vector<pg::RowValues> insert_sources(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts);
+
     // --- Whole tables (mapping_tables.cpp); in an SpiScope, by the active snapshot, the rows as long as one call of `found` ---
     // A source and its target that differ, or a source that has none.
     struct Unequal {
         bool missing, ambiguous;       // ambiguous: several targets match, or several sources want this one to differ
         pg::RowValues source;          // its key
-        pg::RowValues target, wanted;  // the key, and the columns compared
+        pg::RowValues target, wanted;  // the key, and the columns compared; none if it is missing
     };
     // Of the sources for which `condition` holds (SQL over source; empty: all). What an update would write decides; columns
     // whose expression gives another value each time are left out.
@@ -136,6 +141,7 @@ private:
     std::string expression(const std::string& name, const Value& value, const pg::Column& column, const char* what) const;
     void prepare_statements();
     void refuse_varying_match() const;
+    std::string insert_sources_sql(std::size_t arrays, const std::string& keys, const std::string& values) const;
     // The items from `first` to before `end`.
     std::string values_sql(const std::string& context, std::size_t first, std::size_t end, const std::string& beside = "") const;
     std::unique_ptr<pg::Statement> late_values(std::size_t first, std::size_t end) const;
@@ -177,6 +183,7 @@ private:
     bool living_asked_ = false, living_by_index_ = false;  // living_ has been tried
     std::unique_ptr<pg::Statement> living_;                // null: it cannot be asked
     std::unique_ptr<pg::Statement> evaluate_, late_, match_, find_, find_locked_, evaluate_many_, find_many_, lock_many_;
+    std::unique_ptr<pg::Statement> insert_sources_;  // null: where nothing keeps a second target from being inserted
 };
 
 }  // namespace sync_job

@@ -15,9 +15,6 @@ namespace sync_job {
 
 namespace {
 
-constexpr long rows_at_a_time = 1000;
-
-
 std::string column_of(const DocumentType& type, int number) {
     const pg::Column& column = type.relation().columns[number - 1];
     return type.relation().alias + "." + pg::quoted_identifier(column.name);
@@ -26,15 +23,19 @@ std::string column_of(const DocumentType& type, int number) {
 // The subquery of the declaration's values, joined to what comes before; see Mapping::values_sql().
 constexpr const char* no_context = "NULL::pg_catalog.jsonb";
 
+// Not many at a time, as they may be large.
 void read_in_parts(const std::string& sql, const std::function<void(const pg::RowValues&)>& row) {
-    pg::Memory memory("rows to compare");
+    constexpr long rows_at_a_time = 64;
+    pg::Memory memory("row to compare");
     pg::Cursor cursor(sql);
     for (;;) {
         pg::Rows rows = cursor.fetch(rows_at_a_time);
         if (rows.empty()) return;
-        memory.reset();
-        pg::MemorySwitch in_it(memory);
-        for (std::uint64_t i = 0; i < rows.size(); i++) row(rows.whole(i));
+        for (std::uint64_t i = 0; i < rows.size(); i++) {
+            memory.reset();
+            pg::MemorySwitch in_it(memory);
+            row(rows.whole(i));
+        }
     }
 }
 
@@ -242,13 +243,14 @@ void Mapping::each_unequal(const std::string& condition, const std::function<voi
         pair.missing = pg::datum_bool(row.at(next++).datum);
         bool several_targets = pg::datum_bool(row.at(next++).datum),
              several_sources = pg::datum_bool(row.at(next++).datum);
+        if (pair.missing) return found(pair);
         pair.target = pg::empty_row(target_->relation());
         for (int number : target_->key()) pair.target.set(number, row.at(next++));
         for (std::size_t i : compared) pair.target.set(items_[i].column, row.at(next++));
         pair.wanted = pg::copy_of(pair.target);
         for (std::size_t i : compared) pair.wanted.set(items_[i].column, row.at(next++));
-        bool differ = pair.missing || differs(pair, compared, adopts);
-        pair.ambiguous = several_targets || (several_sources && !pair.missing);
+        bool differ = differs(pair, compared, adopts);
+        pair.ambiguous = several_targets || several_sources;
         if (several_targets || differ) found(pair);
     });
 }

@@ -3,6 +3,7 @@
 
 #include "core/text.hpp"
 #include "document/document.hpp"
+#include "document/row_columns.hpp"
 #include "document/written_values.hpp"
 #include "pg/error.hpp"
 
@@ -37,6 +38,18 @@ bool fits_array(Oid base_type) { return pg::array_type_of(base_type) != pg::no_o
 bool DocumentType::supports_many() const {
     std::vector<Oid> types = key_types();
     return std::all_of(types.begin(), types.end(), fits_array);
+}
+
+std::string columns_sql(const pg::RelationInfo& relation) {
+    std::vector<std::string> columns;
+    for (const pg::Column& column : relation.columns) {
+        columns.push_back(column.dropped ? "NULL" : relation.alias + "." + pg::quoted_identifier(column.name));
+    }
+    return join(columns, ", ");
+}
+
+pg::RowValues row_of_columns(const pg::RowValues& result, int first) {
+    return {result.values + first - 1, result.nulls + first - 1, result.count - first + 1};
 }
 
 std::vector<pg::Value> DocumentType::key_arrays(const std::vector<std::string>& names) const {
@@ -80,7 +93,7 @@ std::vector<pg::RowValues> DocumentType::update_many(const std::vector<pg::RowVa
     }
     std::string sql = "UPDATE " + named_ + " SET " + join(assignments, ", ") + " FROM " +
                       rows_from_arrays(1, arguments.size()) + " WHERE " + join(conditions, " AND ") +
-                      " RETURNING j.sync_job_n, " + relation_->alias;
+                      " RETURNING j.sync_job_n, " + columns_sql(*relation_);
     pg::Rows rows = statement(sql, types)->execute(arguments);
     rows.keep();
     require_all_written(rows.size(), wanted.size(), "update");
@@ -88,7 +101,7 @@ std::vector<pg::RowValues> DocumentType::update_many(const std::vector<pg::RowVa
     for (std::uint64_t i = 0; i < rows.size(); i++) {
         auto number = static_cast<std::size_t>(rows.int64(i, 0) - 1);
         if (after[number].values != nullptr) require_all_written(rows.size() + 1, wanted.size(), "update");
-        after[number] = pg::take_apart(rows.at(i, 1).datum, *relation_);
+        after[number] = row_of_columns(rows.whole(i), 2);
     }
     return after;
 }
@@ -108,14 +121,12 @@ std::vector<pg::RowValues> DocumentType::insert_many(const std::vector<pg::RowVa
     }
     std::string overriding = identity == Identity::given ? " OVERRIDING SYSTEM VALUE" : "";
     std::string sql = "INSERT INTO " + named_ + " (" + join(names, ", ") + ")" + overriding + " SELECT " + join(values, ", ") + " FROM " +
-                      rows_from_arrays(1, arguments.size()) + " ORDER BY j.sync_job_n" + returning_;
+                      rows_from_arrays(1, arguments.size()) + " ORDER BY j.sync_job_n RETURNING " + columns_sql(*relation_);
     pg::Rows rows = statement(sql, types)->execute(arguments);
     rows.keep();
     require_all_written(rows.size(), wanted.size(), "insert");
     std::vector<pg::RowValues> after;
-    for (std::uint64_t i = 0; i < rows.size(); i++) {
-        after.push_back(pg::take_apart(rows.at(i, 0).datum, *relation_));
-    }
+    for (std::uint64_t i = 0; i < rows.size(); i++) after.push_back(row_of_columns(rows.whole(i), 1));
     return after;
 }
 

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
+#include "engine/plan_invalidation.hpp"
 #include "engine/set_sync.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/error.hpp"
+#include "pg/memory.hpp"
 #include "pg/xact.hpp"
 #include "queue/in_progress.hpp"
 #include "shared/activity.hpp"
@@ -39,6 +43,7 @@ public:
             }
             show();
         }
+        record_now();
         return std::move(done_);
     }
 
@@ -60,12 +65,16 @@ private:
     }
 
     void run_part(const std::vector<std::string>& names);
+    bool run_statement(const std::vector<std::string>& names);
+    std::vector<std::optional<Outcome>> sync_all(const std::vector<Job>& jobs);
     void run_in_parts(const std::vector<std::string>& names);
     void run_by_functions(std::vector<std::string> names);
     bool run_sharing(std::vector<std::string>& names, std::size_t& next);
     bool run_one(const std::string& name);
     void add(const std::string& name, Outcome outcome);
     void add_ended(const std::string& name, const Outcome& outcome);
+    void record_now();
+    void record_when_many();
     void show() const;
 
     const Job& set_;
@@ -78,6 +87,9 @@ private:
     std::size_t most_sharing_ = 32;  // an error costs the work of so many
     std::size_t sharing_ = most_sharing_;
     DocumentsDone done_;
+    MemoryContextData* outer_ = pg::current_memory();
+    pg::Memory memory_{"documents of a set"};  // what they need, until they are recorded
+    std::size_t run_since_ = 0;                // since that was last done, one by one
 };
 
 void DocumentBatch::run_part(const std::vector<std::string>& names) {
@@ -85,19 +97,32 @@ void DocumentBatch::run_part(const std::vector<std::string>& names) {
         done_.left.insert(done_.left.end(), names.begin(), names.end());
         return;
     }
-    std::vector<Job> jobs = jobs_for(names.begin(), names.end());
-    if (jobs.size() < fewest_in_statement || !suits_set(jobs[0])) return run_by_functions(names);
+    if (names.size() < fewest_in_set || !suits_set(job_for(names[0]))) {
+        run_by_functions(names);
+    } else if (run_statement(names)) {
+        show();
+    } else if (!done_.canceled) {
+        run_in_parts(names);
+    }
+}
+
+// False: it failed, or was canceled.
+bool DocumentBatch::run_statement(const std::vector<std::string>& names) {
+    // As the table grows from one statement to the next, in a first load for example.
+    if (auto type = find_job_type(std::string(set_.text(C::sync_job_type)))) invalidate_outgrown_plans(*type);
+    record_now();
+    pg::MemorySwitch in_it(memory_);
     std::vector<std::optional<Outcome>> outcomes;
     try {
-        outcomes = sync_set(jobs, limits_.attempt.batch_microseconds, limits_.attempt.lock_patience_microseconds);
+        outcomes = sync_all(jobs_for(names.begin(), names.end()));
     } catch (const pg::Error& error) {
         if (error.sqlstate() == "57014" && cancel_requested(set_.id())) {
             done_.canceled = true;
             done_.left.insert(done_.left.end(), names.begin(), names.end());
-            return;
+        } else {
+            size_.went_wrong(names.size());
         }
-        size_.went_wrong(names.size());
-        return run_in_parts(names);
+        return false;
     }
     pg::command_counter_increment();
     size_.went_well(names.size());
@@ -108,7 +133,25 @@ void DocumentBatch::run_part(const std::vector<std::string>& names) {
             by_themselves_.push_back(names[i]);
         }
     }
-    show();
+    return true;
+}
+
+std::vector<std::optional<Outcome>> DocumentBatch::sync_all(const std::vector<Job>& jobs) {
+    const AttemptLimits& limits = limits_.attempt;
+    if (size_.only_inserts) {
+        try {
+            return sync_set(jobs, limits.batch_microseconds, limits.lock_patience_microseconds, Expect::no_target);
+        } catch (const pg::Error&) {
+            if (cancel_requested(set_.id())) throw;
+            size_.only_inserts = false;
+        }
+    }
+    auto outcomes = sync_set(jobs, limits.batch_microseconds, limits.lock_patience_microseconds);
+    size_.only_inserts = std::all_of(outcomes.begin(), outcomes.end(), [](const auto& outcome) {
+        return outcome && outcome->verdict == Verdict::ended && outcome->job.operation() == Operation::insert &&
+               outcome->job.status() == Status::finished;
+    });
+    return outcomes;
 }
 
 // Of a set job; the chunk of a full sync is part of a longer way.
@@ -145,6 +188,8 @@ void DocumentBatch::run_by_functions(std::vector<std::string> names) {
 
 // False: one of them failed. It is the next to run, by itself, so that it leaves the set however little time there is.
 bool DocumentBatch::run_sharing(std::vector<std::string>& names, std::size_t& next) {
+    record_now();
+    pg::MemorySwitch in_it(memory_);
     auto from = names.begin() + static_cast<std::ptrdiff_t>(next);
     auto to = from + static_cast<std::ptrdiff_t>(std::min(sharing_, names.size() - next));
     auto shared = attempt_sharing(jobs_for(from, to), limits_.attempt, limits_.is_full);
@@ -166,6 +211,8 @@ bool DocumentBatch::run_sharing(std::vector<std::string>& names, std::size_t& ne
 
 // False: it failed, or has left the set.
 bool DocumentBatch::run_one(const std::string& name) {
+    record_when_many();
+    pg::MemorySwitch in_it(memory_);
     std::size_t jobs = done_.jobs.size();
     add(name, attempt(job_for(name), limits_.attempt));
     pg::command_counter_increment();
@@ -175,6 +222,7 @@ bool DocumentBatch::run_one(const std::string& name) {
 void DocumentBatch::add(const std::string& name, Outcome outcome) {
     if (outcome.verdict != Verdict::ended) {
         done_[Count::handed_over]++;
+        pg::MemorySwitch outside(outer_);
         outcome.job = job_of_its_own(set_, name);
         done_.jobs.push_back(std::move(outcome));
     } else if (outcome.job.status() == Status::canceled) {
@@ -182,7 +230,9 @@ void DocumentBatch::add(const std::string& name, Outcome outcome) {
         done_.left.push_back(name);
     } else if (outcome.job.status() == Status::failed) {
         done_[Count::failed]++;
-        outcome.job = job_of_its_own(set_, name, &outcome.job);
+        pg::MemorySwitch outside(outer_);
+        Job copied = Job::from_composite(pg::put_together(outcome.job.row(), schema_objects().job_row_type));
+        outcome.job = job_of_its_own(set_, name, &copied);
         done_.jobs.push_back(std::move(outcome));
     } else {
         add_ended(name, outcome);
@@ -203,6 +253,18 @@ void DocumentBatch::add_ended(const std::string& name, const Outcome& outcome) {
     if (changed || job.flag(C::verbose_logging)) done_.documents.push_back(document_row(name, outcome));
 }
 
+// A diff has all the old and new values: they must not add up.
+void DocumentBatch::record_now() {
+    record_rows(std::exchange(done_.documents, {}));
+    memory_.reset();
+    run_since_ = 0;
+}
+
+void DocumentBatch::record_when_many() {
+    constexpr std::size_t many = 16;
+    if (++run_since_ >= many) record_now();
+}
+
 }  // namespace
 
 void StatementSize::went_well(std::size_t documents) {
@@ -210,7 +272,7 @@ void StatementSize::went_well(std::size_t documents) {
     if (documents >= size_) size_ = std::min(most, size_ + growth);
 }
 
-void StatementSize::went_wrong(std::size_t documents) { size_ = std::max(documents / 8, fewest_in_statement); }
+void StatementSize::went_wrong(std::size_t documents) { size_ = std::max(documents / 8, fewest_in_set); }
 
 DocumentsDone run_documents(const Job& job, const std::vector<std::string>& names, const DocumentLimits& limits,
                             StatementSize& size) {

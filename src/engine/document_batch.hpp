@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/attempt.hpp"
+#include "engine/set_sync.hpp"
 #include "queue/set_record.hpp"
 
 namespace sync_job {
@@ -16,23 +17,23 @@ struct DocumentLimits {
     std::function<bool()> is_full = nullptr;      // no more is begun, once something has been done
 };
 
-// How many documents a statement has: fewer after trouble, as where one document is wrong others may be, and more again while all
-// goes well. Kept from one call to the next.
+// How many documents a statement has: fewer after trouble, as where one document is wrong, or large, others may be; and more
+// again while all goes well. Kept from one call to the next.
 class StatementSize {
 public:
     std::size_t get() const { return size_; }
     void went_well(std::size_t documents);
     void went_wrong(std::size_t documents);
+    // The last one has inserted all its documents: the next one expects to.
+    bool only_inserts = false;
 
 private:
     static constexpr std::size_t most = 256;  // an error costs the time of a part of them
-    std::size_t size_ = most;
+    std::size_t size_ = 64;  // of the first ones nobody knows how large they are
 };
-// So few run one by one.
-constexpr std::size_t fewest_in_statement = 8;
 
-// `job`: of the set, locked, its documents in progress nowhere else. The names are canonical, none of them twice. To be recorded:
-// record_documents(). Raises what is no document's fault.
+// `job`: of the set, locked, its documents in progress nowhere else. The names are canonical, none of them twice. What was done to
+// documents is recorded as it comes; their jobs are to be recorded: record_documents(). Raises what is no document's fault.
 DocumentsDone run_documents(const Job& job, const std::vector<std::string>& names, const DocumentLimits& limits,
                             StatementSize& size);
 

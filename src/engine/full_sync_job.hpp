@@ -12,7 +12,7 @@
 
 namespace sync_job {
 
-constexpr int most_in_chunk = 500;
+constexpr int most_in_chunk = 1000;
 
 struct FullSyncRequest {
     std::string condition;  // SQL over source; empty: all

@@ -274,7 +274,7 @@ void Runner::run_by_itself(const Job& job, std::vector<Outcome>& outcomes) {
 void Runner::run_set(std::vector<Job> jobs, std::vector<Outcome>& outcomes) {
     constexpr std::size_t parts = 4;
     std::vector<std::optional<Outcome>> results(jobs.size());
-    if (jobs.size() >= fewest_in_statement && !takes_no_more(outcomes)) {
+    if (jobs.size() >= fewest_in_set && !takes_no_more(outcomes)) {
         try {
             results = sync_set(jobs, limits_.batch_milliseconds * 1000LL);
             pg::command_counter_increment();

@@ -44,25 +44,34 @@ public:
     Set(const std::vector<Job>& jobs, const JobType& type, Mapping& mapping)
         : jobs_(jobs), type_(type), mapping_(mapping), outcomes_(jobs.size()) {}
 
-    std::vector<std::optional<Outcome>> run() {
+    std::vector<std::optional<Outcome>> run(Expect expect) {
+        if (expect == Expect::no_target) {
+            insert_all();
+            return ended_now();
+        }
         load_sources();
         std::vector<Member> existing, missing;
         find_targets(existing, missing);
         update(existing);
         insert(missing);
+        return ended_now();
+    }
+
+private:
+    std::vector<std::optional<Outcome>> ended_now() {
         pg::Timestamp now = pg::now();
         for (auto& outcome : outcomes_) {
             if (outcome && outcome->verdict == Verdict::ended) stamp_end(outcome->job, now);
         }
         return std::move(outcomes_);
     }
-
-private:
+    void insert_all();
     void load_sources();
     void look_at_kept(Member& member, const std::string& name);
     void find_targets(std::vector<Member>& existing, std::vector<Member>& missing);
     void update(std::vector<Member>& members);
     void insert(std::vector<Member>& members);
+    void end_inserted(const Member& member, const pg::RowValues& after);
     void leave(Member& member);
     bool enabled(Member& member, Operation operation);
     Job& end(const Member& member, Status status);
@@ -122,6 +131,20 @@ private:
     const Job* last_ = nullptr;
     pg::Value corrected_;
 };
+
+// Many large documents are for several statements: each of these has all their values in memory some times over.
+void require_small(const std::vector<pg::RowValues>& rows, const DocumentType& type) {
+    constexpr std::int64_t most_bytes = 2 << 20;
+    if (rows.size() <= fewest_in_set) return;
+    std::int64_t bytes = 0;
+    for (const pg::RowValues& row : rows) {
+        for (const pg::Column& column : type.relation().columns) {
+            pg::Value value = row.at(column.number);
+            if (!column.dropped && !value.null) bytes += pg::full_size(value.datum, column.by_value, column.length);
+        }
+    }
+    if (bytes > most_bytes) throw pg::Error("54000", "too large documents for one statement");
+}
 
 // A document of which the triggers have kept rows is synced by itself; other jobs for its targets have to wait for it.
 void Set::look_at_kept(Member& member, const std::string& name) {
@@ -187,8 +210,14 @@ void Set::find_targets(std::vector<Member>& existing, std::vector<Member>& missi
             with_match.push_back(std::move(member));
         }
     }
+    require_small(wanted, mapping_.target());
     std::vector<std::size_t> busy;
-    for (NumberedRow& found : mapping_.lock_many(wanted, busy)) with_match[found.number].before = found.row;
+    std::vector<pg::RowValues> before;
+    for (NumberedRow& found : mapping_.lock_many(wanted, busy)) {
+        with_match[found.number].before = found.row;
+        before.push_back(found.row);
+    }
+    require_small(before, mapping_.target());
     for (std::size_t i : busy) leave(with_match[i]);
     for (Member& member : with_match) {
         if (!member.by_itself) (member.before.values != nullptr ? existing : missing).push_back(std::move(member));
@@ -245,18 +274,39 @@ void Set::insert(std::vector<Member>& members) {
     }
     if (inserted.empty()) return;
     std::vector<pg::RowValues> after = mapping_.target().insert_many(wanted, mapping_.all_columns());
-    for (std::size_t i = 0; i < inserted.size(); i++) {
-        Job& job = end(*inserted[i], Status::finished, Operation::insert, after[i]);
-        DocumentType& target = mapping_.target();
-        pg::Value fingerprint = target.fingerprint(after[i], type_.secret_columns);
-        if (!is_part_of_set(job)) {
-            if (!fingerprint.null) job.set(C::fingerprint, fingerprint.datum);
-            continue;
-        }
-        outcomes_[inserted[i]->number]->fingerprint = fingerprint;
-        if (!job.flag(C::verbose_logging)) continue;
-        job.set(C::diff_summary, target.diff(pg::empty_row(target.relation()), after[i], type_.secret_columns));
+    for (std::size_t i = 0; i < inserted.size(); i++) end_inserted(*inserted[i], after[i]);
+}
+
+void Set::end_inserted(const Member& member, const pg::RowValues& after) {
+    Job& job = end(member, Status::finished, Operation::insert, after);
+    DocumentType& target = mapping_.target();
+    pg::Value fingerprint = target.fingerprint(after, type_.secret_columns);
+    if (!is_part_of_set(job)) {
+        if (!fingerprint.null) job.set(C::fingerprint, fingerprint.datum);
+        return;
     }
+    outcomes_[member.number]->fingerprint = fingerprint;
+    if (!job.flag(C::verbose_logging)) return;
+    job.set(C::diff_summary, target.diff(pg::empty_row(target.relation()), after, type_.secret_columns));
+}
+
+// Whatever is otherwise than it is expected raises an error: a target that is there, a document that comes twice, is gone or was
+// deleted before, or that the type leaves out.
+void Set::insert_all() {
+    std::vector<std::string> names;
+    std::vector<pg::Value> contexts;
+    Contexts corrected;
+    bool may = mapping_.inserts_sources() && type_.enables(Operation::insert);
+    for (const Job& job : jobs_) {
+        may = may && job.enables(Operation::insert);
+        names.emplace_back(job.text(C::source_document_name));
+        contexts.push_back(corrected.of(job));
+    }
+    if (!may || !kept_rows_of(mapping_.source(), type_.name, names).empty()) throw pg::Error("0A000", "documents that may not be inserted unseen");
+    std::vector<pg::RowValues> after = mapping_.insert_sources(names, contexts);
+    if (after.size() != jobs_.size()) throw pg::Error("0A000", "documents that cannot all be inserted");
+    Member member;
+    for (; member.number < after.size(); member.number++) end_inserted(member, after[member.number]);
 }
 
 // The smallest limit of the jobs; 0: none.
@@ -285,7 +335,7 @@ bool suits_set(const Job& job) {
 }
 
 std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::int64_t batch_microseconds,
-                                             std::int64_t lock_patience_microseconds) {
+                                             std::int64_t lock_patience_microseconds, Expect expect) {
     auto type = require_job_type(std::string(jobs[0].text(C::sync_job_type)));
     for (const Job& job : jobs) require_trusted_type(*type, job);
     std::vector<Job> started;
@@ -312,7 +362,7 @@ std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::
         Mapping& mapping = *controller->mapping();
         require_own_documents(mapping.source());
         require_own_documents(mapping.target());
-        if (mapping.supports_many() && mapping.target().locks_rows()) outcomes = Set(started, *type, mapping).run();
+        if (mapping.supports_many() && mapping.target().locks_rows()) outcomes = Set(started, *type, mapping).run(expect);
     }
     deadline.stop();
     patience.stop();

@@ -15,12 +15,17 @@ namespace sync_job {
 // a target or operation given in advance). Documents of a set job may have verbose logging.
 bool suits_set(const Job& job);
 
+// So few run one by one.
+constexpr std::size_t fewest_in_set = 8;
+enum class Expect { anything, no_target };
+
 // Runs the jobs, all of one type, in one subtransaction. Returns an outcome for each, but none for those that have to run by
 // themselves after the others: their source document is gone, their document or target is that of an earlier job of the
 // set, or another transaction has locked the target. For documents of a set job the last is an outcome: they run alone.
 // An error of any of them is raised, after everything was rolled back; so is a wait for somebody else's lock that takes longer
 // than `lock_patience_microseconds` (0: it waits on), as a cancellation.
+// With `Expect::no_target` all are inserted, by one statement which does not look for their targets; an error where that cannot be.
 std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::int64_t batch_microseconds,
-                                             std::int64_t lock_patience_microseconds = 0);
+                                             std::int64_t lock_patience_microseconds = 0, Expect expect = Expect::anything);
 
 }  // namespace sync_job

@@ -261,17 +261,21 @@ bool is_composite(Oid type) {
 
 namespace {
 
-bool serves(const FormData_pg_index* index, const std::vector<int>& columns, bool unique) {
+// A unique one keeps values apart at once, and tells them apart as their columns do.
+bool serves(::Relation relation, ::Relation table, const std::vector<int>& columns, bool unique) {
+    const FormData_pg_index* index = relation->rd_index;
     auto wanted = [&](int column) {
         for (int candidate : columns) {
             if (candidate == column) return true;
         }
         return false;
     };
-    if (!index->indisvalid || (unique && !index->indisunique)) return false;
+    if (!index->indisvalid || (unique && (!index->indisunique || !index->indimmediate))) return false;
     int count = unique ? index->indnkeyatts : 1;
     for (int i = 0; i < count; i++) {
-        if (!wanted(index->indkey.values[i])) return false;
+        int column = index->indkey.values[i];
+        if (!wanted(column)) return false;
+        if (unique && relation->rd_indcollation[i] != TupleDescAttr(RelationGetDescr(table), column - 1)->attcollation) return false;
     }
     return true;
 }
@@ -288,7 +292,7 @@ bool has_index_for(Oid relation, const std::vector<int>& columns, bool unique) {
             ::Relation index = index_open(lfirst_oid(cell), AccessShareLock);
             bool partial = !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
             bool equality = index->rd_rel->relam == BTREE_AM_OID || index->rd_rel->relam == HASH_AM_OID;
-            found = found || (equality && !partial && serves(index->rd_index, columns, unique));
+            found = found || (equality && !partial && serves(index, table, columns, unique));
             index_close(index, AccessShareLock);
         }
         relation_close(table, AccessShareLock);

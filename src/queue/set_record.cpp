@@ -77,8 +77,12 @@ void insert_jobs(const std::vector<Outcome>& jobs) {
 
 }  // namespace
 
+void record_rows(const std::vector<pg::RowValues>& documents) {
+    if (!documents.empty()) pg::Table(schema_objects().document_table, pg::TableLock::write).insert_many(documents);
+}
+
 void record_documents(const DocumentsDone& done) {
-    if (!done.documents.empty()) pg::Table(schema_objects().document_table, pg::TableLock::write).insert_many(done.documents);
+    record_rows(done.documents);
     if (!done.jobs.empty()) insert_jobs(done.jobs);
 }
 

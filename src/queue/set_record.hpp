@@ -33,6 +33,8 @@ constexpr int document_columns = 7;
 pg::RowValues document_row(const pg::Value (&values)[document_columns]);
 pg::RowValues document_row(const std::string& name, const Outcome& outcome);
 
+// Rows of sync_job_document.
+void record_rows(const std::vector<pg::RowValues>& documents);
 // The documents and the jobs; in the transaction in which they were done.
 void record_documents(const DocumentsDone& done);
 // The counts together with those that a result has already.
