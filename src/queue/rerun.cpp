@@ -1,6 +1,7 @@
 #include "queue/rerun.hpp"
 
 #include "pg/error.hpp"
+#include "queue/task.hpp"
 
 namespace sync_job {
 
@@ -23,6 +24,10 @@ void require_one_document(const Job& job) {
     pg::Error error("55000", "cannot rerun " + name_of(job));
     if (!job.is_null(C::documents)) {
         throw error.detail("It was for a set of documents.").hint("Use enqueue_sync_jobs() with their names; see sync_job_document.");
+    }
+    if (auto task = task_of(job)) {
+        constexpr const char* functions[] = {"enqueue_compare()", "enqueue_full_sync()", "enqueue_revert()", "enqueue_apply()"};
+        throw error.detail("It was about many documents.").hint(std::string("Use ") + functions[static_cast<int>(*task)] + ".");
     }
     if (job.text(C::relation) != relation::replay) return;
     std::string of = job.is_null(C::parent_sync_job) ? "several sync jobs" : "sync job " + std::to_string(job.int64(C::parent_sync_job));

@@ -126,6 +126,7 @@ is($second->query_safe('SELECT :absorbed'), $at_once, 'and is absorbed');
 $_->quit for $first, $second;
 sql('UPDATE sync_job_type SET paused = false');
 is(run_of($at_once), 'Finished', 'there is one');
+like(error_of("SELECT rerun_sync_job($at_once)"), qr/cannot rerun .*many documents.*enqueue_full_sync/s, 'it is not what rerun_sync_job() is for');
 
 # Paused, and going on; one at a time.
 sql(q{UPDATE source SET v = 'paused' WHERE id <= 1000});
