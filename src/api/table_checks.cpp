@@ -17,7 +17,6 @@
 #include "pg/json.hpp"
 #include "pg/role.hpp"
 #include "pg/row.hpp"
-#include "pg/settings.hpp"
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
 #include "queue/rights.hpp"
@@ -299,29 +298,6 @@ void move_belongings(const std::string& from, const std::string& to) {
     }
 }
 
-std::optional<Finding> finding_of(const TableRow& row) {
-    try {
-        return first_finding(*job_type_of(row));
-    } catch (const pg::Error& error) {
-        if (!pg::is_specific(error)) throw;
-    }
-    return std::nullopt;
-}
-
-// The first of what validate_sync_job_type() would say, if that is news. No error, and nothing during a restore, which makes keys and
-// functions after the rows.
-void warn_of_findings(const TableRow& row, const TableRow* old_row) {
-    if (!schema_objects().current || pg::restores()) return;
-    auto finding = finding_of(row);
-    if (!finding) return;
-    const pg::ErrorReport& report = *finding->report;
-    auto before = old_row == nullptr ? std::nullopt : finding_of(*old_row);
-    if (before && before->report->message == report.message) return;
-    pg::warning((finding->is_error ? "jobs of sync job type " : "sync job type ") + quoted(row.text("name")) +
-                    (finding->is_error ? " will fail: " : ": ") + report.message,
-                report.detail, report.hint);
-}
-
 // Who disables a type for maintenance wants something else.
 void tell_what_is_lost(const TableRow& row, const TableRow& old_row) {
     if (!row.flag("disabled") || old_row.flag("disabled")) return;
@@ -372,10 +348,7 @@ Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
     if (call.event == Event::update) row.set("modified_at", pg::int64_datum(pg::transaction_start()));
     for (Check check : form_checks) check(row);
     for (Check check : right_checks) check(row);
-    std::optional<TableRow> old_row;
-    if (call.event == Event::update) old_row.emplace(call.relation, call.old_row);
-    if (old_row) tell_what_is_lost(row, *old_row);
-    warn_of_findings(row, old_row ? &*old_row : nullptr);
+    if (call.event == Event::update) tell_what_is_lost(row, TableRow(call.relation, call.old_row));
     return pg::trigger_replace(args, row.row());
 }
 

@@ -1,9 +1,11 @@
 // After a job type was written: who changed what of it, and when, for sync_job_type_change; and a warning if it cannot work.
+#include <optional>
 #include <string>
 
 #include "controller/validation.hpp"
 #include "core/text.hpp"
 #include "job/internal_sql.hpp"
+#include "job/job_type.hpp"
 #include "job/schema_objects.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
@@ -43,25 +45,27 @@ pg::Value columns_of(const pg::RelationInfo& table, const pg::RowValues& row, co
     return {json.finish(), !any};
 }
 
-// Whether what decides if a declarative type works has changed.
-bool may_be_wrong_now(const pg::RelationInfo& table, const pg::TriggerCall& call) {
-    for (const char* name : {"source_document_type", "target_document_type", "source_key", "target_key", "match", "field_map", "source_condition",
-                             "on_delete", "secret_columns", "run_as"}) {
-        const pg::Column* column = table.column(name);
-        if (column != nullptr && !same(*column, call.old_row, call.new_row)) return true;
+std::optional<Finding> finding_of(const TableRow& row) {
+    try {
+        return first_finding(*job_type_of(row));
+    } catch (const pg::Error& error) {
+        if (!pg::is_specific(error)) throw;
     }
-    return false;
+    return std::nullopt;
 }
 
-// A declaration has all that its jobs need, so what is wrong is wrong now; code may be made after the type. A dump is loaded before its
-// keys are made: it has turned this setting off, as the server's own checks of code would come too early, too.
-void warn_of_mistakes(const JobType& type) {
-    if (!type.declarative() || pg::get_setting("check_function_bodies") == "off") return;
-    for (const Finding& finding : validate(type)) {
-        if (!finding.is_error) continue;
-        const pg::ErrorReport& report = *finding.report;
-        return pg::warning("sync jobs of type " + quoted(type.name) + " will fail: " + report.message, report.detail, report.hint);
-    }
+// The first of what validate_sync_job_type() would say, if that is news. No error, and nothing during a restore, which makes keys and
+// functions after the rows.
+void warn_of_findings(const TableRow& row, const TableRow* old_row) {
+    if (!schema_objects().current || pg::restores()) return;
+    auto finding = finding_of(row);
+    if (!finding) return;
+    const pg::ErrorReport& report = *finding->report;
+    auto before = old_row == nullptr ? std::nullopt : finding_of(*old_row);
+    if (before && before->report->message == report.message) return;
+    pg::warning((finding->is_error ? "jobs of sync job type " : "sync job type ") + quoted(row.text("name")) +
+                    (finding->is_error ? " will fail: " : ": ") + report.message,
+                report.detail, report.hint);
 }
 
 }  // namespace
@@ -88,7 +92,11 @@ SYNC_JOB_FUNCTION(sync_job_note_type_change) {
         if (has_new) new_columns = columns_of(*table, call.new_row, has_old ? &call.old_row : nullptr);
     }
     if (old_columns.null && new_columns.null) return pg::trigger_suppress(args);
-    if (has_new && (!has_old || may_be_wrong_now(*table, call))) warn_of_mistakes(*job_type_of(TableRow(call.relation, call.new_row)));
+    if (has_new) {
+        std::optional<TableRow> old_row;
+        if (has_old) old_row.emplace(call.relation, call.old_row);
+        warn_of_findings(TableRow(call.relation, call.new_row), old_row ? &*old_row : nullptr);
+    }
     const pg::RowValues& row = has_new ? call.new_row : call.old_row;
     insert.run({row.at(table->column("name")->number), {pg::text_datum(has_old ? has_new ? "Update" : "Delete" : "Insert"), false},
                 {pg::oid_datum(pg::outer_user()), false}, row.at(table->column("run_as")->number), old_columns, new_columns});

@@ -49,7 +49,7 @@ std::string_view search_path() { return namespace_search_path; }
 
 bool restores() {
     std::string_view path = search_path();
-    return path.empty() || path == "\"\"";
+    return path.empty() || path == "\"\"" || get_setting("check_function_bodies") == "off";
 }
 
 namespace {

@@ -32,7 +32,7 @@ void set_from_database(const char* name, const std::string& value);
 void reset_settings();
 std::string get_setting(const char* name);
 std::string_view search_path();
-// The session has none, as in the scripts of pg_dump, where rows come before what they need.
+// As in the scripts of pg_dump, where rows come before what they need: no search_path, and check_function_bodies is off.
 bool restores();
 
 // Definitions, at load. The values are read from the variables.
