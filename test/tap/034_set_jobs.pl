@@ -235,7 +235,7 @@ sql(q{CREATE TABLE copy (source int PRIMARY KEY, v text, w int);
 	VALUES ('Code', 'source', 'copy', 'by_code', 0, 1000);
 	SELECT pause_sync_job_queue('default');
 	SELECT enqueue_sync_jobs('Code', array_agg(id::text)) FROM source WHERE id BETWEEN 2401 AND 2700});
-my $set = sql(q{SELECT id FROM sync_job WHERE documents = 300});
+$set = sql(q{SELECT id FROM sync_job WHERE documents = 300});
 my $after = sql(qq{SELECT enqueue_background_job('public.nothing', after => ARRAY[$set])});
 my $always = sql(qq{SELECT enqueue_background_job('public.nothing', after => ARRAY[$set], after_failure => 'run')});
 sql(q{SELECT resume_sync_job_queue('default')});
