@@ -453,3 +453,12 @@ SELECT findings('{"v": "v"}', '{"id": "id"}');
 SELECT status, split_part(error_message, E'\n', 1) AS error FROM execute_sync_job(enqueue_sync_job('Owned', '1'));
 INSERT INTO owned DEFAULT VALUES;
 SELECT status, operation, diff_summary FROM execute_sync_job(enqueue_sync_job('Owned', '1'));
+
+-- Equal is not the same: 1.0 and 1.00.
+CREATE TABLE price (id int PRIMARY KEY, amount numeric);
+CREATE TABLE price_copy (LIKE price INCLUDING ALL);
+INSERT INTO price VALUES (1, 1.0);
+INSERT INTO price_copy VALUES (1, 1.00);
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map) VALUES ('Price', 'price', 'price_copy', '{"id": "id"}', '{"amount": "amount"}');
+SELECT status, operation, diff_summary FROM execute_sync_job(enqueue_sync_job('Price', '1'));
+SELECT status, operation, diff_summary FROM execute_sync_job(enqueue_sync_job('Price', '1'));
