@@ -62,14 +62,23 @@ sub storm
 	};
 }
 
+sub end_prepared
+{
+	attempt("COMMIT PREPARED '$_'") for split /\n/, ask(q{SELECT gid FROM pg_prepared_xacts WHERE prepared < now() - interval '3 s'});
+	return;
+}
+
 # Waits until all storms are over, and mends what they left.
 sub settle
 {
-	waitpid $_, 0 for splice @storms;
-	for my $prepared (split /\n/, ask('SELECT gid FROM pg_prepared_xacts'))
+	# A prepared transaction whose session was killed is in the way of what others do concurrently.
+	while (@storms)
 	{
-		ask("COMMIT PREPARED '$prepared'");
+		@storms = grep { waitpid($_, POSIX::WNOHANG()) == 0 } @storms;
+		end_prepared();
+		usleep(100_000);
 	}
+	usleep(100_000), end_prepared() while ask('SELECT count(*) FROM pg_prepared_xacts') ne '0';
 	attach($_) for 0 .. 2;
 	for my $index (split /\n/, ask(q{SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid OR indexrelid::regclass::text ~ 'chaos_'}))
 	{
