@@ -139,6 +139,9 @@ my $scheduler = value(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 's
 my $scheduler_waits = q{SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE backend_type = 'sync job scheduler'};
 my $offset = -s $node->logfile;
 
+# Idle workers look for work when the settings are read again, and could be the ones that step back.
+poll($node, q{SELECT count(pg_terminate_backend(pid)) = 0 FROM pg_stat_activity WHERE backend_type = 'sync job worker'}, 'there is no worker any more');
+
 # TRUNCATE comes when it has begun to read: it waits for the scheduler, and the scheduler for nobody.
 value(q{SELECT clear_all_sync_jobs()});
 $holder->query_safe('BEGIN; LOCK TABLE sync_job_internal.dependency');
