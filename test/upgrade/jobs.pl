@@ -35,9 +35,16 @@ my $rights = q{
 sub rights_as_before
 {
 	my ($now, $before) = @_;
-	$now =~ s/^(attach_sync_job_triggers\([^)]*),text\[\]\)/$1)/gm;
 	my %before = map { (split /\|/)[0] => 1 } split /\n/, $before;
-	return join "\n", grep { $before{ (split /\|/)[0] } } split /\n/, $now;
+	my @now;
+	for my $line (split /\n/, $now)
+	{
+		my ($signature) = split /\|/, $line;
+		my $shorter = $signature =~ s/,[^,]+\)$/)/r;
+		$line =~ s/^\Q$signature\E/$shorter/ if !$before{$signature};
+		push @now, $line if $before{ (split /\|/, $line)[0] };
+	}
+	return join "\n", @now;
 }
 my $grants = q{SELECT * FROM sync_job_internal.access ORDER BY 1, 2; SELECT * FROM sync_job_internal.type_grant ORDER BY 1, 2;
 	SELECT relacl FROM pg_class WHERE oid = 'sync_job_error'::regclass};
