@@ -89,6 +89,23 @@ BEGIN
         'triggered_by_doc record DEFAULT NULL::record, job_group text DEFAULT NULL::text');
 END
 $group$;
+-- Of functions that are made anew: for this script alone, which drops it at its end.
+CREATE FUNCTION sync_job_internal.give_function(function pg_catalog.regprocedure, owner pg_catalog.regrole, privileges pg_catalog.aclitem[])
+    RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $give$
+DECLARE
+    granted record;
+BEGIN
+    EXECUTE pg_catalog.format('ALTER FUNCTION %s OWNER TO %s', function, owner);
+    IF privileges IS NOT NULL THEN
+        EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
+        FOR granted IN SELECT grantee, is_grantable FROM pg_catalog.aclexplode(privileges) LOOP
+            EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %s', function, CASE granted.grantee WHEN 0 THEN 'PUBLIC' ELSE granted.grantee::pg_catalog.regrole::pg_catalog.text END)
+                OPERATOR(pg_catalog.||) CASE WHEN granted.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END;
+        END LOOP;
+    END IF;
+END
+$give$;
+
 -- Functions that have one argument more: owner and privileges stay.
 DO $signatures$
 DECLARE
@@ -97,7 +114,6 @@ DECLARE
     function pg_catalog.regprocedure;
     owner pg_catalog.regrole;
     privileges pg_catalog.aclitem[];
-    granted record;
 BEGIN
     FOREACH name IN ARRAY ARRAY['attach_sync_job_triggers', 'enqueue_sync_jobs']::pg_catalog.name[] LOOP
         SELECT p.oid, p.proowner, p.proacl INTO STRICT was, owner, privileges FROM pg_catalog.pg_proc AS p
@@ -108,14 +124,7 @@ BEGIN
             ORDER BY p.pronargs DESC LIMIT 1;
         EXECUTE pg_catalog.format('COMMENT ON FUNCTION %s IS %L', function,
             coalesce(pg_catalog.obj_description(function, 'pg_proc'), pg_catalog.obj_description(was, 'pg_proc')));
-        EXECUTE pg_catalog.format('ALTER FUNCTION %s OWNER TO %s', function, owner);
-        IF privileges IS NOT NULL THEN
-            EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
-            FOR granted IN SELECT grantee, is_grantable FROM pg_catalog.aclexplode(privileges) LOOP
-                EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %s', function, CASE granted.grantee WHEN 0 THEN 'PUBLIC' ELSE granted.grantee::pg_catalog.regrole::pg_catalog.text END)
-                    OPERATOR(pg_catalog.||) CASE WHEN granted.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END;
-            END LOOP;
-        END IF;
+        PERFORM sync_job_internal.give_function(function, owner, privileges);
         EXECUTE pg_catalog.format('DROP FUNCTION %s', was);
     END LOOP;
 END
@@ -753,7 +762,6 @@ DO $validate$
 DECLARE
     owner pg_catalog.regrole;
     privileges pg_catalog.aclitem[];
-    granted record;
 BEGIN
     SELECT proowner, proacl INTO STRICT owner, privileges FROM pg_catalog.pg_proc
     WHERE oid OPERATOR(pg_catalog.=) '@extschema@.validate_sync_job_type(pg_catalog.text)'::pg_catalog.regprocedure;
@@ -761,16 +769,10 @@ BEGIN
     CREATE FUNCTION @extschema@.validate_sync_job_type(name text, OUT severity text, OUT object text, OUT message text,
         OUT detail text, OUT hint text, OUT field text) RETURNS SETOF record
         LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_validate_type';
-    EXECUTE pg_catalog.format('ALTER FUNCTION @extschema@.validate_sync_job_type(pg_catalog.text) OWNER TO %s', owner);
-    IF privileges IS NOT NULL THEN
-        REVOKE ALL ON FUNCTION @extschema@.validate_sync_job_type(pg_catalog.text) FROM PUBLIC;
-        FOR granted IN SELECT grantee, is_grantable FROM pg_catalog.aclexplode(privileges) LOOP
-            EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION @extschema@.validate_sync_job_type(pg_catalog.text) TO %s', CASE granted.grantee WHEN 0 THEN 'PUBLIC' ELSE granted.grantee::pg_catalog.regrole::pg_catalog.text END)
-                OPERATOR(pg_catalog.||) CASE WHEN granted.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END;
-        END LOOP;
-    END IF;
+    PERFORM sync_job_internal.give_function('@extschema@.validate_sync_job_type(pg_catalog.text)', owner, privileges);
 END
 $validate$;
+DROP FUNCTION sync_job_internal.give_function(pg_catalog.regprocedure, pg_catalog.regrole, pg_catalog.aclitem[]);
 COMMENT ON FUNCTION @extschema@.validate_sync_job_type(text) IS 'what is missing or wrong with a job type, one row per finding: severity is error (its jobs would fail) or warning; field is the column of sync_job_type, with the key in it (field_map.phone); no row: it is ready';
 CREATE FUNCTION @extschema@.validate_sync_job_type_definition(definition jsonb, OUT severity text, OUT object text, OUT message text,
         OUT detail text, OUT hint text, OUT field text) RETURNS SETOF record
