@@ -85,6 +85,16 @@ is(join(' ', map { total($_) } qw(inserted updated skipped failed)), '974 10 10 
 is(sql($wrong), '1', 'arrive');
 is(sql(q{SELECT count(*) || ' ' || count(DISTINCT source_document_name) || ' ' || sum((source_document_name = target_document_name)::int)
 	FROM sync_job_document}), '984 984 984', 'and are recorded, each with its target');
+# Nor may those that are gone be taken for others, where nothing else is wrong with the statement.
+clear();
+sql(q{BEGIN;
+	INSERT INTO source SELECT i, 'new' FROM generate_series(25001, 25900) AS i;
+	SET LOCAL session_replication_role = replica;
+	DELETE FROM source WHERE id BETWEEN 25700 AND 25704;
+	COMMIT});
+wait_for_jobs($node);
+is(join(' ', map { total($_) } qw(inserted failed)), '895 5', 'inserts, without those that are gone');
+is(sql(q{SELECT count(*) || ' ' || sum((source_document_name = target_document_name)::int) FROM sync_job_document}), '895 895', 'and each is recorded with its own target');
 sql(q{UPDATE sync_job_type SET max_retries = 3; DELETE FROM source WHERE id > 20000 AND id < 30000});
 wait_for_jobs($node);
 is(sql($wrong), '0', 'and go again');
