@@ -15,8 +15,8 @@
 #include "pg/json.hpp"
 #include "pg/role.hpp"
 #include "pg/spi.hpp"
-#include "queue/enqueue.hpp"
 #include "pg/xact.hpp"
+#include "queue/enqueue.hpp"
 #include "queue/rights.hpp"
 
 namespace sync_job {
@@ -97,6 +97,19 @@ void check_right_to_condition(const JobType& type, const std::string& condition)
 
 }  // namespace sync_job
 
+namespace sync_job {
+
+void read_placement(pg::Arguments& args, int& i, EnqueueRequest& request) {
+    request.queue = args.text(i++);
+    request.priority = args.int32(i++);
+    if (!args.is_null(i)) request.timeout = pg::interval_microseconds(args.datum(i));
+    i++;
+    request.scheduled_at = args.timestamp(i++);
+    request.job_id = args.text(i++);
+}
+
+}  // namespace sync_job
+
 SYNC_JOB_FUNCTION(sync_job_enqueue_compare) {
     if (args.is_null(0)) throw pg::Error("22004", "sync_job_type must not be null");
     auto type = require_job_type(*args.text(0));
@@ -109,12 +122,7 @@ SYNC_JOB_FUNCTION(sync_job_enqueue_compare) {
     request.title = "Compare " + type->name;
     request.context = comparison_context(comparison);
     int i = 3;
-    request.queue = args.text(i++);
-    request.priority = args.int32(i++);
-    if (!args.is_null(i)) request.timeout = pg::interval_microseconds(args.datum(i));
-    i++;
-    request.scheduled_at = args.timestamp(i++);
-    request.job_id = args.text(i++);
+    read_placement(args, i, request);
     request.deduplicate = args.boolean(i++).value_or(false);
     if (request.deduplicate && !request.job_id) request.job_id = request.title;
     return pg::int64_datum(enqueue(request));

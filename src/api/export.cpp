@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "core/text.hpp"
-#include "job/internal_sql.hpp"
 #include "job/job_type.hpp"
 #include "job/schema_objects.hpp"
+#include "job/source_triggers.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
@@ -76,19 +76,13 @@ std::string without_schema(std::string trigger) {
 }
 
 std::string trigger_texts(const std::string& name) {
-    static auto& select = *new InternalStatement(
-        "SELECT pg_get_triggerdef(t.oid), t.tgenabled::text, t.tgrelid, t.tgname::text FROM pg_trigger AS t"
-        " WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgfoid = '{}.sync_job_trigger()'::regprocedure"
-        " AND substring(t.tgargs FROM 1 FOR position(E'\\\\x00'::bytea IN t.tgargs) - 1) = convert_to($1, getdatabaseencoding())"
-        " ORDER BY t.tgrelid::regclass::text COLLATE \"C\", t.tgname", {pg::type::text});
     std::string texts;
-    for (const auto& row : select.run({{pg::text_datum(name), false}})) {
-        texts += without_schema(std::string(pg::datum_text(row[0].datum))) + ";\n";
-        std::string_view enabled = pg::datum_text(row[1].datum);
-        if (enabled == "O") continue;
-        texts += "ALTER TABLE " + pg::quoted_relation_name(pg::datum_oid(row[2].datum)) +
-                 (enabled == "D" ? " DISABLE TRIGGER " : enabled == "A" ? " ENABLE ALWAYS TRIGGER " : " ENABLE REPLICA TRIGGER ") +
-                 pg::quoted_identifier(std::string(pg::datum_text(row[3].datum))) + ";\n";
+    for (const SourceTrigger& trigger : source_triggers(name)) {
+        texts += without_schema(trigger.definition) + ";\n";
+        if (trigger.enabled == "O") continue;
+        texts += "ALTER TABLE " + pg::quoted_relation_name(trigger.relation) +
+                 (trigger.enabled == "D" ? " DISABLE TRIGGER " : trigger.enabled == "A" ? " ENABLE ALWAYS TRIGGER " : " ENABLE REPLICA TRIGGER ") +
+                 pg::quoted_identifier(trigger.name) + ";\n";
     }
     return texts;
 }

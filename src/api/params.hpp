@@ -10,6 +10,9 @@ namespace sync_job {
 // Raises 22023 for an unknown parameter or a value that does not fit. `sync_job_type` may be missing.
 EnqueueRequest request_from_params(Datum jsonb);
 
+// queue, priority, timeout, scheduled_at and job_id, of which `i` is the first; then it is the one after them.
+void read_placement(pg::Arguments& args, int& i, EnqueueRequest& request);
+
 // The arguments of enqueue_full_sync() from condition to chunk_size, of which `i` is the first; then it is the one after them.
 FullSyncRequest full_sync_arguments(pg::Arguments& args, int& i);
 // Raises what keeps the current user from it.

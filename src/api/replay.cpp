@@ -2,6 +2,7 @@
 // by a worker.
 #include "engine/replay.hpp"
 
+#include "api/params.hpp"
 #include "controller/callable.hpp"
 #include "core/text.hpp"
 #include "engine/replay_list.hpp"
@@ -79,12 +80,7 @@ Datum enqueue_replay(pg::Arguments& args, bool backwards) {
     request.title = *request.title + " " + type->name;
     if (replay.jobs.size() == 1) request.parent_sync_job = replay.jobs[0];
     int i = 3;
-    request.queue = args.text(i++);
-    request.priority = args.int32(i++);
-    if (!args.is_null(i)) request.timeout = pg::interval_microseconds(args.datum(i));
-    i++;
-    request.scheduled_at = args.timestamp(i++);
-    request.job_id = args.text(i++);
+    read_placement(args, i, request);
     return pg::int64_datum(enqueue(request));
 }
 

@@ -139,7 +139,8 @@ void check_declaration(const TableRow& row) {
     for (const char* column : {"source_document_type", "target_document_type"}) {
         if (row.is_null(column)) throw bad_column("field_map", std::string("needs ") + column);
     }
-    if (pg::json_kind(row.at("match").datum) == pg::JsonKind::object && pg::json_fields(row.at("match").datum).empty()) throw bad_column("match", "must name at least one column");
+    Datum match = row.at("match").datum;
+    if (pg::json_kind(match) == pg::JsonKind::object && pg::json_fields(match).empty()) throw bad_column("match", "must name at least one column");
 }
 
 void check_condition(const TableRow& row, const char* column, const char* needed, const char* hint) {

@@ -4,8 +4,8 @@
 
 #include "controller/source_condition.hpp"
 #include "core/text.hpp"
-#include "document/written_values.hpp"
 #include "document/row_columns.hpp"
+#include "document/written_values.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
 #include "pg/xact.hpp"
@@ -91,25 +91,11 @@ std::unique_ptr<pg::Statement> Mapping::late_values(std::size_t first, std::size
         pg::Statement::Access::any);
 }
 
-namespace {
-
-void prepare_now(pg::Statement& statement) {
-    pg::Subtransaction subtransaction;
-    {
-        pg::SpiScope spi;
-        pg::SnapshotScope snapshot;
-        statement.prepare();
-    }
-    subtransaction.commit();
-}
-
-}  // namespace
-
 // The values together raise an error: says which column causes it.
 void Mapping::raise_of_column() const {
     for (std::size_t i = 0; i < items_.size(); i++) {
         try {
-            prepare_now(*(i < early_count_ ? one_document(i, i + 1, given_row) : late_values(i, i + 1)));
+            (i < early_count_ ? one_document(i, i + 1, given_row) : late_values(i, i + 1))->check();
         } catch (const pg::Error& error) {
             const std::string& column = target_->relation().columns[items_[i].column - 1].name;
             throw in_column(i < match_count_ ? "match" : "field_map", column, error);
@@ -148,8 +134,8 @@ void Mapping::prepare_statements() {
     find_ = make(find, match_types, by_match);
     find_locked_ = make(find + " FOR NO KEY UPDATE OF " + target.alias, match_types, by_match);
     try {
-        prepare_now(*evaluate_);
-        if (late_ != nullptr) prepare_now(*late_);
+        evaluate_->check();
+        if (late_ != nullptr) late_->check();
     } catch (const pg::Error&) {
         raise_of_column();
         throw;
@@ -270,7 +256,7 @@ std::unique_ptr<pg::Statement> Mapping::match_over_readable(const KeptDocument& 
     }
     auto statement = one_document(
         0, match_count_, "(SELECT " + join(columns, ", ") + " FROM " + given_row + std::string(" AS kept)"));
-    prepare_now(*statement);
+    statement->check();
     return statement;
 }
 

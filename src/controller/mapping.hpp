@@ -160,7 +160,6 @@ private:
     pg::Statement::Traits traits_of(std::size_t item) const;
     std::string value_as_stored(std::size_t item) const;
     std::string match_condition_of_tables() const;
-    std::string targets_of_arrays(std::vector<Oid>* types) const;
     std::string all_sources(std::size_t items, const std::string& condition, bool whole = false) const;
     std::string several(const std::string& name) const;
     std::string unequal_sql(const std::string& condition, const std::vector<std::size_t>& compared) const;

@@ -301,19 +301,6 @@ std::int64_t Mapping::count_targets() const {
         .int64(0, 0);
 }
 
-// The targets whose keys are in the arrays, $1 and so on.
-std::string Mapping::targets_of_arrays(std::vector<Oid>* types) const {
-    std::vector<std::string> conditions;
-    for (std::size_t i = 0; i < target_->key().size(); i++) {
-        const pg::Column& column = target_->relation().columns[target_->key()[i] - 1];
-        types->push_back(pg::array_type_of(pg::base_type(column.type)));
-        conditions.push_back(column_of(*target_, column.number) + column.base_cast + " " + column.equality +
-                             " j.sync_job_" + std::to_string(i + 1));
-    }
-    return " FROM " + rows_from_arrays(1, types->size()) + " JOIN " + target_->relation().quoted + " AS " +
-           target_->relation().alias + " ON " + join(conditions, " AND ");
-}
-
 namespace {
 
 std::vector<std::string> named_by(const pg::Rows& rows, const std::vector<std::string>& names) {
@@ -326,16 +313,13 @@ std::vector<std::string> named_by(const pg::Rows& rows, const std::vector<std::s
 
 std::vector<std::string> Mapping::lock_targets(const std::vector<std::string>& names) {
     if (!target_->locks_rows()) return names;
-    std::vector<Oid> types;
-    std::string from = targets_of_arrays(&types);
-    pg::Statement statement("SELECT j.sync_job_n" + from + " FOR UPDATE OF " + target_->relation().alias + " SKIP LOCKED", types);
+    pg::Statement statement("SELECT j.sync_job_n" + target_->from_key_arrays() + " FOR UPDATE OF " + target_->relation().alias + " SKIP LOCKED",
+                            target_->key_array_types());
     return named_by(statement.execute(target_->key_arrays(names)), names);
 }
 
 std::vector<std::string> Mapping::still_surplus(const std::vector<std::string>& names) {
-    std::vector<Oid> types;
-    std::string from = targets_of_arrays(&types);
-    pg::Statement statement("SELECT j.sync_job_n" + from + surplus_condition(), types);
+    pg::Statement statement("SELECT j.sync_job_n" + target_->from_key_arrays() + surplus_condition(), target_->key_array_types());
     return named_by(statement.execute(target_->key_arrays(names)), names);
 }
 

@@ -28,13 +28,7 @@ pg::Error in_condition(const char* which, const pg::Error& error, const char* hi
 
 void check(const std::string& text, pg::Statement& statement) {
     pg::check_expression(text);
-    pg::Subtransaction subtransaction;
-    {
-        pg::SpiScope spi;
-        pg::SnapshotScope snapshot;
-        statement.prepare();
-    }
-    subtransaction.commit();
+    statement.check();
 }
 
 }  // namespace

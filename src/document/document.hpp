@@ -67,6 +67,9 @@ public:
     bool supports_many() const;
     // The keys of these names, as one array per key column.
     std::vector<pg::Value> key_arrays(const std::vector<std::string>& names) const;
+    std::vector<Oid> key_array_types() const;
+    // " FROM ... JOIN ... ON ...": the rows, by the relation's alias, whose keys are in these arrays, $1 and so on; j.sync_job_n numbers the names.
+    std::string from_key_arrays() const;
     // Writes `columns` of each wanted row to the row with the key of its counterpart in `before`; returns the rows as
     // stored. Raises 27000 if one was suppressed.
     std::vector<pg::RowValues> update_many(const std::vector<pg::RowValues>& before,

@@ -141,19 +141,19 @@ std::string DocumentType::key_equals_arrays() const {
     return join(conditions, " AND ");
 }
 
-namespace {
-
-std::vector<Oid> arrays_of(std::vector<Oid> types) {
+std::vector<Oid> DocumentType::key_array_types() const {
+    std::vector<Oid> types = key_types();
     for (Oid& type : types) type = pg::array_type_of(type);
     return types;
 }
 
-}  // namespace
+std::string DocumentType::from_key_arrays() const {
+    return " FROM " + rows_from_arrays(1, key_.size()) + " JOIN " + named_ + " ON " + key_equals_arrays();
+}
 
 std::vector<NumberedRow> DocumentType::lock_many(const std::vector<std::string>& names) {
-    std::string sql = "SELECT j.sync_job_n, " + relation_->alias + " FROM " + rows_from_arrays(1, key_.size()) + " JOIN " + named_ + " ON " +
-                      key_equals_arrays() + " FOR NO KEY UPDATE OF " + relation_->alias;
-    pg::Rows rows = statement(sql, arrays_of(key_types()))->execute(key_arrays(names));
+    std::string sql = "SELECT j.sync_job_n, " + relation_->alias + from_key_arrays() + " FOR NO KEY UPDATE OF " + relation_->alias;
+    pg::Rows rows = statement(sql, key_array_types())->execute(key_arrays(names));
     rows.keep();
     std::vector<NumberedRow> found;
     for (std::uint64_t i = 0; i < rows.size(); i++) {
@@ -164,7 +164,7 @@ std::vector<NumberedRow> DocumentType::lock_many(const std::vector<std::string>&
 
 void DocumentType::remove_many(const std::vector<std::string>& names) {
     std::string sql = "DELETE FROM " + named_ + " USING " + rows_from_arrays(1, key_.size()) + " WHERE " + key_equals_arrays();
-    pg::Rows rows = statement(sql, arrays_of(key_types()))->execute(key_arrays(names));
+    pg::Rows rows = statement(sql, key_array_types())->execute(key_arrays(names));
     require_all_written(rows.affected(), names.size(), "delete");
     for (const std::string& name : names) forget_written(*this, canonical_name(name));
 }

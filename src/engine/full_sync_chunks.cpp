@@ -162,22 +162,12 @@ std::vector<std::string> FullSync::sync_documents(const std::vector<std::string>
 // it. Where its rows cannot be locked (a view, a missing right), it is as with single jobs.
 void FullSync::lock_sources(const std::vector<std::string>& names) const {
     if (names.empty() || !source_->supports_many() || !source_->locks_rows()) return;
-    std::vector<std::string> conditions;
-    std::vector<Oid> types;
-    for (int number : source_->key()) {
-        const pg::Column& column = source_->relation().columns[number - 1];
-        types.push_back(pg::array_type_of(pg::base_type(column.type)));
-        conditions.push_back("source." + pg::quoted_identifier(column.name) + column.base_cast + " " + column.equality +
-                             " j.sync_job_" + std::to_string(types.size()));
-    }
     try {
         pg::Subtransaction subtransaction;
         {
             pg::SpiScope spi;
             pg::SnapshotScope snapshot;
-            pg::Statement("SELECT FROM " + rows_from_arrays(1, types.size()) + " JOIN " + source_->relation().quoted +
-                              " AS source ON " + join(conditions, " AND ") + " FOR SHARE OF source",
-                          types)
+            pg::Statement("SELECT" + source_->from_key_arrays() + " FOR SHARE OF " + source_->relation().alias, source_->key_array_types())
                 .execute(source_->key_arrays(names));
         }
         subtransaction.commit();

@@ -225,9 +225,8 @@ ListedChanges::ListedChanges(const ReplayGroup& group, const DocumentType& docum
     std::vector<pg::Value> arguments = {{pg::int64_array_datum(group.jobs), false}};
     ReplayGroup none;
     for (pg::Value array : Renames(backwards ? group : none, documents).as_arrays()) arguments.push_back(array);
-    constexpr Oid timestamptz_array = 1185;
-    cursor_ = open_internal_cursor(changes_sql(backwards), {pg::type::int8_array, pg::type::text_array, pg::type::text_array, timestamptz_array,
-                                                            pg::type::int8_array, timestamptz_array, pg::type::int8_array}, arguments);
+    cursor_ = open_internal_cursor(changes_sql(backwards), {pg::type::int8_array, pg::type::text_array, pg::type::text_array, pg::type::timestamptz_array,
+                                                            pg::type::int8_array, pg::type::timestamptz_array, pg::type::int8_array}, arguments);
 }
 
 std::vector<ListedChanges::OfDocument> ListedChanges::next(std::size_t most) {

@@ -171,6 +171,16 @@ void plan_for_index(SPIPlanPtr plan) {
 
 }  // namespace
 
+void Statement::check() {
+    Subtransaction subtransaction;
+    {
+        SpiScope spi;
+        SnapshotScope snapshot;
+        prepare();
+    }
+    subtransaction.commit();
+}
+
 void Statement::prepare() {
     SPIPlanPtr plan = guarded([&] {
         return SPI_prepare_cursor(sql_.c_str(), static_cast<int>(argument_types_.size()), argument_types_.data(),

@@ -85,6 +85,8 @@ public:
 
     // Raises an error if the statement is invalid, instead of leaving that to execute(). In an SpiScope.
     void prepare();
+    // The same in a subtransaction and an SpiScope of its own: after an error the transaction goes on.
+    void check();
     // With Access::by_index: no index fits, so it reads a whole table. Prepares it.
     bool reads_whole_table();
     // Of a statement with one subquery in its FROM: what the columns of that are made of.

@@ -45,6 +45,7 @@ constexpr Oid jsonb = 3802;
 constexpr Oid regrole = 4096;
 constexpr Oid text_array = 1009;
 constexpr Oid int8_array = 1016;
+constexpr Oid timestamptz_array = 1185;
 }  // namespace type
 
 }  // namespace sync_job::pg

@@ -15,15 +15,6 @@ sub error_of
 	return $error;
 }
 
-# A run, when it has ended: its state and what it has done.
-sub run_of
-{
-	my ($job) = @_;
-	$node->poll_query_until('postgres', qq{SELECT status NOT IN ('Queued', 'Started') FROM sync_job WHERE id = $job});
-	return sql(qq{
-		SELECT status || coalesce(' ' || error_message, '') || coalesce(' ' || (SELECT string_agg(key || '=' || value, ' ' ORDER BY key)
-			FROM jsonb_each_text(result) WHERE value <> '0' AND key IN ('inserted', 'updated', 'deleted', 'failed', 'handed_over', 'gone', 'skipped')), '') FROM sync_job WHERE id = $job});
-}
 sub full_sync { my ($arguments) = @_; return sql("SELECT enqueue_full_sync('Full', $arguments)") }
 
 sql(q{
@@ -38,45 +29,45 @@ sql(q{
 my $wrong = q{SELECT count(*) FROM compare_sync_documents('Full', max_rows => NULL)};
 
 # A first load, and one with nothing to do.
-is(run_of(full_sync('dry_run => true')), 'Finished', 'a dry run');
+is(run_of($node, full_sync('dry_run => true')), 'Finished', 'a dry run');
 is(sql('SELECT count(*) FROM target'), '0', 'writes nothing');
 is(sql(q{SELECT (result->>'missing') FROM sync_job ORDER BY id DESC LIMIT 1}), '3000', 'and tells what it would do');
 sql('VACUUM ANALYZE target');  # that it is empty is known: plans made now would read all of it for each statement later
-is(run_of(full_sync('chunk_size => 100')), 'Finished inserted=3000', 'a first load');
+is(run_of($node, full_sync('chunk_size => 100')), 'Finished inserted=3000', 'a first load');
 $node->poll_query_until('postgres', q{SELECT n_tup_ins = 3000 FROM pg_stat_user_tables WHERE relid = 'target'::regclass});
 cmp_ok(sql(q{SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relid = 'target'::regclass}), '<', 9000, 'which does not read what it has written for each chunk');
 is(sql($wrong), '0', 'all is in step');
-is(run_of(full_sync('delete_surplus => true')), 'Finished', 'nothing to do');
+is(run_of($node, full_sync('delete_surplus => true')), 'Finished', 'nothing to do');
 
 # What differs is written, and nothing else.
 my $xmin = sql('SELECT max(xmin::text::bigint) FROM target');
 sql(q{UPDATE source SET v = 'new' WHERE id <= 20; DELETE FROM target WHERE id BETWEEN 100 AND 109; INSERT INTO target SELECT i, '' FROM generate_series(-5, -1) AS i});
-is(run_of(full_sync('chunk_size => 7')), 'Finished inserted=10 updated=20', 'what differs, and what is missing');
+is(run_of($node, full_sync('chunk_size => 7')), 'Finished inserted=10 updated=20', 'what differs, and what is missing');
 is(sql('SELECT count(*), sum(writes) FROM target WHERE writes > 0'), '20|20', 'each once');
 is(sql(q{SELECT string_agg(n::text, ' ') FROM (SELECT operation, count(*) AS n FROM sync_job_document WHERE sync_job = (SELECT max(id) FROM sync_job) GROUP BY 1 ORDER BY 1) AS d}), '10 20', 'and recorded');
 is(sql(q{SELECT jsonb_build_object('v', diff_summary->'v') FROM sync_job_document WHERE sync_job = (SELECT max(id) FROM sync_job) AND source_document_name = '7'}), '{"v": {"new": "new", "old": "v7"}}', 'with what has changed');
 is(sql($wrong), '5', 'surplus stays as long as nobody says otherwise');
-is(run_of(full_sync(q{'region = $$US$$', delete_surplus => true, max_delete_percent => 100, max_change_percent => 100})), 'Finished deleted=5', 'surplus is what no source maps to');
+is(run_of($node, full_sync(q{'region = $$US$$', delete_surplus => true, max_delete_percent => 100, max_change_percent => 100})), 'Finished deleted=5', 'surplus is what no source maps to');
 is(sql($wrong), '0', 'whatever the condition says');
 
 # The fuse: counted before the first write.
 sql('CREATE TABLE kept AS SELECT * FROM source; DELETE FROM source WHERE id <= 1200; UPDATE source SET v = $$x$$ WHERE id > 2995');
-like(run_of(full_sync('delete_surplus => true')), qr/^Failed full sync .* stops: it would delete 1200 of 3000 targets, more than max_delete_percent \(10 %\)/, 'too many deletes');
+like(run_of($node, full_sync('delete_surplus => true')), qr/^Failed full sync .* stops: it would delete 1200 of 3000 targets, more than max_delete_percent \(10 %\)/, 'too many deletes');
 is(sql('SELECT count(*) FILTER (WHERE v <> $$x$$) FROM target'), '3000', 'nothing was written');
 sql('TRUNCATE source');
-like(run_of(full_sync('delete_surplus => true, max_change_percent => 100, max_delete_percent => 99')), qr/^Failed .*would delete 3000 of 3000 targets/, 'an empty source deletes nothing');
+like(run_of($node, full_sync('delete_surplus => true, max_change_percent => 100, max_delete_percent => 99')), qr/^Failed .*would delete 3000 of 3000 targets/, 'an empty source deletes nothing');
 sql('INSERT INTO source SELECT * FROM kept; DROP TABLE kept; UPDATE source SET v = $$u$$ WHERE id <= 1600');
-like(run_of(full_sync('NULL')), qr/^Failed .*would update or delete 1600 of 3000 targets, more than max_change_percent \(50 %\)/, 'too many updates');
-like(run_of(full_sync('max_change_percent => 100, max_changes => 1599')), qr/^Failed .*would change 1600 documents, more than max_changes \(1599\)/, 'too many changes');
-is(run_of(full_sync('max_change_percent => 60')), 'Finished updated=1600', 'as many as are allowed');
+like(run_of($node, full_sync('NULL')), qr/^Failed .*would update or delete 1600 of 3000 targets, more than max_change_percent \(50 %\)/, 'too many updates');
+like(run_of($node, full_sync('max_change_percent => 100, max_changes => 1599')), qr/^Failed .*would change 1600 documents, more than max_changes \(1599\)/, 'too many changes');
+is(run_of($node, full_sync('max_change_percent => 60')), 'Finished updated=1600', 'as many as are allowed');
 
 # A document that does not work out leaves the run as a job of its own, and the others are done.
 sql(q{UPDATE source SET v = CASE WHEN id IN (50, 60) THEN 'bad' ELSE 'good' END WHERE id <= 300});
-is(run_of(full_sync('NULL')), 'Finished failed=2 updated=298', 'two fail');
+is(run_of($node, full_sync('NULL')), 'Finished failed=2 updated=298', 'two fail');
 is(sql(q{SELECT string_agg(source_document_name || ' ' || status || ' ' || (SELECT sqlstate FROM sync_job_error WHERE sync_job = id), ', ' ORDER BY 1) FROM sync_job
 	WHERE parent_sync_job = (SELECT max(id) FROM sync_job WHERE operation = 'Full Sync')}), '50 Failed 23514, 60 Failed 23514', 'as jobs of their own');
 sql(q{UPDATE source SET v = 'good' WHERE v = 'bad'});
-is(run_of(full_sync('NULL')), 'Finished updated=2', 'and are done when they are mended');
+is(run_of($node, full_sync('NULL')), 'Finished updated=2', 'and are done when they are mended');
 
 # So with a constraint that is checked at the commit.
 sql(q{
@@ -84,9 +75,9 @@ sql(q{
 	CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON target DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_late();
 	UPDATE source SET v = CASE id WHEN 70 THEN 'late' ELSE 'in time' END WHERE id <= 100;
 });
-is(run_of(full_sync('NULL')), 'Finished failed=1 updated=99', 'one fails at the commit');
+is(run_of($node, full_sync('NULL')), 'Finished failed=1 updated=99', 'one fails at the commit');
 sql(q{UPDATE source SET v = 'in time' WHERE id = 70});
-is(run_of(full_sync('NULL')), 'Finished updated=1', 'and is done when it is mended');
+is(run_of($node, full_sync('NULL')), 'Finished updated=1', 'and is done when it is mended');
 
 # A document that another job has in progress is left to a job of its own.
 sql(q{
@@ -98,7 +89,7 @@ $holder->query_safe('SELECT pg_advisory_lock(1)');
 sql(q{UPDATE source SET v = 'busy' WHERE id = 80; UPDATE source SET v = 'beside' WHERE id BETWEEN 71 AND 79});
 my $busy = enqueue($node, 'Full', '80');
 $node->poll_query_until('postgres', "SELECT status = 'Started' FROM sync_job WHERE id = $busy");
-is(run_of(full_sync('NULL')), 'Finished handed_over=1 updated=9', 'the others are done');
+is(run_of($node, full_sync('NULL')), 'Finished handed_over=1 updated=9', 'the others are done');
 $holder->quit;
 wait_for_jobs($node);
 is(sql($wrong), '0', 'and it is, too, when it is free');
@@ -108,7 +99,7 @@ sql(q{UPDATE source SET v = 'slow' WHERE id <= 400; INSERT INTO target VALUES (5
 my $slow = full_sync('documents_per_second => 200, delete_surplus => true');
 $node->poll_query_until('postgres', "SELECT percent > 0 FROM sync_job_activity WHERE sync_job = $slow");
 sql(q{INSERT INTO source VALUES (5000, 'lives')});
-is(run_of($slow), 'Finished deleted=1 updated=400', 'a surplus target is looked at again');
+is(run_of($node, $slow), 'Finished deleted=1 updated=400', 'a surplus target is looked at again');
 is(sql('SELECT string_agg(v, $$ $$) FROM target WHERE id >= 5000'), 'lives', 'and lives on if a source maps to it by then');
 is(sql($wrong), '0', 'as it should');
 
@@ -125,7 +116,7 @@ $first->query_safe('COMMIT');
 is($second->query_safe('SELECT :absorbed'), $at_once, 'and is absorbed');
 $_->quit for $first, $second;
 sql('UPDATE sync_job_type SET paused = false');
-is(run_of($at_once), 'Finished', 'there is one');
+is(run_of($node, $at_once), 'Finished', 'there is one');
 like(error_of("SELECT rerun_sync_job($at_once)"), qr/cannot rerun .*many documents.*enqueue_full_sync/s, 'it is not what rerun_sync_job() is for');
 
 # Paused, and going on; one at a time.
@@ -140,7 +131,7 @@ my $done = sql(q{SELECT count(*) FROM target WHERE v = 'paused'});
 ok($done > 0 && $done < 1000, 'with what it has done') or diag($done);
 sql(q{UPDATE source SET v = 'later' WHERE id = 1000});
 sql("SELECT start_sync_job($job)");
-is(run_of($job), 'Finished updated=1000', 'it goes on where it was');
+is(run_of($node, $job), 'Finished updated=1000', 'it goes on where it was');
 is(sql($wrong), '0', 'with what has changed meanwhile');
 is(sql(q{SELECT count(*) FROM target WHERE v = 'paused'}), '999', 'and nothing else');
 
@@ -154,7 +145,7 @@ ok($done > 0 && $done < 1000, 'what it has done stays') or diag($done);
 $job = full_sync('documents_per_second => 200');
 $node->poll_query_until('postgres', "SELECT percent > 0 FROM sync_job_activity WHERE sync_job = $job");
 sql(q{UPDATE sync_job_type SET field_map = '{"v": {"expr": "source.v"}}'});
-like(run_of($job), qr/^Failed sync job type "Full" was changed during the run/, 'a type that is changed meanwhile ends it');
+like(run_of($node, $job), qr/^Failed sync job type "Full" was changed during the run/, 'a type that is changed meanwhile ends it');
 
 # Killed again and again, beside changes: in the end all is in step.
 sql(q{SELECT attach_sync_job_triggers('Full', 'source')});
@@ -170,7 +161,7 @@ for my $round (1 .. 5)
 	$node->poll_query_until('postgres', 'SELECT true');
 	sql(qq{UPDATE source SET v = 'round $round' WHERE id % 50 = $round; DELETE FROM source WHERE id = 500 + $round; INSERT INTO source VALUES (4000 + $round, 'new')});
 }
-like(run_of($job), qr/^Finished/, 'killed five times, and not blamed for it');
+like(run_of($node, $job), qr/^Finished/, 'killed five times, and not blamed for it');
 wait_for_jobs($node);
 is(sql($wrong), '0', 'all is in step');
 is(sql(q{SELECT count(*) FROM source AS s FULL JOIN target AS t USING (id) WHERE s.v IS DISTINCT FROM t.v}), '0', 'indeed');
@@ -186,7 +177,7 @@ sql(q{
 	UPDATE person SET here = false WHERE id = 50;
 });
 my $said = sql(q{SELECT enqueue_full_sync('Said', delete_surplus => true, max_change_percent => 100, max_delete_percent => 30)});
-is(run_of($said), 'Finished inserted=47 updated=2', 'inserted, updated, and one marked');
+is(run_of($node, $said), 'Finished inserted=47 updated=2', 'inserted, updated, and one marked');
 is(sql(q{SELECT string_agg(concat_ws(' ', id, v, best, job > 0, first, gone), ', ' ORDER BY id) FROM contact WHERE id IN (1, 2, 3) OR id >= 50}),
 	'1 v1 z f x f, 2 v2 v2 t x f, 3 v3 v3 t v3 f, 100 v v f x t, 101 v v f x t', 'as the type says');
 is(sql(q{SELECT count(*) FROM compare_sync_documents('Said')}), '0', 'and nothing is out of step');
@@ -213,7 +204,7 @@ sql(q{
 	CREATE TRIGGER meddle BEFORE UPDATE ON target FOR EACH ROW WHEN (OLD.v = 'other') EXECUTE FUNCTION meddle();
 });
 my $run = full_sync('max_change_percent => 100');
-like(run_of($run), qr/^Finished .*handed_over=1/, 'a trigger that sets a checkpoint has the document leave the run');
+like(run_of($node, $run), qr/^Finished .*handed_over=1/, 'a trigger that sets a checkpoint has the document leave the run');
 wait_for_jobs($node);
 is(sql(qq{SELECT status, checkpoint FROM sync_job WHERE parent_sync_job = $run}), 'Finished|{"inserted": "x"}', 'and sets that of its own job');
 
@@ -240,7 +231,7 @@ sql(q{
 	INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, max_retries)
 	VALUES ('Wide', 'wide_source', 'wide_target', '{"id": "id"}', '{"v": "v"}', 0);
 });
-is(run_of(sql(q{SELECT enqueue_full_sync('Wide', chunk_size => 1000, max_change_percent => 100)})), 'Finished updated=300', 'large documents');
+is(run_of($node, sql(q{SELECT enqueue_full_sync('Wide', chunk_size => 1000, max_change_percent => 100)})), 'Finished updated=300', 'large documents');
 cmp_ok(sql('SELECT max(bytes) >> 20 FROM memory'), '<', 60, 'need no more MB together than some of them');
 diag(sql('SELECT max(bytes) >> 20 FROM memory') . ' MB for 300 documents of 200 kB');
 

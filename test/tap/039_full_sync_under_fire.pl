@@ -11,14 +11,6 @@ use SyncJob;
 my $node = new_cluster('main', conf => "restart_after_crash = on\n");
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 
-sub run_of
-{
-	my ($job) = @_;
-	$node->poll_query_until('postgres', qq{SELECT status NOT IN ('Queued', 'Started') FROM sync_job WHERE id = $job});
-	return sql(qq{
-		SELECT status || coalesce(' ' || error_message, '') || coalesce(' ' || (SELECT string_agg(key || '=' || value, ' ' ORDER BY key)
-			FROM jsonb_each_text(result) WHERE value <> '0' AND key IN ('inserted', 'updated', 'deleted', 'failed', 'handed_over', 'gone', 'skipped')), '') FROM sync_job WHERE id = $job});
-}
 sub full_sync { my ($type, $arguments) = @_; return sql("SELECT enqueue_full_sync('$type'" . ($arguments ? ", $arguments" : '') . ')') }
 
 # A server that was killed, or is about to, answers later.
@@ -139,12 +131,12 @@ while ($kills < 10)
 	$kills++;
 }
 is($kills, 10, 'ten kills');
-like(run_of($run), qr/^Finished/, 'the run is not blamed for them');
+like(run_of($node, $run), qr/^Finished/, 'the run is not blamed for them');
 sql('DELETE FROM goes_on');
 eval { $writer->quit };
 unlike(wait_for_jobs($node), qr/Failed/, 'nor any other job');
 my $equal = q{SELECT count(*) FROM ((SELECT code, version FROM source EXCEPT SELECT code, version FROM target) UNION ALL (SELECT code, version FROM target EXCEPT SELECT code, version FROM source)) AS d};
-is(run_of(full_sync('Fire', 'delete_surplus => true')), 'Finished', 'a second run finds nothing to do') or diag(sql(q{SELECT * FROM compare_sync_documents('Fire', max_rows => 20)}));
+is(run_of($node, full_sync('Fire', 'delete_surplus => true')), 'Finished', 'a second run finds nothing to do') or diag(sql(q{SELECT * FROM compare_sync_documents('Fire', max_rows => 20)}));
 is(sql($equal), '0', 'source and target are equal');
 is(sql('SELECT what, count(*), min(code), min(job) FROM fault GROUP BY 1'), '', 'nothing was written twice, nothing older over newer, no living source lost its target');
 
@@ -154,11 +146,11 @@ $run = full_sync('Fire', 'delete_surplus => true, max_change_percent => 100, chu
 $node->poll_query_until('postgres', "SELECT percent > 0 FROM sync_job_activity WHERE sync_job = $run");
 my $targets = sql('SELECT count(*) FROM target');
 sql('CREATE TABLE kept AS TABLE source; TRUNCATE source');
-like(run_of($run), qr/^Failed full sync of sync job type "Fire" stops: \d+ sources have gone during the run/, 'a TRUNCATE stops the run');
+like(run_of($node, $run), qr/^Failed full sync of sync job type "Fire" stops: \d+ sources have gone during the run/, 'a TRUNCATE stops the run');
 like(sql("SELECT detail FROM sync_job_error WHERE sync_job = $run"), qr/^Compared: \d+ sources, \d+ targets: 0 missing, \d+ different, 0 surplus, 0 ambiguous\. 0 inserted, [1-9]\d* updated, 0 deleted until then\.$/, 'with the counts');
 is(sql('SELECT count(*) FROM target'), $targets, 'no target is deleted');
 sql('INSERT INTO source TABLE kept; DROP TABLE kept; DELETE FROM source WHERE id % 5 < 2');
-like(run_of(full_sync('Fire', 'delete_surplus => true')), qr/^Failed .* stops: it would delete \d+ of $targets targets/, 'as does a source that has lost two of five');
+like(run_of($node, full_sync('Fire', 'delete_surplus => true')), qr/^Failed .* stops: it would delete \d+ of $targets targets/, 'as does a source that has lost two of five');
 is(sql('SELECT count(*) FROM target'), $targets, 'and nothing changes');
 
 # A condition limits what is synced, not what is surplus.
@@ -171,7 +163,7 @@ sql(q{
 	INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, set_size)
 	VALUES ('Customer', 'customer', 'contact', '{"id": "id"}', '{"v": "v"}', 1000);
 });
-is(run_of(full_sync('Customer', q{condition => $$region = 'EU'$$, delete_surplus => true, max_change_percent => 100})), 'Finished deleted=1 updated=500', 'the sources of a condition');
+is(run_of($node, full_sync('Customer', q{condition => $$region = 'EU'$$, delete_surplus => true, max_change_percent => 100})), 'Finished deleted=1 updated=500', 'the sources of a condition');
 is(sql(q{SELECT count(*) FILTER (WHERE contact.v = 'old'), count(*) FROM contact JOIN customer USING (id) WHERE region = 'US'}), '500|500', 'the targets of the others stay as they are');
 
 # A row that a session has locked delays its own document, and no other: in sets, in full syncs, updated or deleted, as a statement or
@@ -194,19 +186,19 @@ with_locked_row(7, 'a set', q{SELECT count(*) = 999 FROM contact WHERE v = 'set'
 my $ended = sub { return "SELECT status = 'Finished' FROM sync_job WHERE id = $run" };
 sql(q{UPDATE customer SET v = 'run'});
 with_locked_row(8, 'a full sync', q{SELECT count(*) = 999 FROM contact WHERE v = 'run'}, sub { $run = full_sync('Customer', 'max_change_percent => 100') });
-is(run_of($run), 'Finished handed_over=1 updated=999', 'it leaves the full sync');
+is(run_of($node, $run), 'Finished handed_over=1 updated=999', 'it leaves the full sync');
 sql(q{UPDATE sync_job_type SET field_map = '{"v": {"expr": "coalesce(source.v, target.v)"}}' WHERE name = 'Customer'; UPDATE customer SET v = 'beside'});
 with_locked_row(9, 'one by one', q{SELECT count(*) = 999 FROM contact WHERE v = 'beside'}, sub { $run = full_sync('Customer', 'max_change_percent => 100') });
-is(run_of($run), 'Finished handed_over=1 updated=999', 'here, too');
+is(run_of($node, $run), 'Finished handed_over=1 updated=999', 'here, too');
 sql(q{INSERT INTO contact SELECT -i, 'surplus' FROM generate_series(1, 20) AS i});
 with_locked_row(-3, 'a surplus target', q{SELECT count(*) = 1 FROM contact WHERE id < 0}, sub { $run = full_sync('Customer', 'delete_surplus => true') });
-is(run_of($run), 'Finished deleted=19 handed_over=1', 'and here');
+is(run_of($node, $run), 'Finished deleted=19 handed_over=1', 'and here');
 
 # What is surplus is looked at again, also by the job of a target that could not be deleted within the run.
 sql(q{INSERT INTO contact VALUES (5000, 'surplus')});
 my $holder = $node->background_psql('postgres');
 $holder->query_safe('BEGIN; SELECT FROM contact WHERE id = 5000 FOR UPDATE');
-is(run_of(full_sync('Customer', 'delete_surplus => true')), 'Finished handed_over=1', 'a surplus target that is locked');
+is(run_of($node, full_sync('Customer', 'delete_surplus => true')), 'Finished handed_over=1', 'a surplus target that is locked');
 sql(q{INSERT INTO customer VALUES (5000, 'EU', 'lives')});
 $holder->query_safe('COMMIT');
 $holder->quit;

@@ -10,14 +10,6 @@ use SyncJob;
 my $node = new_cluster('main', conf => "restart_after_crash = on\n");
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 
-sub run_of
-{
-	my ($job) = @_;
-	$node->poll_query_until('postgres', qq{SELECT status NOT IN ('Queued', 'Started') FROM sync_job WHERE id = $job});
-	return sql(qq{
-		SELECT status || coalesce(' ' || error_message, '') || coalesce(' ' || (SELECT string_agg(key || '=' || value, ' ' ORDER BY key)
-			FROM jsonb_each_text(result) WHERE value <> '0' AND key IN ('inserted', 'updated', 'deleted', 'failed', 'handed_over', 'gone', 'skipped', 'no_target')), '') FROM sync_job WHERE id = $job});
-}
 sub full_sync { my ($type, $arguments) = @_; return sql("SELECT enqueue_full_sync('$type'" . ($arguments ? ", $arguments" : '') . ')') }
 sub result_of { my ($job, @fields) = @_; return sql("SELECT concat_ws(' ', " . join(', ', map { "result->>'$_'" } @fields) . ") FROM sync_job WHERE id = $job") }
 
@@ -46,32 +38,32 @@ sql(q{
 my $unequal = q{SELECT count(*) FROM item AS i FULL JOIN copy AS c ON c.item = i.id AND c.part = i.part WHERE i.v IS DISTINCT FROM c.v};
 
 my $run = full_sync('By Code', 'dry_run => true');
-is(run_of($run), 'Finished', 'a dry run');
+is(run_of($node, $run), 'Finished', 'a dry run');
 is(result_of($run, qw(missing different sources inserted)), '300 0 300 0', 'says what would be done');
 is(sql('SELECT count(*) FROM copy'), '0', 'and does nothing');
-is(run_of(full_sync('By Code')), 'Finished inserted=300', 'a first load');
-is(run_of(full_sync('By Code')), 'Finished skipped=300', 'a second one finds nothing to do');
+is(run_of($node, full_sync('By Code')), 'Finished inserted=300', 'a first load');
+is(run_of($node, full_sync('By Code')), 'Finished skipped=300', 'a second one finds nothing to do');
 is(sql($unequal), '0', 'all is in step');
 sql(q{UPDATE item SET v = CASE part WHEN 'a' THEN 'new' WHEN 'b' THEN 'bad' ELSE 'remove' END WHERE id < 4; UPDATE item SET v = 'none' WHERE id = 9});
 $run = full_sync('By Code', 'chunk_size => 7');
-is(run_of($run), 'Finished deleted=4 failed=4 no_target=3 skipped=285 updated=4', 'each document as its controller says');
+is(run_of($node, $run), 'Finished deleted=4 failed=4 no_target=3 skipped=285 updated=4', 'each document as its controller says');
 is(sql("SELECT string_agg(source_document_name, ' ' ORDER BY id) FROM sync_job WHERE parent_sync_job = $run AND status = 'Failed'"), '["0", "b"] ["1", "b"] ["2", "b"] ["3", "b"]', 'what fails leaves the run');
 is(sql("SELECT string_agg(operation || n, ' ' ORDER BY 1) FROM (SELECT operation, count(*) AS n FROM sync_job_document WHERE sync_job = $run GROUP BY 1) AS d"), 'Delete4 Update4', 'what was done is recorded');
-is(run_of(full_sync('By Code', q{condition => $$source.id BETWEEN 10 AND 11$$})), 'Finished skipped=6', 'a condition');
+is(run_of($node, full_sync('By Code', q{condition => $$source.id BETWEEN 10 AND 11$$})), 'Finished skipped=6', 'a condition');
 
 # The limits: on the way, before the write that goes beyond them; or before the first write.
 sql(q{UPDATE item SET v = 'x'});
 $run = full_sync('By Code', 'max_change_percent => 30, chunk_size => 10');
-like(run_of($run), qr/^Failed full sync of sync job type "By Code" stops: it would update or delete \d+ of 300 targets, more than max_change_percent \(30 %\)/, 'it stops on its way');
+like(run_of($node, $run), qr/^Failed full sync of sync job type "By Code" stops: it would update or delete \d+ of 300 targets, more than max_change_percent \(30 %\)/, 'it stops on its way');
 is(sql(q{SELECT count(*) BETWEEN 80 AND 90 FROM copy WHERE v = 'x'}), 't', 'with what the limit allows');
 like(sql("SELECT detail FROM sync_job_error WHERE sync_job = $run"), qr/^Looked at: \d+ of 300 sources\. \d+ inserted, \d+ updated, 0 deleted until then\.$/, 'and says so');
 is(sql("SELECT count(*) FROM copy WHERE v = 'x'"), sql("SELECT count(*) FROM sync_job_document WHERE sync_job = $run"), 'all of that is recorded');
 my $xs = sql("SELECT count(*) FROM copy WHERE v = 'x'");
 $run = full_sync('By Code', 'max_change_percent => 30, check_first => true');
-like(run_of($run), qr/^Failed full sync .* stops: it would update or delete \d+ of \d+ targets/, 'with check_first');
+like(run_of($node, $run), qr/^Failed full sync .* stops: it would update or delete \d+ of \d+ targets/, 'with check_first');
 like(sql("SELECT detail FROM sync_job_error WHERE sync_job = $run"), qr/^Compared: 300 sources, \d+ targets: \d+ missing, \d+ different, 0 surplus, 0 ambiguous\. Nothing was written\.$/, 'before the first write');
 is(sql("SELECT count(*) FROM copy WHERE v = 'x'"), $xs, 'indeed');
-is(run_of(full_sync('By Code', 'max_change_percent => 100, check_first => true')), 'Finished skipped=90 updated=210', 'else it goes on');
+is(run_of($node, full_sync('By Code', 'max_change_percent => 100, check_first => true')), 'Finished skipped=90 updated=210', 'else it goes on');
 is(sql($unequal), '0', 'and all is in step');
 $node->psql('postgres', q{SELECT enqueue_full_sync('By Code', delete_surplus => true)}, stderr => \my $error);
 like($error, qr/cannot be synced by a full sync.*\n.*not which belongs to none/s, 'code does not tell what is surplus');
@@ -87,7 +79,7 @@ poll($node, "SELECT EXISTS (SELECT FROM sync_job_activity WHERE sync_job = $run 
 sql("SELECT pause_sync_job($run)");
 poll($node, "SELECT status = 'Pending' FROM sync_job WHERE id = $run", 'it is paused');
 sql("SELECT start_sync_job($run)");
-is(run_of($run), 'Finished updated=300', 'each document once');
+is(run_of($node, $run), 'Finished updated=300', 'each document once');
 is(sql('SELECT count(*), count(DISTINCT (item, part)) FROM look'), '300|300', 'and looked at once');
 is(sql($unequal), '0', 'all is in step');
 sql('DROP TRIGGER looks ON copy');
@@ -107,7 +99,7 @@ sql(q{
 	INSERT INTO sync_job_type (name, source_document_type, module) VALUES ('Fan', 'item', 'fan');
 	UPDATE item SET v = 'fan';
 });
-is(run_of(full_sync('Fan', 'max_change_percent => 100')), 'Finished handed_over=6 updated=294', 'several targets');
+is(run_of($node, full_sync('Fan', 'max_change_percent => 100')), 'Finished handed_over=6 updated=294', 'several targets');
 unlike(wait_for_jobs($node), qr/Queued/, 'their jobs run');
 is(sql($unequal), '0', 'all is in step');
 is(sql(q{SELECT count(*) FROM second_copy WHERE v = 'fan'}), '6', 'there, too');
@@ -136,7 +128,7 @@ isnt(status_of($node, $run), 'Finished', 'indeed');
 # While it sleeps it holds neither a snapshot nor a lock of a table.
 poll($node, qq{SELECT backend_xmin IS NULL AND backend_xid IS NULL AND NOT EXISTS (SELECT FROM pg_locks AS l WHERE l.pid = a.pid AND l.locktype = 'relation')
 	FROM pg_stat_activity AS a WHERE pid = (SELECT pid FROM sync_job_activity WHERE sync_job = $run)}, 'the run holds nothing while it sleeps');
-like(run_of($run), qr/^Finished inserted=(1999|2000)/, 'to its end');
+like(run_of($node, $run), qr/^Finished inserted=(1999|2000)/, 'to its end');
 is(result_of($run, 'missing'), '2000', 'with the list that it had at first');
 is(sql("SELECT count(*) FROM source JOIN target USING (id, v)"), '2000', 'all is in step');
 is(result_of($run, 'unwatched'), '', 'its source has a trigger');
@@ -164,7 +156,7 @@ is(sql('SELECT status FROM seen'), 'Finished', 'a run within another job goes to
 
 sql(q{SELECT detach_sync_job_triggers('Long', 'source')});
 $run = full_sync('Long');
-is(run_of($run), 'Finished', 'without a trigger');
+is(run_of($node, $run), 'Finished', 'without a trigger');
 like(result_of($run, 'unwatched'), qr/^no trigger/, 'the result says so');
 
 # --- Targets of several types ---
@@ -181,10 +173,10 @@ sql(q{
 	INSERT INTO product SELECT i, o, 'v' FROM generate_series(1, 21) AS i, unnest('{shop,erp,hand}'::text[]) AS o;
 });
 is(sql(q{SELECT string_agg(difference || target_document_name, ' ') FROM compare_sync_documents('Shop')}), 'surplus["21", "shop"]', 'surplus is what is its own');
-is(run_of(full_sync('Shop', 'delete_surplus => true')), 'Finished deleted=1', 'and nothing else is deleted');
+is(run_of($node, full_sync('Shop', 'delete_surplus => true')), 'Finished deleted=1', 'and nothing else is deleted');
 is(sql('SELECT count(*) FROM product'), '62', 'indeed');
 sql(q{DELETE FROM shop WHERE id <= 4});
-like(run_of(full_sync('Shop', 'delete_surplus => true')), qr/would delete 4 of 20 targets/, 'of its own is what the limits count');
+like(run_of($node, full_sync('Shop', 'delete_surplus => true')), qr/would delete 4 of 20 targets/, 'of its own is what the limits count');
 $node->psql('postgres', q{UPDATE sync_job_type SET surplus_condition = 'target.' WHERE name = 'Shop'}, stderr => \$error);
 like($error, qr/surplus_condition: syntax error.*HINT:  It is one condition over target/s, 'one that cannot be');
 sql(q{UPDATE sync_job_type SET surplus_condition = 'target.nothing = 1' WHERE name = 'Shop'});
@@ -199,15 +191,15 @@ sql(q{
 	INSERT INTO lead SELECT i, 'lead' FROM generate_series(1, 10) AS i;
 	INSERT INTO contact SELECT i, 'was there' FROM generate_series(1, 9) AS i;
 });
-is(run_of(full_sync('Adopted')), 'Finished inserted=1', 'what was there before counts as edited');
+is(run_of($node, full_sync('Adopted')), 'Finished inserted=1', 'what was there before counts as edited');
 sql(q{UPDATE contact SET v = 'edited' WHERE id = 10});
 $run = full_sync('Adopted', 'dry_run => true, adopt => true, max_change_percent => 100');
-is(run_of($run), 'Finished', 'a dry run with adopt');
+is(run_of($node, $run), 'Finished', 'a dry run with adopt');
 is(result_of($run, 'different'), '9', 'tells what would be adopted');
-is(run_of(full_sync('Adopted', 'adopt => true, max_change_percent => 100')), 'Finished updated=9', 'it is adopted');
+is(run_of($node, full_sync('Adopted', 'adopt => true, max_change_percent => 100')), 'Finished updated=9', 'it is adopted');
 is(sql(q{SELECT string_agg(v, ' ' ORDER BY id) FROM contact WHERE id > 8}), 'lead edited', 'but not what was edited since a sync');
 sql(q{UPDATE contact SET v = 'by hand' WHERE id = 1; UPDATE lead SET v = 'later'});
-is(run_of(full_sync('Adopted', 'adopt => true, max_change_percent => 100')), 'Finished updated=8', 'nor what is edited after it');
+is(run_of($node, full_sync('Adopted', 'adopt => true, max_change_percent => 100')), 'Finished updated=8', 'nor what is edited after it');
 is(sql(q{SELECT v FROM contact WHERE id = 1}), 'by hand', 'indeed');
 
 unlike_accidents($node, kill => 1);

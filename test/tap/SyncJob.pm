@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(new_cluster need_pg_cron load_example load_probe open_gate close_gate enqueue wait_for_jobs wait_until_running status_of poll like_log
+our @EXPORT = qw(new_cluster need_pg_cron load_example load_probe open_gate close_gate enqueue wait_for_jobs wait_until_running status_of run_of poll like_log
   start_after_kill unlike_accidents catalog same_catalog);
 
 # While a server comes up, or goes down, psql may end before it has read the statement: the next try then, as after an error.
@@ -119,6 +119,16 @@ sub status_of
 {
 	my ($node, $job, $database) = @_;
 	return $node->safe_psql($database // 'postgres', "SELECT status FROM sync_job WHERE id = $job");
+}
+
+# A full sync, when it has ended: its state, and what it has done.
+sub run_of
+{
+	my ($node, $job) = @_;
+	$node->poll_query_until('postgres', qq{SELECT status NOT IN ('Queued', 'Started') FROM sync_job WHERE id = $job});
+	return $node->safe_psql('postgres', qq{
+		SELECT status || coalesce(' ' || error_message, '') || coalesce(' ' || (SELECT string_agg(key || '=' || value, ' ' ORDER BY key)
+			FROM jsonb_each_text(result) WHERE value <> '0' AND key IN ('inserted', 'updated', 'deleted', 'failed', 'handed_over', 'gone', 'skipped', 'no_target')), '') FROM sync_job WHERE id = $job});
 }
 
 # Waits until the query answers true; a test by itself.
