@@ -54,7 +54,7 @@ $(SCRIPT_SQL): $(SQL_PARTS)
 	cat $^ > $@
 
 # For goals that compile here only: a build that was killed leaves half a .d behind, which make cannot read.
-ifneq ($(filter-out clean help deps test test-% lint tidy fuzz demo% bench%, $(or $(MAKECMDGOALS), all)),)
+ifneq ($(filter-out clean help deps cli install-cli test test-% lint tidy fuzz demo% bench%, $(or $(MAKECMDGOALS), all)),)
 -include $(OBJS:.o=.d)
 endif
 
@@ -65,6 +65,18 @@ help:
 ## make deps          install the Debian packages that are missing (needs root or sudo)
 deps:
 	scripts/install-packages build
+
+## make cli           install what is missing, build the command sync-job: build/cli/sync-job
+## make install-cli   install it, with its man page and completion, below PREFIX (/usr/local)
+.PHONY: cli install-cli
+PREFIX ?= /usr/local
+cli:
+	scripts/install-packages cli
+	cmake -S cli -B build/cli >/dev/null
+	cmake --build build/cli
+install-cli:
+	@test -x build/cli/sync-job || { echo "There is nothing to install yet. Run: make cli" && false; }
+	DESTDIR=$(DESTDIR) cmake --install build/cli --prefix $(PREFIX)
 
 ## make demo          install what is missing, build, show the extension at work on real data in a throw-away server
 ## make demo-stop     end that server and remove all of it

@@ -1,0 +1,62 @@
+// What all commands share: how they were called, their connection, their exit codes.
+#pragma once
+
+#include "database/connection.hpp"
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace sync_job {
+
+/// The exit codes; docs/command.md and the man page tell of them.
+enum ExitCode : int {
+    exit_good = 0,         // done, and what came out is good
+    exit_bad = 1,          // done, and it is not: a job failed, documents are out of step, a check has found something
+    exit_usage = 2,        // called wrongly
+    exit_connection = 3,   // no connection, or a database without the extension
+    exit_refused = 4,      // the database refused it, or had an error
+    exit_timeout = 5,      // --timeout has passed; the job goes on
+    exit_interrupted = 130 // Ctrl-C; the job goes on
+};
+
+class Invocation {
+public:
+    ConnectionOptions connection_options;
+    bool json = false, wide = false;
+    std::string program = "sync-job";  // application_name of its connection
+
+    /// Connects at the first call.
+    Connection& database();
+
+    /// The command that was asked for, to be run once everything is parsed.
+    std::function<int()> command;
+
+private:
+    std::optional<Connection> connection_;
+};
+
+/// Adds a sub-command, whose options are fields of `Options`:
+///     auto [sub, options] = add_command<ListOptions>(app, invocation, "list", "what it does", list);
+template <class Options>
+std::pair<CLI::App*, std::shared_ptr<Options>> add_command(CLI::App& app, Invocation& invocation, const std::string& name, const std::string& what,
+                                                           int (*run)(Invocation&, const Options&)) {
+    auto options = std::make_shared<Options>();
+    CLI::App* sub = app.add_subcommand(name, what);
+    sub->callback([&invocation, options, run, name] {
+        invocation.program = "sync-job " + name;
+        invocation.command = [&invocation, options, run] { return run(invocation, *options); };
+    });
+    return {sub, options};
+}
+
+void add_status(CLI::App& app, Invocation& invocation);
+void add_list(CLI::App& app, Invocation& invocation);
+void add_show(CLI::App& app, Invocation& invocation);
+
+}  // namespace sync_job

@@ -1,0 +1,20 @@
+// One job as show, watch and the commands that wait for a job tell of it.
+#pragma once
+
+#include "database/connection.hpp"
+
+#include <string>
+
+namespace sync_job {
+
+struct JobReport {
+    Result job, attempts, changes, documents, children;
+};
+
+/// Throws DatabaseError (42704) where there is no such job that the caller may see.
+JobReport read_job(Connection& database, const std::string& id);
+
+void print_job(const JobReport& report, bool wide);
+std::string json_of(const JobReport& report);
+
+}  // namespace sync_job

@@ -1,0 +1,114 @@
+// One connection to a database that has the extension, and the results of statements on it. Blocking: for the commands, not for
+// the server.
+//
+// Nothing of the session is changed, as a pooler may hand it on to others: each statement runs in a transaction of its own,
+// with settings that are its own, too. So every statement reads names of pg_catalog as they are, whatever search_path the role
+// has; for the schema of the extension it writes @extschema@.
+#pragma once
+
+#include "database/error.hpp"
+
+#include <libpq-fe.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sync_job {
+
+/// Where to connect to, as psql takes it. What is empty is for libpq to find: in the environment, a service, .pgpass.
+struct ConnectionOptions {
+    std::string host, port, user;
+    std::string database;  // a name, or a connection string
+    bool ask_password = false, never_ask = false;
+};
+
+/// An argument of a statement: text, or NULL.
+using Parameter = std::optional<std::string>;
+using Parameters = std::vector<Parameter>;
+
+class Result;
+
+/// One row of a result. Valid as long as the result.
+class Row {
+public:
+    Row(const Result& result, int number) : result_(&result), number_(number) {}
+
+    /// The value as text; of a NULL the empty one.
+    std::string operator[](std::string_view column) const;
+    bool is_null(std::string_view column) const;
+    bool is_true(std::string_view column) const { return (*this)[column] == "t"; }
+    std::optional<std::string> get(std::string_view column) const;
+    const Result& result() const { return *result_; }
+    int number() const { return number_; }
+
+private:
+    const Result* result_;
+    int number_;
+};
+
+class Result {
+public:
+    explicit Result(PGresult* result) : result_(result, PQclear) {}
+
+    int size() const { return PQntuples(result_.get()); }
+    bool empty() const { return size() == 0; }
+    Row row(int number) const { return Row(*this, number); }
+    int columns() const { return PQnfields(result_.get()); }
+    int column(std::string_view name) const;  // std::logic_error where there is none
+    std::string_view name(int column) const { return PQfname(result_.get(), column); }
+    Oid type(int column) const { return PQftype(result_.get(), column); }
+    bool is_null(int row, int column) const { return PQgetisnull(result_.get(), row, column) != 0; }
+    std::string_view text(int row, int column) const;
+
+    class Iterator {
+    public:
+        Iterator(const Result& result, int number) : result_(&result), number_(number) {}
+        Row operator*() const { return Row(*result_, number_); }
+        Iterator& operator++() { return ++number_, *this; }
+        bool operator!=(const Iterator& other) const { return number_ != other.number_; }
+
+    private:
+        const Result* result_;
+        int number_;
+    };
+    Iterator begin() const { return {*this, 0}; }
+    Iterator end() const { return {*this, size()}; }
+
+private:
+    std::unique_ptr<PGresult, void (*)(PGresult*)> result_;
+};
+
+class Connection {
+public:
+    /// Connects, and asks for a password where the server wants one. `times` says how points of time are to be read: "UTC", or
+    /// empty for the time zone of the session.
+    Connection(const ConnectionOptions& options, const std::string& program, std::string time_zone);
+
+    /// A statement that reads.
+    Result query(std::string_view sql, const Parameters& parameters = {});
+    /// A statement that may write; committed.
+    Result execute(std::string_view sql, const Parameters& parameters = {});
+
+    /// The schema of the extension, quoted where needed; throws ConnectionError where the database does not have it.
+    const std::string& schema();
+    const std::string& extension_version();
+    bool has_extension();
+
+    PGconn* handle() const { return connection_.get(); }
+
+private:
+    Result run(std::string_view sql, const Parameters& parameters, bool writes);
+    Result send(const std::string& sql, const Parameters& parameters);
+    void look_for_extension();
+
+    std::unique_ptr<PGconn, void (*)(PGconn*)> connection_;
+    std::unique_ptr<PGcancel, void (*)(PGcancel*)> cancel_;
+    std::string time_zone_;
+    bool looked_ = false;
+    std::string schema_, version_;
+};
+
+}  // namespace sync_job

@@ -1,0 +1,98 @@
+// sync-job: looks at the jobs of pg_sync_job, and acts on them, from a shell. A file a command in command/; this one has what they
+// share: the options of the connection, and what becomes of errors.
+#include "command/invocation.hpp"
+#include "database/interrupt.hpp"
+#include "text/message.hpp"
+
+#ifdef SYNC_JOB_SERVE
+#include "serve/serve.hpp"
+#endif
+
+#include <iostream>
+
+namespace sync_job {
+
+namespace {
+
+void add_connection_options(CLI::App& app, Invocation& invocation) {
+    ConnectionOptions& options = invocation.connection_options;
+    const std::string group = "Connection, as of psql";
+    app.add_option("-h,--host", options.host, "host, or the folder of the socket")->group(group);
+    app.add_option("-p,--port", options.port, "port")->group(group);
+    app.add_option("-U,--username", options.user, "role")->group(group);
+    app.add_option("-d,--dbname", options.database, "database, or a connection string: service=…, postgresql://…")->group(group);
+    app.add_flag("-w,--no-password", options.never_ask, "never ask for a password")->group(group);
+    app.add_flag("-W,--password", options.ask_password, "ask for a password at once")->group(group);
+}
+
+/// The same for all commands, and understood before and after the name of the command.
+void add_common_options(CLI::App& app, Invocation& invocation) {
+    app.set_help_flag("-?,--help", "what can be asked for, also of each command");
+    app.set_version_flag("-V,--version", "sync-job " SYNC_JOB_VERSION);
+    app.add_flag("--json", invocation.json, "answer in JSON");
+    app.add_flag("--wide", invocation.wide, "cut nothing off to fit the terminal");
+    add_connection_options(app, invocation);
+    app.fallthrough();
+}
+
+void add_commands(CLI::App& app, Invocation& invocation) {
+    add_status(app, invocation);
+    add_list(app, invocation);
+    add_show(app, invocation);
+#ifdef SYNC_JOB_SERVE
+    add_serve(app);
+#endif
+}
+
+int tell(const Invocation& invocation, int code, const std::string& sqlstate, const std::string& message, const std::string& detail,
+         const std::string& hint) {
+    if (invocation.json) {
+        tell_error_json(sqlstate, message, detail, hint);
+    } else {
+        tell_message("ERROR", message, detail, hint);
+    }
+    return code;
+}
+
+int run(Invocation& invocation) {
+    try {
+        const int code = invocation.command ? invocation.command() : static_cast<int>(exit_good);
+        std::cout.flush();
+        return code;
+    } catch (const DatabaseError& error) {
+        return tell(invocation, exit_refused, error.sqlstate, error.what(), error.detail, error.hint);
+    } catch (const ConnectionError& error) {
+        return tell(invocation, exit_connection, error.lost ? "08006" : "08001", error.what(), "", error.hint);
+    } catch (const Interrupted&) {
+        return exit_interrupted;
+    }
+}
+
+int main(int argc, char** argv) {
+    Invocation invocation;
+    CLI::App app("Looks at the jobs of pg_sync_job, and acts on them.", "sync-job");
+    add_common_options(app, invocation);
+    app.require_subcommand(1);
+    add_commands(app, invocation);
+    try {
+        // A command that does not use Invocation runs in its callback, and says by CLI::RuntimeError how it ended.
+        app.parse(argc, argv);
+    } catch (const CLI::Success& asked) {  // --help, --version
+        return app.exit(asked);
+    } catch (const CLI::RuntimeError& ended) {
+        return ended.get_exit_code();
+    } catch (const CLI::ParseError& error) {
+        app.exit(error);
+        return exit_usage;
+    }
+    interrupt::watch();
+    return run(invocation);
+}
+
+}  // namespace
+
+}  // namespace sync_job
+
+int main(int argc, char** argv) {
+    return sync_job::main(argc, argv);
+}

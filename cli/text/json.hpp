@@ -1,0 +1,23 @@
+// Results as JSON. Numbers and JSON values go out exactly as the database wrote them, so that big ones stay whole; nothing in it
+// is a control character, so that it may be shown on a terminal as it is.
+#pragma once
+
+#include "database/connection.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace sync_job {
+
+std::string json_string(std::string_view text);
+
+/// A value: booleans, numbers and JSON as such, times as ISO 8601 ("2026-11-29T02:30:56.5Z"), all else as strings.
+std::string json_value(const Result& result, int row, int column);
+
+/// An object with the columns as keys.
+std::string json_object(const Row& row);
+
+/// An array of such objects, one a line.
+std::string json_array(const Result& result);
+
+}  // namespace sync_job
