@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,14 +41,24 @@ struct Step {
 
 const char* table_of(Log log) { return log == Log::failed ? "sync_job_internal.sync_job_failed" : "sync_job_internal.sync_job_ended"; }
 
+// Of a job j: it is a dry run that can still be applied. It has been, or says nothing of what is there now, once a later job of its
+// document has ended, be that one of its own or one of many documents.
+constexpr const char* may_be_applied =
+    "(j.dry_run AND j.status = 'Finished' AND j.operation IN ('Insert', 'Update', 'Delete')"
+    " AND NOT EXISTS (SELECT FROM sync_job_internal.sync_job_ended AS later WHERE later.source_document_name = j.source_document_name"
+    "  AND later.sync_job_type = j.sync_job_type AND later.id > j.id AND later.status IN ('Finished', 'Skipped'))"
+    " AND NOT EXISTS (SELECT FROM {}.sync_job_document AS d JOIN sync_job_internal.sync_job_ended AS later ON later.id = d.sync_job"
+    "  WHERE d.source_document_name = j.source_document_name AND later.sync_job_type = j.sync_job_type AND later.id > j.id))";
+
 // The next jobs: the id, whether it goes, whether it may have documents.
 Statement& next_jobs(Log log, bool current) {
-    static const auto make = [](Log of, bool has_documents) {
-        return new Statement(
-            std::string("SELECT j.id, j.ended_at < $1 AND (NOT $4 OR NOT EXISTS (SELECT FROM sync_job_internal.dependency AS d"
-                        " WHERE d.waits_for = j.id))") + (of == Log::failed ? " AND j.retry_after IS NULL, " : ", ") +
-                (has_documents ? may_have_documents : "false") + " FROM " + table_of(of) + " AS j WHERE j.id > $2 ORDER BY j.id LIMIT $3",
-            {pg::type::timestamptz, pg::type::int8, pg::type::int4, pg::type::boolean});
+    static const auto make = [](Log of, bool knows_documents) {
+        std::string needed = "EXISTS (SELECT FROM sync_job_internal.dependency AS d WHERE d.waits_for = j.id) OR j.id = ANY ($5)";
+        if (of == Log::ended && knows_documents) needed += std::string(" OR ") + may_be_applied;
+        return new Statement("SELECT j.id, j.ended_at < $1 AND NOT ($4 AND (" + needed + "))" +
+                                 (of == Log::failed ? " AND j.retry_after IS NULL, " : ", ") + (knows_documents ? may_have_documents : "false") +
+                                 " FROM " + table_of(of) + " AS j WHERE j.id > $2 ORDER BY j.id LIMIT $3",
+                             {pg::type::timestamptz, pg::type::int8, pg::type::int4, pg::type::boolean, pg::type::int8_array});
     };
     static auto &ended = *make(Log::ended, true), &failed = *make(Log::failed, true);
     static auto &ended_of_0_1_0 = *make(Log::ended, false), &failed_of_0_1_0 = *make(Log::failed, false);
@@ -115,9 +126,10 @@ Step clear_jobs_after(Log log, std::int64_t& position, int most, const ClearRequ
     Step step;
     Ids ids;
     int documents_left = request.documents_at_a_time;
-    pg::Value keep{pg::bool_datum(request.needed == Needed::stay), false};
+    pg::Value keep{pg::bool_datum(request.needed == Needed::stay), false}, replayed{pg::int64_array_datum(request.replayed), false};
     std::int64_t last = position;
-    for (const auto& row : next_jobs(log, schema_objects().current).run({int64(request.before), int64(position), {pg::int32_datum(most), false}, keep})) {
+    for (const auto& row :
+         next_jobs(log, schema_objects().current).run({int64(request.before), int64(position), {pg::int32_datum(most), false}, keep, replayed})) {
         std::int64_t id = pg::datum_int64(row[0].datum);
         bool old = !row[1].null && pg::datum_bool(row[1].datum), has_documents = pg::datum_bool(row[2].datum);
         step.seen++;
@@ -186,7 +198,7 @@ void require_may_delete() {
 std::int64_t clear_jobs(pg::Timestamp before, int most, KeptJobs& kept) {
     constexpr int at_a_time = 1000;
     require_may_delete();
-    ClearRequest request{before, Needed::go, false, 10000};
+    ClearRequest request{before, Needed::go, {}, false, 10000};
     std::int64_t jobs = 0;
     for (Log log : {Log::ended, Log::failed, Log::deleted_documents, Log::events}) {
         bool of_jobs = log == Log::ended || log == Log::failed;
@@ -223,6 +235,43 @@ struct Pass {
     void next_log() { *this = {log + 1, 0, 0}; }
 };
 
+// What waiting jobs will apply or revert, and what came of it. The queue may be long: it is looked through once a minute, and what has
+// come since at each pass.
+class Replayed {
+public:
+    const Ids& ids() {
+        if (!schema_objects().current) return ids_;  // 0.1.0 has no such jobs
+        if (!looked_ || Clock::now() - *looked_ > std::chrono::minutes(1)) {
+            ids_.clear();
+            seen_ = 0;
+            looked_ = Clock::now();
+        }
+        look();
+        return ids_;
+    }
+
+private:
+    using Clock = std::chrono::steady_clock;
+
+    void look() {
+        constexpr std::int64_t in_flight = 10000;  // jobs with an older id may come later
+        static auto& select = *new InternalStatement(
+            "WITH RECURSIVE waiting AS (SELECT j.id, j.operation, j.context FROM sync_job_internal.sync_job_live AS j WHERE j.id > $1),"
+            " replayed (id) AS (SELECT e.value::int8 FROM waiting AS j, unnest('{reverts,applies}'::text[]) AS k (name) CROSS JOIN LATERAL"
+            "  jsonb_array_elements_text(CASE jsonb_typeof(j.context -> k.name) WHEN 'array' THEN j.context -> k.name END) AS e"
+            "  WHERE j.operation IN ('Revert', 'Apply') AND e.value ~ '^[0-9]{1,18}$'"
+            " UNION SELECT j.id FROM replayed AS r JOIN {}.sync_job AS j ON j.parent_sync_job = r.id AND j.relation IN ('relay', 'set'))"
+            " SELECT array(SELECT id FROM replayed), (SELECT max(id) FROM sync_job_internal.sync_job_live)", {pg::type::int8});
+        auto row = select.run({int64(seen_)})[0];
+        for (std::int64_t id : pg::datum_int64_array(row[0].datum)) ids_.push_back(id);
+        if (!row[1].null) seen_ = std::max(seen_, pg::datum_int64(row[1].datum) - in_flight);
+    }
+
+    Ids ids_;
+    std::int64_t seen_ = 0;
+    std::optional<Clock::time_point> looked_;
+};
+
 }  // namespace
 
 bool clear_by_retention() {
@@ -232,11 +281,12 @@ bool clear_by_retention() {
     constexpr std::int64_t day = 86400LL * 1000000;
     static Pass& pass = *new Pass;
     static auto& kept = *new KeptJobs;  // of this pass
+    static auto& replayed = *new Replayed;
     static pg::Timestamp said = 0;      // what is kept is met again each time
     if (settings.log_retention_days < 0 || !may_clear()) return false;
     require_may_delete();
     auto began = Clock::now();
-    ClearRequest request{pg::now() - settings.log_retention_days * day, Needed::stay, true, 1000};
+    ClearRequest request{pg::now() - settings.log_retention_days * day, Needed::stay, replayed.ids(), true, 1000};
     while (pass.log < log_count) {
         Step step = clear_after(static_cast<Log>(pass.log), pass.position, at_a_time, request, kept);
         pass.young = step.old ? 0 : pass.young + 1;

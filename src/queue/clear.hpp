@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "pg/types.hpp"
 
@@ -15,11 +16,12 @@ struct KeptJobs {
     std::string message() const { return std::to_string(count) + " sync jobs could not be cleared"; }
     std::string detail() const { return "Of the first of them: " + reason; }
 };
-// Jobs that others wait for; one that goes counts as ended well.
+// Jobs that others wait for (one that goes counts as ended well), dry runs that can still be applied, and what is to be replayed.
 enum class Needed { stay, go };
 struct ClearRequest {
     pg::Timestamp before;  // what has ended by then
     Needed needed;
+    std::vector<std::int64_t> replayed;  // the jobs that waiting jobs will apply or revert
     bool in_parts;  // a job with many documents takes several calls
     int documents_at_a_time;
 };
@@ -29,7 +31,7 @@ struct ClearRequest {
 // Returns the number of jobs.
 std::int64_t clear_jobs(pg::Timestamp before, int most, KeptJobs& kept);
 
-// The scheduler's part: as sync_job.log_retention_days says, for some milliseconds; true: there is more. What jobs wait for stays. Nothing in a database that was
+// The scheduler's part: as sync_job.log_retention_days says, for some milliseconds; true: there is more. What is needed stays. Nothing in a database that was
 // updated from a version which cleared nothing by itself, until the setting is set.
 bool clear_by_retention();
 

@@ -59,6 +59,33 @@ value(q{INSERT INTO sync_job_type (name) VALUES ('Gone'); DELETE FROM sync_job_t
 poll($node, q{SELECT count(*) = 0 FROM sync_job_type_change WHERE sync_job_type = 'Gone'}, 'so does the history of a type that is gone');
 isnt(value('SELECT count(*) FROM sync_job_type_change'), '0', 'but not that of the others');
 
+# Dry runs stay until a later job of their document has ended: one that applies them, alone or among many, or one that says more. What a
+# waiting job will undo stays until it has done so.
+value(q{CREATE TABLE copy (id int PRIMARY KEY, v int); INSERT INTO copy SELECT id, 0 FROM doc WHERE id <= 8;
+	INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, batchable)
+	SELECT 'Copy', 'doc', 'copy', '{"id": "id"}', '{"v": "id"}', true});
+sub copy_jobs { return value(q{SELECT string_agg(source_document_name || CASE WHEN dry_run THEN ' dry' ELSE '' END, ', ' ORDER BY id) FROM sync_job WHERE sync_job_type = 'Copy' AND operation <> 'Revert'}) }
+my @dry = map { value("SELECT enqueue_sync_job('Copy', '$_', dry_run => true)") } 1 .. 6;
+my $undone = value(q{SELECT enqueue_sync_job('Copy', '7')});
+poll($node, q{SELECT count(*) = 7 FROM sync_job WHERE sync_job_type = 'Copy' AND status = 'Finished'}, 'dry runs have ended');
+my $replay = value("SELECT enqueue_revert(ARRAY[$undone], scheduled_at => now() + interval '1 hour')");
+value("SELECT apply_sync_job($dry[0])");
+value("SELECT apply_sync_jobs(ARRAY[$dry[1], $dry[2]])");
+value(q{SELECT enqueue_sync_job('Copy', '4')});
+value(q{SELECT enqueue_sync_job('Copy', '5', dry_run => true)});
+poll($node, q{SELECT count(*) = 2 FROM sync_job WHERE sync_job_type = 'Copy' AND status = 'Finished' AND source_document_name IN ('4', '5') AND id > } . $undone, 'later jobs have ended');
+value(q{UPDATE sync_job SET ended_at = now() - interval '2 days' WHERE sync_job_type = 'Copy' AND ended_at IS NOT NULL});
+poll($node, q{SELECT count(*) = 3 FROM sync_job WHERE sync_job_type = 'Copy' AND ended_at IS NOT NULL}, 'what is not needed goes');
+is(copy_jobs(), '6 dry, 7, 5 dry', 'dry runs that can still be applied stay, and what is to be undone');
+value("UPDATE sync_job SET scheduled_at = now() WHERE id = $replay");
+poll($node, "SELECT status = 'Finished' FROM sync_job WHERE id = $replay", 'it is undone');
+is(value(q{SELECT string_agg(v::text, ' ' ORDER BY id) FROM copy}), '1 2 3 4 0 0 0 0', 'and the others have been applied');
+
+# By hand, everything goes.
+value('SELECT clear_old_sync_jobs(1)');
+is(copy_jobs(), '', 'by hand all goes');
+value(q{DELETE FROM sync_job WHERE sync_job_type = 'Copy'});
+
 # A publication keeps rows from being deleted: the log says so once, and all goes on when it is gone.
 my $from = -s $node->logfile;
 value(q{ALTER TABLE sync_job_error REPLICA IDENTITY NOTHING; CREATE PUBLICATION everything FOR ALL TABLES});
