@@ -176,6 +176,8 @@ __attribute__((noinline)) void run_guarded(void (*body)(void*), void* argument) 
         return;
     }
     saved.restore();
+    // Where the error is a cancellation, what else had been asked of this process at that moment is still to be done.
+    InterruptPending = true;
     throw_taken(context);
 }
 

@@ -127,12 +127,21 @@ void ConditionWait::wait(long milliseconds) {
     guarded([&] { ConditionVariableTimedSleep(variable(condition_), milliseconds, PG_WAIT_EXTENSION); });
 }
 
+namespace {
+// The server forgets that something is pending when it raises an error for one of several interrupts. Who waits would then never do the
+// others, for which all may be waiting, as DROP DATABASE does for each process to close its files.
+void check_all_interrupts() {
+    InterruptPending = true;
+    CHECK_FOR_INTERRUPTS();
+}
+}  // namespace
+
 bool wait_for_latch(long milliseconds) {
     bool woken = guarded([&] {
         int events = WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (milliseconds >= 0 ? WL_TIMEOUT : 0),
                                milliseconds, PG_WAIT_EXTENSION);
         // A worker that was asked to stop while it waited exits by itself, without a FATAL in the log.
-        if (!ShutdownRequestPending) CHECK_FOR_INTERRUPTS();
+        if (!ShutdownRequestPending) check_all_interrupts();
         return (events & WL_LATCH_SET) != 0;
     });
     reload_settings_if_asked();
@@ -142,7 +151,7 @@ bool wait_for_latch(long milliseconds) {
 void pause(long milliseconds) {
     guarded([&] {
         WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
-        CHECK_FOR_INTERRUPTS();
+        check_all_interrupts();
     });
 }
 

@@ -8,6 +8,7 @@ use SyncJob;
 
 my $node = new_cluster('main', conf => "sync_job.batch_jobs = 20\nlog_statement = none");
 load_probe($node, 3000);
+sub value_of { return $node->safe_psql('postgres', $_[0]) }
 $node->safe_psql('postgres', q{
 	CREATE PROCEDURE cancel_at_random() LANGUAGE plpgsql AS $$
 	BEGIN
@@ -59,6 +60,23 @@ for my $type ('Probe', 'Probe Alone')
 my $canceled = $node->safe_psql('postgres', q{SELECT max(id) FROM sync_job WHERE status = 'Canceled'});
 my ($code, $out, $err) = $node->psql('postgres', "SELECT cancel_sync_job($canceled, running => true)");
 like($err, qr/cannot cancel sync job $canceled with status Canceled/, 'who comes later hears that there is nothing left to cancel');
+
+# A worker that is asked for something else at the moment at which its job is canceled does that, too: DROP DATABASE waits until each
+# process has closed its files.
+close_gate($node);
+my $last = enqueue($node, 'Probe Alone', 6, q{context => '{"gate": "closed"}'});
+my $pid = wait_until_running($node, $last);
+value_of('CREATE DATABASE other');
+kill 'STOP', $pid;
+my $dropping = $node->background_psql('postgres');
+$dropping->query_until(qr/sent/, "\\echo sent\nDROP DATABASE other;\n\\echo dropped\n");
+poll($node, q{SELECT wait_event = 'ProcSignalBarrier' FROM pg_stat_activity WHERE query ~ '^DROP DATABASE'}, 'a database is being dropped');
+value_of("SELECT pg_cancel_backend($pid)");
+kill 'CONT', $pid;
+$dropping->query_until(qr/dropped/, "");
+poll($node, "SELECT status = 'Failed' FROM sync_job WHERE id = $last", 'the job was interrupted');
+is(value_of(q{SELECT count(*) FROM pg_database WHERE datname = 'other'}), '0', 'and the database is dropped');
+$dropping->quit;
 
 $node->stop('fast');
 unlike_accidents($node);
