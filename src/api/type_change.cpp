@@ -13,6 +13,7 @@
 #include "pg/role.hpp"
 #include "pg/row.hpp"
 #include "pg/settings.hpp"
+#include "pg/xact.hpp"
 
 namespace sync_job {
 
@@ -47,7 +48,10 @@ pg::Value columns_of(const pg::RelationInfo& table, const pg::RowValues& row, co
 
 std::optional<Finding> finding_of(const TableRow& row) {
     try {
-        return first_finding(*job_type_of(row));
+        pg::Subtransaction subtransaction;
+        auto finding = first_finding(*job_type_of(row));
+        subtransaction.commit();
+        return finding;
     } catch (const pg::Error& error) {
         if (!pg::is_specific(error)) throw;
     }

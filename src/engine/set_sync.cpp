@@ -334,8 +334,11 @@ bool suits_set(const Job& job) {
            job.oid(C::target_document_type) == type->target;
 }
 
-std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::int64_t batch_microseconds,
-                                             std::int64_t lock_patience_microseconds, Expect expect) {
+namespace {
+
+using Outcomes = std::vector<std::optional<Outcome>>;
+
+Outcomes sync_within(const std::vector<Job>& jobs, std::int64_t batch_microseconds, std::int64_t lock_patience_microseconds, Expect expect) {
     auto type = require_job_type(std::string(jobs[0].text(C::sync_job_type)));
     for (const Job& job : jobs) require_trusted_type(*type, job);
     std::vector<Job> started;
@@ -353,8 +356,7 @@ std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::
     bool of_batch = limit == 0 || batch_microseconds < limit;
     pg::LockPatience patience(lock_patience_microseconds);
     pg::Deadline deadline(of_batch ? batch_microseconds : limit);
-    pg::Subtransaction subtransaction;
-    std::vector<std::optional<Outcome>> outcomes(jobs.size());
+    Outcomes outcomes(jobs.size());
     {
         pg::SpiScope spi;
         pg::SnapshotScope snapshot;
@@ -368,6 +370,16 @@ std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::
     patience.stop();
     // A trigger has caught the cancellation and gone on: running the jobs by themselves shows whose fault that was.
     if ((deadline.passed() && !of_batch) || patience.gave_up()) throw pg::Error("57014", "a set of sync jobs took too long");
+    return outcomes;
+}
+
+}  // namespace
+
+// The subtransaction is around everything, as the callers go on after any error.
+std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::int64_t batch_microseconds,
+                                             std::int64_t lock_patience_microseconds, Expect expect) {
+    pg::Subtransaction subtransaction;
+    Outcomes outcomes = sync_within(jobs, batch_microseconds, lock_patience_microseconds, expect);
     subtransaction.commit();
     return outcomes;
 }
