@@ -21,7 +21,8 @@ namespace sync_job::pg {
 namespace {
 
 // The memory context in which SPI_palloc() allocates identifies the level of the SPI stack: it is the one that was
-// current when the level was connected. This is that of the innermost SpiScope that allows commits.
+// current when the level was connected. This is that of the innermost SpiScope that allows commits, which has it for itself: other
+// levels may be connected in the same context as each other.
 MemoryContext committing_level = nullptr;
 
 MemoryContext spi_level() {
@@ -35,14 +36,24 @@ MemoryContext spi_level() {
 
 SpiScope::SpiScope(Commits commits) : exceptions_(std::uncaught_exceptions()), outer_level_(committing_level) {
     guarded([&] {
-        SPI_connect_ext(commits == Commits::allowed ? SPI_OPT_NONATOMIC : 0);
-        if (commits == Commits::allowed) committing_level = spi_level();
+        if (commits == Commits::never) {
+            SPI_connect();
+            return;
+        }
+        level_ = AllocSetContextCreate(CurrentMemoryContext, "sync job SPI level", ALLOCSET_SMALL_SIZES);
+        MemoryContextSwitchTo(level_);
+        SPI_connect_ext(SPI_OPT_NONATOMIC);
+        committing_level = level_;
     });
 }
 
 SpiScope::~SpiScope() {
     committing_level = outer_level_;
-    if (std::uncaught_exceptions() == exceptions_) guarded_cleanup([] { SPI_finish(); });
+    if (std::uncaught_exceptions() != exceptions_) return;  // the level stays, and what it is known by
+    guarded_cleanup([&] {
+        SPI_finish();
+        if (level_ != nullptr) MemoryContextDelete(level_);
+    });
 }
 
 void spi_commit() {
@@ -56,6 +67,10 @@ void spi_rollback() {
         MemoryContext before = CurrentMemoryContext;
         while (spi_level() != committing_level) SPI_finish();
         MemoryContextSwitchTo(before);
+        // Then SPI_rollback() would raise an error, too, but one after which nothing has been rolled back.
+        if (!SPI_inside_nonatomic_context() || IsSubTransaction()) {
+            ereport(ERROR, (errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION), errmsg_internal("the transaction of a sync job cannot be rolled back here")));
+        }
     });
     try {
         guarded([] { SPI_rollback(); });

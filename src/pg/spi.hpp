@@ -26,11 +26,12 @@ public:
 private:
     int exceptions_;
     MemoryContextData* outer_level_;
+    MemoryContextData* level_ = nullptr;  // of a scope that allows commits: what its level of the SPI stack is known by
 };
 
 // Inside SpiScope(Commits::allowed), in a procedure that was called outside a transaction block.
 void spi_commit();
-void spi_rollback();  // also after an error, outside any subtransaction
+void spi_rollback();  // also after an error, outside any subtransaction; raises 2D000 where nothing can be rolled back
 // Takes the snapshot that a procedure runs with again, after a commit.
 void ensure_portal_snapshot();
 
