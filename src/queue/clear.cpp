@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -235,24 +234,27 @@ struct Pass {
     void next_log() { *this = {log + 1, 0, 0}; }
 };
 
-// What waiting jobs will apply or revert, and what came of it. The queue may be long: it is looked through once a minute, and what has
-// come since at each pass.
+using Clock = std::chrono::steady_clock;
+
+// What waiting jobs will apply or revert, and what came of it. The queue may be long, and be cleared in many calls: all of it is looked
+// through once a minute, and what has come since at the start of each pass and once a second.
 class Replayed {
 public:
-    const Ids& ids() {
+    const Ids& ids(bool pass_begins) {
+        auto now = Clock::now();
         if (!schema_objects().current) return ids_;  // 0.1.0 has no such jobs
-        if (!looked_ || Clock::now() - *looked_ > std::chrono::minutes(1)) {
+        if (!pass_begins && now - looked_ < std::chrono::seconds(1)) return ids_;
+        if (seen_ == 0 || now - looked_at_all_ > std::chrono::minutes(1)) {
             ids_.clear();
             seen_ = 0;
-            looked_ = Clock::now();
+            looked_at_all_ = now;
         }
+        looked_ = now;
         look();
         return ids_;
     }
 
 private:
-    using Clock = std::chrono::steady_clock;
-
     void look() {
         constexpr std::int64_t in_flight = 10000;  // jobs with an older id may come later
         static auto& select = *new InternalStatement(
@@ -264,18 +266,19 @@ private:
             " SELECT array(SELECT id FROM replayed), (SELECT max(id) FROM sync_job_internal.sync_job_live)", {pg::type::int8});
         auto row = select.run({int64(seen_)})[0];
         for (std::int64_t id : pg::datum_int64_array(row[0].datum)) ids_.push_back(id);
+        std::sort(ids_.begin(), ids_.end());  // those of the last jobs are met again
+        ids_.erase(std::unique(ids_.begin(), ids_.end()), ids_.end());
         if (!row[1].null) seen_ = std::max(seen_, pg::datum_int64(row[1].datum) - in_flight);
     }
 
     Ids ids_;
     std::int64_t seen_ = 0;
-    std::optional<Clock::time_point> looked_;
+    Clock::time_point looked_, looked_at_all_;
 };
 
 }  // namespace
 
 bool clear_by_retention() {
-    using Clock = std::chrono::steady_clock;
     constexpr auto most_time = std::chrono::milliseconds(30);  // the scheduler has other things to do
     constexpr int at_a_time = 250, most_young = 8;
     constexpr std::int64_t day = 86400LL * 1000000;
@@ -286,7 +289,8 @@ bool clear_by_retention() {
     if (settings.log_retention_days < 0 || !may_clear()) return false;
     require_may_delete();
     auto began = Clock::now();
-    ClearRequest request{pg::now() - settings.log_retention_days * day, Needed::stay, replayed.ids(), true, 1000};
+    const Ids& stay = replayed.ids(pass.log == 0 && pass.position == 0);
+    ClearRequest request{pg::now() - settings.log_retention_days * day, Needed::stay, stay, true, 1000};
     while (pass.log < log_count) {
         Step step = clear_after(static_cast<Log>(pass.log), pass.position, at_a_time, request, kept);
         pass.young = step.old ? 0 : pass.young + 1;
