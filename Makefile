@@ -67,7 +67,7 @@ deps:
 	scripts/install-packages build
 
 ## make cli           install what is missing, build the command sync-job: build/cli/sync-job
-## make install-cli   install it, with its man page and completion, below PREFIX (/usr/local)
+## make install-cli   install it below PREFIX (/usr/local)
 .PHONY: cli install-cli
 PREFIX ?= /usr/local
 cli:

@@ -4,10 +4,6 @@
 #include "database/interrupt.hpp"
 #include "text/message.hpp"
 
-#ifdef SYNC_JOB_SERVE
-#include "serve/serve.hpp"
-#endif
-
 #include <iostream>
 
 namespace sync_job {
@@ -39,9 +35,6 @@ void add_commands(CLI::App& app, Invocation& invocation) {
     add_status(app, invocation);
     add_list(app, invocation);
     add_show(app, invocation);
-#ifdef SYNC_JOB_SERVE
-    add_serve(app);
-#endif
 }
 
 int tell(const Invocation& invocation, int code, const std::string& sqlstate, const std::string& message, const std::string& detail,
@@ -75,12 +68,9 @@ int main(int argc, char** argv) {
     app.require_subcommand(1);
     add_commands(app, invocation);
     try {
-        // A command that does not use Invocation runs in its callback, and says by CLI::RuntimeError how it ended.
         app.parse(argc, argv);
     } catch (const CLI::Success& asked) {  // --help, --version
         return app.exit(asked);
-    } catch (const CLI::RuntimeError& ended) {
-        return ended.get_exit_code();
     } catch (const CLI::ParseError& error) {
         app.exit(error);
         return exit_usage;

@@ -14,7 +14,7 @@
 
 namespace sync_job {
 
-/// The exit codes; docs/command.md and the man page tell of them.
+/// The exit codes.
 enum ExitCode : int {
     exit_good = 0,         // done, and what came out is good
     exit_bad = 1,          // done, and it is not: a job failed, documents are out of step, a check has found something

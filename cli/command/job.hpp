@@ -1,4 +1,4 @@
-// One job as show, watch and the commands that wait for a job tell of it.
+// One job as show tells of it.
 #pragma once
 
 #include "database/connection.hpp"

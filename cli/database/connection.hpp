@@ -1,5 +1,4 @@
-// One connection to a database that has the extension, and the results of statements on it. Blocking: for the commands, not for
-// the server.
+// One connection to a database that has the extension, and the results of statements on it. Blocking.
 //
 // Nothing of the session is changed, as a pooler may hand it on to others: each statement runs in a transaction of its own,
 // with settings that are its own, too. So every statement reads names of pg_catalog as they are, whatever search_path the role
@@ -83,8 +82,8 @@ private:
 
 class Connection {
 public:
-    /// Connects, and asks for a password where the server wants one. `times` says how points of time are to be read: "UTC", or
-    /// empty for the time zone of the session.
+    /// Connects, and asks for a password where the server wants one. `time_zone` is that in which the
+    /// server tells times: "UTC", or empty for that of the session.
     Connection(const ConnectionOptions& options, const std::string& program, std::string time_zone);
 
     /// A statement that reads.
