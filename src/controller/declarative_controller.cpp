@@ -46,6 +46,8 @@ public:
 
     pg::RowValues update(const Job& job, const Documents& documents, const pg::RowValues& target,
                          ColumnSet* explicit_columns) override {
+        // The job may know a later version of the target than this, which made the values: until it looked, nothing held a lock on it.
+        pg::require_current(mapping_.target().relation());
         // Not evaluated twice: an expression may be volatile or expensive.
         pg::RowValues wanted = documents.wanted.values != nullptr ? pg::copy_of(documents.wanted)
                                                                   : mapping_.evaluate(source_row(job, documents), context_of(job));

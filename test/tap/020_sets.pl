@@ -83,6 +83,51 @@ is(wait_for_jobs($node), 'Canceled=1 Finished=299', 'and nothing else is');
 is(sql(q{SELECT v FROM target WHERE source = 33}), 'beside', 'its target is as it was');
 sql(q{DROP TRIGGER hang ON target});
 
+# A column gets another type after the values of a job have been computed, and before it looks at the target: it is computed again.
+sql(q{
+	CREATE TABLE goal (id int PRIMARY KEY, w int);
+	CREATE FUNCTION stop_at(id int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN IF id = 2 THEN PERFORM pg_advisory_xact_lock(77); END IF; RETURN id; END $$;
+	INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, batchable, max_retries)
+	VALUES ('Stopping', 'source', 'goal', '{"id": "id"}', '{"w": {"expr": "stop_at(source.id)"}}', false, 0);
+	CREATE SCHEMA stopping;
+	CREATE FUNCTION stopping.get_target_document(sync_job sync_job, source_doc source) RETURNS sync_job_target LANGUAGE sql STABLE AS $$
+		SELECT sync_job_target(CASE WHEN EXISTS (SELECT FROM goal WHERE id = source_doc.id) THEN 'update' ELSE 'insert' END, target_document_name => source_doc.id::text) $$;
+	CREATE FUNCTION stopping.update_target_doc(sync_job sync_job, source_doc source, INOUT target_doc goal) LANGUAGE plpgsql AS $$
+	BEGIN target_doc.id := source_doc.id; target_doc.w := stop_at(source_doc.id); END $$;
+	INSERT INTO sync_job_type (name, source_document_type, target_document_type, module, max_retries) VALUES ('Stopping in Code', 'source', 'goal', 'stopping', 0);
+	UPDATE sync_job_queue SET max_workers = 1 WHERE name = 'default';
+});
+sub retype
+{
+	my ($type) = @_;
+	run_of($node, sql(q{SELECT enqueue_sync_job('Stopping', '1')})); # the worker knows the type then
+	my $locker = $node->background_psql('postgres');
+	$locker->query_safe('SELECT pg_advisory_lock(77)');
+	my $job = sql(q{SELECT enqueue_sync_job('Stopping', '2', update_without_changes_enabled => true)});
+	poll($node, q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}, 'a job computes what it will write');
+	sql("ALTER TABLE goal ALTER COLUMN w TYPE $type USING w::$type");
+	$locker->query_safe('SELECT pg_advisory_unlock(77)');
+	$locker->quit;
+	like(run_of($node, $job), qr/^Finished/, "column w is of type $type then");
+	is(sql('SELECT w FROM goal WHERE id = 2'), '2', 'and the target is right');
+	return;
+}
+retype($_) for 'numeric', 'text', 'bigint';
+sql('TRUNCATE goal');
+# A function gets a row of the target, so that its type is changed between calls.
+sub between_calls
+{
+	my ($type) = @_;
+	sql("ALTER TABLE goal ALTER COLUMN w TYPE $type USING w::$type");
+	my $job = sql(q{SELECT enqueue_sync_job('Stopping in Code', '3', update_without_changes_enabled => true)});
+	like(run_of($node, $job), qr/^Finished/, "in code: column w is of type $type then");
+	return is(sql('SELECT w FROM goal WHERE id = 3'), '3', 'and the target is right');
+}
+between_calls($_) for 'numeric', 'text', 'int';
+is(sql(q{SELECT count(*) FROM sync_job_error AS e JOIN sync_job AS j ON j.id = e.sync_job WHERE j.sync_job_type ~ 'Stopping' AND e.counted}), '0', 'no attempt counts as failed');
+sql(q{DELETE FROM sync_job WHERE sync_job_type ~ 'Stopping'});
+unlike(slurp_file($node->logfile), qr/was terminated by signal (?!9)/, 'and nothing has crashed');
+
 $node->stop('fast');
 $node->start;
 is(wait_for_jobs($node), 'Canceled=1 Finished=299', 'nothing is left to do after a restart');
