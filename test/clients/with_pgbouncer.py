@@ -54,10 +54,10 @@ def waiting(client):
     """A wait holds its connection to the server: here the only one."""
     direct = Client(os.environ["DATABASE_URL"])
     job = enqueue(direct.run, "CUST-1", ", scheduled_at => 'infinity'")
-    answers = []
+    answers = {}
 
     def ask(text, params):
-        answers.append(through_the_pool(Client).run(text, params))
+        answers[text] = through_the_pool(Client).run(text, params)
 
     console = through_the_pool(connect, "pgbouncer").cursor()
 
@@ -71,11 +71,11 @@ def waiting(client):
     until("the wait is in the server", lambda: direct.run("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CALL wait%%' AND state = 'active'", []) == [(1,)])
     threads[1].start()
     until("another waits for the connection", lambda: clients("cl_waiting") == 1)
-    same(answers, [])
+    same(answers, {})
     direct.run("SELECT cancel_sync_job(%s)", [job])
     for thread in threads:
         thread.join()
-    same(answers, [[], [(1,)]])
+    same(answers, {"CALL wait_for_sync_job(%s)": [], "SELECT 1": [(1,)]})
 
 
 try:
