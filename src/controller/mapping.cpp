@@ -446,24 +446,26 @@ std::vector<pg::RowValues> Mapping::insert_sources(const std::vector<std::string
     arguments.push_back({pg::array_datum(contexts, pg::type::jsonb), false});
     pg::Rows rows = insert_sources_->execute(arguments);
     rows.keep();
+    RowColumns columns_of_row(target_->relation(), 1);
     std::vector<pg::RowValues> inserted;
-    for (std::uint64_t i = 0; i < rows.size(); i++) inserted.push_back(row_of_columns(rows.whole(i), 1));
+    for (std::uint64_t i = 0; i < rows.size(); i++) inserted.push_back(columns_of_row.of(rows.whole(i)));
     return inserted;
 }
 
 std::vector<NumberedRow> Mapping::lock_many(const std::vector<pg::RowValues>& wanted, std::vector<std::size_t>& busy) {
     pg::Rows rows = look_up_many(*lock_many_, wanted);
     rows.keep();
+    RowColumns columns_of_row(target_->relation(), 2);
     std::vector<NumberedRow> found;
     std::vector<bool> seen(wanted.size());
     for (std::uint64_t i = 0; i < rows.size(); i++) {
         auto number = static_cast<std::size_t>(rows.int64(i, 0) - 1);
         if (seen[number]) {
             auto first = std::find_if(found.begin(), found.end(), [&](const NumberedRow& row) { return row.number == number; });
-            two_targets(*target_, target_->name_of(first->row), target_->name_of(row_of_columns(rows.whole(i), 2)));
+            two_targets(*target_, target_->name_of(first->row), target_->name_of(columns_of_row.of(rows.whole(i))));
         }
         seen[number] = true;
-        found.push_back({number, row_of_columns(rows.whole(i), 2)});
+        found.push_back({number, columns_of_row.of(rows.whole(i))});
     }
     std::vector<pg::RowValues> missing;
     std::vector<std::size_t> numbers;

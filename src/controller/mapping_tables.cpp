@@ -23,11 +23,13 @@ std::string column_of(const DocumentType& type, int number) {
 // The subquery of the declaration's values, joined to what comes before; see Mapping::values_sql().
 constexpr const char* no_context = "NULL::pg_catalog.jsonb";
 
-// Not many at a time, as they may be large.
-void read_in_parts(const std::string& sql, const std::function<void(const pg::RowValues&)>& row) {
+// Not many at a time, as they may be large. What it reads of the types is of the columns' types that they know.
+void read_in_parts(const std::string& sql, std::initializer_list<const DocumentType*> types,
+                   const std::function<void(const pg::RowValues&)>& row) {
     constexpr long rows_at_a_time = 64;
     pg::Memory memory("row to compare");
     pg::Cursor cursor(sql);
+    for (const DocumentType* type : types) pg::require_current(type->relation());
     for (;;) {
         pg::Rows rows = cursor.fetch(rows_at_a_time);
         if (rows.empty()) return;
@@ -235,7 +237,7 @@ std::string Mapping::not_marked_as_gone() const {
 
 void Mapping::each_unequal(const std::string& condition, const std::function<void(const Unequal&)>& found, bool adopts) {
     std::vector<std::size_t> compared = compared_items();
-    read_in_parts(unequal_sql(condition, compared), [&](const pg::RowValues& row) {
+    read_in_parts(unequal_sql(condition, compared), {source_.get(), target_.get()}, [&](const pg::RowValues& row) {
         int next = 1;
         Unequal pair{};
         pair.source = pg::empty_row(source_->relation());
@@ -266,7 +268,7 @@ void Mapping::each_surplus(const std::function<void(const pg::RowValues&)>& foun
     for (int number : target_->key()) columns.push_back(column_of(*target_, number));
     std::string sql = "SELECT " + join(columns, ", ") + " FROM " + target_->relation().quoted + " AS " + target_->relation().alias +
                       surplus_condition() + not_marked_as_gone();
-    read_in_parts(sql, [&](const pg::RowValues& row) {
+    read_in_parts(sql, {target_.get()}, [&](const pg::RowValues& row) {
         int next = 1;
         pg::RowValues target = pg::empty_row(target_->relation());
         for (int number : target_->key()) target.set(number, row.at(next++));

@@ -48,10 +48,6 @@ std::string columns_sql(const pg::RelationInfo& relation) {
     return join(columns, ", ");
 }
 
-pg::RowValues row_of_columns(const pg::RowValues& result, int first) {
-    return {result.values + first - 1, result.nulls + first - 1, result.count - first + 1};
-}
-
 std::vector<pg::Value> DocumentType::key_arrays(const std::vector<std::string>& names) const {
     std::vector<std::vector<pg::Value>> columns(key_.size());
     for (const std::string& name : names) {
@@ -97,11 +93,12 @@ std::vector<pg::RowValues> DocumentType::update_many(const std::vector<pg::RowVa
     pg::Rows rows = statement(sql, types)->execute(arguments);
     rows.keep();
     require_all_written(rows.size(), wanted.size(), "update");
+    RowColumns columns_of_row(*relation_, 2);
     std::vector<pg::RowValues> after(wanted.size());
     for (std::uint64_t i = 0; i < rows.size(); i++) {
         auto number = static_cast<std::size_t>(rows.int64(i, 0) - 1);
         if (after[number].values != nullptr) require_all_written(rows.size() + 1, wanted.size(), "update");
-        after[number] = row_of_columns(rows.whole(i), 2);
+        after[number] = columns_of_row.of(rows.whole(i));
     }
     return after;
 }
@@ -125,8 +122,9 @@ std::vector<pg::RowValues> DocumentType::insert_many(const std::vector<pg::RowVa
     pg::Rows rows = statement(sql, types)->execute(arguments);
     rows.keep();
     require_all_written(rows.size(), wanted.size(), "insert");
+    RowColumns columns_of_row(*relation_, 1);
     std::vector<pg::RowValues> after;
-    for (std::uint64_t i = 0; i < rows.size(); i++) after.push_back(row_of_columns(rows.whole(i), 1));
+    for (std::uint64_t i = 0; i < rows.size(); i++) after.push_back(columns_of_row.of(rows.whole(i)));
     return after;
 }
 

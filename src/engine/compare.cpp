@@ -164,6 +164,7 @@ public:
         pg::Memory memory("document to compare");
         pg::Cursor cursor("SELECT " + join(columns, ", ") + " FROM " + source_->relation().quoted + " AS source" +
                           where);
+        pg::require_current(source_->relation());
         for (;;) {
             pg::Rows rows = cursor.fetch(names_at_a_time);
             if (rows.empty()) break;

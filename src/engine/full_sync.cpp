@@ -229,6 +229,7 @@ void FullSync::list_sources() {
     constexpr long names_at_a_time = 1000;
     std::string keys = join(key_columns_of(*source_), ", ");
     pg::Cursor cursor(sources_sql(keys, after_sql()) + " ORDER BY " + keys);
+    pg::require_current(source_->relation());
     std::string last;
     for (;;) {
         pg::Rows rows = cursor.fetch(names_at_a_time);

@@ -99,20 +99,49 @@ sql(q{
 });
 sub retype
 {
-	my ($type) = @_;
-	run_of($node, sql(q{SELECT enqueue_sync_job('Stopping', '1')})); # the worker knows the type then
+	my ($name, $type, $w) = @_;
+	run_of($node, sql(qq{SELECT enqueue_sync_job('$name', '1')})); # the worker knows the type then
 	my $locker = $node->background_psql('postgres');
 	$locker->query_safe('SELECT pg_advisory_lock(77)');
-	my $job = sql(q{SELECT enqueue_sync_job('Stopping', '2', update_without_changes_enabled => true)});
+	my $job = $name eq 'Stopping'
+	  ? sql(q{SELECT enqueue_sync_job('Stopping', '2', update_without_changes_enabled => true)})
+	  : sql(qq{SELECT max(id) FROM (SELECT enqueue_sync_job('$name', id::text) AS id FROM generate_series(1, 20) AS id) AS jobs});
 	poll($node, q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}, 'a job computes what it will write');
 	sql("ALTER TABLE goal ALTER COLUMN w TYPE $type USING w::$type");
 	$locker->query_safe('SELECT pg_advisory_unlock(77)');
 	$locker->quit;
-	like(run_of($node, $job), qr/^Finished/, "column w is of type $type then");
-	is(sql('SELECT w FROM goal WHERE id = 2'), '2', 'and the target is right');
+	like(run_of($node, $job), qr/^Finished/, "$name: column w is of type $type then");
+	is(sql('SELECT w FROM goal WHERE id = 2'), $w, 'and the target is right');
 	return;
 }
-retype($_) for 'numeric', 'text', 'bigint';
+retype('Stopping', $_, '2') for 'numeric', 'text', 'bigint';
+# The same in a set, which finds all its targets by a statement that is planned anew.
+sql(q{
+	INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, max_retries)
+	VALUES ('Stopping in Sets', 'source', 'goal', '{"id": "id"}', '{"w": {"expr": "stop_at(source.id) + 1"}}', 0);
+	INSERT INTO goal SELECT id, 0 FROM generate_series(1, 20) AS id ON CONFLICT (id) DO UPDATE SET w = 0;
+});
+for my $type ('numeric', 'bigint', 'text', 'int')
+{
+	retype('Stopping in Sets', $type, '3');
+	sql('UPDATE goal SET w = 0');
+}
+# And in a comparison, which knows the tables from before.
+my ($comparing, $altering) = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 2;
+my $compare = q{SELECT count(*) > 0 FROM compare_sync_documents('Stopping in Sets')};
+is($comparing->query($compare), 't', 'a comparison finds differences');
+for my $type ('numeric', 'bigint', 'text', 'int')
+{
+	$altering->query_safe("BEGIN; ALTER TABLE goal ALTER COLUMN w TYPE $type USING w::$type");
+	$comparing->{stdin} .= "$compare;\n\\echo compared\n";
+	$comparing->{run}->pump_nb;
+	poll($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%compare\_sync%' AND wait_event_type = 'Lock'}, 'a comparison waits for the table');
+	$altering->query_safe('COMMIT');
+	pump_until($comparing->{run}, $comparing->{timeout}, \$comparing->{stdout}, qr/compared/);
+	$comparing->{stdout} = '';
+	is($comparing->query($compare), 't', "column w is of type $type then, and it finds differences again");
+}
+$_->quit for $comparing, $altering;
 sql('TRUNCATE goal');
 # A function gets a row of the target, so that its type is changed between calls.
 sub between_calls
