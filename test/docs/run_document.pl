@@ -128,6 +128,7 @@ sub comparable
 	for my $line (split /\n/, $text)
 	{
 		$line =~ s/\s+$//;
+		$line =~ s/^\s+(?=# Subtest:)//; # pgTAP before 1.3.4 indents it
 		$line =~ s/\bPID \d+/PID */;
 		$line =~ s/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d(?::\d\d)?|Z)?/<time>/g;
 		if ($line =~ /^-+(?:\+-+)*$/ && @lines)
