@@ -603,12 +603,15 @@ GRANT SELECT ON SEQUENCE sync_job_internal.sync_job_id_seq, @extschema@.sync_job
     @extschema@.sync_job_event_id_seq TO PUBLIC;
 
 COMMENT ON FUNCTION sync_job_internal.may_read(regrole, regrole, regclass) IS 'the current role has the rights of a job''s owner, and may read its target (or source); where that is not known, is gone, or has policies, it must have the rights of run_as, too';
-ALTER POLICY owner ON @extschema@.sync_job
-    USING ((sync_job_internal.may_read(owner, run_as, target_document_type)
-            OR (target_document_type IS NULL AND error_message IS NULL AND current_data IS NULL AND updated_data IS NULL
-                AND multiple_target_documents IS NULL AND pg_catalog.pg_has_role(owner, 'USAGE')))
-           AND (source_document_type IS NULL OR (error_message IS NULL AND messages IS NULL AND coalesce(operation, '') OPERATOR(pg_catalog.<>) 'Compare')
-                OR sync_job_internal.may_read(owner, run_as, source_document_type)));
+DROP POLICY level ON @extschema@.sync_job;
+ALTER POLICY owner ON @extschema@.sync_job RENAME TO see;
+ALTER POLICY see ON @extschema@.sync_job
+    USING ((SELECT sync_job_internal.has_level('operator', 'viewer'))
+           OR ((sync_job_internal.may_read(owner, run_as, target_document_type)
+                OR (target_document_type IS NULL AND error_message IS NULL AND current_data IS NULL AND updated_data IS NULL
+                    AND multiple_target_documents IS NULL AND pg_catalog.pg_has_role(owner, 'USAGE')))
+               AND (source_document_type IS NULL OR (error_message IS NULL AND messages IS NULL AND coalesce(operation, '') OPERATOR(pg_catalog.<>) 'Compare')
+                    OR sync_job_internal.may_read(owner, run_as, source_document_type))));
 ALTER POLICY job ON @extschema@.sync_job_error
     USING (EXISTS (SELECT FROM @extschema@.sync_job AS j WHERE j.id OPERATOR(pg_catalog.=) sync_job
                    AND (((j.target_document_type IS NOT NULL OR pg_catalog.pg_has_role(j.run_as, 'USAGE'))
@@ -828,3 +831,105 @@ CREATE FUNCTION @extschema@.enqueue_revert(ids bigint[] DEFAULT NULL, run bigint
         job_id text DEFAULT NULL) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_revert';
 COMMENT ON FUNCTION @extschema@.enqueue_revert(bigint[], bigint, text, text, integer, interval, timestamptz, text) IS 'has a worker do what revert_sync_jobs() does, for jobs of one type, for who may SET ROLE to its run_as and operators, also while the type is paused or disabled; returns the id of the job that does it. Its result has the counts and the conflicts';
+
+-- Whoever holds a grant, or sees the type, sees it.
+ALTER TABLE sync_job_internal.type_grant ENABLE ROW LEVEL SECURITY;
+CREATE POLICY see ON sync_job_internal.type_grant FOR SELECT
+    USING (pg_catalog.pg_has_role(role, 'MEMBER')
+           OR EXISTS (SELECT FROM @extschema@.sync_job_type AS t WHERE t.name OPERATOR(pg_catalog.=) sync_job_type));
+GRANT SELECT ON sync_job_internal.type_grant TO PUBLIC;
+
+-- The few pages of the history with what is rare: a type, a state, an operation or an owner. A Bloom filter for each 16 pages costs a job next to nothing.
+CREATE INDEX sync_job_ended_kind ON sync_job_internal.sync_job_ended USING brin (
+    sync_job_type pg_catalog.text_bloom_ops (n_distinct_per_range = 100), status pg_catalog.text_bloom_ops (n_distinct_per_range = 16),
+    operation pg_catalog.text_bloom_ops (n_distinct_per_range = 16), owner pg_catalog.oid_bloom_ops (n_distinct_per_range = 16)) WITH (pages_per_range = 16);
+
+CREATE FUNCTION sync_job_internal.act_on_jobs(action text, ids bigint[], context jsonb DEFAULT NULL, reason text DEFAULT NULL,
+        running boolean DEFAULT false, OUT id bigint, OUT status text, OUT job bigint, OUT error jsonb) RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    code text;
+    message text;
+    detail text;
+    hint text;
+BEGIN
+    IF action NOT IN ('start', 'retry', 'cancel', 'pause', 'rerun', 'delete') THEN
+        RAISE EXCEPTION USING ERRCODE := '22023', MESSAGE := pg_catalog.format('invalid action: "%s"', action),
+            HINT := 'Valid actions are: start, retry, cancel, pause, rerun, delete.';
+    END IF;
+    IF pg_catalog.cardinality(ids) OPERATOR(pg_catalog.>) 500 THEN
+        RAISE EXCEPTION USING ERRCODE := '22023', MESSAGE := pg_catalog.format('too many jobs at once: %s', pg_catalog.cardinality(ids)),
+            HINT := 'At most 500 at a time.';
+    END IF;
+    FOREACH id IN ARRAY ids LOOP
+        status := NULL;
+        job := NULL;
+        error := NULL;
+        BEGIN
+            IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) (pg_catalog.statement_timestamp() OPERATOR(pg_catalog.+) '15 s'::pg_catalog.interval) THEN
+                error := pg_catalog.jsonb_build_object('code', '57014', 'message', 'not reached in time', 'hint', 'Ask for it once more.');
+            ELSIF action OPERATOR(pg_catalog.=) 'start' THEN
+                status := (SELECT j.status FROM @extschema@.start_sync_job(id) AS j);
+            ELSIF action OPERATOR(pg_catalog.=) 'retry' THEN
+                status := (SELECT j.status FROM @extschema@.retry_sync_job(id, context) AS j);
+            ELSIF action OPERATOR(pg_catalog.=) 'cancel' THEN
+                status := (SELECT j.status FROM @extschema@.cancel_sync_job(id, reason, running) AS j);
+            ELSIF action OPERATOR(pg_catalog.=) 'pause' THEN
+                status := (SELECT j.status FROM @extschema@.pause_sync_job(id) AS j);
+            ELSIF action OPERATOR(pg_catalog.=) 'rerun' THEN
+                job := @extschema@.rerun_sync_job(id, context);
+            ELSE
+                PERFORM @extschema@.delete_sync_job(id);
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS code := RETURNED_SQLSTATE, message := MESSAGE_TEXT, detail := PG_EXCEPTION_DETAIL, hint := PG_EXCEPTION_HINT;
+            error := pg_catalog.jsonb_build_object('code', code, 'message', message, 'detail', detail, 'hint', hint);
+        END;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION sync_job_internal.act_on_jobs(text, bigint[], jsonb, text, boolean) IS 'start, retry, cancel, pause, rerun or delete at most 500 jobs, with the rights of the caller, one after the other: what could not be done has its error and undoes nothing else. After 15 s the rest is left (57014)';
+
+CREATE FUNCTION sync_job_internal.write_type(name text, definition jsonb) RETURNS text
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    given text[];
+    unknown text;
+    columns text;
+    fields text;
+    written bigint;
+BEGIN
+    -- A new type has the default of what is null; of one that is there null is a value.
+    given := ARRAY(SELECT e.key FROM pg_catalog.jsonb_each(definition) AS e
+                   WHERE write_type.name IS NOT NULL OR e.value OPERATOR(pg_catalog.<>) 'null'::pg_catalog.jsonb ORDER BY e.key);
+    unknown := (SELECT pg_catalog.min(k) FROM pg_catalog.unnest(given) AS k
+                WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
+                                  WHERE a.attrelid OPERATOR(pg_catalog.=) '@extschema@.sync_job_type'::pg_catalog.regclass
+                                      AND a.attname::pg_catalog.text OPERATOR(pg_catalog.=) k
+                                      AND a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2 AND NOT a.attisdropped));
+    IF unknown IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE := '42703', MESSAGE := pg_catalog.format('table sync_job_type has no column "%s"', unknown);
+    END IF;
+    IF pg_catalog.cardinality(given) OPERATOR(pg_catalog.=) 0 THEN
+        RAISE EXCEPTION USING ERRCODE := '22023', MESSAGE := 'the definition names no column';
+    END IF;
+    columns := (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(k), ', ') FROM pg_catalog.unnest(given) AS k);
+    fields := (SELECT pg_catalog.string_agg(pg_catalog.format('d.%I', k), ', ') FROM pg_catalog.unnest(given) AS k);
+    IF name IS NULL THEN
+        EXECUTE pg_catalog.format('INSERT INTO @extschema@.sync_job_type (%s) SELECT %s FROM pg_catalog.jsonb_populate_record('
+            'NULL::@extschema@.sync_job_type, $1) AS d', columns, fields) USING definition;
+        RETURN definition OPERATOR(pg_catalog.->>) 'name';
+    END IF;
+    EXECUTE pg_catalog.format('UPDATE @extschema@.sync_job_type AS t SET (%s) = ROW(%s) FROM pg_catalog.jsonb_populate_record('
+        'NULL::@extschema@.sync_job_type, $1) AS d WHERE t.name OPERATOR(pg_catalog.=) $2', columns, fields) USING definition, name;
+    GET DIAGNOSTICS written := ROW_COUNT;
+    IF written OPERATOR(pg_catalog.=) 0 THEN
+        RAISE EXCEPTION USING ERRCODE := '42704', MESSAGE := pg_catalog.format('sync job type "%s" does not exist', name);
+    END IF;
+    RETURN coalesce(definition OPERATOR(pg_catalog.->>) 'name', name);
+END $$;
+COMMENT ON FUNCTION sync_job_internal.write_type(text, jsonb) IS 'makes a job type (name null) or changes one, with the rights of the caller: a JSON object of columns of sync_job_type and their values; relations with their schema. Returns its name';
+REVOKE ALL ON FUNCTION sync_job_internal.act_on_jobs(text, bigint[], jsonb, text, boolean), sync_job_internal.write_type(text, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sync_job_internal.act_on_jobs(text, bigint[], jsonb, text, boolean), sync_job_internal.write_type(text, jsonb) TO PUBLIC;

@@ -64,6 +64,8 @@ REVOKE ALL ON ALL PROCEDURES IN SCHEMA sync_job_internal FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION sync_job_internal.activity(), sync_job_internal.trouble_of_queue(text), sync_job_internal.find_trouble_of_queue(text),
     sync_job_internal.waiting_elsewhere(), sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way(),
     sync_job_internal.preloaded(), sync_job_internal.has_level(text[]), sync_job_internal.may_read(regrole, regrole, regclass), sync_job_internal.next_cron_time(text, timestamptz) TO PUBLIC;
+-- With the rights of who asks.
+GRANT EXECUTE ON FUNCTION sync_job_internal.act_on_jobs(text, bigint[], jsonb, text, boolean), sync_job_internal.write_type(text, jsonb) TO PUBLIC;
 -- A worker connected as any role runs its jobs through it; it takes only the job that its worker has just started.
 GRANT USAGE ON SCHEMA sync_job_internal TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE sync_job_internal.run_committing_job(bigint) TO PUBLIC;
@@ -72,14 +74,13 @@ GRANT EXECUTE ON PROCEDURE sync_job_internal.run_committing_job(bigint) TO PUBLI
 -- data). While no target is known, it sees jobs without such data. Errors and messages may quote the source, which then has to
 -- be readable, too. Operators and viewers see all.
 ALTER TABLE @extschema@.sync_job ENABLE ROW LEVEL SECURITY;
-CREATE POLICY owner ON @extschema@.sync_job FOR SELECT
-    USING ((sync_job_internal.may_read(owner, run_as, target_document_type)
-            OR (target_document_type IS NULL AND error_message IS NULL AND current_data IS NULL AND updated_data IS NULL
-                AND multiple_target_documents IS NULL AND pg_catalog.pg_has_role(owner, 'USAGE')))
-           AND (source_document_type IS NULL OR (error_message IS NULL AND messages IS NULL AND coalesce(operation, '') OPERATOR(pg_catalog.<>) 'Compare')
-                OR sync_job_internal.may_read(owner, run_as, source_document_type)));
-CREATE POLICY level ON @extschema@.sync_job FOR SELECT
-    USING ((SELECT sync_job_internal.has_level('operator', 'viewer')));
+CREATE POLICY see ON @extschema@.sync_job FOR SELECT
+    USING ((SELECT sync_job_internal.has_level('operator', 'viewer'))
+           OR ((sync_job_internal.may_read(owner, run_as, target_document_type)
+                OR (target_document_type IS NULL AND error_message IS NULL AND current_data IS NULL AND updated_data IS NULL
+                    AND multiple_target_documents IS NULL AND pg_catalog.pg_has_role(owner, 'USAGE')))
+               AND (source_document_type IS NULL OR (error_message IS NULL AND messages IS NULL AND coalesce(operation, '') OPERATOR(pg_catalog.<>) 'Compare')
+                    OR sync_job_internal.may_read(owner, run_as, source_document_type))));
 GRANT SELECT ON @extschema@.sync_job TO PUBLIC;
 
 ALTER TABLE @extschema@.sync_job_error ENABLE ROW LEVEL SECURITY;
@@ -110,6 +111,13 @@ CREATE POLICY remove ON @extschema@.sync_job_type FOR DELETE USING (true);
 -- INSERT for everybody, so that the trigger says what is missing. UPDATE and DELETE include the right to LOCK TABLE, and so
 -- to stop all jobs: grant_sync_job_access() gives them to managers.
 GRANT SELECT, INSERT ON @extschema@.sync_job_type TO PUBLIC;
+
+-- Whoever holds a grant, or sees the type, sees it.
+ALTER TABLE sync_job_internal.type_grant ENABLE ROW LEVEL SECURITY;
+CREATE POLICY see ON sync_job_internal.type_grant FOR SELECT
+    USING (pg_catalog.pg_has_role(role, 'MEMBER')
+           OR EXISTS (SELECT FROM @extschema@.sync_job_type AS t WHERE t.name OPERATOR(pg_catalog.=) sync_job_type));
+GRANT SELECT ON sync_job_internal.type_grant TO PUBLIC;
 
 -- Whoever saw the type sees its history.
 ALTER TABLE @extschema@.sync_job_type_change ENABLE ROW LEVEL SECURITY;

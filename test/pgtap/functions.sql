@@ -111,8 +111,8 @@ SELECT is_empty(
 SELECT set_eq(
     $$SELECT proname::text FROM actual WHERE pronamespace = 'sync_job_internal'::regnamespace
         AND has_function_privilege('public', oid, 'EXECUTE')$$,
-    ARRAY['activity', 'find_in_the_way', 'find_trouble_of_queue', 'has_level', 'in_the_way', 'may_read', 'next_cron_time', 'preloaded', 'run_committing_job', 'trouble_of_queue', 'waiting_elsewhere'],
-    'of sync_job_internal PUBLIC may call what views, policies and workers need, and nothing else');
+    ARRAY['act_on_jobs', 'activity', 'find_in_the_way', 'find_trouble_of_queue', 'has_level', 'in_the_way', 'may_read', 'next_cron_time', 'preloaded', 'run_committing_job', 'trouble_of_queue', 'waiting_elsewhere', 'write_type'],
+    'of sync_job_internal PUBLIC may call what views, policies, workers and the console need, and nothing else');
 
 -- Many drivers send parameters without types: of the functions of a name, one must fit best, however many arguments are given.
 CREATE FUNCTION pg_temp.error_of(statement text) RETURNS text LANGUAGE plpgsql AS $$

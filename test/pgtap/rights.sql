@@ -33,7 +33,7 @@ CREATE TEMPORARY TABLE expected_right (relation text, rights text[]);
 INSERT INTO expected_right VALUES
     ('public.sync_job', '{SELECT}'), ('public.sync_job_error', '{SELECT}'), ('public.sync_job_document', '{SELECT}'), ('public.sync_job_document_history', '{SELECT}'), ('public.sync_job_type', '{INSERT,SELECT}'),
     ('public.sync_job_queue', '{SELECT}'), ('public.sync_job_event', '{SELECT}'), ('public.sync_job_schedule', '{SELECT}'),
-    ('public.sync_job_setup_error', '{SELECT}'), ('public.sync_job_type_change', '{SELECT}'), ('public.sync_job_alert', '{DELETE,INSERT,SELECT,UPDATE}'), ('public.sync_job_freshness', '{SELECT}'), ('sync_job_internal.last_success', '{SELECT}'), ('public.sync_job_activity', '{SELECT}'), ('public.sync_job_stats', '{SELECT}'), ('public.sync_job_queue_status', '{SELECT}'),
+    ('public.sync_job_setup_error', '{SELECT}'), ('public.sync_job_type_change', '{SELECT}'), ('public.sync_job_alert', '{DELETE,INSERT,SELECT,UPDATE}'), ('public.sync_job_freshness', '{SELECT}'), ('sync_job_internal.last_success', '{SELECT}'), ('sync_job_internal.type_grant', '{SELECT}'), ('public.sync_job_activity', '{SELECT}'), ('public.sync_job_stats', '{SELECT}'), ('public.sync_job_queue_status', '{SELECT}'),
     ('public.sync_job_relay', '{SELECT}'), ('public.sync_job_recent', '{SELECT}'), ('public.sync_job_schedules', '{SELECT}'),
     -- pg_dump reads sequences whatever it dumps
     ('sync_job_internal.sync_job_id_seq', '{SELECT}'), ('public.sync_job_deleted_document_id_seq', '{SELECT}'), ('public.sync_job_event_id_seq', '{SELECT}');
@@ -56,7 +56,7 @@ SELECT set_eq(
     'every table of users has row-level security, but that of the queues');
 SELECT set_eq(
     $$SELECT tablename || '.' || policyname, cmd FROM pg_policies WHERE tablename LIKE 'sync_job%'$$,
-    $$VALUES ('sync_job.owner', 'SELECT'), ('sync_job.level', 'SELECT'), ('sync_job_error.job', 'SELECT'), ('sync_job_document.job', 'SELECT'), ('sync_job_type.see', 'SELECT'),
+    $$VALUES ('sync_job.see', 'SELECT'), ('sync_job_error.job', 'SELECT'), ('sync_job_document.job', 'SELECT'), ('sync_job_type.see', 'SELECT'),
              ('sync_job_type.make', 'INSERT'), ('sync_job_type.change', 'UPDATE'), ('sync_job_type.remove', 'DELETE'),
              ('sync_job_setup_error.type', 'SELECT'), ('sync_job_type_change.see', 'SELECT'), ('sync_job_alert.see', 'SELECT'), ('sync_job_alert.make', 'INSERT'), ('sync_job_alert.change', 'UPDATE'), ('sync_job_alert.remove', 'DELETE'), ('sync_job_schedule.owner', 'SELECT'), ('sync_job_event.everybody', 'SELECT')$$,
     'the policies');
@@ -100,7 +100,7 @@ SELECT set_eq(
         'get_sync_document', 'get_source_document', 'get_trigger_document', 'get_target_document', 'validate_sync_job_type', 'validate_sync_job_type_definition', 'export_sync_job_type',
         'compare_sync_documents', 'enqueue_compare', 'enqueue_full_sync', 'pause_sync_job', 'create_sync_job_boilerplate', 'attach_sync_job_triggers', 'detach_sync_job_triggers', 'sync_job_trigger',
         'schedule_sync_job', 'schedule_full_sync', 'unschedule_sync_job', 'run_sync_job_schedule', 'pause_sync_job_schedule', 'resume_sync_job_schedule', 'pause_sync_job_queue', 'resume_sync_job_queue',
-        'pause_sync_job_type', 'resume_sync_job_type',
+        'pause_sync_job_type', 'resume_sync_job_type', 'act_on_jobs', 'write_type',
         'auto_retry_failed_sync_jobs', 'grant_sync_job_type', 'revoke_sync_job_type', 'grant_sync_job_access', 'revoke_sync_job_access',
         -- of the job in one's own session
         'current_sync_job', 'report_sync_job_progress', 'get_sync_job_checkpoint', 'set_sync_job_checkpoint',
