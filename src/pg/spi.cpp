@@ -51,8 +51,10 @@ SpiScope::~SpiScope() {
     committing_level = outer_level_;
     if (std::uncaught_exceptions() != exceptions_) return;  // the level stays, and what it is known by
     guarded_cleanup([&] {
-        SPI_finish();
-        if (level_ != nullptr) MemoryContextDelete(level_);
+        SPI_finish();  // to the context that the level was connected in
+        if (level_ == nullptr) return;
+        MemoryContextSwitchTo(MemoryContextGetParent(level_));
+        MemoryContextDelete(level_);
     });
 }
 
