@@ -84,7 +84,8 @@ namespace sync_job {
 namespace {
 
 // Whoever may enqueue jobs of the type may have it compared; SQL of his own runs only as a role that he may become.
-void check_right_to_condition(const JobType& type, const std::string& condition) {
+void require_may_compare(const JobType& type, const std::string& condition) {
+    require_comparable(type);
     if (condition.empty()) return;
     pg::check_expression(condition);
     if (may_do_all(type, pg::current_user())) return;
@@ -113,9 +114,8 @@ void read_placement(pg::Arguments& args, int& i, EnqueueRequest& request) {
 SYNC_JOB_FUNCTION(sync_job_enqueue_compare) {
     if (args.is_null(0)) throw pg::Error("22004", "sync_job_type must not be null");
     auto type = require_job_type(*args.text(0));
-    require_comparable(*type);
     ComparisonRequest comparison = comparison_request(args);
-    check_right_to_condition(*type, comparison.condition);
+    require_may_compare(*type, comparison.condition);
     EnqueueRequest request;
     request.sync_job_type = type->name;
     request.task = Task::compare;
@@ -176,19 +176,29 @@ void say_when_unwatched(const JobType& type) {
 }
 
 // A run decides for the whole table what is written: that takes all rights.
-void require_may_sync_all(const JobType& type) {
-    if (may_do_all(type, pg::current_user())) return;
+void require_may_sync_all(const JobType& type, const FullSyncRequest& full_sync) {
+    require_comparable(type);
+    if (may_do_all(type, pg::current_user())) return require_full_sync(type, full_sync);
     throw pg::Error("42501", "permission denied for a full sync of sync job type " + quoted(type.name))
         .detail("It runs as role " + quoted(pg::role_name(type.run_as)) + ", which role " +
                 quoted(pg::role_name(pg::current_user())) + " may not become.");
 }
 
+std::int64_t enqueue_run(const JobType& type, const EnqueueRequest& request, bool deduplicate) {
+    lock_full_syncs(type.name);
+    if (auto other = other_full_sync(type.name, 0, false)) {
+        if (deduplicate) return *other;
+        throw pg::Error("55006", "full sync " + std::to_string(*other) + " of sync job type " + quoted(type.name) + " has not ended")
+            .hint("Wait for it, cancel it, or use enqueue_full_sync() with deduplicate => true to get its id.");
+    }
+    say_when_unwatched(type);
+    return enqueue(request);
+}
+
 }  // namespace
 
 EnqueueRequest request_for_full_sync(const JobType& type, const FullSyncRequest& full_sync) {
-    require_comparable(type);
-    require_may_sync_all(type);
-    require_full_sync(type, full_sync);
+    require_may_sync_all(type, full_sync);
     EnqueueRequest request;
     request.sync_job_type = type.name;
     request.task = Task::full_sync;
@@ -198,6 +208,16 @@ EnqueueRequest request_for_full_sync(const JobType& type, const FullSyncRequest&
     request.max_retries = 0;
     request.priority = type.priority + 1;  // behind the jobs of changes
     return request;
+}
+
+std::int64_t enqueue_task_again(const Job& job, const EnqueueRequest& request) {
+    auto type = require_job_type(request.sync_job_type);
+    if (*request.task == Task::compare) {
+        require_may_compare(*type, comparison_request_of(job).condition);
+        return enqueue(request);
+    }
+    require_may_sync_all(*type, full_sync_request_of(job));
+    return enqueue_run(*type, request, false);
 }
 
 }  // namespace sync_job
@@ -212,16 +232,7 @@ SYNC_JOB_FUNCTION(sync_job_enqueue_full_sync) {
     i++;
     request.scheduled_at = args.timestamp(i++);
     request.job_id = args.text(i++);
-    bool deduplicate = args.boolean(i++).value_or(false);
-    lock_full_syncs(type->name);
-    if (auto other = other_full_sync(type->name, 0, false)) {
-        if (deduplicate) return pg::int64_datum(*other);
-        throw pg::Error("55006", "full sync " + std::to_string(*other) + " of sync job type " + quoted(type->name) +
-                                     " has not ended")
-            .hint("Wait for it, cancel it, or say deduplicate => true to get its id.");
-    }
-    say_when_unwatched(*type);
-    return pg::int64_datum(enqueue(request));
+    return pg::int64_datum(enqueue_run(*type, request, args.boolean(i).value_or(false)));
 }
 
 SYNC_JOB_FUNCTION(sync_job_pause) {

@@ -1,4 +1,5 @@
 // rerun_sync_job() and delete_sync_job(): what may be done with a job that has ended.
+#include "api/params.hpp"
 #include "core/text.hpp"
 #include "job/internal_sql.hpp"
 #include "job/job_store.hpp"
@@ -36,6 +37,13 @@ void require_may_rerun(const Job& job) {
                        quoted(pg::role_name(user)) + " may not become.");
 }
 
+// A comparison and a full sync have their arguments there.
+void require_no_context(pg::Arguments& args, std::int64_t id) {
+    if (args.is_null(1)) return;
+    throw pg::Error("22023", "sync job " + std::to_string(id) + " is about many documents, and is rerun as it was")
+        .hint("Leave out context; with other arguments use enqueue_compare() or enqueue_full_sync().");
+}
+
 // As if it had ended well, those that wait for it would go on.
 void require_nobody_waits(std::int64_t id) {
     static auto& select = *new InternalStatement(
@@ -59,6 +67,10 @@ SYNC_JOB_FUNCTION(sync_job_rerun) {
     if (!stored) no_such_job(id);
     require_may_rerun(stored->job);
     EnqueueRequest request = request_again(stored->job);
+    if (request.task) {
+        require_no_context(args, id);
+        return pg::int64_datum(enqueue_task_again(stored->job, request));
+    }
     if (!args.is_null(1)) request.context = {args.datum(1), false};
     return pg::int64_datum(enqueue(request));
 }

@@ -18,4 +18,7 @@ FullSyncRequest full_sync_arguments(pg::Arguments& args, int& i);
 // Raises what keeps the current user from it.
 EnqueueRequest request_for_full_sync(const JobType& type, const FullSyncRequest& full_sync);
 
+// A comparison or a full sync once more, with what `job` was given. Raises what keeps the current user from it; returns the new id.
+std::int64_t enqueue_task_again(const Job& job, const EnqueueRequest& request);
+
 }  // namespace sync_job

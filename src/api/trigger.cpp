@@ -115,6 +115,7 @@ class Changes {
 public:
     Changes(const Options& options, const JobType& type, const pg::TriggerCall& call)
         : options_(options), enqueuer_(request(options, type, call)), documents_(enqueuer_.source_documents()) {
+        if (type.declarative() && !type.secret_columns.empty()) only_ = columns_read(type, *documents_).looked_up;
         if (call.event != Event::update) return;
         const ColumnsRead& read = columns_read(type, *documents_);
         if (options.keep_deleted && keeps_changed_documents()) kept_ = read.kept;
@@ -153,13 +154,13 @@ public:
 
     // Keeps the deleted row first.
     void enqueue_delete(const std::string& name, const pg::RowValues& row) {
-        if (options_.keep_deleted) keep_document(*documents_, options_.sync_job_type, name, row, Kept::deleted);
+        if (options_.keep_deleted) keep_document(*documents_, options_.sync_job_type, name, row, Kept::deleted, only_);
         enqueue(Operation::remove, name);
     }
 
     // Keeps the row as it was; the document still has the name.
     void keep_changed(const std::string& name, const pg::RowValues& row) {
-        keep_document(*documents_, options_.sync_job_type, name, row, Kept::changed);
+        keep_document(*documents_, options_.sync_job_type, name, row, Kept::changed, only_);
     }
 
 private:
@@ -191,6 +192,7 @@ private:
     Enqueuer enqueuer_;
     std::shared_ptr<DocumentType> documents_;
     ColumnSet kept_;
+    std::optional<ColumnSet> only_;  // what is kept of a row; nothing: all of it
     std::optional<ColumnSet> synced_;
     pg::Value contexts_[3];
     MemoryContextData* memory_ = pg::current_memory();

@@ -83,12 +83,16 @@ private:
 
 ColumnsRead read(const JobType& type, const DocumentType& source) {
     ColumnsRead found;
-    Reader match(source), kept(source), synced(source);
+    Reader match(source), kept(source), looked_up(source), synced(source);
     if (type.declarative()) match.add_values(type.match);
     if (match.beyond_key()) kept.add(match.columns());
     if (!type.source_condition.empty()) kept.add_expression(type.source_condition);
     found.kept = kept.columns();
     if (!type.declarative()) return found;
+    looked_up.add(source.key());
+    looked_up.add(match.columns());
+    looked_up.add(kept.columns());
+    found.looked_up = looked_up.columns();
     synced.add(match.columns());
     synced.add(kept.columns());
     synced.add_values(type.field_map);

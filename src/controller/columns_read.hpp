@@ -13,6 +13,8 @@ struct ColumnsRead {
     // Of match, where it reads more than the key, and of source_condition. Where one of these changes, the document may leave
     // a target behind, and the row as it was has to be kept.
     ColumnSet kept;
+    // Of match and source_condition, and the key: what tells a declarative type which target the document had.
+    ColumnSet looked_up;
     // All that a declarative type reads. Where none of these changes, there is nothing to sync. Nothing: its code may read
     // anything.
     std::optional<ColumnSet> synced;

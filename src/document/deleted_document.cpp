@@ -17,7 +17,8 @@ namespace {
 
 // As JSON a value takes up to about ten times as much space; jsonb is limited to 256 MB.
 constexpr std::int64_t most_kept_bytes = 16 * 1024 * 1024;
-// The key for the names of the columns left out; no column's name is empty.
+// The key for the names of the columns left out, and true if all others that are missing were left out on purpose; no column's name
+// is empty.
 constexpr const char* left_out_key = "";
 
 ColumnSet left_out(const DocumentType& type, const pg::RowValues& row) {
@@ -38,22 +39,23 @@ ColumnSet left_out(const DocumentType& type, const pg::RowValues& row) {
     return columns;
 }
 
-Datum as_kept(const DocumentType& type, const pg::RowValues& row) {
+Datum as_kept(const DocumentType& type, const pg::RowValues& row, const std::optional<ColumnSet>& only) {
     pg::CanonicalOutput canonical;
     ColumnSet missing = left_out(type, row);
-    auto is_missing = [&](int number) { return std::find(missing.begin(), missing.end(), number) != missing.end(); };
+    auto contains = [](const ColumnSet& columns, int number) { return std::find(columns.begin(), columns.end(), number) != columns.end(); };
     pg::JsonBuilder json;
     json.begin_object();
     for (const pg::Column& column : type.relation().columns) {
-        if (column.dropped || is_missing(column.number)) continue;
+        if (column.dropped || contains(missing, column.number) || (only && !contains(*only, column.number))) continue;
         json.key(column.name);
         pg::Value value = row.at(column.number);
         json.value(value.datum, value.null, column.type, true);
     }
-    if (!missing.empty()) {
+    if (!missing.empty() || only) {
         json.key(left_out_key);
         json.begin_array();
         for (int number : missing) json.string(type.relation().columns[number - 1].name);
+        if (only) json.boolean(true);
         json.end_array();
     }
     json.end_object();
@@ -76,14 +78,14 @@ pg::Value ids_of(const std::vector<KeptRow>& rows, bool own) {
 }  // namespace
 
 void keep_document(const DocumentType& type, const std::string& sync_job_type, const std::string& name,
-                   const pg::RowValues& row, Kept why) {
+                   const pg::RowValues& row, Kept why, const std::optional<ColumnSet>& only) {
     const SchemaObjects& o = schema_objects();
     pg::Table table(o.deleted_table, pg::TableLock::write);
     // The columns of sync_job_deleted_document, in order; that of 0.1.0 lacks the last ones.
     Datum values[] = {pg::int64_datum(pg::next_sequence_value(o.deleted_sequence)),
                       pg::oid_datum(type.relation().oid),
                       pg::text_datum(name),
-                      as_kept(type, row),
+                      as_kept(type, row, only),
                       pg::int64_datum(pg::now()),
                       pg::oid_datum(pg::current_user()),
                       pg::text_datum(sync_job_type),
@@ -195,19 +197,26 @@ void read_columns(KeptDocument& kept, const DocumentType& type, const std::vecto
     }
 }
 
-// Columns that the kept row lacks: left out because of their size, or not there at the time.
+// Columns that the kept row lacks: left out because of their size or on purpose, or not there at the time.
 void note_missing(KeptDocument& kept, const DocumentType& type, const std::vector<pg::JsonField>& fields) {
     std::set<std::string> there, too_large;
+    bool on_purpose = false;
     for (const pg::JsonField& field : fields) {
         there.insert(field.key);
         if (field.key != left_out_key) continue;
-        for (const pg::JsonField& name : pg::json_elements(field.value)) too_large.insert(name.text);
+        for (const pg::JsonField& name : pg::json_elements(field.value)) {
+            if (name.kind == pg::JsonKind::boolean) on_purpose = true;
+            else too_large.insert(name.text);
+        }
     }
     for (const pg::Column& column : type.relation().columns) {
         if (column.dropped || there.contains(column.name)) continue;
         if (too_large.contains(column.name)) {
             pg::Error why("54000", "its value was too large to be kept");
             kept.unread.push_back({column.number, unreadable(kept, column, why)});
+        } else if (on_purpose) {
+            pg::Error why("55000", "its value was not kept, as the sync job type has secret_columns");
+            kept.unread.push_back({column.number, unreadable(kept, column, why), true});
         } else {
             kept.absent.push_back(column.number);
         }
@@ -257,7 +266,9 @@ pg::Value find_deleted_document(const DocumentType& type, const std::string& nam
     row.id = pg::datum_int64(rows[0][0].datum);
     row.kept_at = pg::datum_int64(rows[0][1].datum);
     row.data = rows[0][2].datum;
-    return whole_document(type, read_kept(type, name, row));
+    KeptDocument kept = read_kept(type, name, row);
+    std::erase_if(kept.unread, [](const KeptDocument::Unread& unread) { return unread.on_purpose; });
+    return whole_document(type, kept);
 }
 
 }  // namespace sync_job

@@ -391,9 +391,7 @@ pg::Value comparison_context(const ComparisonRequest& request) {
     return {json.finish(), false};
 }
 
-namespace {
-
-ComparisonRequest request_of(const Job& job) {
+ComparisonRequest comparison_request_of(const Job& job) {
     ComparisonRequest request;
     for (const pg::JsonField& field : pg::json_fields(job.datum(C::context))) {
         if (field.key == "condition") request.condition = field.text;
@@ -401,6 +399,8 @@ ComparisonRequest request_of(const Job& job) {
     }
     return request;
 }
+
+namespace {
 
 void add_document(pg::JsonBuilder& json, const DifferentDocument& document) {
     auto name = [&](const char* key, const std::optional<std::string>& value) {
@@ -451,7 +451,7 @@ pg::Value as_json(const Comparison& comparison) {
 }  // namespace
 
 pg::Value run_comparison(const Job& job, const JobType& type) {
-    ComparisonRequest request = request_of(job);
+    ComparisonRequest request = comparison_request_of(job);
     Oid owner = job.oid(C::owner);
     if (!request.condition.empty() && !may_do_all(type, owner)) {
         throw SetupError(pg::Error("42501", "permission denied for a condition of role " + quoted(pg::role_name(owner)))

@@ -48,6 +48,7 @@ Comparison compare(const JobType& type, const ComparisonRequest& request);
 
 // Jobs that compare: what is asked for is in their context; the result, as jsonb, has the counts and the documents.
 pg::Value comparison_context(const ComparisonRequest& request);
+ComparisonRequest comparison_request_of(const Job& job);
 pg::Value run_comparison(const Job& job, const JobType& type);
 
 }  // namespace sync_job

@@ -1,5 +1,7 @@
 #include "queue/outcome.hpp"
 
+#include <algorithm>
+#include <initializer_list>
 #include <random>
 
 #include "controller/controller.hpp"
@@ -14,22 +16,33 @@ namespace {
 
 using C = JobColumn;
 
-// The server's messages quote values in errors of class 22 (but for what this extension says of parameters), and its details and
-// contexts in others that are about data.
-std::shared_ptr<const pg::ErrorReport> without_values(const pg::Error& error) {
-    auto report = std::make_shared<pg::ErrorReport>(error.report());
-    if (report->sqlstate.starts_with("22")) report->message = "invalid data, SQLSTATE " + report->sqlstate;
-    report->detail = "The rest is not recorded, as the sync job type has secret_columns.";
-    report->context.clear();
-    return report;
+// Which parts of an error quote values, by the class of its SQLSTATE.
+enum class Quotes { nothing, in_context, in_detail, in_message };
+
+// Data exceptions, errors of languages such as PL/Python and those of foreign servers quote values in their messages; violated
+// constraints and check options in their details; and any error may have a line of context with a statement that was made of
+// values. A mistake in the set-up is one in the definition, whatever its text quotes.
+Quotes quotes_values(const pg::Error& error) {
+    if (dynamic_cast<const SetupError*>(&error) != nullptr) return Quotes::nothing;
+    const pg::ErrorReport& report = error.report();
+    if (!report.from_server && (report.sqlstate == "22023" || report.sqlstate == "22004")) return Quotes::nothing;
+    auto is_of = [&](std::initializer_list<const char*> classes) {
+        return std::any_of(classes.begin(), classes.end(), [&](const char* one) { return report.sqlstate.starts_with(one); });
+    };
+    if (is_of({"22", "38", "39", "HV"})) return Quotes::in_message;
+    if (is_of({"23", "44"})) return Quotes::in_detail;
+    return report.from_server && !report.context.empty() ? Quotes::in_context : Quotes::nothing;
 }
 
-// A mistake in the set-up is one in the definition, whatever its text quotes.
-bool may_quote_values(const pg::Error& error) {
-    if (dynamic_cast<const SetupError*>(&error) != nullptr) return false;
-    const pg::ErrorReport& report = error.report();
-    bool of_ours = !report.from_server && (report.sqlstate == "22023" || report.sqlstate == "22004");
-    return !of_ours && (report.sqlstate.starts_with("22") || report.sqlstate.starts_with("23"));
+std::shared_ptr<const pg::ErrorReport> without_values(const pg::Error& error, Quotes quotes) {
+    auto report = std::make_shared<pg::ErrorReport>(error.report());
+    report->context.clear();
+    if (quotes == Quotes::in_context) return report;
+    report->detail = "The rest is not recorded, as the sync job type has secret_columns.";
+    if (quotes == Quotes::in_detail) return report;
+    report->message = (report->sqlstate.starts_with("22") ? "invalid data, SQLSTATE " : "an error of SQLSTATE ") + report->sqlstate;
+    report->hint.clear();
+    return report;
 }
 
 // The report, clipped to a length that anybody would read, so that what is made of it (a row, JSON, one text) can be
@@ -62,11 +75,12 @@ double random_fraction() {
 }  // namespace
 
 std::shared_ptr<const pg::ErrorReport> recordable(const pg::Error& error, const JobType& type) {
-    return type.secret_columns.empty() || !may_quote_values(error) ? error.share() : without_values(error);
+    Quotes quotes = type.secret_columns.empty() ? Quotes::nothing : quotes_values(error);
+    return quotes == Quotes::nothing ? error.share() : without_values(error, quotes);
 }
 
 std::shared_ptr<const pg::ErrorReport> recordable(const pg::Error& error, const Job& job) {
-    if (!may_quote_values(error)) return error.share();
+    if (quotes_values(error) == Quotes::nothing) return error.share();
     auto type = find_job_type(std::string(job.text(C::sync_job_type)));
     return type == nullptr ? error.share() : recordable(error, *type);
 }

@@ -19,15 +19,14 @@ void require_ended(const Job& job) {
     throw error.detail("It is retried anyway.").hint("Use retry_sync_job(" + std::to_string(job.id()) + ") to have that done now.");
 }
 
-// A set has forgotten its documents; and what apply_sync_job() and revert_sync_job() record is a diff that was written.
-void require_one_document(const Job& job) {
+// A set has forgotten its documents; and what was applied and reverted is a diff that was written, of jobs that may be gone.
+void require_known_documents(const Job& job) {
     pg::Error error("55000", "cannot rerun " + name_of(job));
     if (!job.is_null(C::documents)) {
         throw error.detail("It was for a set of documents.").hint("Use enqueue_sync_jobs() with their names; see sync_job_document.");
     }
-    if (auto task = task_of(job)) {
-        constexpr const char* functions[] = {"enqueue_compare()", "enqueue_full_sync()", "enqueue_revert()", "enqueue_apply()"};
-        throw error.detail("It was about many documents.").hint(std::string("Use ") + functions[static_cast<int>(*task)] + ".");
+    if (auto task = task_of(job); task == Task::revert || task == Task::apply) {
+        throw error.detail("It was about many documents.").hint(task == Task::revert ? "Use enqueue_revert()." : "Use enqueue_apply().");
     }
     if (job.text(C::relation) != relation::replay) return;
     std::string of = job.is_null(C::parent_sync_job) ? "several sync jobs" : "sync job " + std::to_string(job.int64(C::parent_sync_job));
@@ -88,14 +87,16 @@ void add_background(EnqueueRequest& request, const Job& job) {
 
 EnqueueRequest request_again(const Job& job) {
     require_ended(job);
-    require_one_document(job);
+    require_known_documents(job);
     auto type = require_job_type(std::string(job.text(C::sync_job_type)));
     EnqueueRequest request;
     request.sync_job_type = type->name;
     request.rerun_of = job.id();
     request.relation = relation::rerun;
     if (!job.is_null(C::context)) request.context = {job.datum(C::context), false};
-    add_documents(request, job, *type);
+    request.task = task_of(job);
+    if (request.task) request.title = std::string(job.text(C::title));
+    else add_documents(request, job, *type);
     add_running(request, job, *type);
     request.dry_run = job.flag(C::dry_run);
     request.insert_enabled = job.flag(C::insert_enabled);

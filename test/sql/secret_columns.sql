@@ -9,7 +9,7 @@ INSERT INTO account SELECT i, 'n' || i, 's3cret' || i FROM generate_series(1, 30
 INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, secret_columns, max_retries, set_size)
 VALUES ('Logins', 'account', 'login', '{"id": "id"}', '{"name": "name", "pin": "pin", "extra": {"expr": "CASE WHEN source.name <> ''null'' THEN 1 END"}}', '{pin}', 0, 100);
 CREATE VIEW jobs AS SELECT id, status, operation, target_document_name AS target, diff_summary, current_data, updated_data, error_message FROM sync_job;
--- Where a secret is found, in any table of the extension. (What the triggers keep is the source.)
+-- Where a secret is found, in any table of the extension.
 CREATE FUNCTION leaks() RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
     relation regclass;
@@ -107,6 +107,52 @@ INSERT INTO sync_job_type (name, source_document_type, target_document_type, mod
 SELECT enqueue_sync_job('Bypass', '8') AS job \gset
 CALL run_sync_jobs();
 SELECT status, diff_summary FROM sync_job WHERE id = :job;
+
+-- ---- Rows that triggers keep ----
+
+-- Of a type without code what match and source_condition read. Where match is changed afterwards, what is missing is no null.
+SELECT attach_sync_job_triggers('Logins', 'account');
+DELETE FROM account WHERE id IN (11, 12);
+SELECT document_name, data FROM sync_job_deleted_document ORDER BY id;
+SELECT get_sync_document('account', '11');
+SELECT max(id) AS job FROM sync_job \gset
+\set VERBOSITY sqlstate
+UPDATE sync_job_type SET match = '{"name": "name"}', field_map = '{"pin": "pin"}' WHERE name = 'Logins';
+CALL run_sync_jobs(max_jobs => 1);
+UPDATE sync_job_type SET match = '{"name": {"expr": "lower(source.name)"}}' WHERE name = 'Logins';
+CALL run_sync_jobs();
+\set VERBOSITY default
+SELECT status, operation, regexp_replace(split_part(error_message, E'\n', 1), 'kept at \S+ \S+', 'kept at …') AS error FROM sync_job WHERE id > :job - 2 ORDER BY id;
+UPDATE sync_job_type SET match = '{"id": "id"}', field_map = '{"name": "name", "pin": "pin"}' WHERE name = 'Logins';
+SELECT status FROM retry_sync_jobs(ARRAY(SELECT id FROM sync_job WHERE id > :job - 2 AND status = 'Failed'));
+CALL run_sync_jobs();
+SELECT status, operation, source_document_name FROM sync_job WHERE id > :job - 2 ORDER BY id;
+UPDATE sync_job_type SET source_condition = 'source.name <> ''out''' WHERE name = 'Logins';
+UPDATE account SET name = 'out' WHERE id = 13;
+SELECT document_name, data, is_deletion FROM sync_job_deleted_document WHERE document_name = '13';
+CALL run_sync_jobs();
+SELECT operation, target_document_name, diff_summary FROM sync_job ORDER BY id DESC LIMIT 1;
+
+-- ---- Errors of other classes ----
+
+SELECT detach_sync_job_triggers('Logins', 'account');
+CREATE VIEW checked AS SELECT id, name, pin FROM login WHERE name <> 'hidden' WITH CHECK OPTION;
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, target_key, match, field_map, secret_columns, max_retries)
+VALUES ('Checked', 'account', 'checked', '{id}', '{"id": "id"}', '{"name": "name", "pin": "pin"}', '{pin}', 0);
+UPDATE account SET name = 'hidden' WHERE id = 14;
+SELECT enqueue_sync_job('Checked', '14') AS job \gset
+CREATE SCHEMA dynamic;
+CREATE FUNCTION dynamic.get_target_document(sync_job sync_job, source_doc account) RETURNS sync_job_target LANGUAGE sql
+    AS $$ SELECT sync_job_target('update', target_document_name => source_doc.id::text) $$;
+CREATE FUNCTION dynamic.update_target_doc(sync_job sync_job, source_doc account, INOUT target_doc login) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('ALTER ROLE nobody_of_that_name PASSWORD %L', source_doc.pin);
+END $$;
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, module, secret_columns, max_retries) VALUES ('Dynamic', 'account', 'login', 'dynamic', '{pin}', 0);
+SELECT enqueue_sync_job('Dynamic', '8') > :job AS enqueued;
+CALL run_sync_jobs();
+SELECT sync_job_type, error_message FROM sync_job WHERE id >= :job AND sync_job_type IN ('Checked', 'Dynamic') ORDER BY id;
+SELECT message, detail, context FROM sync_job_error WHERE sync_job >= :job ORDER BY sync_job;
 
 SELECT * FROM leaks();
 

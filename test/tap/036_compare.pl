@@ -60,6 +60,15 @@ like(error_as('app', q{SELECT enqueue_compare('Compared', 'id =')}), qr/syntax e
 is(compared(sql_as('app', q{SELECT enqueue_compare('Compared', 'id > 1')})),
 	'Finished Compare Compare Compared {"missing": 1, "surplus": 1, "waiting": 0, "ambiguous": 0, "different": 1, "out_of_step": 3}', 'a condition');
 
+# The same once more, for whoever may ask for it and read what there was; its condition needs the same right again.
+my $with_condition = sql(q{SELECT max(id) FROM sync_job WHERE context->>'condition' = 'id > 1'});
+is(compared(sql_as('app', "SELECT rerun_sync_job($with_condition)")),
+	'Finished Compare Compare Compared {"missing": 1, "surplus": 1, "waiting": 0, "ambiguous": 0, "different": 1, "out_of_step": 3}', 'a comparison is rerun with its condition');
+like(compared(sql_as('reader', "SELECT rerun_sync_job($job)")), qr/^Finished Compare Compare Compared .*"out_of_step": 4/, 'by its owner, too');
+sql(q{SELECT grant_sync_job_access('reader', 'viewer')});
+like(error_as('reader', "SELECT rerun_sync_job($with_condition)"), qr/permission denied for argument condition/, 'not with the condition of another one');
+sql(q{SELECT revoke_sync_job_access('reader', 'viewer')});
+
 # It cannot be smuggled in by way of the context, when a job is retried.
 sql(q{UPDATE sync_job_type SET max_retries = 0, match = '{"id": {"expr": "random()::int"}}'});
 $job = sql_as('clerk', q{SELECT enqueue_compare('Compared')});

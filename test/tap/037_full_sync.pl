@@ -117,7 +117,17 @@ is($second->query_safe('SELECT :absorbed'), $at_once, 'and is absorbed');
 $_->quit for $first, $second;
 sql('UPDATE sync_job_type SET paused = false');
 is(run_of($node, $at_once), 'Finished', 'there is one');
-like(error_of("SELECT rerun_sync_job($at_once)"), qr/cannot rerun .*many documents.*enqueue_full_sync/s, 'it is not what rerun_sync_job() is for');
+
+# The same once more.
+like(error_of("SELECT rerun_sync_job($at_once, '{}')"), qr/is rerun as it was\nHINT:  Leave out context/, 'its arguments cannot be changed');
+my $once_more = sql("SET client_min_messages = warning; SELECT rerun_sync_job($at_once, NULL)");
+is(run_of($node, $once_more), 'Finished', 'a full sync is rerun');
+is(sql("SELECT a.context = b.context AND a.priority = b.priority AND a.title = b.title AND a.operation = b.operation AND b.parent_sync_job = a.id FROM sync_job AS a, sync_job AS b WHERE a.id = $at_once AND b.id = $once_more"), 't', 'with the same arguments');
+sql('UPDATE sync_job_type SET paused = true');
+my $waits = sql("SET client_min_messages = warning; SELECT rerun_sync_job($at_once)");
+like(error_of("SELECT rerun_sync_job($once_more)"), qr/full sync $waits of sync job type "Full" has not ended/, 'one at a time');
+sql("SELECT cancel_sync_job($waits)");
+sql('UPDATE sync_job_type SET paused = false');
 
 # Paused, and going on; one at a time.
 sql(q{UPDATE source SET v = 'paused' WHERE id <= 1000});
