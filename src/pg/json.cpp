@@ -100,21 +100,29 @@ void push_json(JsonState& state, JsonbValue* value) {
     }
 }
 
+template <class F>
+void JsonBuilder::in_its_memory(F push) {
+    guarded([&] {
+        MemoryContextSwitchTo(memory_);
+        push();
+    });
+}
+
 void JsonBuilder::begin_object() {
-    guarded([&] { push_token(state_, WJB_BEGIN_OBJECT); });
+    in_its_memory([&] { push_token(state_, WJB_BEGIN_OBJECT); });
 }
 void JsonBuilder::end_object() {
-    guarded([&] { push_token(state_, WJB_END_OBJECT); });
+    in_its_memory([&] { push_token(state_, WJB_END_OBJECT); });
 }
 void JsonBuilder::begin_array() {
-    guarded([&] { push_token(state_, WJB_BEGIN_ARRAY); });
+    in_its_memory([&] { push_token(state_, WJB_BEGIN_ARRAY); });
 }
 void JsonBuilder::end_array() {
-    guarded([&] { push_token(state_, WJB_END_ARRAY); });
+    in_its_memory([&] { push_token(state_, WJB_END_ARRAY); });
 }
 
 void JsonBuilder::key(std::string_view name) {
-    guarded([&] {
+    in_its_memory([&] {
         JsonbValue value = string_value(name);
         value.val.string.val = pnstrdup(name.data(), name.size());
         push_token(state_, WJB_KEY, &value);
@@ -122,7 +130,7 @@ void JsonBuilder::key(std::string_view name) {
 }
 
 void JsonBuilder::null() {
-    guarded([&] {
+    in_its_memory([&] {
         JsonbValue value;
         value.type = jbvNull;
         push_json(state_, &value);
@@ -130,7 +138,7 @@ void JsonBuilder::null() {
 }
 
 void JsonBuilder::boolean(bool flag) {
-    guarded([&] {
+    in_its_memory([&] {
         JsonbValue value;
         value.type = jbvBool;
         value.val.boolean = flag;
@@ -139,7 +147,7 @@ void JsonBuilder::boolean(bool flag) {
 }
 
 void JsonBuilder::number(std::int64_t number) {
-    guarded([&] {
+    in_its_memory([&] {
         JsonbValue value;
         value.type = jbvNumeric;
         value.val.numeric = int64_to_numeric(number);
@@ -148,7 +156,7 @@ void JsonBuilder::number(std::int64_t number) {
 }
 
 void JsonBuilder::string(std::string_view text) {
-    guarded([&] {
+    in_its_memory([&] {
         JsonbValue value = string_value(text);
         value.val.string.val = pnstrdup(text.data(), text.size());
         push_json(state_, &value);
@@ -156,7 +164,7 @@ void JsonBuilder::string(std::string_view text) {
 }
 
 void JsonBuilder::value(Datum datum, bool is_null, Oid type, bool exact) {
-    guarded([&] { push_value(state_, datum, is_null, type, exact); });
+    in_its_memory([&] { push_value(state_, datum, is_null, type, exact); });
 }
 
 void JsonBuilder::field(std::string_view name, std::string_view text) {

@@ -1,4 +1,4 @@
-// Building and reading jsonb. Everything lives in the current memory context.
+// Building and reading jsonb. Everything lives in the memory context that is current, but for what is being built.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pg/memory.hpp"
 #include "pg/types.hpp"
 
 struct JsonbParseState;
@@ -19,7 +20,8 @@ struct JsonState {
     JsonbValue* result = nullptr;
 };
 
-// Builds one jsonb value: begin_object(), key(), a value, …, end_object(), finish().
+// Builds one jsonb value: begin_object(), key(), a value, …, end_object(), finish(). What it has so far is in the memory context that
+// was current when it was made, whatever is current when more comes; the finished value in that of finish().
 class JsonBuilder {
 public:
     void begin_object();
@@ -40,7 +42,11 @@ public:
     Datum finish();
 
 private:
+    template <class F>
+    void in_its_memory(F push);
+
     JsonState state_;
+    MemoryContextData* memory_ = current_memory();
 };
 
 enum class JsonKind { null, string, number, boolean, array, object };
