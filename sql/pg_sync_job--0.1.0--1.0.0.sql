@@ -363,13 +363,15 @@ COMMENT ON FUNCTION @extschema@.run_sync_job_schedule(text) IS 'enqueues the job
 CREATE OR REPLACE VIEW @extschema@.sync_job_schedules WITH (security_invoker = true) AS
     SELECT s.name, s.schedule, coalesce(s.sync_job_type, s.procedure) AS enqueues, s.params, s.queue, s.overlap, s.owner,
         CASE WHEN NOT s.paused THEN sync_job_internal.next_cron_time(s.cron, pg_catalog.now()) END AS next_run,
-        j.id AS last_sync_job, j.created_at AS last_run, j.status AS last_status, j.error_message AS last_error, s.paused
+        j.id AS last_sync_job, j.created_at AS last_run, j.status AS last_status, j.error_message AS last_error, s.paused,
+        s.owner::pg_catalog.text AS owner_name
     FROM @extschema@.sync_job_schedule AS s
     LEFT JOIN LATERAL (SELECT i.id, i.created_at, i.status, i.error_message FROM @extschema@.sync_job AS i
                        WHERE i.job_id OPERATOR(pg_catalog.=) ('schedule:' OPERATOR(pg_catalog.||) s.name)
                        AND i.owner OPERATOR(pg_catalog.=) s.owner -- anybody may use that job_id
                        ORDER BY i.id DESC LIMIT 1) AS j ON true;
 COMMENT ON COLUMN @extschema@.sync_job_schedules.paused IS 'true: it enqueues nothing';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.owner_name IS 'the same as owner, as text: to compare with';
 
 -- A rerun is no target of a relay.
 CREATE OR REPLACE VIEW @extschema@.sync_job_relay WITH (security_invoker = true) AS
@@ -678,6 +680,11 @@ COMMENT ON COLUMN @extschema@.sync_job_schedules.queue IS 'the queue, if one was
 COMMENT ON TYPE @extschema@.sync_job_target IS 'What get_target_document() of a controller returns: what to do, to which document. context replaces the job''s.';
 COMMENT ON TYPE @extschema@.sync_job_result IS 'What execute() of a bypass controller returns: what it did to which document.';
 COMMENT ON FUNCTION @extschema@.sync_job_result(regclass, text, text, jsonb) IS 'makes a sync_job_result; any argument may be left out';
+CREATE OR REPLACE VIEW @extschema@.sync_job_activity WITH (security_invoker = true) AS
+    SELECT a.pid, a.queue, a.sync_job, a.sync_job_type, a.started_at, a.percent, a.title, a.description, a.run_as, a.state,
+        a.run_as::pg_catalog.text AS run_as_name
+    FROM sync_job_internal.activity() AS a;
+COMMENT ON COLUMN @extschema@.sync_job_activity.run_as_name IS 'the same as run_as, as text: to compare with';
 COMMENT ON VIEW @extschema@.sync_job_activity IS 'What each worker process of this database is doing right now, from shared memory';
 
 -- In ASCII, for databases of any encoding.

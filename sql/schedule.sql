@@ -58,7 +58,8 @@ COMMENT ON FUNCTION sync_job_internal.next_cron_time(text, timestamptz) IS 'the 
 CREATE VIEW @extschema@.sync_job_schedules WITH (security_invoker = true) AS
     SELECT s.name, s.schedule, coalesce(s.sync_job_type, s.procedure) AS enqueues, s.params, s.queue, s.overlap, s.owner,
         CASE WHEN NOT s.paused THEN sync_job_internal.next_cron_time(s.cron, pg_catalog.now()) END AS next_run,
-        j.id AS last_sync_job, j.created_at AS last_run, j.status AS last_status, j.error_message AS last_error, s.paused
+        j.id AS last_sync_job, j.created_at AS last_run, j.status AS last_status, j.error_message AS last_error, s.paused,
+        s.owner::pg_catalog.text AS owner_name
     FROM @extschema@.sync_job_schedule AS s
     LEFT JOIN LATERAL (SELECT i.id, i.created_at, i.status, i.error_message FROM @extschema@.sync_job AS i
                        WHERE i.job_id OPERATOR(pg_catalog.=) ('schedule:' OPERATOR(pg_catalog.||) s.name)
@@ -78,3 +79,4 @@ COMMENT ON COLUMN @extschema@.sync_job_schedules.last_run IS 'when that was enqu
 COMMENT ON COLUMN @extschema@.sync_job_schedules.last_status IS 'its state';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.last_error IS 'its error';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.paused IS 'true: it enqueues nothing';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.owner_name IS 'the same as owner, as text: to compare with';

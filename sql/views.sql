@@ -3,7 +3,8 @@
 -- ---------------------------------------------------------------------------------------------------------------------
 
 CREATE VIEW @extschema@.sync_job_activity WITH (security_invoker = true) AS
-    SELECT a.pid, a.queue, a.sync_job, a.sync_job_type, a.started_at, a.percent, a.title, a.description, a.run_as, a.state
+    SELECT a.pid, a.queue, a.sync_job, a.sync_job_type, a.started_at, a.percent, a.title, a.description, a.run_as, a.state,
+        a.run_as::pg_catalog.text AS run_as_name
     FROM sync_job_internal.activity() AS a;
 COMMENT ON VIEW @extschema@.sync_job_activity IS 'What each worker process of this database is doing right now, from shared memory';
 COMMENT ON COLUMN @extschema@.sync_job_activity.pid IS 'process of the worker, as in pg_stat_activity';
@@ -16,6 +17,7 @@ COMMENT ON COLUMN @extschema@.sync_job_activity.title IS 'what it does, as the j
 COMMENT ON COLUMN @extschema@.sync_job_activity.description IS 'details, as the job reports them';
 COMMENT ON COLUMN @extschema@.sync_job_activity.run_as IS 'the role it is connected as';
 COMMENT ON COLUMN @extschema@.sync_job_activity.state IS 'starting, idle or running';
+COMMENT ON COLUMN @extschema@.sync_job_activity.run_as_name IS 'the same as run_as, as text: to compare with';
 
 CREATE VIEW @extschema@.sync_job_stats WITH (security_invoker = true) AS
     SELECT j.sync_job_type, j.status, pg_catalog.count(*) AS jobs,

@@ -15,7 +15,7 @@ pg::Value context_of(const Job& job) { return {job.datum(JobColumn::context), jo
 
 class DeclarativeController : public Controller {
 public:
-    explicit DeclarativeController(const JobType& type) : name_(type.name), mapping_(type) {}
+    explicit DeclarativeController(const JobType& type) : name_(type.name), has_secrets_(!type.secret_columns.empty()), mapping_(type) {}
 
     Mapping* mapping() override { return &mapping_; }
 
@@ -142,7 +142,8 @@ private:
             } catch (const pg::Error& error) {
                 // Syncing the document itself is more important.
                 if (!pg::is_specific(error)) throw;
-                pg::warning("the target of an earlier value is left as it is: " + error.report().message);
+                pg::warning("the target of an earlier value is left as it is: " +
+                            (has_secrets_ ? "an error of SQLSTATE " + error.sqlstate() : error.report().message));
             }
         }
         if (current.document_name) names.erase(names.begin());
@@ -163,6 +164,7 @@ private:
     }
 
     std::string name_;  // of the type
+    bool has_secrets_;  // and an error may quote them
     Mapping mapping_;
 };
 

@@ -42,7 +42,7 @@ void record_snapshots(Job& job, const SyncContext& sync) {
         if (!sync.wanted.null) job.set(C::updated_data, type->snapshot(sync.wanted.datum, sync.secret));
         subtransaction.commit();
     } catch (const pg::Error& error) {
-        pg::warning("could not keep the snapshot of " + describe(job) + ": " + error.report().message);
+        pg::warning("could not keep the snapshot of " + describe(job) + ": " + recordable(error, job)->message);
     }
 }
 

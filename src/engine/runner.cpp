@@ -220,7 +220,8 @@ int Runner::run_batch(int most) {
         sweep_ = {};
         run_again_apart(batch, error);
         if (pg::is_server_trouble(error)) throw;
-        pg::log("a batch of sync jobs was rolled back; each of its jobs runs again by itself", error.report().message);
+        pg::log("a batch of sync jobs was rolled back; each of its jobs runs again by itself",
+                "It met an error of SQLSTATE " + error.sqlstate() + ", which the job that meets it again records.");
         return std::max(1, static_cast<int>(batch.jobs()));
     }
     for (const SetProgress& set : batch.sets) follow_set(set);

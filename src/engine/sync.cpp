@@ -12,6 +12,7 @@
 #include "pg/error.hpp"
 #include "pg/json.hpp"
 #include "pg/xact.hpp"
+#include "queue/outcome.hpp"
 #include "queue/rights.hpp"
 #include "queue/task.hpp"
 
@@ -532,7 +533,7 @@ void call_quietly(Hook hook, SyncContext& sync, pg::Value extra) {
         }
     } catch (const pg::Error& error) {
         std::string name = hook == Hook::finished ? "finished" : "failed";
-        pg::warning("hook " + name + " of sync " + describe(sync.job) + " failed: " + error.report().message);
+        pg::warning("hook " + name + " of sync " + describe(sync.job) + " failed: " + recordable(error, sync.job)->message);
     }
 }
 

@@ -16,22 +16,34 @@ namespace {
 
 using C = JobColumn;
 
-// Which parts of an error quote values, by the class of its SQLSTATE.
 enum class Quotes { nothing, in_context, in_detail, in_message };
 
-// Data exceptions, errors of languages such as PL/Python and those of foreign servers quote values in their messages; violated
-// constraints and check options in their details; and any error may have a line of context with a statement that was made of
-// values. A mistake in the set-up is one in the definition, whatever its text quotes.
+bool is_of(const std::string& sqlstate, std::initializer_list<const char*> states) {
+    return std::any_of(states.begin(), states.end(), [&](const char* one) { return sqlstate.starts_with(one); });
+}
+
+// What this extension says itself quotes none, unless it passes on what the server said of a value.
+Quotes quoted_by_us(const std::string& sqlstate) {
+    if (sqlstate == "22023" || sqlstate == "22004") return Quotes::nothing;
+    if (is_of(sqlstate, {"22"})) return Quotes::in_message;
+    return is_of(sqlstate, {"23"}) ? Quotes::in_detail : Quotes::nothing;
+}
+
+// Which parts of an error may quote a value: its message, too, unless that is known to name no more than what exists. Functions,
+// languages and foreign servers quote values in messages of almost every class, and so does the parser where code has made a statement
+// of them. A mistake in the set-up is one in the definition, whatever its text quotes.
 Quotes quotes_values(const pg::Error& error) {
     if (dynamic_cast<const SetupError*>(&error) != nullptr) return Quotes::nothing;
     const pg::ErrorReport& report = error.report();
-    if (!report.from_server && (report.sqlstate == "22023" || report.sqlstate == "22004")) return Quotes::nothing;
-    auto is_of = [&](std::initializer_list<const char*> classes) {
-        return std::any_of(classes.begin(), classes.end(), [&](const char* one) { return report.sqlstate.starts_with(one); });
-    };
-    if (is_of({"22", "38", "39", "HV"})) return Quotes::in_message;
-    if (is_of({"23", "44"})) return Quotes::in_detail;
-    return report.from_server && !report.context.empty() ? Quotes::in_context : Quotes::nothing;
+    if (!report.from_server) return quoted_by_us(report.sqlstate);
+    // Constraints and check options; PL/pgSQL's rows that are missing or too many, with the query's parameters.
+    if (is_of(report.sqlstate, {"23", "44", "P0002", "P0003"})) return Quotes::in_detail;
+    // What code raises as its own; one row instead of several, transactions, functions without an answer, resources, locks and
+    // cancellations; and missing rights.
+    if (is_of(report.sqlstate, {"P0001", "P0004", "21", "25", "2D", "2F", "3B", "40", "42501", "53", "54001", "55006", "55P03", "57", "XX001", "XX002"})) {
+        return report.context.empty() ? Quotes::nothing : Quotes::in_context;
+    }
+    return Quotes::in_message;
 }
 
 std::shared_ptr<const pg::ErrorReport> without_values(const pg::Error& error, Quotes quotes) {

@@ -184,5 +184,11 @@ SELECT is_empty(
         WHERE c.relkind = 'r' AND c.relreplident NOT IN ('f', 'i') AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)$$,
     'rows of every table can be deleted where all tables are published');
 
+SELECT is_empty(
+    $$SELECT c.relname, a.attname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_attribute AS a ON a.attrelid = c.oid
+        WHERE c.relkind = 'v' AND n.nspname = 'public' AND c.relname LIKE 'sync\_job%' AND a.atttypid IN ('regclass'::regtype, 'regrole'::regtype)
+        AND NOT EXISTS (SELECT FROM pg_attribute AS t WHERE t.attrelid = c.oid AND t.attname = a.attname || '_name' AND t.atttypid = 'text'::regtype)$$,
+    'each number of a relation or role in a view has its name beside it');
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -123,3 +123,19 @@ INSERT INTO sync_job_type (name, source_document_type, target_document_type, mat
 SELECT severity, object, message FROM validate_sync_job_type('Contacts');
 DELETE FROM sync_job_type WHERE name = 'Contacts';
 SELECT count(*) FROM sync_job_internal.written;
+
+-- What is taken out of field_map keeps its value, and is no difference; null clears it.
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map) VALUES ('Fewer', 'src', 'by_set', '{"id": "id"}', '{"phone": "phone", "email": "email"}');
+UPDATE src SET phone = 'last', email = 'last@example.com';
+SELECT enqueue_full_sync('Fewer', max_change_percent => 100) > 0 AS done;
+CALL run_sync_jobs();
+UPDATE sync_job_type SET field_map = '{"email": "email"}' WHERE name = 'Fewer';
+UPDATE src SET phone = 'unseen', email = 'seen@example.com';
+SELECT DISTINCT difference, diff FROM compare_sync_documents('Fewer');
+SELECT count(enqueue_sync_job('Fewer', src)) FROM src;
+CALL run_sync_jobs();
+SELECT DISTINCT phone, email FROM by_set;
+UPDATE sync_job_type SET field_map = '{"email": "email", "phone": {"value": null}}' WHERE name = 'Fewer';
+SELECT enqueue_full_sync('Fewer', max_change_percent => 100) > 0 AS done;
+CALL run_sync_jobs();
+SELECT DISTINCT phone, email FROM by_set;

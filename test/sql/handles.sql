@@ -158,6 +158,18 @@ PREPARE remove AS SELECT delete_sync_job($1);
 EXECUTE remove(:pending);
 PREPARE execution AS SELECT status FROM execute_sync_job($1);
 EXECUTE execution(:failed);
+-- Names of relations and roles beside their numbers, to compare with text.
+PREPARE of_source AS SELECT source_document_type_name, target_document_type_name, run_as_name FROM sync_job_recent WHERE source_document_type_name = $1 AND id = $2;
+EXECUTE of_source('source', :failed);
+PREPARE history AS SELECT status FROM sync_job_document_history WHERE source_document_type_name = $1 AND target_document_type_name = $2 AND sync_job = $3;
+EXECUTE history('source', 'target', :failed);
+SET search_path = pg_catalog;
+SELECT source_document_type_name FROM public.sync_job_recent WHERE id = :failed;
+RESET search_path;
+PREPARE workers AS SELECT pid FROM sync_job_activity WHERE run_as_name = $1;
+EXECUTE workers('nobody');
+PREPARE schedules AS SELECT name FROM sync_job_schedules WHERE owner_name = $1;
+EXECUTE schedules('nobody');
 -- Several at once have names of their own.
 SELECT enqueue_sync_job('Copy', '1', queue_on_insert => false) AS pending \gset
 SELECT status FROM start_sync_jobs(ARRAY[:pending, 0]::bigint[]);

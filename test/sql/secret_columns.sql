@@ -153,6 +153,50 @@ SELECT enqueue_sync_job('Dynamic', '8') > :job AS enqueued;
 CALL run_sync_jobs();
 SELECT sync_job_type, error_message FROM sync_job WHERE id >= :job AND sync_job_type IN ('Checked', 'Dynamic') ORDER BY id;
 SELECT message, detail, context FROM sync_job_error WHERE sync_job >= :job ORDER BY sync_job;
+-- Of whatever class, where code makes it of values; what it raises as its own stays.
+CREATE SCHEMA spill;
+CREATE FUNCTION spill.get_target_document(sync_job sync_job, source_doc account) RETURNS sync_job_target LANGUAGE sql
+    AS $$ SELECT sync_job_target('update', target_document_name => source_doc.id::text) $$;
+CREATE FUNCTION spill.update_target_doc(sync_job sync_job, source_doc account, INOUT target_doc login) LANGUAGE plpgsql AS $$
+#print_strict_params on
+DECLARE
+    secret text := source_doc.pin;
+BEGIN
+    CASE source_doc.name
+        WHEN 'column' THEN EXECUTE 'SELECT ' || secret;
+        WHEN 'function' THEN EXECUTE 'SELECT ' || secret || '()';
+        WHEN 'syntax' THEN EXECUTE 'SELECT 1 ' || secret || ' 2';
+        WHEN 'role' THEN EXECUTE 'SET ROLE ' || secret;
+        WHEN 'query' THEN PERFORM to_tsquery('simple', secret || ' x');
+        WHEN 'word' THEN PERFORM repeat(secret, 1000)::tsquery;
+        WHEN 'unit' THEN PERFORM date_trunc(secret, now());
+        WHEN 'strict' THEN SELECT pin INTO STRICT secret FROM login WHERE pin = 'no ' || secret;
+        WHEN 'foreign' THEN RAISE EXCEPTION USING ERRCODE = 'HV000', MESSAGE = secret;
+        WHEN 'language' THEN RAISE EXCEPTION USING ERRCODE = '38000', MESSAGE = secret, DETAIL = secret, HINT = secret;
+        WHEN 'internal' THEN RAISE EXCEPTION USING ERRCODE = 'XX000', MESSAGE = secret;
+        WHEN 'own' THEN RAISE EXCEPTION 'account % is closed', source_doc.id;
+        WHEN 'assert' THEN ASSERT false, 'not to be';
+        WHEN 'several' THEN target_doc.name := (SELECT name FROM account);
+        WHEN 'hook' THEN target_doc.extra := 9;
+    END CASE;
+END $$;
+CREATE FUNCTION spill.finished(sync_job sync_job, source_doc account, target_doc login) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM source_doc.pin::int; END $$;
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, module, secret_columns, max_retries, verbose_logging)
+VALUES ('Spill', 'account', 'login', 'spill', '{pin}', 0, true);
+UPDATE account SET name = (string_to_array('column function syntax role query word unit strict foreign language internal own assert several hook', ' '))[id - 14], pin = 's3cret' || id
+WHERE id BETWEEN 15 AND 29;
+SELECT count(enqueue_sync_job('Spill', id::text)) FROM account WHERE id BETWEEN 15 AND 29;
+CALL run_sync_jobs();
+SELECT a.name, e.sqlstate, e.message, e.detail, e.hint, e.context FROM sync_job_error AS e JOIN sync_job AS j ON j.id = e.sync_job JOIN account AS a ON a.id::text = j.source_document_name
+WHERE j.sync_job_type = 'Spill' ORDER BY a.id;
+SELECT status, messages FROM sync_job WHERE sync_job_type = 'Spill' AND status <> 'Failed';
+-- In sets.
+CREATE TABLE words (id int PRIMARY KEY, words tsquery);
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, secret_columns, max_retries, set_size)
+VALUES ('Words', 'account', 'words', '{"id": "id"}', '{"words": {"expr": "to_tsquery(''simple'', source.pin || '' x'')"}}', '{words}', 0, 10);
+SELECT enqueue_sync_jobs('Words', ARRAY['1', '2', '3']);
+CALL run_sync_jobs();
+SELECT DISTINCT error_message FROM sync_job WHERE sync_job_type = 'Words' AND status = 'Failed';
 
 SELECT * FROM leaks();
 

@@ -144,6 +144,20 @@ $locker->quit;
 poll($node, q{SELECT count(*) = 0 FROM sync_job WHERE status = 'Queued'}, 'then they run');
 note_is('^$', 'and the note goes');
 
+# One row is enough.
+$locker = $node->background_psql('postgres');
+$locker->query_safe('BEGIN; SELECT FROM debtor WHERE crm_id = 1 FOR UPDATE');
+my $before = value('SELECT max(id) FROM sync_job');
+value(q{UPDATE customer SET name = name || 'z' WHERE id <= 5});
+note_is('jobs that wait for locks of other sessions: 1', 'the note says that a job waits for a row');
+poll($node, q{SELECT cardinality(pg_blocking_pids(a.pid)) > 0 FROM sync_job_activity AS a JOIN sync_job AS j ON j.id = a.sync_job
+	WHERE a.state = 'running' AND j.source_document_name = '1'}, 'whenever it is tried, activity shows it, and so who is in its way');
+poll($node, "SELECT count(*) = 4 FROM sync_job WHERE id > $before AND status = 'Finished'", 'the others end');
+$locker->query_safe('COMMIT');
+$locker->quit;
+poll($node, "SELECT count(*) = 5 FROM sync_job WHERE id > $before AND status = 'Finished'", 'it runs when the row is free');
+note_is('^$', 'and the note goes');
+
 # Too few workers for all: of the setting, and of the server.
 my $nap = value(q{CREATE FUNCTION nap() RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(600); END'; SELECT enqueue_background_job('nap')});
 wait_until_running($node, $nap);
@@ -154,13 +168,30 @@ note_is('sync_job.max_workers is 0; role "clerk" waits for a worker: all are tak
 value("SELECT cancel_sync_job($nap, running => true)");
 $node->append_conf('postgresql.conf', "sync_job.max_workers = 4\nmax_worker_processes = 3");
 $node->restart;
-note_is('^$|none is free, raise max_worker_processes', 'few processes');
+note_is('^role "clerk" waits for a worker: none is free, raise max_worker_processes$', 'no process for a worker');
 $node->append_conf('postgresql.conf', 'max_worker_processes = 2');
 $node->restart;
 note_is('^no background worker is free for the scheduler: raise max_worker_processes$', 'no process for the scheduler');
 $node->append_conf('postgresql.conf', "max_worker_processes = 20");
 $node->restart;
 poll($node, "SELECT status IN ('Finished', 'Skipped') FROM sync_job WHERE id = $job", 'with more of them the job runs');
+
+# Six databases, and processes for the schedulers of four: each database says what it lacks.
+my @databases = ('postgres', map { "db$_" } 1 .. 5);
+for my $database (@databases[1 .. 5])
+{
+	value("CREATE DATABASE $database");
+	$node->safe_psql($database, 'CREATE EXTENSION pg_sync_job');
+}
+$node->append_conf('postgresql.conf', 'max_worker_processes = 6');
+$node->restart;
+$node->safe_psql($_, q{SELECT enqueue_background_job('pg_catalog.version')}) for @databases;
+poll($node, q{SELECT note IN ('role "postgres" waits for a worker: none is free, raise max_worker_processes',
+	'no background worker is free for the scheduler: raise max_worker_processes') FROM sync_job_queue_status WHERE queue = 'default'}, "$_: its note says what it lacks", $_) for @databases;
+$node->append_conf('postgresql.conf', 'max_worker_processes = 20');
+$node->restart;
+poll($node, q{SELECT count(*) = 0 FROM sync_job WHERE status = 'Queued'}, "$_: its job runs", $_) for @databases;
+value("DROP DATABASE $_") for @databases[1 .. 5];
 
 # Caution, after a crash.
 value('UPDATE sync_job_type SET max_retries = 3');
