@@ -1,11 +1,8 @@
 // What all commands share: how they were called, their connection, their exit codes.
 #pragma once
 
+#include "command/arguments.hpp"
 #include "database/connection.hpp"
-
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 
 #include <functional>
 #include <memory>
@@ -41,22 +38,44 @@ private:
     std::optional<Connection> connection_;
 };
 
-/// Adds a sub-command, whose options are fields of `Options`:
-///     auto [sub, options] = add_command<ListOptions>(app, invocation, "list", "what it does", list);
+/// Adds a sub-command.
+Arguments add_command(CLI::App& app, Invocation& invocation, const std::string& name, const std::string& what, std::function<int()> run);
+
+/// The same for a command whose options are fields of `Options`:
+///     auto [arguments, options] = add_command<ListOptions>(app, invocation, "list", "what it does", list);
 template <class Options>
-std::pair<CLI::App*, std::shared_ptr<Options>> add_command(CLI::App& app, Invocation& invocation, const std::string& name, const std::string& what,
-                                                           int (*run)(Invocation&, const Options&)) {
+std::pair<Arguments, Options&> add_command(CLI::App& app, Invocation& invocation, const std::string& name, const std::string& what,
+                                           int (*run)(Invocation&, const Options&)) {
     auto options = std::make_shared<Options>();
-    CLI::App* sub = app.add_subcommand(name, what);
-    sub->callback([&invocation, options, run, name] {
-        invocation.program = "sync-job " + name;
-        invocation.command = [&invocation, options, run] { return run(invocation, *options); };
-    });
-    return {sub, options};
+    return {add_command(app, invocation, name, what, [&invocation, options, run] { return run(invocation, *options); }), *options};
+}
+
+/// What was given, or NULL.
+inline Parameter given(const std::string& option) {
+    return option.empty() ? std::nullopt : Parameter(option);
+}
+
+inline Parameter flag(bool set) {
+    return set ? "true" : "false";
 }
 
 void add_status(CLI::App& app, Invocation& invocation);
 void add_list(CLI::App& app, Invocation& invocation);
 void add_show(CLI::App& app, Invocation& invocation);
+void add_top(CLI::App& app, Invocation& invocation);
+void add_watch(CLI::App& app, Invocation& invocation);
+void add_enqueue(CLI::App& app, Invocation& invocation);
+void add_retry(CLI::App& app, Invocation& invocation);
+void add_rerun(CLI::App& app, Invocation& invocation);
+void add_cancel(CLI::App& app, Invocation& invocation);
+void add_dry_run(CLI::App& app, Invocation& invocation);
+void add_apply(CLI::App& app, Invocation& invocation);
+void add_revert(CLI::App& app, Invocation& invocation);
+void add_compare(CLI::App& app, Invocation& invocation);
+void add_full_sync(CLI::App& app, Invocation& invocation);
+void add_validate(CLI::App& app, Invocation& invocation);
+void add_new_controller(CLI::App& app, Invocation& invocation);
+void add_export(CLI::App& app, Invocation& invocation);
+void add_doctor(CLI::App& app, Invocation& invocation);
 
 }  // namespace sync_job

@@ -46,8 +46,8 @@ constexpr std::string_view children_sql = R"(
 struct Label {
     std::string_view column, label;
 };
-constexpr Label labels[] = {{"title", "title"}, {"operation", "operation"}, {"source_document_type", "source"}, {"source_document_name", "document"},
-                            {"target_document_type", "target"}, {"target_document_name", "document"}, {"procedure", "calls"},
+constexpr Label labels[] = {{"title", "title"}, {"operation", "operation"}, {"source_document_type", "source"}, {"source_document_name", "  document"},
+                            {"target_document_type", "target"}, {"target_document_name", "  document"}, {"procedure", "calls"},
                             {"documents", "documents"}, {"queue", "queue"}, {"run_as", "runs as"}, {"owner", "owner"}, {"trigger_type", "enqueued"},
                             {"job_id", "job_id"}, {"job_group", "group"}, {"parent_sync_job", "parent"}, {"relation", "relation"},
                             {"created_at", "created"}, {"scheduled_at", "scheduled"}, {"started_at", "started"}, {"ended_at", "ended"},

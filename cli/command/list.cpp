@@ -42,10 +42,6 @@ constexpr std::string_view list_sql = R"(
         AND ($12::jsonb IS NULL OR c.context @> $12::jsonb)
     ORDER BY c.id DESC LIMIT $13::int8)";
 
-Parameter given(const std::string& option) {
-    return option.empty() ? std::nullopt : Parameter(option);
-}
-
 /// What a row of the list says last: why it failed, when it goes on, or what it did.
 std::string remark(const Row& row) {
     if (!row.is_null("error_message")) {
@@ -99,20 +95,20 @@ int list(Invocation& invocation, const ListOptions& options) {
 }  // namespace
 
 void add_list(CLI::App& app, Invocation& invocation) {
-    auto [sub, options] = add_command<ListOptions>(app, invocation, "list", "jobs, newest first", list);
-    sub->add_option("-s,--status", options->status, "only in these states: failed,started");
-    sub->add_option("-t,--type", options->type, "only of this job type");
-    sub->add_option("-q,--queue", options->queue, "only of this queue");
-    sub->add_option("-D,--document", options->document, "only of this source document");
-    sub->add_option("--target", options->target, "only of this target document");
-    sub->add_option("--from", options->from, "only enqueued since then: yesterday, '2026-11-29 08:00'");
-    sub->add_option("--to", options->to, "only enqueued before then");
-    sub->add_option("-e,--error", options->error, "only with these words in the error, among the newest 100,000");
-    sub->add_option("-c,--context", options->context, "only whose context contains this JSON, among the newest 100,000");
-    sub->add_option("-g,--group", options->group, "only of this job_group");
-    sub->add_option("--parent", options->parent, "only children of this job");
-    sub->add_option("--before", options->before, "only with a lower id: the next page");
-    sub->add_option("-n,--limit", options->limit, "so many at most")->capture_default_str()->check(CLI::Range(1, 100000));
+    auto [arguments, options] = add_command<ListOptions>(app, invocation, "list", "jobs, newest first", list);
+    arguments.option("-s,--status", options.status, "only in these states: failed,started");
+    arguments.option("-t,--type", options.type, "only of this job type");
+    arguments.option("-q,--queue", options.queue, "only of this queue");
+    arguments.option("-D,--document", options.document, "only of this source document");
+    arguments.option("--target", options.target, "only of this target document");
+    arguments.option("--from", options.from, "only enqueued since then: yesterday, '2026-11-29 08:00'");
+    arguments.option("--to", options.to, "only enqueued before then");
+    arguments.option("-e,--error", options.error, "only with these words in the error, among the newest 100,000");
+    arguments.option("-c,--context", options.context, "only whose context contains this JSON, among the newest 100,000");
+    arguments.option("-g,--group", options.group, "only of this job_group");
+    arguments.option("--parent", options.parent, "only children of this job");
+    arguments.option("--before", options.before, "only with a lower id: the next page");
+    arguments.number("-n,--limit", options.limit, 1, 100000, "so many at most");
 }
 
 }  // namespace sync_job

@@ -26,8 +26,8 @@ int show(Invocation& invocation, const ShowOptions& options) {
 }  // namespace
 
 void add_show(CLI::App& app, Invocation& invocation) {
-    auto [sub, options] = add_command<ShowOptions>(app, invocation, "show", "one job: its attempts, changes and children", show);
-    sub->add_option("id", options->id, "the job")->required();
+    auto [arguments, options] = add_command<ShowOptions>(app, invocation, "show", "one job: its attempts, changes and children", show);
+    arguments.id(options.id);
 }
 
 }  // namespace sync_job

@@ -142,39 +142,53 @@ Result Connection::send(const std::string& sql, const Parameters& parameters) {
     return result;
 }
 
-Result Connection::run(std::string_view sql, const Parameters& parameters, bool writes) {
+std::string Connection::with_schema(std::string_view sql) {
     static constexpr std::string_view placeholder = "@extschema@";
     std::string statement(sql);
     for (std::size_t at; (at = statement.find(placeholder)) != std::string::npos;) {
         statement.replace(at, placeholder.size(), schema());
     }
-    std::string begin = writes ? "BEGIN ISOLATION LEVEL READ COMMITTED;" : "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;";
-    begin += " SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL extra_float_digits = 1;"
-             " SET LOCAL standard_conforming_strings = on; SET LOCAL bytea_output = 'hex'; SET LOCAL intervalstyle = ";
-    begin += time_zone_.empty() ? "'postgres'" : "'iso_8601'";
-    if (!time_zone_.empty()) {
-        begin += "; SET LOCAL timezone = '" + time_zone_ + "'";
-    }
-    send(begin, {});
-    try {
-        Result result = send(statement, parameters);
-        send(writes ? "COMMIT" : "ROLLBACK", {});
-        return result;
-    } catch (const std::exception&) {
-        if (PQtransactionStatus(connection_.get()) != PQTRANS_IDLE) {
-            PQclear(PQexec(connection_.get(), "ROLLBACK"));
-        }
-        throw;
-    }
+    return statement;
 }
 
 Result Connection::query(std::string_view sql, const Parameters& parameters) {
-    return run(sql, parameters, false);
+    const std::string statement = with_schema(sql);  // may itself ask for the schema, in a transaction of its own
+    return Transaction(*this, false).query(statement, parameters);
 }
 
 Result Connection::execute(std::string_view sql, const Parameters& parameters) {
-    return run(sql, parameters, true);
+    const std::string statement = with_schema(sql);
+    Transaction transaction(*this, true);
+    Result result = transaction.query(statement, parameters);
+    transaction.commit();
+    return result;
 }
+
+// ---- transactions ----
+
+Transaction::Transaction(Connection& connection, bool writes) : connection_(connection) {
+    std::string begin = writes ? "BEGIN ISOLATION LEVEL READ COMMITTED;" : "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;";
+    begin += " SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL extra_float_digits = 1;"
+             " SET LOCAL standard_conforming_strings = on; SET LOCAL bytea_output = 'hex'; SET LOCAL intervalstyle = ";
+    begin += connection.time_zone_.empty() ? "'postgres'" : "'iso_8601'; SET LOCAL timezone = '" + connection.time_zone_ + "'";
+    connection_.send(begin, {});
+}
+
+Transaction::~Transaction() {
+    if (PQtransactionStatus(connection_.handle()) != PQTRANS_IDLE) {
+        PQclear(PQexec(connection_.handle(), "ROLLBACK"));
+    }
+}
+
+Result Transaction::query(std::string_view sql, const Parameters& parameters) {
+    return connection_.send(connection_.with_schema(sql), parameters);
+}
+
+void Transaction::commit() {
+    connection_.send("COMMIT", {});
+}
+
+// ---- the extension ----
 
 void Connection::look_for_extension() {
     if (looked_) {

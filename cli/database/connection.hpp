@@ -80,6 +80,23 @@ private:
     std::unique_ptr<PGresult, void (*)(PGresult*)> result_;
 };
 
+class Connection;
+
+/// A transaction with the settings that all statements rely on; rolled back at its end unless it was committed.
+class Transaction {
+public:
+    Transaction(Connection& connection, bool writes);
+    ~Transaction();
+    Transaction(const Transaction&) = delete;
+    Transaction& operator=(const Transaction&) = delete;
+
+    Result query(std::string_view sql, const Parameters& parameters = {});
+    void commit();
+
+private:
+    Connection& connection_;
+};
+
 class Connection {
 public:
     /// Connects, and asks for a password where the server wants one. `time_zone` is that in which the
@@ -88,7 +105,7 @@ public:
 
     /// A statement that reads.
     Result query(std::string_view sql, const Parameters& parameters = {});
-    /// A statement that may write; committed.
+    /// A statement that may write; committed, unless it fails.
     Result execute(std::string_view sql, const Parameters& parameters = {});
 
     /// The schema of the extension, quoted where needed; throws ConnectionError where the database does not have it.
@@ -99,7 +116,8 @@ public:
     PGconn* handle() const { return connection_.get(); }
 
 private:
-    Result run(std::string_view sql, const Parameters& parameters, bool writes);
+    friend Transaction;
+    std::string with_schema(std::string_view sql);
     Result send(const std::string& sql, const Parameters& parameters);
     void look_for_extension();
 

@@ -31,6 +31,10 @@ std::string json_string(std::string_view text) {
     return visible_json(json(text).dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
+std::string json_strings(const std::vector<std::string>& texts) {
+    return nlohmann::json(texts).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 std::string json_value(const Result& result, int row, int column) {
     if (result.is_null(row, column)) {
         return "null";

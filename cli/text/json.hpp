@@ -6,10 +6,14 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sync_job {
 
 std::string json_string(std::string_view text);
+
+/// An array of strings, as a parameter of a statement.
+std::string json_strings(const std::vector<std::string>& texts);
 
 /// A value: booleans, numbers and JSON as such, times as ISO 8601 ("2026-11-29T02:30:56.5Z"), all else as strings.
 std::string json_value(const Result& result, int row, int column);

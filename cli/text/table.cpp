@@ -125,6 +125,16 @@ void print_value(std::string_view label, std::string_view value, Colour colour) 
     }
 }
 
+void print_script(std::string_view script) {
+    if (!terminal().interactive) {
+        std::cout << script << (script.ends_with('\n') ? "" : "\n");
+        return;
+    }
+    for (const std::string& line : visible_lines(script)) {
+        std::cout << line << '\n';
+    }
+}
+
 void print_heading(std::string_view text) {
     std::cout << '\n' << terminal().paint(Colour::bold, text) << '\n';
 }

@@ -47,6 +47,9 @@ void print_value(std::string_view label, std::string_view value, Colour colour =
 /// Prints a heading.
 void print_heading(std::string_view text);
 
+/// Prints a script as it is to be run, but for characters that a terminal would obey, which are shown where it goes to one.
+void print_script(std::string_view script);
+
 /// Breaks visible text into lines of at most so many columns, at blanks where it can.
 std::vector<std::string> wrap(std::string_view text, int columns);
 
