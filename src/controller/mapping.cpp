@@ -14,6 +14,7 @@ namespace sync_job {
 
 namespace {
 
+constexpr const char* before_alias = "sync_job_before";
 constexpr const char* given_row = "pg_catalog.unnest(ARRAY[$1])";
 
 std::string output_name(std::size_t index) { return "sync_job_" + std::to_string(index + 1); }
@@ -65,12 +66,12 @@ std::string Mapping::values_sql(const std::string& context, std::size_t first, s
     return "SELECT true AS sync_job_is_there, " + join(values, ", ") + " FROM " + beside + "(SELECT " + context + ") AS context (context)";
 }
 
-std::string Mapping::match_condition(const std::string& value_prefix) const {
+std::string Mapping::match_condition(const std::string& value_prefix, const std::string& alias) const {
     std::vector<std::string> conditions;
     for (std::size_t i = 0; i < match_count_; i++) {
         const pg::Column& column = target_->relation().columns[items_[i].column - 1];
-        conditions.push_back(target_->relation().alias + "." + pg::quoted_identifier(column.name) + column.base_cast + " " +
-                             column.equality + " " + value_prefix + std::to_string(i + 1));
+        conditions.push_back(alias + "." + pg::quoted_identifier(column.name) + column.base_cast + " " + column.equality + " " +
+                             value_prefix + std::to_string(i + 1));
     }
     return join(conditions, " AND ");
 }
@@ -130,7 +131,7 @@ void Mapping::prepare_statements() {
     if (reads_target()) late_ = late_values(early_count_, items_.size());
     match_ = one_document(0, match_count_, given_row);
     std::string named = target.quoted + " AS " + target.alias;
-    std::string find = "SELECT " + target.alias + " FROM " + named + " WHERE " + match_condition("$") + " LIMIT 2";
+    std::string find = "SELECT " + target.alias + " FROM " + named + " WHERE " + match_condition("$", target.alias) + " LIMIT 2";
     find_ = make(find, match_types, by_match);
     find_locked_ = make(find + " FOR NO KEY UPDATE OF " + target.alias, match_types, by_match);
     try {
@@ -141,7 +142,7 @@ void Mapping::prepare_statements() {
         throw;
     }
     if (!many_) return;
-    std::vector<Oid> key_arrays;
+    std::vector<Oid>& key_arrays = source_array_types_;
     std::vector<std::string> keys;
     for (int number : source_->key()) {
         const pg::Column& column = source.columns[number - 1];
@@ -161,10 +162,17 @@ void Mapping::prepare_statements() {
                               rows_from_arrays(1, key_arrays.size()) + " JOIN " + source.quoted + " AS source ON " +
                               join(keys, " AND ") + of_these,
                           key_arrays, Access::by_index);
-    std::string matching = " FROM " + rows_from_arrays(1, match_arrays.size()) + " JOIN " + named + " ON " + match_condition("j.sync_job_");
+    std::string matching = " FROM " + rows_from_arrays(1, match_arrays.size()) + " JOIN " + named + " ON " + match_condition("j.sync_job_", target.alias);
     find_many_ = make("SELECT j.sync_job_n" + matching, match_arrays, by_match);
-    lock_many_ = make("SELECT j.sync_job_n, " + columns_sql(target_->relation()) + matching + " FOR NO KEY UPDATE OF " + target.alias + " SKIP LOCKED",
+    lock_many_ = make("SELECT j.sync_job_n, " + columns_sql(target_->relation(), target_->relation().alias) + matching + " FOR NO KEY UPDATE OF " + target.alias + " SKIP LOCKED",
                       match_arrays, by_match);
+    bool ruled = std::any_of(items_.begin(), items_.end(), [](const Item& item) { return item.only != Only::always; });
+    if (match_indexed_ && target.kind == 'r' && !ruled) {
+        matched_sources_ = "(SELECT j.sync_job_n, v.* FROM " + rows_from_arrays(1, key_arrays.size()) + " JOIN " + source.quoted +
+                           " AS source ON " + join(keys, " AND ") + " CROSS JOIN LATERAL (" + values + ") AS v" +
+                           (all ? "" : " WHERE " + condition_) + " OFFSET 0) AS w JOIN " + target.quoted + " AS " + before_alias + " ON " +
+                           match_condition("w.sync_job_", before_alias);
+    }
     if (!match_is_unique() || match_given_by_database() != nullptr) return;
     insert_sources_ = make(insert_sources_sql(key_arrays.size(), join(keys, " AND "), values), key_arrays, Access::by_index);
 }
@@ -399,11 +407,15 @@ Mapping::Living Mapping::lives(const pg::RowValues& wanted) {
 
 // --- Many documents ---
 
+std::vector<pg::Value> Mapping::source_arrays(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts) const {
+    std::vector<pg::Value> arrays = source_->key_arrays(names);
+    arrays.push_back({pg::array_datum(contexts, pg::type::jsonb), false});
+    return arrays;
+}
+
 std::vector<NumberedRow> Mapping::evaluate_many(const std::vector<std::string>& names,
                                                 const std::vector<pg::Value>& contexts) {
-    std::vector<pg::Value> arguments = source_->key_arrays(names);
-    arguments.push_back({pg::array_datum(contexts, pg::type::jsonb), false});
-    pg::Rows rows = evaluate_many_->execute(arguments);
+    pg::Rows rows = evaluate_many_->execute(source_arrays(names, contexts));
     rows.keep();
     std::vector<NumberedRow> found;
     std::vector<bool> seen(names.size());
@@ -438,18 +450,51 @@ std::string Mapping::insert_sources_sql(std::size_t arrays, const std::string& k
     return "INSERT INTO " + target_->relation().quoted + " AS " + target_->relation().alias + " (" + join(columns, ", ") + ") SELECT " +
            join(computed, ", ") + " FROM " + rows_from_arrays(1, arrays) + " JOIN " + source_->relation().quoted + " AS source ON " +
            keys + " CROSS JOIN LATERAL (" + values + ") AS v WHERE " + join(conditions, " AND ") +
-           " ORDER BY j.sync_job_n RETURNING " + columns_sql(target_->relation());
+           " ORDER BY j.sync_job_n RETURNING " + columns_sql(target_->relation(), target_->relation().alias);
 }
 
 std::vector<pg::RowValues> Mapping::insert_sources(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts) {
-    std::vector<pg::Value> arguments = source_->key_arrays(names);
-    arguments.push_back({pg::array_datum(contexts, pg::type::jsonb), false});
-    pg::Rows rows = insert_sources_->execute(arguments);
+    pg::Rows rows = insert_sources_->execute(source_arrays(names, contexts));
     rows.keep();
     RowColumns columns_of_row(target_->relation(), 1);
     std::vector<pg::RowValues> inserted;
     for (std::uint64_t i = 0; i < rows.size(); i++) inserted.push_back(columns_of_row.of(rows.whole(i)));
     return inserted;
+}
+
+// The target is read beside its update, as RETURNING has the new values only. The row that is updated must be that one.
+std::string Mapping::update_sources_sql(const ColumnSet& columns) const {
+    const pg::RelationInfo& target = target_->relation();
+    std::vector<std::string> assignments, values;
+    for (std::size_t i = 0; i < items_.size(); i++) {
+        values.push_back("w." + output_name(i));
+        if (i < match_count_ || !contains(columns, items_[i].column)) continue;
+        assignments.push_back(pg::quoted_identifier(target.columns[items_[i].column - 1].name) + " = " + values.back());
+    }
+    std::string same_row = target.alias + ".ctid = " + before_alias + ".ctid AND " + target.alias + ".tableoid = " + before_alias + ".tableoid";
+    return "UPDATE " + target.quoted + " AS " + target.alias + " SET " + join(assignments, ", ") + " FROM " + matched_sources_ + " WHERE " +
+           same_row + " RETURNING w.sync_job_n, " + join(values, ", ") + ", " + columns_sql(target, before_alias) + ", " +
+           columns_sql(target, target.alias);
+}
+
+std::vector<Mapping::Updated> Mapping::update_sources(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts,
+                                                      const ColumnSet& columns) {
+    constexpr std::size_t most_statements = 64;
+    if (update_sources_.size() >= most_statements) update_sources_.clear();
+    auto& statement = update_sources_[columns];
+    if (statement == nullptr) {
+        statement = std::make_unique<pg::Statement>(update_sources_sql(columns), source_array_types_, pg::Statement::Access::by_index);
+    }
+    pg::Rows rows = statement->execute(source_arrays(names, contexts));
+    rows.keep();
+    int values = static_cast<int>(items_.size()), width = static_cast<int>(target_->relation().columns.size());
+    RowColumns before(target_->relation(), 2 + values), after(target_->relation(), 2 + values + width);
+    std::vector<Updated> updated;
+    for (std::uint64_t i = 0; i < rows.size(); i++) {
+        pg::RowValues row = rows.whole(i);
+        updated.push_back({static_cast<std::size_t>(pg::datum_int64(row.at(1).datum) - 1), before.of(row), to_row(row, 2), after.of(row)});
+    }
+    return updated;
 }
 
 std::vector<NumberedRow> Mapping::lock_many(const std::vector<pg::RowValues>& wanted, std::vector<std::size_t>& busy) {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -92,6 +93,15 @@ public:
     // one. The rows as stored, in the same order: as long as there are as many as documents. Only if inserts_sources().
     bool inserts_sources() const { return insert_sources_ != nullptr; }
     std::vector<pg::RowValues> insert_sources(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts);
+    // Updates these columns of the targets of these source documents, as they are by the statement's snapshot; those that are no
+    // longer so are left out. Only if updates_sources().
+    struct Updated {
+        std::size_t number;
+        pg::RowValues before, wanted, after;
+    };
+    bool updates_sources() const { return !matched_sources_.empty(); }
+    std::vector<Updated> update_sources(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts,
+                                        const ColumnSet& columns);
 
     // --- Whole tables (mapping_tables.cpp); in an SpiScope, by the active snapshot, the rows as long as one call of `found` ---
     // A source and its target that differ, or a source that has none.
@@ -155,7 +165,7 @@ private:
     void raise_of_column() const;
     // Adds the column to the server's error, which does not name it.
     static pg::Error in_column(const char* what, const std::string& target_column, const pg::Error& error);
-    std::string match_condition(const std::string& value_prefix) const;
+    std::string match_condition(const std::string& value_prefix, const std::string& alias) const;
     std::vector<std::size_t> compared_items() const;
     pg::Statement::Traits traits_of(std::size_t item) const;
     std::string value_as_stored(std::size_t item) const;
@@ -168,6 +178,8 @@ private:
     std::string value_name(std::size_t item) const;
     std::string values_beside_target() const;
     bool differs(Unequal& pair, const std::vector<std::size_t>& compared, bool adopts) const;
+    std::string update_sources_sql(const ColumnSet& columns) const;
+    std::vector<pg::Value> source_arrays(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts) const;
     pg::Rows look_up_many(pg::Statement& statement, const std::vector<pg::RowValues>& wanted);
     pg::RowValues to_row(const pg::RowValues& result, int first) const;
 
@@ -182,6 +194,9 @@ private:
     bool living_asked_ = false, living_by_index_ = false;  // living_ has been tried
     std::unique_ptr<pg::Statement> living_;                // null: it cannot be asked
     std::unique_ptr<pg::Statement> evaluate_, late_, match_, find_, find_locked_, evaluate_many_, find_many_, lock_many_;
+    std::string matched_sources_;  // in FROM: sources by arrays, with their values (w) and targets; empty: not in one statement
+    std::vector<Oid> source_array_types_;
+    std::map<ColumnSet, std::unique_ptr<pg::Statement>> update_sources_;
     std::unique_ptr<pg::Statement> insert_sources_;  // null: where nothing keeps a second target from being inserted
 };
 

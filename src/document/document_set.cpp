@@ -40,10 +40,10 @@ bool DocumentType::supports_many() const {
     return std::all_of(types.begin(), types.end(), fits_array);
 }
 
-std::string columns_sql(const pg::RelationInfo& relation) {
+std::string columns_sql(const pg::RelationInfo& relation, const std::string& alias) {
     std::vector<std::string> columns;
     for (const pg::Column& column : relation.columns) {
-        columns.push_back(column.dropped ? "NULL" : relation.alias + "." + pg::quoted_identifier(column.name));
+        columns.push_back(column.dropped ? "NULL" : alias + "." + pg::quoted_identifier(column.name));
     }
     return join(columns, ", ");
 }
@@ -89,7 +89,7 @@ std::vector<pg::RowValues> DocumentType::update_many(const std::vector<pg::RowVa
     }
     std::string sql = "UPDATE " + named_ + " SET " + join(assignments, ", ") + " FROM " +
                       rows_from_arrays(1, arguments.size()) + " WHERE " + join(conditions, " AND ") +
-                      " RETURNING j.sync_job_n, " + columns_sql(*relation_);
+                      " RETURNING j.sync_job_n, " + columns_sql(*relation_, relation_->alias);
     pg::Rows rows = statement(sql, types)->execute(arguments);
     rows.keep();
     require_all_written(rows.size(), wanted.size(), "update");
@@ -118,7 +118,7 @@ std::vector<pg::RowValues> DocumentType::insert_many(const std::vector<pg::RowVa
     }
     std::string overriding = identity == Identity::given ? " OVERRIDING SYSTEM VALUE" : "";
     std::string sql = "INSERT INTO " + named_ + " (" + join(names, ", ") + ")" + overriding + " SELECT " + join(values, ", ") + " FROM " +
-                      rows_from_arrays(1, arguments.size()) + " ORDER BY j.sync_job_n RETURNING " + columns_sql(*relation_);
+                      rows_from_arrays(1, arguments.size()) + " ORDER BY j.sync_job_n RETURNING " + columns_sql(*relation_, relation_->alias);
     pg::Rows rows = statement(sql, types)->execute(arguments);
     rows.keep();
     require_all_written(rows.size(), wanted.size(), "insert");

@@ -10,18 +10,18 @@
 namespace sync_job {
 
 // Of the relation by its alias, for the end of a list.
-std::string columns_sql(const pg::RelationInfo& relation);
+std::string columns_sql(const pg::RelationInfo& relation, const std::string& alias);
 // The rows that they make, from column `first` of a result on. Until the statement ran nothing held a lock on the table, and it was planned
 // for the types that columns have by now: raises 40001 if that is not what the relation says.
 class RowColumns {
 public:
-    RowColumns(const pg::RelationInfo& relation, int first) : first_(first) { pg::require_current(relation); }
-    pg::RowValues of(const pg::RowValues& result) const {
-        return {result.values + first_ - 1, result.nulls + first_ - 1, result.count - first_ + 1};
+    RowColumns(const pg::RelationInfo& relation, int first) : first_(first), count_(static_cast<int>(relation.columns.size())) {
+        pg::require_current(relation);
     }
+    pg::RowValues of(const pg::RowValues& result) const { return {result.values + first_ - 1, result.nulls + first_ - 1, count_}; }
 
 private:
-    int first_;
+    int first_, count_;
 };
 
 }  // namespace sync_job

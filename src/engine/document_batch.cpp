@@ -66,13 +66,12 @@ private:
 
     void run_part(const std::vector<std::string>& names);
     bool run_statement(const std::vector<std::string>& names);
-    std::vector<std::optional<Outcome>> sync_all(const std::vector<Job>& jobs);
     void run_in_parts(const std::vector<std::string>& names);
     void run_by_functions(std::vector<std::string> names);
     bool run_sharing(std::vector<std::string>& names, std::size_t& next);
     bool run_one(const std::string& name);
     void add(const std::string& name, Outcome outcome);
-    void add_ended(const std::string& name, const Outcome& outcome);
+    void add_ended(const std::string& name, const Outcome& outcome, Status status);
     void record_now();
     void record_when_many();
     void show() const;
@@ -114,7 +113,8 @@ bool DocumentBatch::run_statement(const std::vector<std::string>& names) {
     pg::MemorySwitch in_it(memory_);
     std::vector<std::optional<Outcome>> outcomes;
     try {
-        outcomes = sync_all(jobs_for(names.begin(), names.end()));
+        const AttemptLimits& limits = limits_.attempt;
+        outcomes = sync_set(jobs_for(names.begin(), names.end()), size_.last, limits.batch_microseconds, limits.lock_patience_microseconds);
     } catch (const pg::Error& error) {
         if (error.sqlstate() == "57014" && cancel_requested(set_.id())) {
             done_.canceled = true;
@@ -134,24 +134,6 @@ bool DocumentBatch::run_statement(const std::vector<std::string>& names) {
         }
     }
     return true;
-}
-
-std::vector<std::optional<Outcome>> DocumentBatch::sync_all(const std::vector<Job>& jobs) {
-    const AttemptLimits& limits = limits_.attempt;
-    if (size_.only_inserts) {
-        try {
-            return sync_set(jobs, limits.batch_microseconds, limits.lock_patience_microseconds, Expect::no_target);
-        } catch (const pg::Error&) {
-            if (cancel_requested(set_.id())) throw;
-            size_.only_inserts = false;
-        }
-    }
-    auto outcomes = sync_set(jobs, limits.batch_microseconds, limits.lock_patience_microseconds);
-    size_.only_inserts = std::all_of(outcomes.begin(), outcomes.end(), [](const auto& outcome) {
-        return outcome && outcome->verdict == Verdict::ended && outcome->job.operation() == Operation::insert &&
-               outcome->job.status() == Status::finished;
-    });
-    return outcomes;
 }
 
 // Of a set job; the chunk of a full sync is part of a longer way.
@@ -220,30 +202,31 @@ bool DocumentBatch::run_one(const std::string& name) {
 }
 
 void DocumentBatch::add(const std::string& name, Outcome outcome) {
+    Status status = outcome.verdict == Verdict::ended ? outcome.job.status() : Status::queued;
     if (outcome.verdict != Verdict::ended) {
         done_[Count::handed_over]++;
         pg::MemorySwitch outside(outer_);
         outcome.job = job_of_its_own(set_, name);
         done_.jobs.push_back(std::move(outcome));
-    } else if (outcome.job.status() == Status::canceled) {
+    } else if (status == Status::canceled) {
         done_.canceled = true;
         done_.left.push_back(name);
-    } else if (outcome.job.status() == Status::failed) {
+    } else if (status == Status::failed) {
         done_[Count::failed]++;
         pg::MemorySwitch outside(outer_);
         Job copied = Job::from_composite(pg::put_together(outcome.job.row(), schema_objects().job_row_type));
         outcome.job = job_of_its_own(set_, name, &copied);
         done_.jobs.push_back(std::move(outcome));
     } else {
-        add_ended(name, outcome);
+        add_ended(name, outcome, status);
     }
 }
 
-void DocumentBatch::add_ended(const std::string& name, const Outcome& outcome) {
+void DocumentBatch::add_ended(const std::string& name, const Outcome& outcome, Status status) {
     const Job& job = outcome.job;
-    bool changed = job.status() == Status::finished;
+    bool changed = status == Status::finished;
     if (!changed) {
-        done_[job.status() == Status::skipped ? Count::skipped : Count::no_target]++;
+        done_[status == Status::skipped ? Count::skipped : Count::no_target]++;
     } else {
         auto operation = job.operation().value_or(Operation::update);
         done_[operation == Operation::insert   ? Count::inserted

@@ -24,8 +24,7 @@ public:
     std::size_t get() const { return size_; }
     void went_well(std::size_t documents);
     void went_wrong(std::size_t documents);
-    // The last one has inserted all its documents: the next one expects to.
-    bool only_inserts = false;
+    LastSet last;
 
 private:
     static constexpr std::size_t most = 256;  // an error costs the time of a part of them

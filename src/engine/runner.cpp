@@ -277,7 +277,7 @@ void Runner::run_set(std::vector<Job> jobs, std::vector<Outcome>& outcomes) {
     std::vector<std::optional<Outcome>> results(jobs.size());
     if (jobs.size() >= fewest_in_set && !takes_no_more(outcomes)) {
         try {
-            results = sync_set(jobs, limits_.batch_milliseconds * 1000LL);
+            results = sync_set(jobs, statement_size_.last, limits_.batch_milliseconds * 1000LL);
             pg::command_counter_increment();
             statement_size_.went_well(jobs.size());
         } catch (const pg::Error& error) {

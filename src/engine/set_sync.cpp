@@ -22,6 +22,7 @@
 #include "queue/in_progress.hpp"
 #include "queue/outcome.hpp"
 #include "queue/rights.hpp"
+#include "shared/activity.hpp"
 
 namespace sync_job {
 
@@ -44,11 +45,7 @@ public:
     Set(const std::vector<Job>& jobs, const JobType& type, Mapping& mapping)
         : jobs_(jobs), type_(type), mapping_(mapping), outcomes_(jobs.size()) {}
 
-    std::vector<std::optional<Outcome>> run(Expect expect) {
-        if (expect == Expect::no_target) {
-            insert_all();
-            return ended_now();
-        }
+    std::vector<std::optional<Outcome>> run() {
         load_sources();
         std::vector<Member> existing, missing;
         find_targets(existing, missing);
@@ -56,8 +53,24 @@ public:
         insert(missing);
         return ended_now();
     }
+    // Whatever is otherwise raises an error: a target that is there or not, a document that comes twice, is gone or was deleted
+    // before, or that the type leaves out.
+    std::vector<std::optional<Outcome>> run_as(LastSet::All all, const ColumnSet& columns) {
+        all == LastSet::All::inserted ? insert_all() : update_all(columns);
+        return ended_now();
+    }
+    void note_in(LastSet& last) const {
+        bool inserted = inserted_ == jobs_.size(), updated = updated_ == jobs_.size() && updates_ == 1;
+        using All = LastSet::All;
+        last.note(type_.name, inserted ? All::inserted : updated ? All::updated : All::various, updated_columns_);
+    }
 
 private:
+    struct Sources {
+        std::vector<std::string> names;
+        std::vector<pg::Value> contexts;
+    };
+    Sources sources_for(Operation operation) const;
     std::vector<std::optional<Outcome>> ended_now() {
         pg::Timestamp now = pg::now();
         for (auto& outcome : outcomes_) {
@@ -66,12 +79,14 @@ private:
         return std::move(outcomes_);
     }
     void insert_all();
+    void update_all(const ColumnSet& columns);
     void load_sources();
     void look_at_kept(Member& member, const std::string& name);
     void find_targets(std::vector<Member>& existing, std::vector<Member>& missing);
     void update(std::vector<Member>& members);
     void insert(std::vector<Member>& members);
     void end_inserted(const Member& member, const pg::RowValues& after);
+    void end_updated(const Member& member, const pg::RowValues& before, const pg::RowValues& after);
     void leave(Member& member);
     bool enabled(Member& member, Operation operation);
     Job& end(const Member& member, Status status);
@@ -82,13 +97,15 @@ private:
     Mapping& mapping_;
     std::vector<Member> members_;
     std::vector<std::optional<Outcome>> outcomes_;
+    std::size_t inserted_ = 0, updated_ = 0, updates_ = 0;  // documents, and statements that updated
+    ColumnSet updated_columns_;                             // by the last of these
 };
 
 // Ends the job, which has no outcome yet.
 Job& Set::end(const Member& member, Status status) {
     outcomes_[member.number].emplace();
     Job& job = outcomes_[member.number]->job;
-    job = jobs_[member.number].copy();
+    job = jobs_[member.number];  // nobody looks at it any more
     job.set_status(status);
     for (C column : {C::target_document_name, C::operation, C::diff_summary, C::result, C::messages, C::current_data,
                      C::updated_data}) {
@@ -257,11 +274,16 @@ void Set::update(std::vector<Member>& members) {
         std::vector<pg::RowValues> before, wanted;
         for (const Member* member : changed) before.push_back(member->before), wanted.push_back(member->wanted);
         std::vector<pg::RowValues> after = target.update_many(before, wanted, columns);
-        for (std::size_t i = 0; i < changed.size(); i++) {
-            Job& job = end(*changed[i], Status::finished, Operation::update, after[i]);
-            job.set(C::diff_summary, target.diff(changed[i]->before, after[i], type_.secret_columns));
-        }
+        for (std::size_t i = 0; i < changed.size(); i++) end_updated(*changed[i], changed[i]->before, after[i]);
+        updates_++;
+        updated_columns_ = columns;
     }
+}
+
+void Set::end_updated(const Member& member, const pg::RowValues& before, const pg::RowValues& after) {
+    Job& job = end(member, Status::finished, Operation::update, after);
+    job.set(C::diff_summary, mapping_.target().diff(before, after, type_.secret_columns));
+    updated_++;
 }
 
 void Set::insert(std::vector<Member>& members) {
@@ -279,6 +301,7 @@ void Set::insert(std::vector<Member>& members) {
 
 void Set::end_inserted(const Member& member, const pg::RowValues& after) {
     Job& job = end(member, Status::finished, Operation::insert, after);
+    inserted_++;
     DocumentType& target = mapping_.target();
     pg::Value fingerprint = target.fingerprint(after, type_.secret_columns);
     if (!is_part_of_set(job)) {
@@ -290,23 +313,49 @@ void Set::end_inserted(const Member& member, const pg::RowValues& after) {
     job.set(C::diff_summary, target.diff(pg::empty_row(target.relation()), after, type_.secret_columns));
 }
 
-// Whatever is otherwise than it is expected raises an error: a target that is there, a document that comes twice, is gone or was
-// deleted before, or that the type leaves out.
-void Set::insert_all() {
-    std::vector<std::string> names;
-    std::vector<pg::Value> contexts;
+Set::Sources Set::sources_for(Operation operation) const {
+    Sources sources;
     Contexts corrected;
-    bool may = mapping_.inserts_sources() && type_.enables(Operation::insert);
+    bool may = type_.enables(operation);
     for (const Job& job : jobs_) {
-        may = may && job.enables(Operation::insert);
-        names.emplace_back(job.text(C::source_document_name));
-        contexts.push_back(corrected.of(job));
+        may = may && job.enables(operation);
+        sources.names.emplace_back(job.text(C::source_document_name));
+        sources.contexts.push_back(corrected.of(job));
     }
-    if (!may || !kept_rows_of(mapping_.source(), type_.name, names).empty()) throw pg::Error("0A000", "documents that may not be inserted unseen");
-    std::vector<pg::RowValues> after = mapping_.insert_sources(names, contexts);
+    if (!may || !kept_rows_of(mapping_.source(), type_.name, sources.names).empty()) {
+        throw pg::Error("0A000", "documents that may not be written unseen");
+    }
+    return sources;
+}
+
+void Set::insert_all() {
+    if (!mapping_.inserts_sources()) throw pg::Error("0A000", "targets that have to be looked for");
+    Sources sources = sources_for(Operation::insert);
+    std::vector<pg::RowValues> after = mapping_.insert_sources(sources.names, sources.contexts);
     if (after.size() != jobs_.size()) throw pg::Error("0A000", "documents that cannot all be inserted");
     Member member;
     for (; member.number < after.size(); member.number++) end_inserted(member, after[member.number]);
+}
+
+void Set::update_all(const ColumnSet& columns) {
+    if (!mapping_.updates_sources()) throw pg::Error("0A000", "targets that have to be locked first");
+    Sources sources = sources_for(Operation::update);
+    std::vector<Mapping::Updated> rows = mapping_.update_sources(sources.names, sources.contexts, columns);
+    if (rows.size() != jobs_.size()) throw pg::Error("0A000", "documents that cannot all be updated");
+    std::vector<pg::RowValues> before, after;
+    for (const Mapping::Updated& row : rows) before.push_back(row.before), after.push_back(row.after);
+    require_small(before, mapping_.target());
+    require_small(after, mapping_.target());
+    for (const Mapping::Updated& row : rows) {
+        bool as_expected = !outcomes_[row.number] &&
+                           mapping_.target().changed_columns(row.before, row.wanted, mapping_.set_columns()) == columns;
+        if (!as_expected) throw pg::Error("0A000", "documents that do not all change in the same columns");
+        Member member;
+        member.number = row.number;
+        end_updated(member, row.before, row.after);
+    }
+    updates_ = 1;
+    updated_columns_ = columns;
 }
 
 // The smallest limit of the jobs; 0: none.
@@ -338,12 +387,13 @@ namespace {
 
 using Outcomes = std::vector<std::optional<Outcome>>;
 
-Outcomes sync_within(const std::vector<Job>& jobs, std::int64_t batch_microseconds, std::int64_t lock_patience_microseconds, Expect expect) {
+Outcomes sync_within(const std::vector<Job>& jobs, LastSet& last, LastSet::All guess, std::int64_t batch_microseconds,
+                     std::int64_t lock_patience_microseconds) {
     auto type = require_job_type(std::string(jobs[0].text(C::sync_job_type)));
     for (const Job& job : jobs) require_trusted_type(*type, job);
     std::vector<Job> started;
     started.reserve(jobs.size());
-    for (const Job& job : jobs) started.push_back(as_started(job));
+    for (const Job& job : jobs) started.push_back(is_part_of_set(job) ? job.copy() : as_started(job));  // the set has begun
     std::string subject = describe(jobs[0]);
     pg::ErrorContext context("sync of " + std::to_string(jobs.size()) + " documents, " + subject + " first");
     int depth = 0;
@@ -364,7 +414,11 @@ Outcomes sync_within(const std::vector<Job>& jobs, std::int64_t batch_microsecon
         Mapping& mapping = *controller->mapping();
         require_own_documents(mapping.source());
         require_own_documents(mapping.target());
-        if (mapping.supports_many() && mapping.target().locks_rows()) outcomes = Set(started, *type, mapping).run(expect);
+        if (mapping.supports_many() && mapping.target().locks_rows()) {
+            Set set(started, *type, mapping);
+            outcomes = guess == LastSet::All::various ? set.run() : set.run_as(guess, last.columns());
+            set.note_in(last);
+        }
     }
     deadline.stop();
     patience.stop();
@@ -373,15 +427,50 @@ Outcomes sync_within(const std::vector<Job>& jobs, std::int64_t batch_microsecon
     return outcomes;
 }
 
-}  // namespace
-
 // The subtransaction is around everything, as the callers go on after any error.
-std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::int64_t batch_microseconds,
-                                             std::int64_t lock_patience_microseconds, Expect expect) {
+Outcomes sync_guessing(const std::vector<Job>& jobs, LastSet& last, LastSet::All guess, std::int64_t batch_microseconds,
+                       std::int64_t lock_patience_microseconds) {
     pg::Subtransaction subtransaction;
-    Outcomes outcomes = sync_within(jobs, batch_microseconds, lock_patience_microseconds, expect);
+    Outcomes outcomes = sync_within(jobs, last, guess, batch_microseconds, lock_patience_microseconds);
     subtransaction.commit();
     return outcomes;
+}
+
+}  // namespace
+
+void LastSet::note(const std::string& type_name, All all, const ColumnSet& columns) {
+    type_name_ = type_name;
+    all_ = all;
+    columns_ = columns;
+}
+
+LastSet::All LastSet::guess(const std::string& type_name) {
+    if (sets_before_next_guess_ > 0) {
+        sets_before_next_guess_--;
+        return All::various;
+    }
+    return type_name == type_name_ ? all_ : All::various;
+}
+
+void LastSet::guessed_wrong() {
+    constexpr int some_sets = 8;
+    sets_before_next_guess_ = some_sets;
+}
+
+std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, LastSet& last, std::int64_t batch_microseconds,
+                                             std::int64_t lock_patience_microseconds) {
+    // What is guessed waits for locks, where the usual way passes the document over.
+    constexpr std::int64_t patience_of_guess = 20'000;
+    LastSet::All guess = last.guess(std::string(jobs[0].text(C::sync_job_type)));
+    if (guess != LastSet::All::various) {
+        try {
+            return sync_guessing(jobs, last, guess, batch_microseconds, patience_of_guess);
+        } catch (const pg::Error&) {
+            if (cancel_requested(jobs[0].id())) throw;
+            last.guessed_wrong();
+        }
+    }
+    return sync_guessing(jobs, last, LastSet::All::various, batch_microseconds, lock_patience_microseconds);
 }
 
 }  // namespace sync_job

@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "document/document.hpp"
 #include "engine/attempt.hpp"
 #include "queue/outcome.hpp"
 
@@ -17,15 +19,31 @@ bool suits_set(const Job& job);
 
 // So few run one by one.
 constexpr std::size_t fewest_in_set = 8;
-enum class Expect { anything, no_target };
+
+// What the last set of a type came to. The next one expects the same, which saves it to look before it writes: that all documents
+// are inserted, or that all are updated, in the same columns. Kept from one call to the next.
+class LastSet {
+public:
+    enum class All { various, inserted, updated };
+    void note(const std::string& type_name, All all, const ColumnSet& columns);
+    // `various` for some sets after a wrong guess.
+    All guess(const std::string& type_name);
+    void guessed_wrong();
+    const ColumnSet& columns() const { return columns_; }
+
+private:
+    std::string type_name_;
+    All all_ = All::various;
+    ColumnSet columns_;
+    int sets_before_next_guess_ = 0;
+};
 
 // Runs the jobs, all of one type, in one subtransaction. Returns an outcome for each, but none for those that have to run by
 // themselves after the others: their source document is gone, their document or target is that of an earlier job of the
 // set, or another transaction has locked the target. For documents of a set job the last is an outcome: they run alone.
 // An error of any of them is raised, after everything was rolled back; so is a wait for somebody else's lock that takes longer
 // than `lock_patience_microseconds` (0: it waits on), as a cancellation.
-// With `Expect::no_target` all are inserted, by one statement which does not look for their targets; an error where that cannot be.
-std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, std::int64_t batch_microseconds,
-                                             std::int64_t lock_patience_microseconds = 0, Expect expect = Expect::anything);
+std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, LastSet& last, std::int64_t batch_microseconds,
+                                             std::int64_t lock_patience_microseconds = 0);
 
 }  // namespace sync_job

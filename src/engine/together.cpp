@@ -122,7 +122,8 @@ void run_sets(const std::vector<std::int64_t>& ids, std::unordered_set<std::uint
 std::vector<Job> run_as_set(const std::vector<Job>& jobs, TogetherRound& round) {
     if (jobs.size() < 2 || !std::all_of(jobs.begin(), jobs.end(), suits_set)) return jobs;
     try {
-        auto results = sync_set(jobs, set_microseconds);
+        LastSet last;
+        auto results = sync_set(jobs, last, set_microseconds);
         pg::command_counter_increment();
         std::vector<Job> left;
         for (std::size_t i = 0; i < jobs.size(); i++) {
