@@ -121,14 +121,20 @@ void FullSync::read_context() {
 
 void FullSync::read_checkpoint() {
     checkpoint_ = full_sync_checkpoint_of(run_);
-    if (checkpoint_.definition != 0 && checkpoint_.definition != definition_of(type_)) type_was_changed();
+    require_same_type(&type_);
     checkpoint_.definition = definition_of(type_);
+    if (mapping_ == nullptr) checkpoint_.code = code_of(type_);
     committed_ = checkpoint_.done;
 }
 
-void FullSync::type_was_changed() const {
-    throw pg::Error("55000", "sync job type " + quoted(type_.name) + " was changed during the run")
-        .hint("Enqueue another full sync.");
+// As the checkpoint has it: half of the documents synced in one way and half in another would be neither.
+void FullSync::require_same_type(const JobType* type) const {
+    auto changed = [](const std::string& what) {
+        return pg::Error("55000", what + " was changed during the run").hint("Enqueue another full sync.");
+    };
+    std::string name = "sync job type " + quoted(type_.name);
+    if (type == nullptr || (checkpoint_.definition != 0 && checkpoint_.definition != definition_of(*type))) throw changed(name);
+    if (checkpoint_.code != 0 && checkpoint_.code != code_of(*type)) throw changed("a controller function of " + name);
 }
 
 void FullSync::require_alone() const {

@@ -1,12 +1,15 @@
 // The part of a full sync that does what is to be done: in chunks that are committed one by one.
 #include <algorithm>
+#include <optional>
 
+#include "controller/controller.hpp"
 #include "core/text.hpp"
 #include "engine/attempt.hpp"
 #include "engine/claim.hpp"
 #include "engine/full_sync_run.hpp"
 #include "job/job_store.hpp"
 #include "pg/error.hpp"
+#include "pg/flush_later.hpp"
 #include "pg/lock_patience.hpp"
 #include "pg/memory.hpp"
 #include "pg/shared.hpp"
@@ -78,6 +81,7 @@ std::vector<std::string> in_order_of(const std::vector<std::string>& names, std:
 }  // namespace
 
 void FullSync::walk(NameList& names, const Chunk& work) {
+    if (work_.began == Clock::time_point()) work_.began = Clock::now();
     while (wait_for_next_chunk()) {
         auto began = Clock::now();
         std::vector<std::string> chunk = names.take(chunk_size());
@@ -105,7 +109,18 @@ void FullSync::show() const {
     std::size_t done = work_.before + work_.walked, all = work_.before + work_.to_sync.size() + work_.to_delete.size();
     if (all == 0) return;
     show_progress(100.0 * static_cast<double>(done) / static_cast<double>(all), std::nullopt,
-                  std::to_string(done) + " of " + std::to_string(all) + " documents");
+                  std::to_string(done) + " of " + std::to_string(all) + " documents" + time_left(all - std::min(all, done)));
+}
+
+// At the pace of this attempt so far.
+std::string FullSync::time_left(std::size_t documents) const {
+    constexpr double too_short_to_tell = 0.5;
+    double took = std::chrono::duration<double>(Clock::now() - work_.began).count();
+    if (work_.walked == 0 || documents == 0 || took < too_short_to_tell) return {};
+    double left = took * static_cast<double>(documents) / static_cast<double>(work_.walked);
+    constexpr double minute = 60, hour = 3600;
+    auto rounded = [&](double unit) { return std::to_string(static_cast<std::int64_t>(left / unit + 0.5)); };
+    return ", about " + (left < 2 * minute ? rounded(1) + " s" : left < 2 * hour ? rounded(minute) + " min" : rounded(hour) + " h") + " left";
 }
 
 // Without a snapshot or a lock. False: the run stops here, for now.
@@ -139,9 +154,10 @@ Job FullSync::document_job() const {
 std::vector<std::string> FullSync::sync_documents(const std::vector<std::string>& names) {
     Job job = document_job();
     std::vector<std::string> free, busy;
+    bool relays = controller_kind(type_).relays;
     for (const std::string& name : names) {
         job.set_text(C::source_document_name, name);
-        (lock_document(document_key(job)) && !waits_for_children(job) ? free : busy).push_back(name);
+        (lock_document(document_key(job)) && !(relays && waits_for_children(job)) ? free : busy).push_back(name);
     }
     job.clear(C::source_document_name);
     add(hand_over(job, busy));  // their jobs may have read them before they changed
@@ -323,17 +339,23 @@ void FullSync::commit(bool moved) {
     if (!stored || stored->job.status() != Status::started)
         throw pg::Error("55000", "the run was ended by somebody else");
     auto now = find_job_type(type_.name);
-    if (now == nullptr || definition_of(*now) != checkpoint_.definition) type_was_changed();
+    require_same_type(now.get());
     if (full_sync_checkpoint_of(stored->job).pause) {
         stops_ = true;
         sync_.status = Status::pending;
     }
+    // A chunk that a crash takes back is done again; that the run has moved must not be lost, nor what code has done elsewhere.
+    bool flush_later = checkpoint_.moved && mapping_ != nullptr && !stops_;
     checkpoint_.moved = checkpoint_.moved || moved;
     checkpoint_.pause = false;
     Job job = stored->job.copy();
     job.set(C::checkpoint, as_json(checkpoint_));
     store_job({job, stored->partition});
-    pg::spi_commit();
+    {
+        std::optional<pg::FlushLater> later;
+        if (flush_later) later.emplace();
+        pg::spi_commit();
+    }
     release_documents();
     committed_ = counts;
 }

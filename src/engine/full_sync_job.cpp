@@ -133,6 +133,15 @@ std::int64_t definition_of(const JobType& type) {
     return pg::datum_int64(pg::text_hash(pg::text_datum(text)));
 }
 
+std::int64_t code_of(const JobType& type) {
+    static auto& select = *new InternalStatement(
+        "SELECT coalesce(hashtextextended(string_agg(ROW(oid, prolang, prosrc, probin, prosqlbody, prosecdef, proconfig)::text, ',' ORDER BY oid), 0), 0)"
+        " FROM pg_catalog.pg_proc WHERE pronamespace = $1 AND proname = ANY ($2::name[])",
+        {pg::type::oid, pg::type::text_array});
+    Datum names = pg::text_array_datum({"get_target_document", "get_multiple_target_documents", "update_target_doc"});
+    return pg::datum_int64(select.run({{pg::oid_datum(pg::schema_oid(type.module)), false}, {names, false}})[0][0].datum);
+}
+
 FullSyncCheckpoint full_sync_checkpoint_of(const Job& run) {
     FullSyncCheckpoint checkpoint;
     if (task_of(run) != Task::full_sync || run.is_null(C::checkpoint)) return checkpoint;
@@ -141,6 +150,7 @@ FullSyncCheckpoint full_sync_checkpoint_of(const Job& run) {
             if (field.key == full_sync_count_names[i]) checkpoint.done[i] = task_number(field, INT64_MIN, INT64_MAX, "checkpoint");
         }
         if (field.key == "definition") checkpoint.definition = task_number(field, INT64_MIN, INT64_MAX, "checkpoint");
+        if (field.key == "code") checkpoint.code = task_number(field, INT64_MIN, INT64_MAX, "checkpoint");
         if (field.key == "moved") checkpoint.moved = field.text == "true";
         if (field.key == "pause") checkpoint.pause = field.text == "true";
         if (field.key == "attempt") checkpoint.attempt = task_number(field, INT64_MIN, INT64_MAX, "checkpoint");
@@ -158,6 +168,7 @@ Datum as_json(const FullSyncCheckpoint& checkpoint) {
     json.begin_object();
     add("version", 1);
     add("definition", checkpoint.definition);
+    add("code", checkpoint.code);
     for (int i = 0; i < FullSyncCount::all; i++) add(full_sync_count_names[i], checkpoint.done[i]);
     json.key("moved");
     json.boolean(checkpoint.moved);

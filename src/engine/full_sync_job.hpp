@@ -49,6 +49,7 @@ extern const char* const full_sync_count_names[FullSyncCount::all];
 struct FullSyncCheckpoint {
     FullSyncCounts done = {};
     std::int64_t definition = 0;  // of the type, as definition_of() has it; 0: none yet
+    std::int64_t code = 0;        // of its controller, as code_of() has it; 0: it is not code, or not looked at yet
     bool moved = false;           // something was committed since the last crash: the next one is not charged to the run
     bool pause = false;           // asked for: the run stops at its next commit, and is Pending
     std::int64_t attempt = 0;     // which attempt has written this
@@ -57,5 +58,7 @@ struct FullSyncCheckpoint {
 FullSyncCheckpoint full_sync_checkpoint_of(const Job& run);
 Datum as_json(const FullSyncCheckpoint& checkpoint);
 std::int64_t definition_of(const JobType& type);
+// The functions that say what documents become, as one number.
+std::int64_t code_of(const JobType& type);
 
 }  // namespace sync_job

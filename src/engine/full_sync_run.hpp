@@ -41,6 +41,7 @@ struct FullSyncWork {
     bool counted = false;    // the differences are known
     bool unwatched = false;  // no trigger tells of what changes meanwhile
     std::size_t before = 0, walked = 0;  // documents, by earlier attempts, and by this one
+    std::chrono::steady_clock::time_point began{};  // with the first of the latter
     std::chrono::steady_clock::time_point next_chunk{};  // not before
 };
 
@@ -67,7 +68,7 @@ private:
     // What there is to do.
     void read_context();
     void read_checkpoint();
-    [[noreturn]] void type_was_changed() const;
+    void require_same_type(const JobType* type) const;
     void require_alone() const;
     void find_work();
     void compare_tables();
@@ -85,6 +86,7 @@ private:
     void walk(NameList& names, const Chunk& work);
     bool wait_for_next_chunk();
     void show() const;
+    std::string time_left(std::size_t documents) const;
     std::vector<std::string> sync_documents(const std::vector<std::string>& names);
     void lock_sources(const std::vector<std::string>& names) const;
     void adopt(const std::string& name);

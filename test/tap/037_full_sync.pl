@@ -131,10 +131,11 @@ sql('UPDATE sync_job_type SET paused = false');
 
 # Paused, and going on; one at a time.
 sql(q{UPDATE source SET v = 'paused' WHERE id <= 1000});
-my $job = full_sync('documents_per_second => 200');
+my $job = full_sync('documents_per_second => 100');
 $node->poll_query_until('postgres', "SELECT percent > 0 FROM sync_job_activity WHERE sync_job = $job");
 like(error_of(q{SELECT enqueue_full_sync('Full')}), qr/full sync $job of sync job type "Full" has not ended/, 'a second one is refused');
 is(sql(q{SELECT enqueue_full_sync('Full', deduplicate => true)}), $job, 'or absorbed');
+poll($node, "SELECT description ~ '^[0-9]+ of 1000 documents, about [0-9]+ (s|min) left\$' FROM sync_job_activity WHERE sync_job = $job", 'sync_job_activity says how long it will take');
 sql("SELECT pause_sync_job($job)");
 poll($node, "SELECT status = 'Pending' FROM sync_job WHERE id = $job", 'it is paused');
 my $done = sql(q{SELECT count(*) FROM target WHERE v = 'paused'});

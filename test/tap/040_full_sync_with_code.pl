@@ -84,6 +84,23 @@ is(sql('SELECT count(*), count(DISTINCT (item, part)) FROM look'), '300|300', 'a
 is(sql($unequal), '0', 'all is in step');
 sql('DROP TRIGGER looks ON copy');
 
+# A function that is replaced meanwhile ends it, as does a changed type: no table is half in step with the one and half with the other.
+sql(q{UPDATE item SET v = 'replaced'});
+$run = full_sync('By Code', 'max_change_percent => 100, documents_per_second => 10');
+poll($node, "SELECT percent > 0 FROM sync_job_activity WHERE sync_job = $run", 'it runs');
+my $update = sql(q{SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'update_target_doc' AND pronamespace = 'by_code'::regnamespace});
+sql($update);
+sql('GRANT EXECUTE ON FUNCTION by_code.update_target_doc TO public');
+my $before = sql("SELECT percent FROM sync_job_activity WHERE sync_job = $run");
+poll($node, "SELECT percent > $before FROM sync_job_activity WHERE sync_job = $run", 'the same text once more, or a right, is no change');
+sql($update =~ s/:= source_doc.v;/:= upper(source_doc.v);/r);
+like(run_of($node, $run), qr/^Failed a controller function of sync job type "By Code" was changed during the run/, 'a function that is replaced ends it');
+like(sql("SELECT hint FROM sync_job_error WHERE sync_job = $run"), qr/^Enqueue another full sync/, 'and says what to do');
+is(sql(q{SELECT count(*) FROM copy WHERE v = 'REPLACED'}), '0', 'before anything is written by the new one');
+is(sql(q{SELECT count(*) BETWEEN 1 AND 299 FROM copy WHERE v = 'replaced'}), 't', 'and after what was committed');
+is(run_of($node, full_sync('By Code', 'max_change_percent => 100')), 'Finished updated=300', 'another run is for the new one');
+sql($update);
+
 # A document with several targets is for a job of its own.
 sql(q{
 	CREATE SCHEMA fan;
