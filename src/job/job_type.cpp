@@ -4,11 +4,11 @@
 #include <unordered_map>
 
 #include "core/text.hpp"
-#include "job/internal_sql.hpp"
 #include "job/schema_objects.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
+#include "pg/table.hpp"
 
 namespace sync_job {
 
@@ -36,12 +36,9 @@ std::optional<std::int64_t> microseconds(const pg::Value& interval) {
 }
 
 std::vector<Oid> grants_of(const std::string& name) {
-    static auto& select =
-        *new InternalStatement("SELECT role FROM sync_job_internal.type_grant WHERE sync_job_type = $1", {pg::type::text});
+    Oid table = pg::relation_oid(pg::schema_oid("sync_job_internal"), "type_grant");
     std::vector<Oid> roles;
-    for (const InternalStatement::Row& row : select.run({{pg::text_datum(name), false}})) {
-        roles.push_back(pg::datum_oid(row[0].datum));
-    }
+    for (const pg::RowValues& row : pg::read_rows(table, {"role"}, &name)) roles.push_back(pg::datum_oid(row.values[0]));
     return roles;
 }
 
@@ -55,30 +52,27 @@ void read_on_delete(JobType& type, const std::string& text) {
 }
 
 std::shared_ptr<const JobType> read_type(const std::string& name) {
-    static auto& select = *new InternalStatement("SELECT t FROM {}.sync_job_type AS t WHERE name = $1", {pg::type::text});
     const SchemaObjects& o = schema_objects();
     type_table = o.type_table;
     require_trusted_types();
-    auto rows = select.run({{pg::text_datum(name), false}});
+    std::vector<pg::RowValues> rows = pg::read_rows(o.type_table, {}, &name);
     if (rows.empty()) return nullptr;
-    auto type = job_type_of(TableRow(o.type_table, rows[0][0].datum));
+    auto type = job_type_of(TableRow(o.type_table, rows[0]));
     type->granted_to = grants_of(name);
     return type;
 }
 
 void read_queues() {
-    static auto& select =
-        *new InternalStatement("SELECT name, max_workers, timeout, paused, publish_events FROM {}.sync_job_queue", {});
     std::uint64_t reading = generation;
     queue_table = schema_objects().queue_table;
     queues().clear();
-    for (const InternalStatement::Row& row : select.run({})) {
+    for (const pg::RowValues& row : pg::read_rows(queue_table, {"name", "max_workers", "timeout", "paused", "publish_events"})) {
         auto queue = std::make_shared<Queue>();
-        queue->name = pg::datum_text(row[0].datum);
-        queue->max_workers = pg::datum_int32(row[1].datum);
-        queue->timeout = pg::interval_microseconds(row[2].datum);
-        queue->paused = pg::datum_bool(row[3].datum);
-        queue->publish_events = pg::datum_bool(row[4].datum);
+        queue->name = pg::datum_text(row.values[0]);
+        queue->max_workers = pg::datum_int32(row.values[1]);
+        queue->timeout = pg::interval_microseconds(row.values[2]);
+        queue->paused = pg::datum_bool(row.values[3]);
+        queue->publish_events = pg::datum_bool(row.values[4]);
         queues().emplace(queue->name, queue);
     }
     queues_read_at = reading;

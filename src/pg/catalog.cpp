@@ -36,7 +36,9 @@ std::string operator_text(Oid operator_oid, Oid type) {
         auto* form = reinterpret_cast<Form_pg_operator>(GETSTRUCT(tuple));
         char* schema = get_namespace_name(form->oprnamespace);
         char* symbol = pstrdup(NameStr(form->oprname));
+        bool exact = form->oprleft == type && form->oprright == type;  // which no cast comes before
         ReleaseSysCache(tuple);
+        if (exact) return psprintf("OPERATOR(%s.%s)", quote_identifier(schema), symbol);
         Operator found = oper(nullptr, list_make2(makeString(schema), makeString(symbol)), type, type, true, -1);
         bool same = found != nullptr && oprid(found) == operator_oid;
         if (found != nullptr) ReleaseSysCache(found);

@@ -94,6 +94,23 @@ TableWriterPointer writer_for(::Relation relation) {
 
 enum class Indexes { all, summarizing };
 
+// What one row of a block has told a BRIN index, the next one with the same value need not.
+class ToldBrin {
+public:
+    bool tells_nothing_new(const IndexInfo* info, const TupleTableSlot* slot, const Datum* values, const bool* nulls) {
+        if (info->ii_Am != BRIN_AM_OID || info->ii_NumIndexAttrs != 1 || nulls[0]) return false;
+        bool by_value = TupleDescAttr(slot->tts_tupleDescriptor, std::max<int>(info->ii_IndexAttrNumbers[0], 1) - 1)->attbyval;
+        if (info->ii_IndexAttrNumbers[0] < 1 || !by_value) return false;
+        BlockNumber block = ItemPointerGetBlockNumberNoCheck(&slot->tts_tid);
+        bool same = block == std::exchange(block_, block);
+        return std::exchange(value_, values[0]) == values[0] && same;
+    }
+
+private:
+    BlockNumber block_ = InvalidBlockNumber;
+    Datum value_ = 0;
+};
+
 // Index by index, so that each is opened once and its pages stay in the CPU cache. Raises as the server does.
 void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSlot** slots, std::size_t count,
                           Indexes which = Indexes::all) {
@@ -104,6 +121,7 @@ void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSl
         entry.info->ii_AmCache = nullptr;
         entry.info->ii_Context = writer.of_call;
         ::Relation index = nullptr;
+        ToldBrin told;
         for (std::size_t i = 0; i < count; i++) {
             context->ecxt_scantuple = slots[i];
             if (entry.predicate != nullptr && !ExecQual(entry.predicate, context)) continue;
@@ -111,6 +129,7 @@ void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSl
             Datum values[INDEX_MAX_KEYS];
             bool nulls[INDEX_MAX_KEYS];
             FormIndexDatum(entry.info, slots[i], writer.state, values, nulls);
+            if (told.tells_nothing_new(entry.info, slots[i], values, nulls)) continue;
             index_insert(index, values, nulls, &slots[i]->tts_tid, relation,
                          index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, entry.info);
             if (entry.info->ii_ExclusionOps != nullptr) {
@@ -455,6 +474,60 @@ Datum IndexScan::column(int number, bool* is_null) const {
     const TupleTableSlot* slot = static_cast<const TupleTableSlot*>(slot_);
     *is_null = slot->tts_isnull[number - 1];
     return slot->tts_values[number - 1];
+}
+
+namespace {
+
+// What a statement of its own would see.
+SysScanDesc begin_small_scan(::Relation table, const std::string* key, ScanKeyData* condition) {
+    CommandCounterIncrement();
+    PushActiveSnapshot(GetTransactionSnapshot());
+    if (key == nullptr) return systable_beginscan(table, InvalidOid, false, GetActiveSnapshot(), 0, nullptr);
+    Oid index = RelationGetPrimaryKeyIndex(table);
+    HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+    if (tuple == nullptr) elog(ERROR, "relation \"%s\" has no primary key", RelationGetRelationName(table));
+    AttrNumber column = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple))->indkey.values[0];
+    ReleaseSysCache(tuple);
+    Oid collation = TupleDescAttr(RelationGetDescr(table), column - 1)->attcollation;
+    Datum text = PointerGetDatum(cstring_to_text_with_len(key->data(), static_cast<int>(key->size())));
+    ScanKeyEntryInitialize(condition, 0, column, BTEqualStrategyNumber, InvalidOid, collation, F_TEXTEQ, text);
+    return systable_beginscan(table, index, true, GetActiveSnapshot(), 1, condition);
+}
+
+// Its columns with these numbers.
+RowValues copied_row(::Relation table, HeapTuple tuple, const AttrNumber* numbers, int count) {
+    RowValues row{static_cast<Datum*>(palloc0(sizeof(Datum) * count)), static_cast<bool*>(palloc0(sizeof(bool) * count)), count};
+    for (int i = 0; i < count; i++) {
+        Datum datum = heap_getattr(tuple, numbers[i], RelationGetDescr(table), &row.nulls[i]);
+        if (row.nulls[i]) continue;
+        Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), numbers[i] - 1);
+        row.values[i] = attribute->attlen == -1 ? PointerGetDatum(PG_DETOAST_DATUM_COPY(datum))
+                                                : datumCopy(datum, attribute->attbyval, attribute->attlen);
+    }
+    return row;
+}
+
+}  // namespace
+
+std::vector<RowValues> read_rows(Oid relation, const std::vector<const char*>& columns, const std::string* key) {
+    std::vector<RowValues> rows;
+    ScanKeyData condition;
+    ::Relation table = guarded([&] { return table_open(relation, AccessShareLock); });
+    std::vector<AttrNumber> numbers;
+    for (const char* column : columns) numbers.push_back(guarded([&] { return get_attnum(relation, column); }));
+    if (columns.empty()) {
+        for (int i = 1; i <= RelationGetNumberOfAttributes(table); i++) numbers.push_back(static_cast<AttrNumber>(i));
+    }
+    SysScanDesc scan = guarded([&] { return begin_small_scan(table, key, &condition); });
+    while (HeapTuple tuple = guarded([&] { return systable_getnext(scan); })) {
+        rows.push_back(guarded([&] { return copied_row(table, tuple, numbers.data(), static_cast<int>(numbers.size())); }));
+    }
+    guarded([&] {
+        systable_endscan(scan);
+        PopActiveSnapshot();
+        table_close(table, AccessShareLock);
+    });
+    return rows;
 }
 
 std::int64_t next_sequence_value(Oid sequence) {

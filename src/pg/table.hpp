@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "pg/row.hpp"
@@ -105,6 +106,11 @@ private:
     int columns_;
     int exceptions_;
 };
+
+// The rows of a small table, or those with `key` in the text column that comes first in the table's primary key. Of each the named
+// columns, or all, copied into the current memory context. A statement would have to be prepared first, which takes a new session
+// ten times as long.
+std::vector<RowValues> read_rows(Oid relation, const std::vector<const char*>& columns, const std::string* key = nullptr);
 
 std::int64_t next_sequence_value(Oid sequence);
 
