@@ -481,10 +481,11 @@ std::vector<Mapping::Updated> Mapping::update_sources(const std::vector<std::str
                                                       const ColumnSet& columns) {
     constexpr std::size_t most_statements = 64;
     if (update_sources_.size() >= most_statements) update_sources_.clear();
-    auto& statement = update_sources_[columns];
-    if (statement == nullptr) {
-        statement = std::make_unique<pg::Statement>(update_sources_sql(columns), source_array_types_, pg::Statement::Access::by_index);
+    auto& found = update_sources_[columns];
+    if (found == nullptr) {
+        found = std::make_shared<pg::Statement>(update_sources_sql(columns), source_array_types_, pg::Statement::Access::by_index);
     }
+    auto statement = found;  // held: a trigger may run such a set, too
     pg::Rows rows = statement->execute(source_arrays(names, contexts));
     rows.keep();
     int values = static_cast<int>(items_.size()), width = static_cast<int>(target_->relation().columns.size());

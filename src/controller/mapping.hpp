@@ -196,7 +196,7 @@ private:
     std::unique_ptr<pg::Statement> evaluate_, late_, match_, find_, find_locked_, evaluate_many_, find_many_, lock_many_;
     std::string matched_sources_;  // in FROM: sources by arrays, with their values (w) and targets; empty: not in one statement
     std::vector<Oid> source_array_types_;
-    std::map<ColumnSet, std::unique_ptr<pg::Statement>> update_sources_;
+    std::map<ColumnSet, std::shared_ptr<pg::Statement>> update_sources_;
     std::unique_ptr<pg::Statement> insert_sources_;  // null: where nothing keeps a second target from being inserted
 };
 

@@ -494,6 +494,12 @@ SysScanDesc begin_small_scan(::Relation table, const std::string* key, ScanKeyDa
     return systable_beginscan(table, index, true, GetActiveSnapshot(), 1, condition);
 }
 
+AttrNumber number_of_column(::Relation table, const char* name) {
+    AttrNumber number = get_attnum(RelationGetRelid(table), name);
+    if (number <= 0) elog(ERROR, "table \"%s\" has no column \"%s\"", RelationGetRelationName(table), name);
+    return number;
+}
+
 // Its columns with these numbers.
 RowValues copied_row(::Relation table, HeapTuple tuple, const AttrNumber* numbers, int count) {
     RowValues row{static_cast<Datum*>(palloc0(sizeof(Datum) * count)), static_cast<bool*>(palloc0(sizeof(bool) * count)), count};
@@ -514,7 +520,7 @@ std::vector<RowValues> read_rows(Oid relation, const std::vector<const char*>& c
     ScanKeyData condition;
     ::Relation table = guarded([&] { return table_open(relation, AccessShareLock); });
     std::vector<AttrNumber> numbers;
-    for (const char* column : columns) numbers.push_back(guarded([&] { return get_attnum(relation, column); }));
+    for (const char* column : columns) numbers.push_back(guarded([&] { return number_of_column(table, column); }));
     if (columns.empty()) {
         for (int i = 1; i <= RelationGetNumberOfAttributes(table); i++) numbers.push_back(static_cast<AttrNumber>(i));
     }
