@@ -1,11 +1,13 @@
-"""Old jobs are cleared by the scheduler while others work, and somebody reads the history."""
+"""Old jobs are cleared by the scheduler, or by hand, while others work, and somebody reads the history."""
+import threading
 import time
 
 import psycopg2
 import sync_job
 from measure import size, workload
-from server import SOCKET, Session
+from server import SOCKET, Session, processor_seconds
 from sync_job import ENQUEUE_NOOP, SyncJobDatabase
+from workloads.resources import wal
 
 OLD = size('OLD_JOBS', 200_000, 10_000_000)
 IN_SET = 1000
@@ -30,7 +32,18 @@ def old_jobs(session):
     return session.value('SELECT max(id) FROM sync_job')
 
 
-def work_beside(clears):
+def by_scheduler(session):
+    session.run('ALTER DATABASE sync_job_bench SET sync_job.log_retention_days = 1')
+
+
+def by_hand(_):
+    def call():
+        with Session('sync_job_bench') as own:
+            own.run('CALL clear_sync_job_logs(1)')
+    threading.Thread(target=call, daemon=True).start()
+
+
+def work_beside(clear=None):
     """What sessions do, each step timed, until the old jobs are gone (or for ten seconds)."""
     with SyncJobDatabase() as session, Session('sync_job_bench') as watch:
         session.run('ALTER DATABASE sync_job_bench SET sync_job.log_retention_days = -1')
@@ -39,10 +52,12 @@ def work_beside(clears):
         reader.set_session(isolation_level='REPEATABLE READ')
         history = reader.cursor('history')
         history.execute('SELECT id, status FROM sync_job')
-        if clears:
-            session.run('ALTER DATABASE sync_job_bench SET sync_job.log_retention_days = 1')
+        session.run('CHECKPOINT')
+        position, processor = wal(session), processor_seconds()
+        if clear:
+            clear(session)
         started, longest, locked, number = time.perf_counter(), {}, 0.0, 0
-        while session.value('SELECT EXISTS (SELECT FROM sync_job_internal.sync_job_ended WHERE id < %s)', [last]) if clears \
+        while session.value('SELECT EXISTS (SELECT FROM sync_job_internal.sync_job_ended WHERE id < %s)', [last]) if clear \
                 else time.perf_counter() - started < 10:
             number += 1
             steps = {'enqueue': ("SELECT enqueue_sync_job('No-op')", None),
@@ -54,16 +69,18 @@ def work_beside(clears):
                 longest[step] = max(longest.get(step, 0), time.perf_counter() - began)
             locked = max(locked, watch.value("""SELECT coalesce(extract(epoch FROM max(clock_timestamp() - state_change)), 0)::float8
                 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"""))
-        seconds = time.perf_counter() - started
+        seconds, processor, written = time.perf_counter() - started, processor_seconds() - processor, wal(session) - position
         reader.close()
         waits = session.value("""SELECT extract(epoch FROM max(started_at - created_at))::float8 FROM sync_job
             WHERE id > %s AND started_at IS NOT NULL""", [last])
         return {'ms longest': 1000 * max(*longest.values(), locked), **{f'ms {step}': 1000 * value for step, value in longest.items()},
-                'ms until a job starts': 1000 * waits, 'jobs cleared/s': OLD / seconds if clears else 0}
+                'ms until a job starts': 1000 * waits, 'rounds of steps/s': number / seconds, 's of processor time': processor,
+                'jobs cleared/s': OLD / seconds if clear else 0, 'WAL bytes a cleared job': written / OLD if clear else 0}
 
 
 @workload('clearing', 'Sessions beside the clearing of old jobs: the longest wait', 'ms longest')
 def clearing(w):
     w.about = f'{OLD:,} old jobs, {OLD // 10:,} errors, {OLD // IN_SET * IN_SET:,} documents of sets; the history being read meanwhile; at most 100 ms'
-    w.contender('nothing is cleared', lambda: work_beside(False))
-    w.contender('old jobs are cleared', lambda: work_beside(True))
+    w.contender('nothing is cleared', work_beside)
+    w.contender('old jobs are cleared', lambda: work_beside(by_scheduler))
+    w.contender('old jobs are cleared by hand', lambda: work_beside(by_hand))
