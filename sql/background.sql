@@ -52,7 +52,7 @@ COMMENT ON FUNCTION @extschema@.get_sync_job_status(text) IS 'the newest job of 
 CREATE VIEW @extschema@.sync_job_recent WITH (security_invoker = true) AS
     SELECT j.id, j.sync_job_type, j.title, j.job_id, j.status, a.percent, j.queue, j.created_at, j.started_at, j.ended_at,
         j.error_message, j.source_document_type::pg_catalog.text AS source_document_type_name, j.source_document_name,
-        j.target_document_type::pg_catalog.text AS target_document_type_name, j.target_document_name, j.run_as::pg_catalog.text AS run_as_name
+        j.target_document_type::pg_catalog.text AS target_document_type_name, j.target_document_name, j.run_as::pg_catalog.text AS run_as_name, j.traceparent
     FROM @extschema@.sync_job AS j LEFT JOIN sync_job_internal.activity() AS a ON a.sync_job OPERATOR(pg_catalog.=) j.id
     WHERE j.status IN ('Pending', 'Queued', 'Started')
        OR j.ended_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::pg_catalog.interval);
@@ -73,4 +73,5 @@ COMMENT ON COLUMN @extschema@.sync_job_recent.source_document_name IS 'the key o
 COMMENT ON COLUMN @extschema@.sync_job_recent.target_document_type_name IS 'the relation the target document is in, as text';
 COMMENT ON COLUMN @extschema@.sync_job_recent.target_document_name IS 'the key of the target document';
 COMMENT ON COLUMN @extschema@.sync_job_recent.run_as_name IS 'the role it runs as, as text';
+COMMENT ON COLUMN @extschema@.sync_job_recent.traceparent IS 'the trace of whoever enqueued it, as W3C Trace Context has it';
 

@@ -228,9 +228,10 @@ COMMENT ON FUNCTION sync_job_internal.in_the_way() IS 'what somebody has attache
 REVOKE ALL ON FUNCTION sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way() TO PUBLIC;
 
-ALTER TABLE @extschema@.sync_job ADD COLUMN worker_pid integer, ADD COLUMN fingerprint uuid;
+ALTER TABLE @extschema@.sync_job ADD COLUMN worker_pid integer, ADD COLUMN fingerprint uuid, ADD COLUMN traceparent text COLLATE "C";
 COMMENT ON COLUMN @extschema@.sync_job.worker_pid IS 'process of the last attempt: a worker, or the session that ran it; as in the server log';
 COMMENT ON COLUMN @extschema@.sync_job.fingerprint IS 'of an insert: a hash of the row as it was stored, which tells whether it has been changed since';
+COMMENT ON COLUMN @extschema@.sync_job.traceparent IS 'the trace of whoever enqueued it, as W3C Trace Context has it: sync_job.traceparent of that session, or of the job that enqueued it';
 CREATE INDEX sync_job_failed_group ON sync_job_internal.sync_job_failed USING hash (job_group) WHERE job_group IS NOT NULL;
 
 -- Drivers that send parameters without types get these: a text is what PostgreSQL takes such a parameter for.
@@ -798,7 +799,7 @@ COMMENT ON COLUMN @extschema@.sync_job_type.publish_starts IS 'send an event on 
 CREATE OR REPLACE VIEW @extschema@.sync_job_recent WITH (security_invoker = true) AS
     SELECT j.id, j.sync_job_type, j.title, j.job_id, j.status, a.percent, j.queue, j.created_at, j.started_at, j.ended_at,
         j.error_message, j.source_document_type::pg_catalog.text AS source_document_type_name, j.source_document_name,
-        j.target_document_type::pg_catalog.text AS target_document_type_name, j.target_document_name, j.run_as::pg_catalog.text AS run_as_name
+        j.target_document_type::pg_catalog.text AS target_document_type_name, j.target_document_name, j.run_as::pg_catalog.text AS run_as_name, j.traceparent
     FROM @extschema@.sync_job AS j LEFT JOIN sync_job_internal.activity() AS a ON a.sync_job OPERATOR(pg_catalog.=) j.id
     WHERE j.status IN ('Pending', 'Queued', 'Started')
        OR j.ended_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::pg_catalog.interval);
@@ -807,6 +808,7 @@ COMMENT ON COLUMN @extschema@.sync_job_recent.source_document_name IS 'the key o
 COMMENT ON COLUMN @extschema@.sync_job_recent.target_document_type_name IS 'the relation the target document is in, as text';
 COMMENT ON COLUMN @extschema@.sync_job_recent.target_document_name IS 'the key of the target document';
 COMMENT ON COLUMN @extschema@.sync_job_recent.run_as_name IS 'the role it runs as, as text';
+COMMENT ON COLUMN @extschema@.sync_job_recent.traceparent IS 'the trace of whoever enqueued it, as W3C Trace Context has it';
 COMMENT ON COLUMN @extschema@.sync_job.multiple_target_documents IS 'the targets a Relayed job has made children for, each with the id of its child (sync_job)';
 
 SELECT sync_job_internal.wake_launcher();

@@ -176,7 +176,8 @@ CREATE TABLE @extschema@.sync_job (
     relation                       text COLLATE "C",
     held                           boolean,
     worker_pid                     integer,
-    fingerprint                    uuid
+    fingerprint                    uuid,
+    traceparent                    text COLLATE "C"
 ) PARTITION BY LIST (status);
 
 CREATE TABLE sync_job_internal.sync_job_live PARTITION OF @extschema@.sync_job
@@ -253,6 +254,7 @@ COMMENT ON COLUMN @extschema@.sync_job.relation IS 'what parent_sync_job is: rel
 COMMENT ON COLUMN @extschema@.sync_job.held IS 'true: a Queued one whose type is paused; NULL: not held';
 COMMENT ON COLUMN @extschema@.sync_job.worker_pid IS 'process of the last attempt: a worker, or the session that ran it; as in the server log';
 COMMENT ON COLUMN @extschema@.sync_job.fingerprint IS 'of an insert: a hash of the row as it was stored, which tells whether it has been changed since';
+COMMENT ON COLUMN @extschema@.sync_job.traceparent IS 'the trace of whoever enqueued it, as W3C Trace Context has it: sync_job.traceparent of that session, or of the job that enqueued it';
 
 -- The engine's indexes of the queue: by id; in claim order; scheduled jobs by their time; Started jobs.
 CREATE UNIQUE INDEX sync_job_live_id ON sync_job_internal.sync_job_live (id);

@@ -22,6 +22,7 @@
 #include "queue/task.hpp"
 #include "queue/setup_error.hpp"
 #include "shared/activity.hpp"
+#include "shared/settings.hpp"
 
 namespace sync_job {
 
@@ -292,6 +293,10 @@ std::shared_ptr<const JobType> type_of(const Job& job) {
 
 }  // namespace
 
+void set_trace(const Job& job, const JobType& type) {
+    std::string trace(type.declarative() ? "" : job.text(C::traceparent));
+    if (trace != settings.traceparent) pg::set_local("sync_job.traceparent", trace);
+}
 
 Outcome attempt(const Job& job, const AttemptLimits& limits) {
     Job started = as_started(job);
@@ -308,6 +313,7 @@ Outcome attempt(const Job& job, const AttemptLimits& limits) {
     {
         pg::SettingsScope settings;
         set_search_path(*type);
+        set_trace(job, *type);
         pg::MessageCapture messages(job.flag(C::verbose_logging));
         bool look_again = false;
         outcome = pass(started, *type, limits, &look_again);
@@ -334,6 +340,7 @@ Outcome attempt_within(const Job& job, const JobType& type, const AttemptLimits&
     CurrentJobScope current(started, subject, depth_of(started));
     pg::SettingsScope settings;
     set_search_path(type);
+    set_trace(job, type);
     SyncContext sync;
     sync.job = started.copy();
     Limit limit = limit_for(started, limits);
@@ -379,7 +386,9 @@ Outcome attempt_committing(const Job& started) {
     auto type = require_job_type(std::string(started.text(C::sync_job_type)));
     std::string path_before = pg::get_setting("search_path");
     const std::string& path = search_path_of(*type);
+    std::string trace_before = settings.traceparent;
     if (!path.empty()) pg::set_session("search_path", path);
+    pg::set_session("sync_job.traceparent", std::string(started.text(C::traceparent)));
     pg::spi_commit();  // so that a rollback in the job does not undo it
     pg::ensure_portal_snapshot();
     SyncContext sync;
@@ -403,6 +412,7 @@ Outcome attempt_committing(const Job& started) {
         }
     }
     pg::set_session("search_path", path_before);
+    pg::set_session("sync_job.traceparent", trace_before);
     if (outcome.error != nullptr) {
         call_failed_hook(sync, *type, outcome);
         return outcome;

@@ -29,6 +29,9 @@ struct AttemptLimits {
 };
 
 Outcome attempt(const Job& job, const AttemptLimits& limits);
+// Within the innermost SettingsScope: sync_job.traceparent is the job's own, for its code and for the jobs that this enqueues. A
+// declarative type has no code, and its jobs may share a statement: there it is empty.
+void set_trace(const Job& job, const JobType& type);
 
 // Documents of one set job, one after the other in one subtransaction, which costs less than one each.
 struct SharedAttempt {

@@ -10,6 +10,7 @@
 #include "controller/mapping.hpp"
 #include "controller/search_path.hpp"
 #include "document/deleted_document.hpp"
+#include "engine/attempt.hpp"
 #include "engine/claim.hpp"
 #include "engine/sync.hpp"
 #include "pg/deadline.hpp"
@@ -402,6 +403,7 @@ Outcomes sync_within(const std::vector<Job>& jobs, LastSet& last, LastSet::All g
     for (const Job& job : started) mark_in_progress(job.id());
     pg::SettingsScope settings;
     set_search_path(*type);
+    set_trace(jobs[0], *type);
     std::int64_t limit = time_limit(jobs);
     bool of_batch = limit == 0 || batch_microseconds < limit;
     pg::LockPatience patience(lock_patience_microseconds);

@@ -24,7 +24,7 @@ const Oid job_column_types[] = {
     text, regclass, text, timestamptz, text, jsonb, jsonb, jsonb, text, text, jsonb,   // trigger_type … result
     jsonb, text, regrole, regrole, regrole, timestamptz, timestamptz, timestamptz,     // checkpoint … ended_at
     interval, text, text, text, int8_array, text, text, boolean, int4,                 // time_taken … depth
-    int4, text_array, text, boolean, int4, uuid};                                      // documents … fingerprint
+    int4, text_array, text, boolean, int4, uuid, text};                                // documents … traceparent
 static_assert(std::size(job_column_types) == std::size(job_column_names));
 const int job_column_count = sizeof(job_column_names) / sizeof(job_column_names[0]);
 
@@ -104,6 +104,7 @@ std::string describe(const Job& job) {
         out += ", " + pg::relation_name(job.oid(JobColumn::source_document_type)) + " " +
                pg::clipped(std::string(job.text(JobColumn::source_document_name)), longest_name);
     }
+    if (!job.is_null(JobColumn::traceparent)) out += ", trace " + std::string(job.text(JobColumn::traceparent));
     return out + ")";
 }
 

@@ -33,7 +33,8 @@ namespace sync_job {
                         X(checkpoint) X(cancel_reason) X(run_as) X(owner) X(enqueued_by) X(created_at) X(started_at) \
                             X(ended_at) X(time_taken) X(procedure) X(on_success) X(on_failure) X(after)              \
                                 X(after_failure) X(job_group) X(publish_event) X(depth) X(documents)                 \
-                                    X(source_documents) X(relation) X(held) X(worker_pid) X(fingerprint)
+                                    X(source_documents) X(relation) X(held) X(worker_pid) X(fingerprint) \
+                                    X(traceparent)
 
 enum class JobColumn : int {
     none = 0,

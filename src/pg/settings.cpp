@@ -97,6 +97,28 @@ void define_setting(const char* name, const char* description, const char* detai
     });
 }
 
+namespace {
+
+bool (*text_is_valid)(std::string_view) = nullptr;
+const char* expected_text = nullptr;
+
+bool check_text(char** text, void**, GucSource) {
+    if (**text == '\0' || text_is_valid(*text)) return true;
+    GUC_check_errdetail("%s", expected_text);
+    return false;
+}
+
+}  // namespace
+
+void define_setting(const TextSetting& setting, Change change) {
+    text_is_valid = setting.is_valid;
+    expected_text = setting.expected;
+    guarded([&] {
+        DefineCustomStringVariable(setting.name, setting.description, setting.details, setting.variable, "", context_of(change), 0,
+                                   check_text, nullptr, nullptr);
+    });
+}
+
 void define_constant(const char* name, const char* description, const char* details, const char* value) {
     static char* unused;  // the server keeps the value here
     guarded([&] {

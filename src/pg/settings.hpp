@@ -48,6 +48,16 @@ enum class Change { at_start, on_reload, by_superuser, by_user };
 void define_setting(const IntegerSetting& setting, Unit unit, Change change);
 void define_setting(const char* name, const char* description, const char* details, bool* variable, bool initial,
                     Change change);
+// A text that is empty, or passes the check; there can be only one such setting.
+struct TextSetting {
+    const char* name;
+    const char* description;
+    const char* details;
+    char** variable;
+    bool (*is_valid)(std::string_view text);
+    const char* expected;  // a sentence, for the error
+};
+void define_setting(const TextSetting& setting, Change change);
 // One that can be read, but not set.
 void define_constant(const char* name, const char* description, const char* details, const char* value);
 void reserve_setting_prefix(const char* prefix);

@@ -53,6 +53,7 @@ void enqueue_callback(const Outcome& outcome, const std::string& procedure) {
                                                 {"error", error}});
     request.parent_sync_job = job.id();
     request.relation = relation::callback;
+    if (!job.is_null(C::traceparent)) request.traceparent = std::string(job.text(C::traceparent));
     request.queue = std::string(job.text(C::queue));
     request.max_retries = job.int32(C::max_retries);
     request.title = procedure;

@@ -15,6 +15,7 @@
 #include "queue/dependencies.hpp"
 #include "queue/in_progress.hpp"
 #include "queue/rights.hpp"
+#include "shared/settings.hpp"
 #include "shared/wake.hpp"
 
 namespace sync_job {
@@ -333,6 +334,7 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
     set_origin(job, request, *type_, owner);
     set_background(job, request);
     set_depth();
+    set_trace();
     job.set(C::publish_event, pg::bool_datum(request.publish_event || type_->publish_events || queue_publishes(job)));
     say_when_not_preloaded();
 }
@@ -357,6 +359,16 @@ void Enqueuer::set_depth() {
     pg::log("jobs of sync job type " + quoted(type_->name) + " are canceled as they are enqueued", reason + ".",
             "Job types that write to each other's sources must settle on the same values, or one of them must not react to "
             "what the other writes: see current_sync_job().");
+}
+
+void Enqueuer::set_trace() {
+    std::optional<std::string> trace = request_.traceparent;
+    if (!trace && *settings.traceparent != '\0') trace = settings.traceparent;
+    if (!trace && request_.parent_sync_job) {
+        auto parent = find_job(*request_.parent_sync_job);
+        if (parent && !parent->job.is_null(C::traceparent)) trace = std::string(parent->job.text(C::traceparent));
+    }
+    set_optional_text(template_, C::traceparent, trace);
 }
 
 void Enqueuer::set_context(pg::Value context) {

@@ -56,6 +56,7 @@ struct EnqueueRequest {
     std::optional<std::string> job_group, title;
     bool publish_event = false;
     std::optional<std::string> retry_backoff;
+    std::optional<std::string> traceparent;  // none: that of the session, or else of its parent
     std::optional<std::int64_t> rerun_of;  // the ended job that this is again
     Oid run_as = 0;  // whose rights it has; none: the current user's
 
@@ -92,6 +93,7 @@ private:
     void insert_waiting();
     bool may_be_absorbed();
     void set_depth();
+    void set_trace();
     std::int64_t insert(Job& job);
 
     EnqueueRequest request_;

@@ -60,6 +60,7 @@ void publish_state(const std::string& event, const Job& job) {
     json.field("sync_job_type", job.text(C::sync_job_type));
     json.field("status", job.text(C::status));
     if (!job.is_null(C::job_id)) json.field("job_id", job.text(C::job_id));
+    if (!job.is_null(C::traceparent)) json.field("traceparent", job.text(C::traceparent));
     json.end_object();
     Datum whole = json.finish();
     if (notify_if_short(whole)) return;

@@ -2,6 +2,7 @@
 
 #include "pg/error.hpp"
 #include "queue/task.hpp"
+#include "shared/settings.hpp"
 
 namespace sync_job {
 
@@ -106,6 +107,7 @@ EnqueueRequest request_again(const Job& job) {
     request.job_id = text_at(job, C::job_id);
     request.job_group = text_at(job, C::job_group);
     request.publish_event = job.flag(C::publish_event);
+    if (*settings.traceparent == '\0') request.traceparent = text_at(job, C::traceparent);
     if (type->background) add_background(request, job);
     return request;
 }

@@ -1,5 +1,6 @@
 #include "shared/settings.hpp"
 
+#include "core/traceparent.hpp"
 #include "pg/settings.hpp"
 #include "shared/slots.hpp"
 
@@ -50,6 +51,11 @@ void define_settings() {
                         "0: workers never wait for others. It pauses between batches, with no transaction open.",
                         &settings.neighbour_share, 60, 0, 90},
                        Unit::none, Change::on_reload);
+    pg::define_setting(pg::TextSetting{"sync_job.traceparent", "The trace that jobs enqueued from here on belong to.",
+                                       "As the header traceparent of W3C Trace Context has it. In a job's controller: the job's own.",
+                                       &settings.traceparent, is_traceparent,
+                                       "It is as in 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01, in lower case."},
+                       Change::by_user);
     // Views and upgrade scripts read it. A server keeps using the library that it has loaded, whatever is installed.
     pg::define_constant("sync_job.library_version", "Version of the library pg_sync_job that the server has loaded.",
                         "Until ALTER EXTENSION pg_sync_job UPDATE, the extension may have another version.",

@@ -59,6 +59,7 @@ void fix_settings() {
     pg::set_session("statement_timeout", "0");
     pg::set_session("idle_in_transaction_session_timeout", "0");
     pg::set_session("session_replication_role", "origin");
+    pg::set_session("sync_job.traceparent", "");
 }
 
 // A worker's transactions: its own, from beginning to end.

@@ -129,7 +129,8 @@ INSERT INTO expected VALUES
     ('sync_job', 'after_failure', 'text'),
     ('sync_job', 'job_group', 'text'),
     ('sync_job', 'publish_event', 'boolean'), ('sync_job', 'depth', 'integer'), ('sync_job', 'documents', 'integer'), ('sync_job', 'source_documents', 'text[]'), ('sync_job', 'relation', 'text'), ('sync_job', 'held', 'boolean'),
-    ('sync_job', 'worker_pid', 'integer'), ('sync_job', 'fingerprint', 'uuid');
+    ('sync_job', 'worker_pid', 'integer'), ('sync_job', 'fingerprint', 'uuid'),
+    ('sync_job', 'traceparent', 'text');
 
 SELECT col_type_is('public', relation, name, type, format('%s.%s is %s', relation, name, type)) FROM expected;
 
