@@ -14,6 +14,7 @@
 #include "pg/types.hpp"
 #include "queue/in_progress.hpp"
 #include "shared/document_locks.hpp"
+#include "shared/metrics.hpp"
 #include "shared/settings.hpp"
 #include "shared/slots.hpp"
 #include "shared/wake.hpp"
@@ -46,6 +47,7 @@ void load() {
     register_wake();
     register_document_locks();
     register_in_progress();
+    register_metrics();
     if (!pg::is_preloading()) return;
     register_database_commands();
     pg::request_shared_memory(shared_bytes(), initialize_shared);

@@ -6,6 +6,7 @@
 #include "pg/json.hpp"
 #include "pg/xact.hpp"
 #include "queue/in_progress.hpp"
+#include "shared/metrics.hpp"
 #include "shared/wake.hpp"
 
 namespace sync_job {
@@ -108,6 +109,7 @@ void relay(SyncContext& sync, const JobType& type, const std::vector<Target>& ta
 void insert_children(SyncContext& sync) {
     for (const Job& child : sync.children) {
         insert_job(child);
+        count_job(child, Counter::enqueued);
         wake_at_commit(child);
     }
 }

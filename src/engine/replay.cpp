@@ -16,6 +16,7 @@
 #include "pg/xact.hpp"
 #include "queue/rights.hpp"
 #include "queue/task.hpp"
+#include "shared/metrics.hpp"
 
 namespace sync_job {
 
@@ -125,6 +126,7 @@ std::int64_t record_replay(const Replay& replay, const Effect& effect, pg::Times
     done.set(C::diff_summary, replay.documents->diff(effect.before, effect.after, replay.secret));
     remember_replayed(replay, effect);
     insert_job(done);
+    count_end(done);
     return done.id();
 }
 

@@ -10,6 +10,7 @@
 #include "queue/outcome.hpp"
 #include "queue/set_record.hpp"
 #include "queue/task.hpp"
+#include "shared/metrics.hpp"
 
 namespace sync_job {
 
@@ -100,6 +101,7 @@ std::optional<std::int64_t> ReplayRecord::finish() {
     result.end_object();
     record.set(C::result, result.finish());
     insert_job(record);
+    count_end(record);
     return id_;
 }
 

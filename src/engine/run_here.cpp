@@ -10,6 +10,7 @@
 #include "queue/in_progress.hpp"
 #include "queue/record.hpp"
 #include "shared/document_locks.hpp"
+#include "shared/metrics.hpp"
 #include "shared/wake.hpp"
 
 namespace sync_job {
@@ -39,7 +40,10 @@ namespace {
 Job queued_by_hand(const StoredJob& stored) {
     if (stored.job.status() == Status::queued) return stored.job;
     Job job = stored.job.copy();
-    if (job.status() == Status::failed) job.set(C::retry_count, pg::int32_datum(job.int32(C::retry_count) + 1));
+    if (job.status() == Status::failed) {
+        count_job(job, Counter::retries);
+        job.set(C::retry_count, pg::int32_datum(job.int32(C::retry_count) + 1));
+    }
     job.set_status(Status::queued);
     store_job({job, stored.partition});
     return lock_job(job.id())->job;

@@ -16,6 +16,7 @@
 #include "shared/activity.hpp"
 #include "shared/claim_cursor.hpp"
 #include "shared/document_locks.hpp"
+#include "shared/metrics.hpp"
 #include "shared/settings.hpp"
 #include "shared/wake.hpp"
 
@@ -103,6 +104,7 @@ void Runner::mark_started(const Job& claimed) {
     started.set(C::started_at, pg::int64_datum(pg::now()));
     started.set(C::worker_pid, pg::int32_datum(pg::my_pid()));
     store_job({started, Partition::live});
+    note_change(started);
     publish_start(started);
 }
 

@@ -38,6 +38,8 @@ std::vector<InternalStatement::Row> InternalStatement::run(const std::vector<pg:
     return copied;
 }
 
+std::string text_of(const pg::Value& value) { return value.null ? std::string() : std::string(pg::datum_text(value.datum)); }
+
 std::unique_ptr<pg::Cursor> open_internal_cursor(const std::string& sql, const std::vector<Oid>& types, const std::vector<pg::Value>& arguments) {
     const SchemaObjects& o = schema_objects();
     pg::OwnerScope owner(o.owner);

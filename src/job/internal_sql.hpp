@@ -29,6 +29,9 @@ private:
     Oid prepared_for_ = pg::no_oid;
 };
 
+// A text in such a row; of NULL: empty.
+std::string text_of(const pg::Value& value);
+
 // The same for rows that are read a part at a time: in the SpiScope in which the cursor is fetched from and closed. By the newest
 // snapshot, whole tables too.
 std::unique_ptr<pg::Cursor> open_internal_cursor(const std::string& sql, const std::vector<Oid>& types, const std::vector<pg::Value>& arguments);

@@ -19,6 +19,7 @@ extern "C" {
 
 #include "pg/array_elements.hpp"
 #include "pg/error.hpp"
+#include "pg/float8.hpp"
 #include "pg/unchecked.hpp"
 #include "pg/value.hpp"
 
@@ -32,6 +33,9 @@ Datum text_datum(std::string_view text) {
 Datum bool_datum(bool value) { return BoolGetDatum(value); }
 Datum int64_datum(std::int64_t value) { return Int64GetDatum(value); }
 Datum int32_datum(std::int32_t value) { return Int32GetDatum(value); }
+Datum float8_datum(double value) { return Float8GetDatum(value); }
+double datum_float8(Datum datum) { return DatumGetFloat8(datum); }
+
 double datum_numeric(Datum datum) {
     return guarded([&] { return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, datum)); });
 }

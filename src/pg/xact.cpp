@@ -156,6 +156,24 @@ void on_transaction_end(TransactionEnd callback) {
     end_callbacks[callback_count++] = callback;
 }
 
+namespace {
+
+SubtransactionEnd subtransaction_callback = nullptr;
+
+void at_subtransaction_event(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
+    if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB) return;
+    subtransaction_callback(event == SUBXACT_EVENT_COMMIT_SUB, GetCurrentTransactionNestLevel());
+}
+
+}  // namespace
+
+void on_subtransaction_end(SubtransactionEnd callback) {
+    subtransaction_callback = callback;
+    RegisterSubXactCallback(at_subtransaction_event, nullptr);
+}
+
+int transaction_level() { return GetCurrentTransactionNestLevel(); }
+
 void notify(const char* channel, const std::string& payload) {
     guarded([&] { Async_Notify(channel, payload.c_str()); });
 }

@@ -75,6 +75,11 @@ void defer_constraints();
 using TransactionEnd = void (*)(bool committed);
 void on_transaction_end(TransactionEnd callback);
 
+// The same for each subtransaction, while it is still the current one. `level`: its depth; 1 is the transaction itself.
+using SubtransactionEnd = void (*)(bool committed, int level);
+void on_subtransaction_end(SubtransactionEnd callback);  // only one
+int transaction_level();
+
 // NOTIFY, delivered when the transaction commits; the payload must be shorter than 8000 bytes.
 void notify(const char* channel, const std::string& payload);
 

@@ -15,6 +15,7 @@
 #include "queue/dependencies.hpp"
 #include "queue/in_progress.hpp"
 #include "queue/rights.hpp"
+#include "shared/metrics.hpp"
 #include "shared/settings.hpp"
 #include "shared/wake.hpp"
 
@@ -452,7 +453,10 @@ std::int64_t Enqueuer::add_job(const std::optional<std::string>& name) {
         job.set_title(source_label_, target_label_);
     }
     if (request_.deduplicate && job.status() != Status::canceled && may_be_absorbed()) {
-        if (auto absorbed = absorb(job)) return *absorbed;
+        if (auto absorbed = absorb(job)) {
+            count_job(job, Counter::deduplicated);
+            return *absorbed;
+        }
     }
     return insert(job);
 }
@@ -460,8 +464,10 @@ std::int64_t Enqueuer::add_job(const std::optional<std::string>& name) {
 std::int64_t Enqueuer::insert(Job& job) {
     std::int64_t id = pg::next_sequence_value(schema_objects().id_sequence);
     job.set(C::id, pg::int64_datum(id));
+    count_job(job, Counter::enqueued);
     if (job.status() == Status::canceled) {
         insert_job(job);
+        count_end(job);
     } else if (request_.many) {
         waiting_rows_.push_back(job.row());
     } else {

@@ -8,6 +8,7 @@
 #include "queue/in_progress.hpp"
 #include "queue/outcome.hpp"
 #include "queue/setup_error.hpp"
+#include "shared/metrics.hpp"
 #include "shared/wake.hpp"
 
 namespace sync_job {
@@ -80,6 +81,7 @@ void move_rows(const std::vector<Outcome>& outcomes) {
         clear_in_progress(outcome.job.id());
         if (!outcome.job.is_null(C::parent_sync_job)) wake_blocked_at_commit();
         const Job& job = jobs.emplace_back(in_place(outcome).job);
+        count_end(job);
         live.remove(job.place);
         auto& to = partition_of(job.status()) == Partition::failed ? to_failed : to_ended;
         to.push_back(job.row());

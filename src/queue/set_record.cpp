@@ -12,6 +12,7 @@
 #include "queue/record.hpp"
 #include "queue/task.hpp"
 #include "shared/activity.hpp"
+#include "shared/metrics.hpp"
 #include "shared/wake.hpp"
 
 namespace sync_job {
@@ -65,6 +66,8 @@ void insert_jobs(const std::vector<Outcome>& jobs) {
     pg::Table(schema_objects().failed, pg::TableLock::write).insert_many(failed);
     for (const Outcome& outcome : jobs) {
         const Job& job = outcome.job;
+        count_job(job, Counter::enqueued);
+        if (job.status() == Status::failed) count_end(job);
         if (outcome.error != nullptr) record_error(job, *outcome.error, outcome.counted);
         if (job.status() == Status::queued) {
             wake_at_commit(job);
@@ -105,9 +108,22 @@ Datum added_up(const DocumentsDone& done, pg::Value result) {
     return json.finish();
 }
 
+namespace {
+
+// Those that have left it count as jobs of their own.
+static_assert(static_cast<std::size_t>(Counter::document_failed) - static_cast<std::size_t>(Counter::inserted) == static_cast<std::size_t>(Count::failed));
+void count_documents(const Job& set, const decltype(DocumentsDone::counts)& counts) {
+    for (std::size_t i = 0; i <= static_cast<std::size_t>(Count::no_target); i++) {
+        if (counts[i] > 0) count_job(set, static_cast<Counter>(static_cast<std::size_t>(Counter::inserted) + i), counts[i]);
+    }
+}
+
+}  // namespace
+
 void record_set(const SetProgress& set) {
     const DocumentsDone& done = set.done;
     record_documents(done);
+    count_documents(set.job, done.counts);
     bool over = done.left.empty() || done.canceled;
     if (!over && !done.any()) {  // as it was
         clear_in_progress(set.job.id());

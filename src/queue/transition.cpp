@@ -6,6 +6,7 @@
 #include "pg/xact.hpp"
 #include "queue/events.hpp"
 #include "queue/record.hpp"
+#include "shared/metrics.hpp"
 #include "shared/wake.hpp"
 
 namespace sync_job {
@@ -46,6 +47,7 @@ Job retry_job(StoredJob stored, pg::Value context, bool counted) {
     stored.job = stored.job.copy();
     stored.job.clear(C::error_message);
     stored.job.clear(C::scheduled_at);
+    count_job(stored.job, Counter::retries);
     if (counted) stored.job.set(C::retry_count, pg::int32_datum(stored.job.int32(C::retry_count) + 1));
     if (!context.null) stored.job.set(C::context, context);
     return queue_again(stored);
@@ -60,6 +62,7 @@ Job cancel_job(StoredJob stored, const std::string& reason) {
     job.clear(C::source_documents);
     job.set(C::ended_at, pg::int64_datum(pg::now()));
     store_job({job, stored.partition});
+    count_end(job);
     publish_end(job);
     announce_ended_at_commit();
     if (!job.is_null(C::parent_sync_job)) wake_blocked_at_commit();

@@ -6,6 +6,7 @@
 
 #include "pg/background.hpp"
 #include "pg/value.hpp"
+#include "shared/metrics.hpp"
 
 namespace sync_job {
 
@@ -86,6 +87,7 @@ void show_progress(double percent, std::optional<std::string_view> title, std::o
         if (title) copy_text(activity.title, *title);
         if (description) copy_text(activity.description, *description);
     });
+    show_change(slot->activity.job_type, slot->queue);
     if (slot->progress_changed.exchange(true)) return;  // the scheduler has not reported the last one yet
     DatabaseSlot* database = find_database_slot(slot->database);
     if (database != nullptr && !database->progress_pending.exchange(true))

@@ -7,7 +7,6 @@
 #include "pg/xact.hpp"
 #include "shared/claim_cursor.hpp"
 
-
 namespace sync_job {
 
 namespace {
@@ -40,6 +39,8 @@ void initialize_shared(void* memory) {
         database.has_dependencies = true;  // until the scheduler has looked
         database.orphans_possible = database.dependents_possible = true;
         database.progress_pending = false;
+        database.watched_until = 0;
+        database.change_pending = database.any_change = database.series_lacking = false;
         database.no_process = database.scheduler_fails = false;
     }
     for (WorkerSlot& worker : s->workers) {

@@ -6,6 +6,8 @@
 // - workers[].idle, .stop, .isolate: atomics, anybody
 // - databases[].orphans_possible, .progress_pending: atomics, anybody
 // - databases[].no_process, .scheduler_fails: the launcher; .lacking, .failed_round: the scheduler, under the lock
+// - databases[].watched_until, .change_pending, .any_change, .series_lacking: atomics, anybody
+// - series[]: made and freed under the lock; what it counts, and .changed: atomics, anybody
 // - workers[].activity: its worker only, under `change` (odd while it writes); anybody reads
 // - workers[].cancel_*: a session that cancels, under the lock
 // Commit callbacks read without the lock what is atomic: a stale value wakes the wrong process, which does no harm.
@@ -19,6 +21,7 @@
 #include "core/claim_position.hpp"
 #include "pg/shared.hpp"
 #include "pg/types.hpp"
+#include "shared/counters.hpp"
 
 namespace sync_job {
 
@@ -34,6 +37,9 @@ constexpr int document_places = 8192;  // a power of two, so many that look-ups 
 constexpr int most_limited_types = 8;
 constexpr int most_lacking_groups = 32;  // that the view names
 constexpr std::int64_t never = INT64_MAX;
+constexpr int most_series = 2048;        // of what is counted, of all databases: half a kilobyte each
+constexpr int most_counted_types = 200;  // of a database; jobs of further ones are counted as type "other"
+constexpr int label_bytes = 128;
 
 // `session`: not a worker, but a session that runs jobs itself (execute_sync_job(), run_sync_jobs()).
 enum class SlotState : int { free, starting, running, session };
@@ -114,6 +120,10 @@ struct DatabaseSlot {
     std::atomic<bool> orphans_possible;  // a process that ran jobs has gone or failed: some may be left Started
     std::atomic<std::int64_t> renew_after;  // until then no worker exits to be replaced by a new process, as that has not helped
     std::atomic<bool> progress_pending;  // a worker has reported progress that has not been notified yet
+    std::atomic<std::int64_t> watched_until;  // somebody wants to hear until then what changes (shared/metrics.hpp)
+    std::atomic<bool> change_pending;    // something has changed since the last digest
+    std::atomic<bool> any_change;        // it has no type and no queue, or one that is counted as "other"
+    std::atomic<bool> series_lacking;    // a type is counted as "other" as there is no place
     bool settled;                        // jobs left over by a crash have been dealt with
 
     // For display (shared/trouble.hpp).
@@ -122,6 +132,16 @@ struct DatabaseSlot {
     int lacking_groups;                 // changed and read under the lock, as the next two
     LackingGroup lacking[most_lacking_groups];
     char failed_round[256];             // the error of the scheduler's last round; empty: it succeeded
+};
+
+// What is counted of the jobs of one type in one queue: shared/metrics.hpp.
+struct Series {
+    std::atomic<std::uint64_t> key;  // hash of database, type and queue; 0: free
+    std::atomic<Oid> database;
+    std::uint64_t type_key;          // hash of the type's name
+    char type[label_bytes], queue[queue_name_bytes];
+    std::atomic<bool> changed;       // since the last digest
+    std::atomic<std::uint64_t> counts[counters];
 };
 
 struct Shared {
@@ -135,6 +155,8 @@ struct Shared {
     pg::Condition ended;  // announced after a commit that ended jobs
     DatabaseSlot databases[most_databases];
     WorkerSlot workers[most_workers + most_sessions];
+    std::atomic<std::uint32_t> series_freed;  // so often have some been
+    Series series[most_series];
 };
 
 // Null where the library was not preloaded.

@@ -6,6 +6,7 @@
 #include "pg/xact.hpp"
 #include "shared/claim_cursor.hpp"
 #include "shared/document_locks.hpp"
+#include "shared/metrics.hpp"
 #include "shared/slots.hpp"
 
 namespace sync_job {
@@ -121,6 +122,7 @@ void at_transaction_end(bool) {
 void register_wake() { pg::on_transaction_end(at_transaction_end); }
 
 void wake_at_commit(const Job& job) {
+    note_change(job);
     if (shared() == nullptr || job.is_held()) return;
     if (!job.is_null(JobColumn::scheduled_at) && job.int64(JobColumn::scheduled_at) > pg::now()) {
         return wake_at(job.int64(JobColumn::scheduled_at));
@@ -149,7 +151,10 @@ void wake_at(pg::Timestamp time) {
 
 void unblock_databases_at_transaction_end() { pending.any = pending.unblock = true; }
 
-void wake_scheduler_at_commit() { pending.any = pending.scheduler = true; }
+void wake_scheduler_at_commit() {
+    pending.any = pending.scheduler = true;
+    note_change();
+}
 void wake_for_dependencies_at_commit() { pending.any = pending.dependencies = true; }
 void wake_launcher_at_commit() { pending.any = pending.launcher = true; }
 void announce_ended_at_commit() { pending.any = pending.ended = true; }

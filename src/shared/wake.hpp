@@ -11,7 +11,7 @@ namespace sync_job {
 void wake_at_commit(const Job& job);
 // Something falls due then: the scheduler looks again.
 void wake_at(pg::Timestamp time);
-// The queues have changed (paused, resumed, other limits): the scheduler looks again.
+// The queues have changed (paused, resumed, other limits): the scheduler looks again, and whoever watches.
 void wake_scheduler_at_commit();
 // A job waits for others: until the scheduler says that none does, it is told of each job that ends.
 void wake_for_dependencies_at_commit();

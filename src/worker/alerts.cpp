@@ -15,14 +15,13 @@
 #include "pg/xact.hpp"
 #include "queue/enqueue.hpp"
 #include "queue/events.hpp"
+#include "shared/metrics.hpp"
 
 namespace sync_job {
 
 namespace {
 
 using Row = InternalStatement::Row;
-
-std::string text_of(const pg::Value& value) { return value.null ? std::string() : std::string(pg::datum_text(value.datum)); }
 
 // What waits and what has failed, of one type in one queue.
 struct Counts {
@@ -198,6 +197,7 @@ void tell(const Alert& alert, const std::string& value) {
         "UPDATE {}.sync_job_alert SET state = $2, since = clock_timestamp(), value = $3 WHERE name = $1",
         {pg::type::text, pg::type::text, pg::type::text});
     update.run({{pg::text_datum(alert.name), false}, {pg::text_datum(alert.firing ? "firing" : "ok"), false}, {pg::text_datum(value), false}});
+    note_change();
     Datum message = as_json(alert, value);
     publish_event("sync_job_alert", {message, false});
     if (!alert.procedure.empty()) {

@@ -19,6 +19,7 @@
 #include "pg/memory.hpp"
 #include "pg/shared.hpp"
 #include "pg/xact.hpp"
+#include "shared/metrics.hpp"
 #include "shared/slots.hpp"
 #include "worker/mains.hpp"
 
@@ -90,6 +91,8 @@ DatabaseSlot* slot_for(Oid database) {
     slot->has_dependencies = true;
     slot->orphans_possible = true;
     slot->progress_pending = false;
+    slot->watched_until = 0;
+    slot->change_pending = slot->any_change = slot->series_lacking = false;
     slot->no_process = slot->scheduler_fails = false;
     slot->lacking_groups = 0;
     slot->failed_round[0] = '\0';
@@ -149,6 +152,7 @@ bool reconcile(Launcher& launcher, Oid database, const std::string& name) {
         launcher.trouble.erase(database);
         if (launcher.wanted.count(database) == 0) {
             launcher.absent.insert(database);
+            forget_series(database);
             slot->database = pg::no_oid;
             return false;
         }
@@ -176,6 +180,7 @@ void forget_dropped(Launcher& launcher, const std::map<Oid, std::string>& existi
         Oid database = slot.database;
         if (database == pg::no_oid || existing.count(database) > 0 || slot.scheduler_pid != 0) continue;
         if (blocked(slot)) continue;
+        forget_series(database);
         slot.database = pg::no_oid;
         launcher.trouble.erase(database);
     }

@@ -33,6 +33,7 @@
 #include "shared/slots.hpp"
 #include "shared/trouble.hpp"
 #include "worker/alerts.hpp"
+#include "worker/change_notifier.hpp"
 #include "worker/mains.hpp"
 #include "worker/progress_notifier.hpp"
 #include "worker/scheduler_queries.hpp"
@@ -91,6 +92,7 @@ struct Scheduler {
     std::set<DueGroup> trusted;    // after a crash: groups that have had a worker since
     std::set<DueGroup> cut_short;  // a worker ended during a round, perhaps because of one of its jobs
     ProgressNotifier progress;
+    ChangeNotifier changes;
     std::int64_t dependencies_seen = 0;  // how far the sweep over waiting jobs has got
     bool more_to_clear = false;          // of the jobs that ended long ago
     std::vector<Lacking> lacking;        // groups without a worker they need, in this round
@@ -193,7 +195,10 @@ void read_work(Scheduler& scheduler, Plan& plan) {
         scheduler.more_to_clear = false;
         step(scheduler.clearing, "sync job scheduler: could not clear jobs that ended long ago",
              [&] { scheduler.more_to_clear = clear_by_retention(); });
-        step(scheduler.alerts, "sync job scheduler: could not look at the alerts", look_at_alerts);
+        step(scheduler.alerts, "sync job scheduler: could not look at the alerts", [] {
+            look_at_alerts();
+            make_room_for_counts(*my_slot);
+        });
     }
     step(scheduler.resumes, "sync job scheduler: could not resume jobs whose type was held",
          [&] { plan.more_retries = resume_released() || plan.more_retries; });
@@ -452,8 +457,10 @@ Milliseconds pause_for_work(const Scheduler& scheduler, const Plan& plan, bool s
 
 Milliseconds pause_after(const Scheduler& scheduler, const Plan& plan, bool shortage) {
     Milliseconds pause = pause_for_work(scheduler, plan, shortage);
-    auto progress = scheduler.progress.due(*my_slot);
-    return progress ? std::min(pause, *progress) : pause;
+    for (auto due : {scheduler.progress.due(*my_slot), scheduler.changes.due(*my_slot)}) {
+        if (due) pause = std::min(pause, *due);
+    }
+    return pause;
 }
 
 // Returns how long to rest.
@@ -478,6 +485,7 @@ Milliseconds run_round(Scheduler& scheduler) {
         if (plan.outdated && !scheduler.noted) scheduler.noted = note_in_old_view();
     }
     scheduler.progress.notify(*my_slot);
+    scheduler.changes.notify(*my_slot);
     return pause_after(scheduler, plan, shortage);
 }
 

@@ -21,6 +21,7 @@
 #include "queue/setup_error.hpp"
 #include "queue/transition.hpp"
 #include "shared/activity.hpp"
+#include "shared/metrics.hpp"
 #include "shared/slots.hpp"
 #include "worker/scheduler_queries.hpp"
 
@@ -29,8 +30,6 @@ namespace sync_job {
 namespace {
 
 using Row = InternalStatement::Row;
-
-std::string text_of(const pg::Value& value) { return std::string(pg::datum_text(value.datum)); }
 
 }  // namespace
 
@@ -265,6 +264,14 @@ void recover_orphans(bool after_crash) {
         }
     } unlock{orphans};
     for (std::int64_t id : orphans) set_aside.for_each({id}, [&](std::size_t) { return recover(id, after_crash, orphans.size() == 1); });
+}
+
+void make_room_for_counts(DatabaseSlot& database) {
+    static auto& select = *new InternalStatement("SELECT name FROM {}.sync_job_type", std::vector<Oid>{});
+    if (!database.series_lacking) return;
+    std::vector<std::string> types{background_type_name};
+    for (const Row& row : select.run({})) types.push_back(text_of(row[0]));
+    forget_series_but(database, types);
 }
 
 void make_old_view_tell() {

@@ -9,6 +9,7 @@
 
 #include "core/claim_position.hpp"
 #include "pg/types.hpp"
+#include "shared/slots.hpp"
 
 namespace sync_job {
 
@@ -40,6 +41,8 @@ struct ReleasedHeld {
 ReleasedHeld release_held_jobs(Oid run_as = 0);  // 0: of any role
 // Recovers jobs that are Started while nobody runs them. After a crash, one that ran alone is blamed for it.
 void recover_orphans(bool after_crash);
+// Where jobs are counted as of type "other" for lack of places: types that have gone make room.
+void make_room_for_counts(DatabaseSlot& database);
 // The view sync_job_queue_status of 0.1.0 cannot say that jobs wait for ALTER EXTENSION UPDATE: adds that to it, until the
 // update replaces it. Raises 55P03 if somebody has locked it or the update was faster.
 void make_old_view_tell();

@@ -6,6 +6,8 @@ SELECT no_plan();
 -- parallel unsafe, restricted or safe; whether a null argument is the end of it. Any other function is one too many.
 CREATE TEMPORARY TABLE expected (name name, arguments text, result text, volatility "char", parallel "char", strict boolean);
 INSERT INTO expected VALUES
+    ('sync_job_metrics', 'names text[] DEFAULT NULL::text[], OUT name text, OUT type text, OUT help text, OUT labels jsonb, OUT value double precision', 'SETOF record', 'v', 'u', false),
+    ('watch_sync_jobs', '', 'boolean', 'v', 'u', false),
     ('adopt_sync_jobs', '', 'void', 'v', 'u', false),
     ('apply_sync_job', 'id bigint', 'bigint', 'v', 'u', false),
     ('attach_sync_job_triggers', 'sync_job_type text, source regclass, level text DEFAULT ''row''::text, deduplicate boolean DEFAULT true, keep_deleted boolean DEFAULT true, columns text[] DEFAULT NULL::text[], OUT trigger_name text', 'SETOF text', 'v', 'u', false),

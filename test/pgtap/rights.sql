@@ -100,7 +100,7 @@ SELECT set_eq(
         'get_sync_document', 'get_source_document', 'get_trigger_document', 'get_target_document', 'validate_sync_job_type', 'validate_sync_job_type_definition', 'export_sync_job_type',
         'compare_sync_documents', 'enqueue_compare', 'enqueue_full_sync', 'pause_sync_job', 'create_sync_job_boilerplate', 'attach_sync_job_triggers', 'detach_sync_job_triggers', 'sync_job_trigger',
         'schedule_sync_job', 'schedule_full_sync', 'unschedule_sync_job', 'run_sync_job_schedule', 'pause_sync_job_schedule', 'resume_sync_job_schedule', 'pause_sync_job_queue', 'resume_sync_job_queue',
-        'pause_sync_job_type', 'resume_sync_job_type', 'act_on_jobs', 'write_type',
+        'pause_sync_job_type', 'resume_sync_job_type', 'act_on_jobs', 'write_type', 'sync_job_metrics', 'watch_sync_jobs',
         'auto_retry_failed_sync_jobs', 'grant_sync_job_type', 'revoke_sync_job_type', 'grant_sync_job_access', 'revoke_sync_job_access',
         -- of the job in one's own session
         'current_sync_job', 'report_sync_job_progress', 'get_sync_job_checkpoint', 'set_sync_job_checkpoint',

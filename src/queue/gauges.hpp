@@ -1,0 +1,28 @@
+// How things stand with the jobs of this database, measured in its tables: what sync_job_metrics() shows beside what is counted.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pg/types.hpp"
+
+namespace sync_job {
+
+// The jobs of one type in one queue that have not ended well.
+struct Backlog {
+    std::string queue, type;
+    std::int64_t waiting = 0;    // due
+    std::int64_t scheduled = 0;  // whose time has not come
+    std::int64_t held = 0;       // as their type is paused
+    std::int64_t pending = 0;    // for others, or for a start
+    std::int64_t retrying = 0, failed = 0;
+    std::optional<pg::Timestamp> oldest;  // change that is not in step yet
+};
+
+// Exact for up to fifty thousand jobs that wait, and as many that have failed. Where there are more, the oldest of them are
+// counted, and the counts scaled to how many the server's statistics say there are.
+std::vector<Backlog> read_backlog();
+
+}  // namespace sync_job
