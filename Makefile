@@ -96,6 +96,7 @@ demo-stop:
 ## make test-upgrade  from each released version, built from its commit, to this one, with jobs under way; not part of make test
 ## make test-clients drivers and ORMs from npm and Debian, in JavaScript, Python and Java, and PgBouncer; not part of make test
 ## make test-command the command sync-job, with and without a terminal; not part of make test, but for a look at it
+## make test-metrics  promtool, postgres_exporter and Prometheus against the database, and the files of monitoring/; not part of make test
 ## make test-model    spin looks through a model of enqueue, claim, crash, recovery and cancel; not part of make test
 ## make test-mutants  puts faults of one line into a copy of the tree, one after the other: a test must find each; half an hour
 ##                    MUTANTS="cursor limit": only those with such names
@@ -107,7 +108,7 @@ demo-stop:
 ## make test-matrix   the suites on this machine, and with the newer PostgreSQL of newer Debian releases and of experimental, each in a folder
 ##                    MATRIX="trixie": only these; MATRIX_SUITES="regress tap"; needs root; the first time takes long
 ## make test-fresh    make demo, make demo-stop and make test as on a new Debian that has make and nothing more; needs root
-SUITES = lint exports unit regress isolation tap pgtap docs demo chaos upgrade model sqlsmith clients command
+SUITES = lint exports unit regress isolation tap pgtap docs demo chaos upgrade model sqlsmith clients command metrics
 .PHONY: test $(SUITES:%=test-%) test-mutants test-sanitize test-assert test-valgrind test-matrix test-fresh lint fuzz tidy
 test:
 	scripts/test

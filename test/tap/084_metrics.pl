@@ -108,6 +108,24 @@ is(value(q{SELECT string_agg(DISTINCT name, ' ' ORDER BY name) FROM sync_job_met
 is(value(q{BEGIN; SELECT count(*) FROM sync_job_metrics(ARRAY['sync_job_jobs_total', 'sync_job_library_info']) WHERE type = 'gauge';
 	SELECT sum(seq_scan + coalesce(idx_scan, 0)) FROM pg_stat_xact_all_tables WHERE relname IN ('sync_job_live', 'sync_job_failed')}), "1\n0", 'counts are not read from tables');
 
+# ---- The files in monitoring/ ----
+
+value(q{INSERT INTO sync_job_alert (name, measure, threshold) VALUES ('quiet', 'waiting', '1000000');
+	UPDATE sync_job_internal.last_success SET compared_at = now(), out_of_step = 0});    # so that each metric has a sample
+my %metrics = map { $_ => 1 } split /\n/, value(q{SELECT DISTINCT name FROM sync_job_metrics() UNION
+	SELECT regexp_replace(name, '_(bucket|sum|count)$', '') FROM sync_job_metrics() WHERE type = 'histogram'});
+my $folder = "$ENV{CHECKOUT}/monitoring";
+for my $file ('prometheus_rules.yaml', 'grafana_prometheus.json', 'postgres_exporter.yaml')
+{
+	my $text = slurp_file("$folder/$file");
+	$text =~ s/^\w+:$//gm;    # in the exporter's file: the first words of a name
+	my %named = map { $_ => 1 } $text =~ /\b(sync_job_\w+)\b/g;
+	delete @named{qw(sync_job_metrics sync_job_alert)};
+	is(join(' ', sort grep { !$metrics{$_} } keys %named), '', "$file names metrics that there are");
+	cmp_ok(scalar(keys %named), '>', 10, 'and many of them');
+}
+is(scalar(map { error_of("SET SESSION AUTHORIZATION viewer; $_") || () } slurp_file("$folder/postgres_exporter.yaml") =~ /query: >-\n(.*?)  metrics:/gs), 0, 'the queries of the exporter run');
+
 # ---- Whatever the history ----
 
 is(value(q{BEGIN; SELECT count(*) > 100 FROM sync_job_metrics();
