@@ -50,6 +50,17 @@ const char* beyond_grant(const EnqueueRequest& request) {
     return nullptr;
 }
 
+// Whether it asks how a document, or all of them, would change, and says nothing that the code of the type gets: an operator may ask
+// for that, as for applying what came of it. A condition of a comparison was checked before.
+bool only_looks(const JobType& type, const EnqueueRequest& request) {
+    if (beyond_grant(request) != nullptr || request.from_trigger || request.many || type.source == pg::no_oid) return false;
+    if (request.task) return *request.task == Task::compare;
+    bool flags = request.insert_enabled || request.update_enabled || request.delete_enabled ||
+                 request.update_without_changes_enabled.value_or(false);
+    return request.dry_run.value_or(false) && request.source_document_name && request.source_document_type == pg::no_oid &&
+           request.source_doc.null && request.context.null && !flags;
+}
+
 // Whether the job was given no more than a grant covers. Children of a relayed job have their targets from the
 // controller. What has left a set job has what that was given.
 bool within_grant(const Job& job, const JobType& type) {
@@ -114,8 +125,9 @@ void require_may_see(const JobType& type) {
 
 void require_may_enqueue(const JobType& type, Oid role, const EnqueueRequest& request) {
     if (may_do_all(type, role)) return;
-    // To undo is an operator's business, too.
-    if (request.task && runs_while_paused(to_text(*request.task)) && has_level(role, Level::operator_)) return;
+    // To look, to undo and to apply is an operator's business, too.
+    bool replays = request.task && runs_while_paused(to_text(*request.task));
+    if ((replays || only_looks(type, request)) && has_level(role, Level::operator_)) return;
     if (!granted(type, role)) {
         throw denied("sync job type " + quoted(type.name))
             .detail("Its jobs run as role " + name_of(type.run_as) + ", which role " + name_of(role) +

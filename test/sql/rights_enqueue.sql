@@ -197,6 +197,29 @@ SELECT status FROM retry_sync_job(:job, '{"fail": "another way"}'); -- what the 
 \c - regress_clerk
 SELECT status, context FROM retry_sync_job(:job, '{}');
 SELECT status, cancel_reason FROM cancel_sync_job(:job, 'not needed');
+-- An operator may ask how a document, or all of them, would change, and apply it; he says nothing that the code gets.
+\c - regress_operator
+SELECT status, owner, run_as, dry_run FROM start_sync_job(enqueue_sync_job('Ungranted', '1', dry_run => true, queue_on_insert => false));
+SELECT status, owner, run_as, dry_run
+FROM start_sync_job(enqueue_sync_job('{"sync_job_type": "Ungranted", "source_document_name": "2", "dry_run": true, "job_id": "look", "queue_on_insert": false}'::jsonb));
+SELECT enqueue_compare('Ungranted') IS NOT NULL AS compares;
+SELECT enqueue_sync_job('Ungranted', '1');
+SELECT enqueue_sync_job('Ungranted', '1', dry_run => false);
+SELECT enqueue_sync_job('Ungranted', '1', '{"fail": "now"}', dry_run => true);
+SELECT enqueue_sync_job('Ungranted', '1', dry_run => true, operation => 'Delete');
+SELECT enqueue_sync_job('Ungranted', '1', dry_run => true, target_document_name => '7');
+SELECT enqueue_sync_job('Ungranted', '1', dry_run => true, source_document_type => 'app.other');
+SELECT enqueue_sync_job('Ungranted', '1', dry_run => true, verbose_logging => true);
+SELECT enqueue_sync_job('Ungranted', '1', dry_run => true, update_without_changes_enabled => true);
+SELECT enqueue_sync_job('Open', '1', dry_run => true);
+SELECT enqueue_sync_jobs('Ungranted', '{1,2}', dry_run => true);
+SELECT enqueue_compare('Ungranted', condition => 'source.id = 1');
+SELECT enqueue_full_sync('Ungranted', dry_run => true);
+\c - regress_mallory
+SELECT enqueue_sync_job('Ungranted', '1', dry_run => true); -- is no operator
+SELECT enqueue_compare('Ungranted');
+\c - regress_member
+SELECT count(cancel_sync_job(id)) FROM sync_job WHERE sync_job_type = 'Ungranted' AND status IN ('Pending', 'Queued');
 -- What he could not ask for himself he does not start or retry either, when it was asked for by a right he has lost.
 \c - postgres
 GRANT regress_app TO regress_clerk;
