@@ -441,7 +441,7 @@ void rest(Clock::time_point earliest, Milliseconds at_most) {
         if (woken && now < earliest) pg::reset_latch(), until = earliest;  // acted upon at `earliest`
         auto next = now < earliest ? earliest : until;
         auto wait = std::chrono::ceil<Milliseconds>(next - now);
-        pg::wait_for_latch(std::max<long>(wait.count(), 0));
+        if (!pg::wait_for_latch(std::max<long>(wait.count(), 0))) pg::return_freed_memory();
     }
 }
 
