@@ -394,9 +394,14 @@ UPDATE sync_job_internal.home SET clears_jobs = false;
 COMMENT ON COLUMN sync_job_internal.home.clears_jobs IS 'the scheduler clears jobs by the default of sync_job.log_retention_days; false where the database was updated from a version that did not, and then only as the setting is set';
 CREATE INDEX dependency_waits_for ON sync_job_internal.dependency (waits_for);
 DO $$
+DECLARE
+    level text := pg_catalog.current_setting('client_min_messages');
 BEGIN
+    -- While it runs such a script, the server shows warnings only.
+    IF level OPERATOR(pg_catalog.=) 'warning' THEN PERFORM pg_catalog.set_config('client_min_messages', 'notice', true); END IF;
     RAISE NOTICE USING MESSAGE := 'jobs that have ended are not cleared in this database until sync_job.log_retention_days is set',
         HINT := 'Set it in postgresql.conf, or with ALTER DATABASE ... SET; -1 keeps them for ever. In a new database the scheduler clears them after 30 days.';
+    PERFORM pg_catalog.set_config('client_min_messages', level, true);
 END $$;
 
 CREATE OR REPLACE PROCEDURE @extschema@.clear_sync_job_logs(days integer DEFAULT NULL)

@@ -4,10 +4,12 @@
 #include "api/row_checks.hpp"
 #include "controller/background_call.hpp"
 #include "job/internal_sql.hpp"
+#include "job/job_type.hpp"
 #include "job/schema_objects.hpp"
 #include "pg/function.hpp"
 #include "pg/json.hpp"
 #include "pg/role.hpp"
+#include "pg/settings.hpp"
 #include "queue/rights.hpp"
 #include "shared/wake.hpp"
 
@@ -34,6 +36,16 @@ void check_alert_form(const TableRow& row) {
         throw bad_column("threshold", "must not be negative: " + threshold);
     }
     check_interval(row, "hold");
+}
+
+// A slip would never be heard of. What does not exist yet may come, as in a restore.
+void warn_of_nothing(const TableRow& row) {
+    if (pg::restores()) return;
+    auto warn = [&](const char* what, const std::string& name) {
+        pg::warning("alert " + quoted(row.text("name")) + " watches " + what + " " + quoted(name) + ", which does not exist");
+    };
+    if (std::string type = row.text("sync_job_type"); !type.empty() && find_job_type(type) == nullptr) warn("sync job type", type);
+    if (std::string queue = row.text("queue"); !queue.empty() && find_queue(queue) == nullptr) warn("queue", queue);
 }
 
 // Its procedure runs with the rights of its owner.
@@ -77,6 +89,7 @@ Datum check_alert(pg::Arguments& args, const pg::TriggerCall& call) {
     check_alert_form(row);
     require_may_write_alert(row);
     check_alert_procedure(row);
+    warn_of_nothing(row);
     keep_alert_state(row, old_row ? &*old_row : nullptr);
     return pg::trigger_replace(args, row.row());
 }

@@ -288,6 +288,11 @@ void move_belongings(const std::string& from, const std::string& to) {
                           {pg::type::text, pg::type::text});
     static auto& remove_written =
         *new InternalStatement("DELETE FROM sync_job_internal.written WHERE sync_job_type = $1", {pg::type::text});
+    // Its owners find them broken, or never hear of them again.
+    static auto& rename_alerts =
+        *new InternalStatement("UPDATE {}.sync_job_alert SET sync_job_type = $2 WHERE sync_job_type = $1", {pg::type::text, pg::type::text});
+    static auto& rename_schedules =
+        *new InternalStatement("UPDATE {}.sync_job_schedule SET sync_job_type = $2 WHERE sync_job_type = $1", {pg::type::text, pg::type::text});
     bool has_written = schema_objects().written_table != pg::no_oid;
     pg::Value old_name{pg::text_datum(from), false}, new_name{pg::text_datum(to), false};
     if (to.empty()) {
@@ -296,6 +301,8 @@ void move_belongings(const std::string& from, const std::string& to) {
     } else {
         rename_grants.run({old_name, new_name});
         if (has_written) rename_written.run({old_name, new_name});
+        rename_schedules.run({old_name, new_name});
+        if (schema_objects().current) rename_alerts.run({old_name, new_name});
     }
 }
 

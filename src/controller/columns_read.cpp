@@ -128,6 +128,24 @@ ColumnSet columns_while_unedited(const JobType& type, const DocumentType& target
     return columns;
 }
 
+std::vector<std::string> secrets_looked_up(const JobType& type, const DocumentType& source) {
+    std::vector<std::string> names;
+    const ColumnSet& looked_up = columns_read(type, source).looked_up;
+    for (const pg::JsonField& field : pg::json_fields(pg::json_from_text(type.field_map))) {
+        bool secret = std::find(type.secret_columns.begin(), type.secret_columns.end(), field.key) != type.secret_columns.end();
+        if (!secret) continue;
+        std::string from = field.kind == pg::JsonKind::string ? field.text : std::string();
+        if (field.kind == pg::JsonKind::object) {
+            for (const pg::JsonField& part : pg::json_fields(field.value)) {
+                if (part.key == "column") from = part.text;
+            }
+        }
+        const pg::Column* column = source.relation().column(from);
+        if (column != nullptr && std::find(looked_up.begin(), looked_up.end(), column->number) != looked_up.end()) names.push_back(field.key);
+    }
+    return names;
+}
+
 ColumnSet condition_reads(const JobType& type, const DocumentType& source) {
     Reader reader(source);
     if (!type.source_condition.empty()) reader.add_expression(type.source_condition);

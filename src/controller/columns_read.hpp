@@ -26,6 +26,9 @@ const ColumnsRead& columns_read(const JobType& type, const DocumentType& source)
 // Of the target: those that field_map sets only while nobody has edited them.
 ColumnSet columns_while_unedited(const JobType& type, const DocumentType& target);
 
+// The secret columns that field_map copies from one of `looked_up`: their values are in what triggers keep, or in the document's name.
+std::vector<std::string> secrets_looked_up(const JobType& type, const DocumentType& source);
+
 // Of source_condition alone.
 ColumnSet condition_reads(const JobType& type, const DocumentType& source);
 

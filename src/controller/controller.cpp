@@ -9,6 +9,7 @@
 #include "document/document.hpp"
 #include "pg/catalog.hpp"
 #include "pg/error.hpp"
+#include "pg/json.hpp"
 #include "pg/xact.hpp"
 
 namespace sync_job {
@@ -106,17 +107,25 @@ std::shared_ptr<Controller> find_failed_hook(const JobType& type) {
 void require_secret_columns(const JobType& type) {
     if (type.secret_columns.empty() || type.target == pg::no_oid) return;
     auto target = DocumentType::find(type.target, type.target_key);
+    std::vector<pg::JsonField> match;
+    if (type.declarative()) match = pg::json_fields(pg::json_from_text(type.match));
     for (const std::string& name : type.secret_columns) {
         const pg::Column* column = target->relation().column(name);
         if (column == nullptr) {
             throw pg::Error("42703", "secret_columns names column " + quoted(name) + ", which document type " + quoted(target->label()) +
                                          " does not have").column("secret_columns");
         }
-        if (std::find(target->key().begin(), target->key().end(), column->number) == target->key().end()) continue;
-        throw pg::Error("0A000", "secret_columns names column " + quoted(name) + ", which is part of the key of document type " +
-                                     quoted(target->label()))
-            .detail("The key is the name of a document, which its jobs record.")
-            .column("secret_columns");
+        if (std::find(target->key().begin(), target->key().end(), column->number) != target->key().end()) {
+            throw pg::Error("0A000", "secret_columns names column " + quoted(name) + ", which is part of the key of document type " +
+                                         quoted(target->label()))
+                .detail("The key is the name of a document, which its jobs record.")
+                .column("secret_columns");
+        }
+        if (std::any_of(match.begin(), match.end(), [&](const pg::JsonField& field) { return field.key == name; })) {
+            throw pg::Error("0A000", "secret_columns names column " + quoted(name) + ", which is one of match")
+                .detail("What match reads of the source is kept when its row is deleted.")
+                .column("secret_columns");
+        }
     }
 }
 

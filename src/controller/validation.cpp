@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "controller/columns_read.hpp"
 #include "controller/controller.hpp"
 #include "controller/mapping.hpp"
 #include "controller/search_path.hpp"
@@ -179,6 +180,18 @@ void check_watched_columns(const JobType& type, const Mapping& mapping, std::vec
     }
 }
 
+void check_secrets_looked_up(const JobType& type, std::vector<Finding>& findings) {
+    for (const std::string& column : secrets_looked_up(type, *DocumentType::find(type.source, type.source_key))) {
+        findings.push_back({false, "secret_columns",
+                            pg::Error("01000", "values of secret column " + quoted(column) + " are recorded")
+                                .detail("Its source column is part of the key, which names documents, or source_condition reads it, "
+                                        "so that triggers keep it of rows that are deleted.")
+                                .hint("Have the condition read another column, or attach the triggers with keep_deleted => false.")
+                                .column("secret_columns")
+                                .share()});
+    }
+}
+
 void check_restless_columns(const Mapping& mapping, std::vector<Finding>& findings) {
     pg::SpiScope spi;
     pg::SnapshotScope snapshot;
@@ -291,6 +304,7 @@ std::vector<Finding> validate(const JobType& type, Depth depth) {
             if (!mapping.match_is_unique()) findings.push_back({false, "match", match_warning(type, mapping).share()});
             check_watched_columns(type, mapping, findings);
             check_restless_columns(mapping, findings);
+            check_secrets_looked_up(type, findings);
             if (!mapping.lives_by_index()) findings.push_back({false, "match", change_warning(type).share()});
             if (depth == Depth::data) check_duplicates(type, mapping, findings);
         });

@@ -212,3 +212,10 @@ UPDATE sync_job_type SET secret_columns = '{id}' WHERE name = 'Logins';
 SELECT severity, object, field, message, detail FROM validate_sync_job_type('Logins');
 UPDATE sync_job_type SET secret_columns = '{pin}', field_map = '{"pin": {"column": "pin", "only": "unedited"}}' WHERE name = 'Logins';
 SELECT severity, object, field, message FROM validate_sync_job_type('Logins');
+-- Rows that the triggers keep have what match and source_condition read.
+UPDATE sync_job_type SET match = '{"pin": "pin"}', field_map = '{"name": "name", "id": "id"}' WHERE name = 'Logins';
+UPDATE sync_job_type SET match = '{"id": "id"}', field_map = '{"pin": {"column": "pin"}}', source_condition = 'source.pin IS NOT NULL' WHERE name = 'Logins';
+SELECT severity, object, field, message FROM validate_sync_job_type('Logins');
+UPDATE sync_job_type SET source_condition = NULL, field_map = '{"pin": "id"}' WHERE name = 'Logins';
+UPDATE sync_job_type SET field_map = '{"pin": {"expr": "source.pin || source.id"}}' WHERE name = 'Logins';
+SELECT severity, object, field, message FROM validate_sync_job_type('Logins');

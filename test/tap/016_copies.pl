@@ -16,24 +16,32 @@ $node->safe_psql('postgres', q{
 	SELECT enqueue_sync_job('Probe', '61', scheduled_at => now() + '1 day');
 	SELECT enqueue_sync_job('Probe', '62', context => '{"fail": "broken"}', max_retries => 0)});
 $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM sync_job WHERE status = 'Failed'});
+$node->safe_psql('postgres', q{INSERT INTO sync_job_alert (name, sync_job_type, measure, threshold, hold) VALUES ('late', 'Probe', 'oldest_change', '1 day', '1 min');
+	INSERT INTO sync_job_schedule (name, schedule, cron, sync_job_type, params, overlap, owner, paused) VALUES ('rests', 'daily', '0 0 * * *', 'Probe', '{}', false, 'postgres', true)});
 
 # A dump, restored into another database: it waits until it is adopted.
 my $everything = q{SELECT md5(string_agg(j::text, E'\n' ORDER BY id)), count(*) FROM sync_job AS j};
 my $types = q{SELECT md5(string_agg(t::text, E'\n' ORDER BY name)) FROM sync_job_type AS t};
 my $errors = q{SELECT count(*), min(message) FROM sync_job_error};
+my $alerts = q{SELECT a.*::text FROM sync_job_alert AS a};
+my $schedules = q{SELECT s.*::text FROM sync_job_schedule AS s};
+my $history = q{SELECT md5(string_agg(c::text, E'\n' ORDER BY changed_at, sync_job_type)) FROM sync_job_type_change AS c WHERE changed_at < (SELECT min(created_at) FROM sync_job)};
 my $dump = "$ENV{TESTDATADIR}/dump";
 $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('postgres') ], 'pg_dump');
 $node->safe_psql('postgres', 'CREATE DATABASE restored');
 $node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('restored'), $dump ], 'pg_restore');
-is($node->safe_psql('restored', $_), $node->safe_psql('postgres', $_), "the same after it: $_") for $everything, $types, $errors;
+is($node->safe_psql('restored', $_), $node->safe_psql('postgres', $_), "the same after it: $_") for $everything, $types, $errors, $alerts, $schedules, $history;
 is($node->safe_psql('restored', q{SELECT DISTINCT note FROM sync_job_queue_status}), 'waits for adopt_sync_jobs()', 'the restored database waits');
 ok($node->wait_for_log(qr/sync jobs of database "restored" wait: they came with a dump or a copy/), 'the log says so');
 my $highest = $node->safe_psql('restored', 'SELECT max(id) FROM sync_job');
+my $old = $node->safe_psql('restored', q{UPDATE sync_job SET ended_at = now() - interval '40 days' WHERE id = (SELECT min(id) FROM sync_job WHERE status = 'Finished') RETURNING id});
 my $new = enqueue($node, 'Probe', 63, undef, 'restored');
 cmp_ok($new, '>', $highest, 'ids go on');
 is(status_of($node, $new, 'restored'), 'Queued', 'its jobs wait');
+is(status_of($node, $old, 'restored'), 'Finished', 'nor are old ones cleared');
 $node->safe_psql('restored', 'SELECT adopt_sync_jobs()');
 poll($node, "SELECT status = 'Finished' FROM sync_job WHERE id = $new", 'after adopt_sync_jobs() they run', 'restored');
+poll($node, "SELECT count(*) = 0 FROM sync_job WHERE id = $old", 'and are cleared', 'restored');
 is($node->safe_psql('restored', q{SELECT status, paused FROM sync_job JOIN sync_job_queue ON queue = name WHERE job_id = 'waits'}), 'Queued|t', 'a paused queue is paused there, too');
 $node->safe_psql('restored', q{SELECT resume_sync_job_queue('long'); SELECT retry_sync_job(id, '{}') FROM sync_job WHERE status = 'Failed'});
 poll($node, q{SELECT count(*) = 0 FROM sync_job WHERE status <> 'Finished' AND scheduled_at IS NULL}, 'and what was waiting runs', 'restored');

@@ -54,6 +54,14 @@ is(value($as->('other', 'SELECT count(*) FROM sync_job_alert')), '0', 'others do
 value($as->('other', 'DELETE FROM sync_job_alert'));
 is(value('SELECT count(*) FROM sync_job_alert'), '1', 'nor delete it');
 
+my $warning;
+$node->psql('postgres', $as->('operator', q{INSERT INTO sync_job_alert (name, sync_job_type, queue, measure, threshold) VALUES ('slips', 'Deptor', 'defualt', 'failed', '0'); DELETE FROM sync_job_alert WHERE name = 'slips'}), stderr => \$warning);
+like($warning, qr/WARNING:  alert "slips" watches sync job type "Deptor", which does not exist\n.*WARNING:  alert "slips" watches queue "defualt", which does not exist/s, 'who watches nothing is told');
+value(q{INSERT INTO sync_job_type (name) VALUES ('Before'); INSERT INTO sync_job_alert (name, sync_job_type, measure, threshold) VALUES ('follows', 'Before', 'failed', '0')});
+value(q{UPDATE sync_job_type SET name = 'After' WHERE name = 'Before'});
+is(value(q{DELETE FROM sync_job_alert WHERE name = 'follows' RETURNING sync_job_type}), 'After', 'an alert goes with the name of its type');
+value(q{DELETE FROM sync_job_type WHERE name = 'After'});
+
 # ---- They fire ----
 
 value(q{INSERT INTO sync_job_alert (name, sync_job_type, measure, threshold, procedure) VALUES ('broken', 'Debtor', 'failed', '0', 'tell');

@@ -159,7 +159,8 @@ for my $database (@databases)
 {
 	# A transaction that has enqueued holds its locks, prepared, too: the update would wait for it.
 	$node->safe_psql($database, q{COMMIT PREPARED 'later'}) if $database eq 'later';
-	$node->safe_psql($database, 'ALTER EXTENSION pg_sync_job UPDATE');
+	$node->psql($database, 'ALTER EXTENSION pg_sync_job UPDATE', stderr => \my $told, on_error_die => 1);
+	like($told, qr/NOTICE:  jobs that have ended are not cleared in this database until sync_job\.log_retention_days is set\n.*HINT:  Set it/s, "$database: the update says that old jobs stay");
 	open_gate($node, $database);
 	if ($database eq 'first')
 	{
@@ -184,6 +185,16 @@ for my $database (@databases)
 	is($node->safe_psql($database, q{SELECT count(*) FROM effect WHERE changes <> 1}), '0', 'each job had its effect once');
 	is($node->safe_psql($database, sprintf $ids, $expected{$database}{last}), $expected{$database}{ids}, 'each is there, once');
 }
+
+# --- Old jobs: kept as before, until the setting says how long ---
+
+my $old = $node->safe_psql('first', q{UPDATE sync_job SET ended_at = now() - interval '40 days' WHERE id = (SELECT min(id) FROM sync_job WHERE status = 'Finished') RETURNING id});
+my $looked = $node->safe_psql('first', q{SELECT coalesce(max(at), '-infinity') FROM sync_job_internal.last_success});
+$node->safe_psql('first', q{SELECT enqueue_sync_job('Probe', '62')});
+poll($node, "SELECT max(at) > '$looked' FROM sync_job_internal.last_success", 'the scheduler has looked', 'first');
+is(status_of($node, $old, 'first'), 'Finished', 'an old job is kept');
+$node->safe_psql('postgres', 'ALTER DATABASE first SET sync_job.log_retention_days = 30');
+poll($node, "SELECT count(*) = 0 FROM sync_job WHERE id = $old", 'and cleared once the setting is set', 'first');
 
 $node->stop('fast');
 unlike_accidents($node);
