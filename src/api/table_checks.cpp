@@ -121,15 +121,21 @@ void check_object(const TableRow& row, const char* column) {
     }
 }
 
-void check_key(const TableRow& row, const char* column, const char* type_column) {
-    pg::Value value = row.at(column);
-    if (value.null) return;
-    if (row.is_null(type_column)) throw bad_column(column, std::string("without ") + type_column);
-    auto names = pg::json_elements(pg::value_to_json(value.datum, pg::type::text_array, false));
-    if (names.empty()) throw bad_column(column, "must name at least one column");
+// Of an array with one dimension, which begins at 1: any other one is a text in JSON.
+std::size_t check_names(const TableRow& row, const char* column) {
+    Datum array = pg::value_to_json(row.at(column).datum, pg::type::text_array, false);
+    if (pg::json_kind(array) != pg::JsonKind::array) throw bad_column(column, "must be a simple list of names");
+    auto names = pg::json_elements(array);
     for (const pg::JsonField& name : names) {
         if (name.kind == pg::JsonKind::null) throw bad_column(column, "must not contain null values");
     }
+    return names.size();
+}
+
+void check_key(const TableRow& row, const char* column, const char* type_column) {
+    if (row.is_null(column)) return;
+    if (row.is_null(type_column)) throw bad_column(column, std::string("without ") + type_column);
+    if (check_names(row, column) == 0) throw bad_column(column, "must name at least one column");
 }
 
 void check_declaration(const TableRow& row) {
@@ -189,11 +195,7 @@ void check_echo(const TableRow& row) {
 }
 
 void check_secret_columns(const TableRow& row) {
-    pg::Value value = row.at("secret_columns");
-    if (value.null) return;
-    for (const pg::JsonField& name : pg::json_elements(pg::value_to_json(value.datum, pg::type::text_array, false))) {
-        if (name.kind == pg::JsonKind::null) throw bad_column("secret_columns", "must not contain null values");
-    }
+    if (!row.is_null("secret_columns")) check_names(row, "secret_columns");
 }
 
 using Check = void (*)(const TableRow&);

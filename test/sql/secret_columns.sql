@@ -203,6 +203,8 @@ SELECT * FROM leaks();
 -- ---- What cannot be kept secret ----
 
 UPDATE sync_job_type SET secret_columns = '{pin,NULL}' WHERE name = 'Logins';
+UPDATE sync_job_type SET secret_columns = '{{pin,name}}' WHERE name = 'Logins';
+UPDATE sync_job_type SET source_key = '[0:0]={id}' WHERE name = 'Logins';
 UPDATE sync_job_type SET secret_columns = '{pim}' WHERE name = 'Logins';
 SELECT enqueue_sync_job('Logins', '10') AS job \gset
 CALL run_sync_jobs();
