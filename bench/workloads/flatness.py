@@ -1,5 +1,7 @@
 """A queue must not become slower by what lies around: ended jobs, other waiting jobs, somebody's old snapshot."""
 import contextlib
+import statistics
+import time
 
 import peers
 import psycopg2
@@ -13,6 +15,7 @@ FINISHED = size('FINISHED_JOBS', 1_000_000, 10_000_000)
 WAITING = size('WAITING_JOBS', 250_000, 1_000_000)
 SNAPSHOT_JOBS = size('SNAPSHOT_JOBS', 150_000, 300_000)
 LOAD = size('LOAD_JOBS', 30_000, 100_000)
+SCRAPES = size('SCRAPES', 20, 100)
 
 
 def drain_beside(prepare=None, jobs=JOBS):
@@ -108,3 +111,37 @@ def first_load(w):
         w.contender(f'{name}, into a filled table', lambda t=job_type: load(t, True))
         w.contender(f'{name}, into an empty one', lambda t=job_type: load(t, False))
         w.ratio(f'{name}, into an empty one', f'{name}, into a filled table', '≥ 0.9; 1')
+
+
+def scrape(prepare=None):
+    """Milliseconds of sync_job_metrics() in a session that has asked before, and of what postgres_exporter asks for most."""
+    with SyncJobDatabase() as session:
+        if prepare:
+            prepare(session)
+
+        def milliseconds(sql):
+            times = []
+            for _ in range(SCRAPES + 1):
+                started = time.perf_counter()
+                session.value(sql)
+                times.append((time.perf_counter() - started) * 1000)
+            return statistics.median(times[1:])
+        return {'ms': milliseconds('SELECT count(*) FROM sync_job_metrics()'),
+                'ms for jobs_total': milliseconds("SELECT count(*) FROM sync_job_metrics(ARRAY['sync_job_jobs_total'])")}
+
+
+def many_types(session):
+    """As many as are shown, each of which has run a job."""
+    session.run("""INSERT INTO sync_job_type (name, module, batchable) SELECT 'No-op ' || i, 'noop', true FROM generate_series(1, 198) AS i;
+        SELECT count(enqueue_sync_job(name)) FROM sync_job_type WHERE module = 'noop'; CALL run_sync_jobs()""")
+
+
+@workload('scrape', 'A scrape: sync_job_metrics()', 'ms')
+def scrapes(w):
+    w.about = f'{SCRAPES} calls; {FINISHED:,} finished jobs, {WAITING:,} waiting ones'
+    quiet = 'one finished job'
+    w.contender(quiet, lambda: scrape(lambda session: sync_job.drain(session, ENQUEUE_NOOP, ['No-op', 1])))
+    w.contender('finished jobs', lambda: scrape(finished))
+    w.contender('waiting jobs', lambda: scrape(waiting("queue => 'default'")))
+    w.contender('200 types', lambda: scrape(many_types))
+    w.ratio('finished jobs', quiet, '≤ 1.2; 1')

@@ -1,6 +1,7 @@
 // What monitoring asks: sync_job_metrics() gives counts from shared memory and measures from the tables, in the terms of
 // Prometheus; watch_sync_jobs() asks for notifications of changes.
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <functional>
 #include <map>
@@ -16,6 +17,7 @@
 #include "pg/float8.hpp"
 #include "pg/function.hpp"
 #include "pg/json.hpp"
+#include "pg/memory.hpp"
 #include "pg/role.hpp"
 #include "pg/shared.hpp"
 #include "pg/xact.hpp"
@@ -43,11 +45,13 @@ public:
     void metric(const char* name, const char* type, const char* help, const std::function<void()>& write) {
         if (!any_ && std::find(names_.begin(), names_.end(), name) == names_.end()) return;
         name_ = name;
-        type_ = type;
-        help_ = help;
+        type_ = pg::text_datum(type);
+        help_ = pg::text_datum(help);
         write();
     }
     void add(const Labels& labels, double value, const char* suffix = "") {
+        row_.reset();
+        pg::MemorySwitch in_it(row_);
         pg::JsonBuilder json;
         json.begin_object();
         json.key("database");
@@ -57,7 +61,7 @@ public:
             json.string(text);
         }
         json.end_object();
-        Datum values[] = {pg::text_datum(name_ + suffix), pg::text_datum(type_), pg::text_datum(help_), json.finish(), pg::float8_datum(value)};
+        Datum values[] = {pg::text_datum(name_ + suffix), type_, help_, json.finish(), pg::float8_datum(value)};
         bool nulls[5] = {};
         args_.add_row(values, nulls);
     }
@@ -68,7 +72,8 @@ private:
     bool any_;
     std::vector<std::string> names_;
     std::string name_;
-    const char *type_ = "", *help_ = "";
+    Datum type_ = 0, help_ = 0;
+    pg::Memory row_{"metric"};
 };
 
 // Found out when the first of several metrics needs it.
@@ -132,12 +137,14 @@ std::string seconds_text(std::int64_t microseconds) {
 }
 
 void add_histogram(Output& output, const std::vector<Counted>& all, std::size_t histogram) {
+    std::array<std::string, time_buckets> bounds;
+    std::transform(time_bounds.begin(), time_bounds.end(), bounds.begin(), seconds_text);
+    bounds.back() = "+Inf";
     for (const Counted& counted : all) {
         std::uint64_t sum = 0;
         for (std::size_t i = 0; i < time_buckets; i++) {
             sum += counted.tally[histogram + i];
-            std::string bound = i < time_bounds.size() ? seconds_text(time_bounds[i]) : "+Inf";
-            output.add({{"queue", counted.queue}, {"type", counted.type}, {"le", bound}}, static_cast<double>(sum), "_bucket");
+            output.add({{"queue", counted.queue}, {"type", counted.type}, {"le", bounds[i]}}, static_cast<double>(sum), "_bucket");
         }
         Labels labels{{"queue", counted.queue}, {"type", counted.type}};
         output.add(labels, static_cast<double>(counted.tally[histogram + time_buckets]) / 1e6, "_sum");

@@ -1,9 +1,11 @@
 #include "queue/gauges.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "job/internal_sql.hpp"
 #include "job/schema_objects.hpp"
+#include "pg/float8.hpp"
 #include "pg/value.hpp"
 
 namespace sync_job {
@@ -12,53 +14,79 @@ namespace {
 
 using Row = InternalStatement::Row;
 
-// How many are looked at: a scrape must not take longer the longer the queue is.
-constexpr const char* most_counted = "50000";
+// What is looked at: a scrape must not take longer the longer the queue is.
+constexpr std::int64_t most_counted = 10000;
+constexpr double pages_of_sample = 500;
 
-// The first jobs of a partition, by their ids, grouped; with them how many were looked at and how many there may be.
-std::string counted(const std::string& partition, const std::string& columns) {
-    std::string table = "'sync_job_internal." + partition + "'::pg_catalog.regclass";
-    return "SELECT j.sync_job_type, j.queue, " + columns + ", count(*), CASE WHEN sum(count(*)) OVER () < " + most_counted + " THEN 0" +
-           " ELSE coalesce(nullif(pg_catalog.pg_stat_get_live_tuples(" + table + "), 0)," +  // 0: after a crash, and on a standby
-           " (SELECT c.reltuples::bigint FROM pg_catalog.pg_class AS c WHERE c.oid = " + table + ")) END" +
-           " FROM (SELECT * FROM sync_job_internal." + partition + " ORDER BY id LIMIT " + most_counted + ") AS j";
-}
+constexpr std::int64_t Backlog::*counts[] = {&Backlog::waiting, &Backlog::scheduled, &Backlog::held, &Backlog::pending, &Backlog::retrying, &Backlog::failed};
 
-// The columns: type, queue, six counts, the oldest change, how many were counted, how many there may be.
-void add(std::vector<Backlog>& all, const std::vector<Row>& rows) {
-    std::int64_t seen = 0;
-    for (const Row& row : rows) seen += pg::datum_int64(row[9].datum);
-    for (const Row& row : rows) {
-        double scale = std::max(1.0, static_cast<double>(pg::datum_int64(row[10].datum)) / static_cast<double>(std::max<std::int64_t>(seen, 1)));
-        auto count = [&](int column) { return static_cast<std::int64_t>(static_cast<double>(pg::datum_int64(row[column].datum)) * scale); };
-        Backlog backlog{text_of(row[1]), text_of(row[0]), count(2), count(3), count(4), count(5), count(6), count(7), {}};
-        if (!row[8].null) backlog.oldest = pg::datum_int64(row[8].datum);
-        all.push_back(std::move(backlog));
+using Backlogs = std::map<std::pair<std::string, std::string>, Backlog>;
+
+// The jobs of one partition. `columns`: the counts, in the order above, and the oldest change.
+class Counted {
+public:
+    Counted(const std::string& partition, const std::string& columns)
+        : oldest_(select(columns, partition + " ORDER BY id LIMIT " + std::to_string(most_counted)), std::vector<Oid>{}),
+          sample_(select(columns, partition + " TABLESAMPLE SYSTEM ($1) REPEATABLE (0)"), {pg::type::float8}),  // the same pages again: no jitter
+          pages_("SELECT (pg_relation_size('sync_job_internal." + partition + "') / current_setting('block_size')::int)::float8", std::vector<Oid>{}) {}
+
+    void add_to(Backlogs& all) {
+        if (add(all, oldest_.run({}), 1) < most_counted) return;
+        double pages = pg::datum_float8(pages_.run({}).at(0)[0].datum);
+        double share = std::min(1.0, pages_of_sample / std::max(pages, 1.0));
+        add(all, sample_.run({{pg::float8_datum(100 * share), false}}), 1 / share);
     }
-}
+
+private:
+    static std::string select(const std::string& columns, const std::string& from) {
+        return "SELECT j.sync_job_type, j.queue, count(*), " + columns + " FROM (SELECT * FROM sync_job_internal." + from + ") AS j" +
+               " CROSS JOIN LATERAL (SELECT coalesce(j.scheduled_at, j.created_at) AS since, statement_timestamp() AS now) AS s GROUP BY 1, 2";
+    }
+
+    // Returns how many jobs there were. A sample may miss what the oldest have shown.
+    static std::int64_t add(Backlogs& all, const std::vector<Row>& rows, double scale) {
+        std::int64_t seen = 0;
+        for (const Row& row : rows) {
+            std::string type = text_of(row[0]), queue = text_of(row[1]);
+            Backlog& backlog = all[{queue, type}];
+            backlog.queue = queue;
+            backlog.type = type;
+            seen += pg::datum_int64(row[2].datum);
+            std::size_t column = 3;
+            for (auto count : counts) {
+                double counted = static_cast<double>(pg::datum_int64(row[column++].datum)) * scale;
+                backlog.*count = std::max(backlog.*count, static_cast<std::int64_t>(counted));
+            }
+            if (row[column].null) continue;
+            pg::Timestamp oldest = pg::datum_int64(row[column].datum);
+            backlog.oldest = std::min(backlog.oldest.value_or(oldest), oldest);
+        }
+        return seen;
+    }
+
+    InternalStatement oldest_, sample_, pages_;
+};
 
 }  // namespace
 
 std::vector<Backlog> read_backlog() {
-    static auto& live = *new InternalStatement(
-        counted("sync_job_live",
-                "count(*) FILTER (WHERE j.status = 'Queued' AND s.since <= s.now AND j.held IS NOT TRUE),"
-                " count(*) FILTER (WHERE j.status = 'Queued' AND s.since > s.now AND j.held IS NOT TRUE),"
-                " count(*) FILTER (WHERE j.held), count(*) FILTER (WHERE j.status = 'Pending'), 0::bigint, 0::bigint,"
-                " min(s.since) FILTER (WHERE j.status <> 'Pending' AND s.since <= s.now AND NOT j.dry_run)") +
-            " CROSS JOIN LATERAL (SELECT coalesce(j.scheduled_at, j.created_at) AS since, statement_timestamp() AS now) AS s GROUP BY 1, 2",
-        std::vector<Oid>{});
-    static auto& failed = *new InternalStatement(
-        counted("sync_job_failed",
-                "0::bigint, 0::bigint, 0::bigint, 0::bigint, count(*) FILTER (WHERE j.retry_after < 'infinity'),"
-                " count(*) FILTER (WHERE coalesce(j.retry_after, 'infinity') = 'infinity'),"
-                " min(j.created_at) FILTER (WHERE j.retry_after IS NOT NULL AND NOT j.dry_run)") +
-            " GROUP BY 1, 2",
-        std::vector<Oid>{});
-    std::vector<Backlog> all;
-    add(all, live.run({}));
-    add(all, failed.run({}));
-    return all;
+    static auto& live = *new Counted(
+        "sync_job_live",
+        "count(*) FILTER (WHERE j.status = 'Queued' AND s.since <= s.now AND j.held IS NOT TRUE),"
+        " count(*) FILTER (WHERE j.status = 'Queued' AND s.since > s.now AND j.held IS NOT TRUE),"
+        " count(*) FILTER (WHERE j.held), count(*) FILTER (WHERE j.status = 'Pending'), 0::bigint, 0::bigint,"
+        " min(s.since) FILTER (WHERE j.status <> 'Pending' AND s.since <= s.now AND NOT j.dry_run)");
+    static auto& failed = *new Counted(
+        "sync_job_failed",
+        "0::bigint, 0::bigint, 0::bigint, 0::bigint, count(*) FILTER (WHERE j.retry_after < 'infinity'),"
+        " count(*) FILTER (WHERE coalesce(j.retry_after, 'infinity') = 'infinity'),"
+        " min(j.created_at) FILTER (WHERE j.retry_after IS NOT NULL AND NOT j.dry_run)");
+    Backlogs all;
+    live.add_to(all);
+    failed.add_to(all);
+    std::vector<Backlog> backlogs;
+    for (auto& [key, backlog] : all) backlogs.push_back(std::move(backlog));
+    return backlogs;
 }
 
 }  // namespace sync_job

@@ -21,8 +21,8 @@ struct Backlog {
     std::optional<pg::Timestamp> oldest;  // change that is not in step yet
 };
 
-// Exact for up to fifty thousand jobs that wait, and as many that have failed. Where there are more, the oldest of them are
-// counted, and the counts scaled to how many the server's statistics say there are.
+// Exact for up to ten thousand jobs that wait, and as many that have failed. Where there are more, a sample of the pages of their
+// table is counted, and the oldest change is looked for among the oldest jobs.
 std::vector<Backlog> read_backlog();
 
 }  // namespace sync_job
