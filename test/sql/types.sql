@@ -22,7 +22,9 @@ VALUES ('Full', 'Some Module', 'EXPONENTIAL', 'bare', '{id}', 'target', '{"id": 
     name, module, retry_backoff, source_document_type, source_key, match, field_map, timeout, retry_delay, max_retries, concurrency_limit,
     batchable, is_standard, description;
 -- An update stamps the row; the module stays when the name changes.
+INSERT INTO sync_job_schedule (name, schedule, cron, sync_job_type, params, overlap, owner) VALUES ('nightly', 'daily', '0 0 * * *', 'Full', '{}', false, current_user::regrole);
 UPDATE sync_job_type SET name = 'Renamed' WHERE name = 'Full' RETURNING name, module, modified_at >= created_at AS stamped;
+DELETE FROM sync_job_schedule RETURNING sync_job_type AS "the schedule's";
 DELETE FROM sync_job_type WHERE name = 'Renamed';
 
 -- ---- What is refused in a type ----
