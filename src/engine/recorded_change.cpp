@@ -120,6 +120,10 @@ Obstacle take_along(const DocumentType& documents, const RecordedChange& change,
     return obstacle;
 }
 
+bool tells_result(const RecordedChange& change) {
+    return change.operation == Operation::remove || (change.has_diff && not_recorded(change).none());
+}
+
 void force_along(const DocumentType& documents, const RecordedChange& change, DocumentState& state) {
     if (change.operation == Operation::remove) {
         state.reset();

@@ -45,7 +45,9 @@ using DocumentState = std::optional<pg::RowValues>;
 
 // Takes it along, if it is as the change says; `name` is for messages.
 Obstacle take_along(const DocumentType& documents, const RecordedChange& change, const std::string& name, DocumentState& state);
-// The same, whatever it is like.
+// Whether the record tells how the document is after it: no value is missing, as one that is secret or was too large.
+bool tells_result(const RecordedChange& change);
+// The same, whatever it is like; a value that is missing stays as it is.
 void force_along(const DocumentType& documents, const RecordedChange& change, DocumentState& state);
 // Whether the two are the same, but for generated columns.
 bool same_state(const DocumentType& documents, const DocumentState& one, const DocumentState& other);

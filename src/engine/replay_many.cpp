@@ -32,6 +32,7 @@ struct Document {
 
 // Nothing is left to do: taken along it, whatever it is like, the document is what it was.
 bool is_done(const DocumentType& type, const RecordedChange& change, const DocumentState& state) {
+    if (!tells_result(change)) return false;
     DocumentState forced = state;
     force_along(type, change, forced);
     bool exists = state || change.operation == Operation::remove;
@@ -62,12 +63,14 @@ Obstacle take_all(const DocumentType& type, const Document& document, std::size_
 // What it should become, or why not. The first ones of its changes may have been undone already: then it is as they would leave it.
 void judge(const DocumentType& type, Document& document) {
     DocumentState forced = document.before;
+    bool known = true;  // what the changes so far have made of it
     for (std::size_t done = 0; done <= document.changes.size(); done++) {
         if (done > 0) {
             const RecordedChange& change = document.changes[done - 1].change;
             force_along(type, change, forced);
+            known = change.operation == Operation::remove || (known && tells_result(change));
             bool exists = forced || change.operation == Operation::remove;
-            if (!exists || !same_state(type, document.before, forced)) continue;
+            if (!known || !exists || !same_state(type, document.before, forced)) continue;
         }
         document.after = document.before;
         Obstacle obstacle = take_all(type, document, done, document.after);

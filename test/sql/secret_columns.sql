@@ -34,6 +34,15 @@ CALL run_sync_jobs();
 SELECT * FROM jobs WHERE id IN (:dry, :job) ORDER BY id;
 SELECT apply_sync_job(:dry);
 SELECT revert_sync_job(:job);
+SELECT outcome, target_document_name, fields, detail FROM apply_sync_jobs(ARRAY[:dry], conflicts => 'skip');
+SELECT outcome, target_document_name, fields, detail FROM revert_sync_jobs(ARRAY[:job], conflicts => 'skip');
+-- Nothing but the secret: that is no change that is undone already.
+UPDATE account SET pin = 's3cret-newer' WHERE id = 1;
+SELECT enqueue_sync_job('Logins', '1', dry_run => true) AS dry, enqueue_sync_job('Logins', '1') AS job \gset
+CALL run_sync_jobs();
+SELECT outcome, target_document_name, fields, detail FROM apply_sync_jobs(ARRAY[:dry], conflicts => 'skip');
+SELECT outcome, target_document_name, fields, detail FROM revert_sync_jobs(ARRAY[:job], conflicts => 'skip');
+SELECT * FROM revert_sync_jobs(ARRAY[:job]);
 -- What changes no secret can be undone.
 UPDATE account SET name = 'eins' WHERE id = 1;
 SELECT enqueue_sync_job('Logins', '1') AS job \gset
