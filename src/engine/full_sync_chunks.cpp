@@ -1,5 +1,6 @@
 // The part of a full sync that does what is to be done: in chunks that are committed one by one.
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "controller/controller.hpp"
@@ -78,6 +79,12 @@ std::vector<std::string> in_order_of(const std::vector<std::string>& names, std:
     return ordered;
 }
 
+std::string rounded_time(std::int64_t seconds) {
+    constexpr std::int64_t minute = 60, hour = 3600;
+    auto in = [&](std::int64_t unit) { return std::to_string((seconds + unit / 2) / unit); };
+    return seconds < 2 * minute ? in(1) + " s" : seconds < 2 * hour ? in(minute) + " min" : in(hour) + " h";
+}
+
 }  // namespace
 
 void FullSync::walk(NameList& names, const Chunk& work) {
@@ -108,19 +115,17 @@ void FullSync::walk(NameList& names, const Chunk& work) {
 void FullSync::show() const {
     std::size_t done = work_.before + work_.walked, all = work_.before + work_.to_sync.size() + work_.to_delete.size();
     if (all == 0) return;
+    std::int64_t left = seconds_left(all - std::min(all, done));
     show_progress(100.0 * static_cast<double>(done) / static_cast<double>(all), std::nullopt,
-                  std::to_string(done) + " of " + std::to_string(all) + " documents" + time_left(all - std::min(all, done)));
+                  std::to_string(done) + " of " + std::to_string(all) + " documents" + (left < 0 ? "" : ", about " + rounded_time(left) + " left"), left);
 }
 
-// At the pace of this attempt so far.
-std::string FullSync::time_left(std::size_t documents) const {
+// At the pace of this attempt so far; below 0: that cannot be told.
+std::int64_t FullSync::seconds_left(std::size_t documents) const {
     constexpr double too_short_to_tell = 0.5;
     double took = std::chrono::duration<double>(Clock::now() - work_.began).count();
-    if (work_.walked == 0 || documents == 0 || took < too_short_to_tell) return {};
-    double left = took * static_cast<double>(documents) / static_cast<double>(work_.walked);
-    constexpr double minute = 60, hour = 3600;
-    auto rounded = [&](double unit) { return std::to_string(static_cast<std::int64_t>(left / unit + 0.5)); };
-    return ", about " + (left < 2 * minute ? rounded(1) + " s" : left < 2 * hour ? rounded(minute) + " min" : rounded(hour) + " h") + " left";
+    if (work_.walked == 0 || documents == 0 || took < too_short_to_tell) return -1;
+    return std::llround(took * static_cast<double>(documents) / static_cast<double>(work_.walked));
 }
 
 // Without a snapshot or a lock. False: the run stops here, for now.

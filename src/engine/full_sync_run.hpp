@@ -86,7 +86,7 @@ private:
     void walk(NameList& names, const Chunk& work);
     bool wait_for_next_chunk();
     void show() const;
-    std::string time_left(std::size_t documents) const;
+    std::int64_t seconds_left(std::size_t documents) const;
     std::vector<std::string> sync_documents(const std::vector<std::string>& names);
     void lock_sources(const std::vector<std::string>& names) const;
     void adopt(const std::string& name);

@@ -79,11 +79,13 @@ void show_job_end() {
     slot->cancel_known = false;
 }
 
-void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description) {
+void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description,
+                   std::int64_t seconds_left) {
     WorkerSlot* slot = my_slot_or_null();
     if (slot == nullptr || slot->activity.job == 0) return;
     write_activity(*slot, [&](Activity& activity) {
         activity.percent = percent;
+        activity.seconds_left = seconds_left;
         if (title) copy_text(activity.title, *title);
         if (description) copy_text(activity.description, *description);
     });

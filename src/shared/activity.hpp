@@ -34,7 +34,9 @@ void show_types_alone(const std::string& names);
 void show_lock_waits(std::size_t jobs);
 
 // The job's progress, 0 to 100; a text that is not given stays. The scheduler notifies listeners from time to time.
-void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description);
+// `seconds_left`: about how long it will still take; below 0: not known.
+void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description,
+                   std::int64_t seconds_left = -1);
 
 // Whether somebody has asked to cancel this job, which runs here or was the last to.
 bool cancel_requested(std::int64_t job_id);

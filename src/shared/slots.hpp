@@ -47,7 +47,8 @@ enum class SlotState : int { free, starting, running, session };
 struct Activity {
     std::int64_t job;  // 0: none
     pg::Timestamp started_at;
-    double percent;  // below 0: not reported
+    double percent;             // below 0: not reported
+    std::int64_t seconds_left;  // below 0: not known
     char job_type[128];
     char title[144];
     char description[256];

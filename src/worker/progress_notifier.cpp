@@ -17,10 +17,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Milliseconds = std::chrono::milliseconds;
 
-std::string progress_message(std::int64_t job, double percent) {
+std::string progress_message(const Activity& activity) {
     char number[32];
-    std::snprintf(number, sizeof(number), "%.2f", percent);
-    return "{\"sync_job\": " + std::to_string(job) + ", \"percent\": " + number + "}";
+    std::snprintf(number, sizeof(number), "%.2f", activity.percent);
+    std::string left = activity.seconds_left < 0 ? "" : ", \"seconds_left\": " + std::to_string(activity.seconds_left);
+    return "{\"sync_job\": " + std::to_string(activity.job) + ", \"percent\": " + number + left + "}";
 }
 
 }  // namespace
@@ -43,7 +44,7 @@ void ProgressNotifier::notify(DatabaseSlot& database) {
                 continue;
             Activity activity = read_activity(slot);
             if (activity.job == 0 || activity.percent < 0) continue;
-            pg::notify("sync_job_progress", progress_message(activity.job, activity.percent));
+            pg::notify("sync_job_progress", progress_message(activity));
         }
         pg::commit_transaction();
     } catch (const pg::Error& error) {  // the queue of notifications is full, say: jobs go on without

@@ -4,6 +4,7 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Listener;
 use SyncJob;
 
 my $node = new_cluster('main', conf => "restart_after_crash = on\n");
@@ -131,11 +132,14 @@ sql('UPDATE sync_job_type SET paused = false');
 
 # Paused, and going on; one at a time.
 sql(q{UPDATE source SET v = 'paused' WHERE id <= 1000});
+my $listener = Listener->new($node, 'postgres', 'sync_job_progress');
 my $job = full_sync('documents_per_second => 100');
 $node->poll_query_until('postgres', "SELECT percent > 0 FROM sync_job_activity WHERE sync_job = $job");
 like(error_of(q{SELECT enqueue_full_sync('Full')}), qr/full sync $job of sync job type "Full" has not ended/, 'a second one is refused');
 is(sql(q{SELECT enqueue_full_sync('Full', deduplicate => true)}), $job, 'or absorbed');
 poll($node, "SELECT description ~ '^[0-9]+ of 1000 documents, about [0-9]+ (s|min) left\$' FROM sync_job_activity WHERE sync_job = $job", 'sync_job_activity says how long it will take');
+ok(defined $listener->wait_for('sync_job_progress', qr/^\{"sync_job": $job, "percent": [\d.]+, "seconds_left": \d+\}$/), 'so does the event of its progress');
+$listener->stop;
 sql("SELECT pause_sync_job($job)");
 poll($node, "SELECT status = 'Pending' FROM sync_job WHERE id = $job", 'it is paused');
 my $done = sql(q{SELECT count(*) FROM target WHERE v = 'paused'});
@@ -203,6 +207,14 @@ sql(q{
 	INSERT INTO sync_job_type (name, source_document_type, target_document_type) VALUES ('By Code', 'source', 'target');
 });
 like(error_of(q{SELECT enqueue_full_sync('Full', delete_surplus => true)}), qr/cannot be synced by a full sync.*\n.*another sync job type has the same target/s, 'targets that are not its own alone');
+foreach my $table ('source', 'ruled')
+{
+	sql(qq{CREATE TABLE IF NOT EXISTS ruled (id int PRIMARY KEY, v text);
+		INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, run_as) VALUES ('Ruled', 'source', 'ruled', '{"id": "id"}', '{"v": "v"}', 'clerk');
+		ALTER TABLE $table ENABLE ROW LEVEL SECURITY});
+	like(error_of(q{SELECT enqueue_full_sync('Ruled', delete_surplus => true)}), qr/cannot be synced by a full sync.*\n.*row-level security applies to it/s, "one whose role may not see all of $table");
+	sql(qq{ALTER TABLE $table DISABLE ROW LEVEL SECURITY; DELETE FROM sync_job_type WHERE name = 'Ruled'});
+}
 like(error_of(q{SELECT enqueue_full_sync('By Code')}), qr/cannot be compared.*\n.*function execute/s, 'a type whose function does all by itself');
 like(error_of(q{SELECT enqueue_full_sync('Full', max_delete_percent => 101)}), qr/max_delete_percent must be between 0 and 100, not 101/, 'a wrong limit');
 like(error_of(q{SET SESSION AUTHORIZATION clerk; SELECT enqueue_full_sync('Full')}), qr/permission denied for a full sync/, 'a grant of the type is not enough');

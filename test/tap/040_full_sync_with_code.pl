@@ -101,6 +101,28 @@ is(sql(q{SELECT count(*) BETWEEN 1 AND 299 FROM copy WHERE v = 'replaced'}), 't'
 is(run_of($node, full_sync('By Code', 'max_change_percent => 100')), 'Finished updated=300', 'another run is for the new one');
 sql($update);
 
+# A source without an index to go by.
+sql(q{
+	CREATE VIEW parts AS SELECT id, part, v FROM item WHERE id >= 50 UNION ALL SELECT id, part, v FROM item WHERE id < 50;
+	CREATE TABLE of_parts (id serial PRIMARY KEY, item int, part text, v text, UNIQUE (item, part));
+	CREATE SCHEMA by_view;
+	CREATE FUNCTION by_view.get_target_document(sync_job sync_job, source_doc parts) RETURNS sync_job_target LANGUAGE sql STABLE AS $$
+		SELECT sync_job_target(CASE WHEN t.id IS NULL THEN 'insert' ELSE 'update' END, 'of_parts', t.id::text)
+		FROM (SELECT 1) AS one LEFT JOIN of_parts AS t ON t.item = source_doc.id AND t.part = source_doc.part $$;
+	CREATE FUNCTION by_view.update_target_doc(sync_job sync_job, source_doc parts, INOUT target_doc of_parts) LANGUAGE plpgsql AS $$
+	BEGIN
+		target_doc.item := source_doc.id; target_doc.part := source_doc.part; target_doc.v := source_doc.v;
+	END $$;
+	INSERT INTO sync_job_type (name, source_document_type, source_key, target_document_type, max_retries) VALUES ('By View', 'parts', '{id,part}', 'of_parts', 0);
+});
+$run = full_sync('By View', 'chunk_size => 20, documents_per_second => 200');
+$node->poll_query_until('postgres', "SELECT percent > 0 FROM sync_job_activity WHERE sync_job = $run");
+sql("SELECT pause_sync_job($run)");
+poll($node, "SELECT status = 'Pending' FROM sync_job WHERE id = $run", 'a run over a view is paused');
+sql("SELECT start_sync_job($run)");
+like(run_of($node, $run), qr/^Finished inserted=300/, 'and goes on');
+is(sql('SELECT count(*) FROM parts AS s FULL JOIN of_parts AS t ON t.item = s.id AND t.part = s.part WHERE s.v IS DISTINCT FROM t.v'), '0', 'all of it is in step');
+
 # A document with several targets is for a job of its own.
 sql(q{
 	CREATE SCHEMA fan;
