@@ -60,22 +60,23 @@ void note_successes() {
     static auto& upsert = *new InternalStatement(
         "INSERT INTO sync_job_internal.last_success AS s (sync_job_type, at)"
         " SELECT sync_job_type, max(ended_at) FROM sync_job_internal.sync_job_ended"
-        " WHERE ended_at > clock_timestamp() - $1 AND status <> 'Canceled' AND NOT dry_run GROUP BY sync_job_type"
+        " WHERE ended_at > $1 AND status <> 'Canceled' AND NOT dry_run GROUP BY sync_job_type"
         " ON CONFLICT (sync_job_type) DO UPDATE SET at = excluded.at WHERE s.at < excluded.at",
-        {pg::type::interval});
+        {pg::type::timestamptz});
     static auto& compared = *new InternalStatement(
         "UPDATE sync_job_internal.last_success AS s SET compared_at = c.ended_at, out_of_step = (c.result->>'out_of_step')::bigint"
         " FROM (SELECT DISTINCT ON (sync_job_type) sync_job_type, ended_at, result FROM sync_job_internal.sync_job_ended"
-        "  WHERE ended_at > clock_timestamp() - $1 AND status = 'Finished' AND operation = 'Compare' AND context->>'condition' IS NULL"
+        "  WHERE ended_at > $1 AND status = 'Finished' AND operation = 'Compare' AND context->>'condition' IS NULL"
         "  ORDER BY sync_job_type, ended_at DESC) AS c"
         " WHERE s.sync_job_type = c.sync_job_type AND (s.compared_at IS NULL OR s.compared_at < c.ended_at)",
-        {pg::type::interval});
+        {pg::type::timestamptz});
     constexpr std::int64_t minute = 60 * 1000000LL;
     static pg::Timestamp looked = 0;
     pg::Timestamp now = pg::now();
-    std::int64_t since = looked == 0 ? 60 * minute : now - looked + 2 * minute;
-    upsert.run({{pg::interval_datum(since), false}});
-    compared.run({{pg::interval_datum(since), false}});
+    // A value: with clock_timestamp() in its place no index would be used, and all of the history read at each look.
+    pg::Value since{pg::int64_datum(looked == 0 ? now - 60 * minute : looked - 2 * minute), false};
+    upsert.run({since});
+    compared.run({since});
     looked = now;
 }
 
