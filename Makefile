@@ -97,6 +97,7 @@ demo-stop:
 ## make test-clients drivers and ORMs from npm and Debian, in JavaScript, Python and Java, and PgBouncer; not part of make test
 ## make test-command the command sync-job, with and without a terminal; not part of make test, but for a look at it
 ## make test-metrics  promtool, postgres_exporter and Prometheus against the database, and the files of monitoring/; not part of make test
+## make test-console the console: its pages are built again, and tested; not part of make test
 ## make test-model    spin looks through a model of enqueue, claim, crash, recovery and cancel; not part of make test
 ## make test-mutants  puts faults of one line into a copy of the tree, one after the other: a test must find each; half an hour
 ##                    MUTANTS="cursor limit": only those with such names
@@ -108,7 +109,7 @@ demo-stop:
 ## make test-matrix   the suites on this machine, and with the newer PostgreSQL of newer Debian releases and of experimental, each in a folder
 ##                    MATRIX="trixie": only these; MATRIX_SUITES="regress tap"; needs root; the first time takes long
 ## make test-fresh    make demo, make demo-stop and make test as on a new Debian that has make and nothing more; needs root
-SUITES = lint exports unit regress isolation tap pgtap docs demo chaos upgrade model sqlsmith clients command metrics
+SUITES = lint exports unit regress isolation tap pgtap docs demo chaos upgrade model sqlsmith clients command metrics console
 .PHONY: test $(SUITES:%=test-%) test-mutants test-sanitize test-assert test-valgrind test-matrix test-fresh lint fuzz tidy
 test:
 	scripts/test
@@ -126,6 +127,12 @@ test-matrix:
 	scripts/matrix
 test-fresh:
 	scripts/fresh
+
+## make web           check and build the console's pages, cli/web, into cli/web/dist, which is committed; needs Node 18 and npm
+.PHONY: web
+web:
+	scripts/install-packages web
+	scripts/web
 
 ## make bench         install what is missing, measure the extension beside others in a throw-away server: minutes
 ##                    BENCH="noop latency": only these workloads (bench/README.md lists them); PEERS=no: without other systems

@@ -1,0 +1,36 @@
+// Builds the pages: src/main.tsx and src/app.css become DIST/app.js and DIST/app.css, beside index.html. The same source and the pinned
+// versions give the same bytes, so that a test can compare what is committed with what is built.
+//
+//   node build.mjs [DIST]      dist, unless another folder is named
+import { copyFileSync, mkdirSync, readdirSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const folder = dirname(fileURLToPath(import.meta.url))
+const dist = process.argv[2] ?? join(folder, 'dist')
+const most = 300_000 // bytes of all files together
+
+mkdirSync(dist, { recursive: true })
+await build({
+    absWorkingDir: folder,
+    entryPoints: { app: 'src/main.tsx' },
+    outdir: dist,
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: ['es2022'],
+    charset: 'utf8',
+    legalComments: 'none',
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    logLevel: 'warning',
+})
+copyFileSync(join(folder, 'src/index.html'), join(dist, 'index.html'))
+
+const size = readdirSync(dist).reduce((sum, name) => sum + statSync(join(dist, name)).size, 0)
+console.log(`${size} bytes in ${dist}`)
+if (size > most) {
+    console.error(`The pages are larger than ${most} bytes.`)
+    process.exit(1)
+}
