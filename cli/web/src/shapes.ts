@@ -170,7 +170,6 @@ export type TypeAnswer = {
     changes: { operation: string; changed_at: string; changed_by: string; old: string | null; new: string | null }[] | null
     export: string | null
     triggers: string[] | null
-    runs: RunRow[] | null
     grants: string[] | null
     allowed: Record<string, boolean> | null
 }

@@ -10,6 +10,7 @@ import { formatInterval, span } from '../time.ts'
 import { Children } from '../tree.tsx'
 import { Badge, Bar, Button, Count, Heading, JobLink, Loaded, Status, Table, Time, TypeLink } from '../ui.tsx'
 import { Diff, JsonText, LongValue, Snapshots } from '../values.tsx'
+import { WholeResult } from './runs.tsx'
 
 const text = (value: unknown): string | null => (value === null || value === undefined ? null : String(value))
 const ends = ['Finished', 'Skipped', 'No Target', 'Relayed', 'Canceled']
@@ -219,7 +220,7 @@ function Values({ answer }: { answer: JobAnswer }) {
             {there.map(([column, label, json]) => (
                 <div key={column}>
                     <h2>{label}</h2>
-                    <LongValue job={job.id} column={column} text={text(job[column])!} cut={cut?.includes(column) ?? false} json={json} render={json ? (whole) => <JsonText text={whole} /> : undefined} />
+                    <LongValue job={job.id} column={column} text={text(job[column])!} cut={cut?.includes(column) ?? false} json={json} render={column === 'result' ? (whole) => <WholeResult text={whole} /> : json ? (whole) => <JsonText text={whole} /> : undefined} />
                 </div>
             ))}
         </section>

@@ -49,7 +49,7 @@ export function JobsPage({ route }: { route: Route }) {
     }
     return (
         <>
-            <Heading aside={<><Count of={count.data?.count} more={count.data?.more} /> <span class="dim">match</span></>}>Jobs</Heading>
+            <Heading aside={count.data && <><Count of={count.data.count} more={count.data.more} /> <span class="dim">match</span></>}>Jobs</Heading>
             <FilterForm filters={filters} />
             <div class="toolbar">
                 {may.actOnLists() && <Button onClick={() => setBulk({ filters })} disabled={!list.data?.rows.length}>Act on all that match …</Button>}

@@ -1,11 +1,12 @@
 // Full syncs and compares: how far each is, what it found and did.
 import { act } from '../job-actions.tsx'
-import { display, get, tryParse } from '../json.ts'
+import { type Json, compact, display, get, isNull, stringify, tryParse } from '../json.ts'
 import { useQuery } from '../query.ts'
 import { may } from '../session.ts'
 import type { RunRow } from '../shapes.ts'
 import { formatInterval } from '../time.ts'
 import { Badge, Bar, Button, Heading, JobLink, Loaded, Status, Table, Time, TypeLink, useAction } from '../ui.tsx'
+import { Diff, JsonText } from '../values.tsx'
 
 const counted = ['missing', 'different', 'surplus', 'ambiguous', 'out_of_step', 'inserted', 'updated', 'deleted', 'skipped', 'failed', 'handed_over', 'reverted', 'applied', 'conflicts']
 
@@ -15,6 +16,25 @@ export function Result({ text }: { text: string | null }) {
     const parts = counted.map((key) => [key, get(value, key)] as const).filter(([, n]) => n?.kind === 'number' && n.text !== '0')
     if (!value) return <>–</>
     return parts.length ? <>{parts.map(([key, n]) => <span key={key} class="spaced">{key.replace('_', ' ')} <b class="number">{display(n!)}</b></span>)}</> : <>in step</>
+}
+
+// The result of a job. What a comparison has found out of step is a table, with what differs.
+export function WholeResult({ text }: { text: string }) {
+    const value = tryParse(text)
+    const list = get(value, 'documents')
+    if (value?.kind !== 'object' || list?.kind !== 'array') return <JsonText text={text} />
+    const cell = (row: Json, key: string) => (isNull(get(row, key)) ? '–' : display(get(row, key)!))
+    return (
+        <>
+            <JsonText text={stringify({ kind: 'object', entries: value.entries.filter(([key]) => key !== 'documents') })} />
+            <Table caption="Documents that are out of step" rows={list.items.map((row, i) => ({ row, i }))} id={({ i }) => String(i)} empty="No document is out of step." columns={[
+                { name: 'Source', cell: ({ row }) => cell(row, 'source_document_name') },
+                { name: 'Target', cell: ({ row }) => cell(row, 'target_document_name') },
+                { name: 'What', cell: ({ row }) => <>{cell(row, 'difference')} {cell(row, 'waiting') === 'true' && <Badge>a job waits</Badge>}</> },
+                { name: 'Difference', cell: ({ row }) => (isNull(get(row, 'diff')) ? '–' : <Diff text={compact(get(row, 'diff')!)} />) },
+            ]} />
+        </>
+    )
 }
 
 function RunActions({ row, refresh }: { row: RunRow; refresh: () => void }) {

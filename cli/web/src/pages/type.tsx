@@ -8,7 +8,7 @@ import { FindingText } from '../mapping-editor.tsx'
 import { useQuery } from '../query.ts'
 import { type Route, go, href } from '../router.ts'
 import { may } from '../session.ts'
-import type { Finding, TypeAnswer } from '../shapes.ts'
+import type { Finding, RunRow, TypeAnswer } from '../shapes.ts'
 import { TypeForm } from '../type-form.tsx'
 import { Badge, Button, Count, FormDialog, Heading, Loaded, Table, Tabs, Time, tell, useAction } from '../ui.tsx'
 import { Copy, JsonText } from '../values.tsx'
@@ -37,7 +37,7 @@ function TypeView({ answer, tab, refresh }: { answer: TypeAnswer; tab: string; r
             {description ? <p class="subtitle">{String(description)}</p> : null}
             <Actions answer={answer} refresh={refresh} />
             <Tabs tabs={tabs} current={tab} link={(t) => href(t ? ['types', name, t] : ['types', name])} />
-            {tab === '' && <Now answer={answer} refresh={refresh} />}
+            {tab === '' && <Now answer={answer} />}
             {tab === 'definition' && <Definition answer={answer} />}
             {tab === 'history' && <History answer={answer} />}
             {tab === 'export' && <Export answer={answer} />}
@@ -88,7 +88,7 @@ function Actions({ answer, refresh }: { answer: TypeAnswer; refresh: () => void 
     )
 }
 
-function Now({ answer, refresh }: { answer: TypeAnswer; refresh: () => void }) {
+function Now({ answer }: { answer: TypeAnswer }) {
     const { freshness: f, queue, type } = answer
     const jobs = (status: string, count: number | null | undefined) => <a href={href(['jobs'], { type: type.name, status })}><Count of={count} /></a>
     return (
@@ -125,10 +125,15 @@ function Now({ answer, refresh }: { answer: TypeAnswer; refresh: () => void }) {
                     </dl>
                 </section>
             </div>
-            {!!answer.runs?.length && <section class="card"><h2>Full syncs and compares</h2><RunTable rows={answer.runs} refresh={refresh} withType={false} /></section>}
+            <Runs type={type.name} />
             <p><a href={href(['jobs'], { type: type.name })}>All jobs of the type</a></p>
         </>
     )
+}
+
+function Runs({ type }: { type: string }) {
+    const runs = useQuery<{ rows: RunRow[] }>('runs', { type, limit: 10 }, { slot: 'runs' })
+    return <section class="card"><h2>Full syncs and compares</h2><Loaded query={runs}>{({ rows }) => <RunTable rows={rows} refresh={runs.refresh} withType={false} />}</Loaded></section>
 }
 
 // Validation may read the whole target: it is asked once, and again when the type has changed.
