@@ -112,7 +112,7 @@ function New({ row }: { row: Change }) {
 
 function Changes({ rows, caption }: { rows: Change[]; caption: string }) {
     return (
-        <div class="scroll">
+        <div class="scroll" role="group" aria-label={caption} tabIndex={0}>
             <table class="diff">
                 <caption class="unseen">{caption}</caption>
                 <thead>
