@@ -43,7 +43,7 @@ void add_common_options(CLI::App& app, Invocation& invocation) {
 
 void add_commands(CLI::App& app, Invocation& invocation) {
     for (const auto add : {add_status, add_top, add_list, add_show, add_watch, add_enqueue, add_retry, add_rerun, add_cancel, add_dry_run, add_apply,
-                           add_revert, add_compare, add_full_sync, add_validate, add_new_controller, add_export, add_doctor}) {
+                           add_revert, add_compare, add_full_sync, add_validate, add_new_controller, add_export, add_doctor, add_serve}) {
         add(app, invocation);
     }
 }

@@ -68,6 +68,10 @@ void Arguments::choices(const std::string& names, std::vector<std::string>& valu
     app_.add_option(names, values, help)->delimiter(',')->check(CLI::IsMember(choices).description(""));
 }
 
+void Arguments::list(const std::string& names, std::vector<std::string>& values, const std::string& help) {
+    app_.add_option(names, values, help)->delimiter(',');
+}
+
 void Arguments::number(const std::string& names, int& value, int least, int most, const std::string& help) {
     add_number(app_, names, value, least, most, help);
 }

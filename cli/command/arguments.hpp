@@ -37,7 +37,8 @@ public:
 
     void option(const std::string& names, std::string& value, const std::string& help);
     void choice(const std::string& names, std::string& value, const std::vector<std::string>& choices, const std::string& help);
-    /// Several, separated by commas.
+    /// Several, separated by commas; of those that are known, or any.
+    void list(const std::string& names, std::vector<std::string>& values, const std::string& help);
     void choices(const std::string& names, std::vector<std::string>& values, const std::vector<std::string>& choices, const std::string& help);
     void number(const std::string& names, int& value, int least, int most, const std::string& help);
     void number(const std::string& names, double& value, double least, double most, const std::string& help);

@@ -77,5 +77,6 @@ void add_validate(CLI::App& app, Invocation& invocation);
 void add_new_controller(CLI::App& app, Invocation& invocation);
 void add_export(CLI::App& app, Invocation& invocation);
 void add_doctor(CLI::App& app, Invocation& invocation);
+void add_serve(CLI::App& app, Invocation& invocation);
 
 }  // namespace sync_job

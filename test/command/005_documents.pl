@@ -8,6 +8,7 @@ use SyncJob;
 use Command;
 
 my $page = slurp_file("$ENV{CHECKOUT}/docs/command.md");
+my $console = slurp_file("$ENV{CHECKOUT}/docs/console.md");
 my ($prefix) = $ENV{SYNC_JOB} =~ m{^(.*)/bin/sync-job$};
 my $manual = slurp_file("$prefix/share/man/man1/sync-job.1");
 $manual =~ s/\\-/-/g;
@@ -19,10 +20,10 @@ my @commands = $help =~ /^Subcommands:\n(.*)/ms ? $1 =~ /^  ([a-z][a-z-]*) /mg :
 cmp_ok(scalar @commands, '>=', 18, 'the commands');
 for my $command (@commands)
 {
-	next if $command eq 'serve';    # has a page of its own
 	my @options = map { /^ {2}(?:-., ?)?(--[a-z-]+)/ ? $1 : () } split /\n/, (call($command, '--help'))[1];
-	my @missing = grep { $page !~ /\Q$_\E/ } "`$command`", grep { $_ !~ /^--(help)$/ } @options;
-	is("@missing", '', "docs/command.md tells all of $command");
+	my $told_in = $command eq 'serve' ? $console : $page;
+	my @missing = grep { $told_in !~ /\Q$_\E/ } $command eq 'serve' ? 'sync-job serve' : "`$command`", grep { $_ !~ /^--(help)$/ } @options;
+	is("@missing", '', "the documentation tells all of $command");
 	@missing = grep { $manual !~ /(?<![a-z-])\Q$_\E(?![a-z-])/ } $command, @options;
 	is("@missing", '', '… and so does the man page');
 }

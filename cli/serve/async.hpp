@@ -1,0 +1,51 @@
+// What the coroutines of the server are made of. Everything runs in one thread, so that nothing changes between two points
+// where a coroutine waits (co_await).
+#pragma once
+
+#include <utility>  // which Boost 1.74's awaitable.hpp needs and forgets
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <list>
+
+namespace sync_job::serve {
+
+namespace asio = boost::asio;
+using ErrorCode = boost::system::error_code;
+using Clock = std::chrono::steady_clock;
+
+template <class T>
+using Async = asio::awaitable<T>;
+
+inline Async<void> sleep_until(Clock::time_point when) {
+    asio::steady_timer timer(co_await asio::this_coro::executor, when);
+    ErrorCode ignored;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+// Coroutines wait for it; whoever changes what they wait for says so. It must outlive those that wait.
+class Event {
+public:
+    void happened() {
+        for (asio::steady_timer* timer : waiting_) timer->cancel();
+    }
+
+    // Returns when it has happened, or at that time. Look again at what you wait for.
+    Async<void> wait_until(Clock::time_point limit) {
+        asio::steady_timer timer(co_await asio::this_coro::executor, limit);
+        const auto place = waiting_.insert(waiting_.end(), &timer);
+        ErrorCode ignored;
+        co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        waiting_.erase(place);
+    }
+    Async<void> wait() { return wait_until(Clock::time_point::max()); }
+
+private:
+    std::list<asio::steady_timer*> waiting_;
+};
+
+}  // namespace sync_job::serve

@@ -1,0 +1,44 @@
+// HTTP: connections, with or without TLS, and what is read from them and sent.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "serve/request.hpp"
+
+namespace boost::asio::ssl {
+class context;
+}
+
+namespace sync_job::serve {
+
+// Who answers.
+struct Answerer {
+    std::function<std::optional<Response>(const Request& head)> refuse;
+    std::function<std::size_t(const Request& head)> body_limit;
+    std::function<Async<Response>(const Request& request)> answer;
+};
+
+class Listener {
+public:
+    // Listens at "ADDRESS:PORT" or "[ADDRESS]:PORT". Throws std::runtime_error.
+    Listener(asio::io_context& context, const std::string& where, std::shared_ptr<asio::ssl::context> tls);
+    ~Listener();
+
+    std::string address() const;
+    unsigned port() const;
+    Async<void> run(Answerer answerer);
+    // No more connections, and none of those that are there goes on.
+    void stop();
+
+private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+// Certificate (with its chain) and key, from files in PEM. Throws std::runtime_error.
+std::shared_ptr<asio::ssl::context> tls_context(const std::string& certificate, const std::string& key);
+
+}  // namespace sync_job::serve

@@ -1,0 +1,79 @@
+"""Many at a time: open streams, slow clients, people who ask. None of it may keep the others waiting."""
+import threading
+
+from console import Server, eventually, locked_queues, main, sql, test
+
+
+@test
+def streams_and_slow_clients_slow_nobody_down():
+    """200 open streams and 50 clients that read or send nothing: a page is answered before any of these times out."""
+    roles = ("viewer", "operator", "manager", "nobody_else")
+    with Server("--sessions", "20") as server:
+        clients = [server.log_in(roles[i % 4]) for i in range(20)]
+        streams = [client.stream() for client in clients for _ in range(10)]
+        assert all(stream.next()[0] in ("listen", "poll") for stream in streams)
+        slow = []
+        for i in range(50):
+            connection = server.connect()
+            if i % 2:
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: ")  # and no more
+            else:
+                one = "GET / HTTP/1.1\r\nHost: %s\r\n\r\n" % server.host  # and reads no answer
+                connection.setblocking(False)
+                try:
+                    while connection.send(one.encode() * 500):
+                        pass
+                except BlockingIOError:
+                    pass
+            slow.append(connection)
+        answers = []
+
+        def ask(client):
+            for _ in range(10):
+                answers.append((client.get("/api/queues").status, client.get("/").status))
+        threads = [threading.Thread(target=ask, args=(client,)) for client in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert set(answers) == {(200, 200)} and len(answers) == 200, set(answers)
+        # What all wait for reaches all.
+        sql("NOTIFY sync_job_changed, '{\"types\": [], \"queues\": [\"default\"], \"all\": false}'")
+        if streams[0] and sql("SELECT to_regproc('watch_sync_jobs') IS NOT NULL") == "t":
+            for stream in streams[:10]:
+                assert stream.wait_for("changed", "end")[0] == "changed"
+        for connection in slow:
+            connection.close()
+        for stream in streams:
+            stream.close()
+        assert sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sync-job serve'") == "20"
+
+
+@test
+def a_stream_too_many_ends_the_oldest():
+    with Server() as server:
+        client = server.log_in()
+        streams = [client.stream() for _ in range(25)]
+        for stream in streams[:5]:
+            assert stream.wait_for("end") is not None
+        assert client.get("/api/queues").status == 200
+        for stream in streams:
+            stream.close()
+
+
+@test
+def a_session_has_a_limit_of_waiting_requests():
+    with Server() as server:
+        client = server.log_in()
+        with locked_queues():
+            answers = []
+            threads = [threading.Thread(target=lambda: answers.append(client.get("/api/queues"))) for _ in range(60)]
+            for thread in threads:
+                thread.start()
+            eventually(lambda: any(answer.error["code"] == "53300" for answer in list(answers)), "too many wait")
+        for thread in threads:
+            thread.join()
+        assert client.get("/api/queues").status == 200
+
+
+main()
