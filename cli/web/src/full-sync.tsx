@@ -69,16 +69,21 @@ export function CompareDialog({ name, condition, onClose }: { name: string; cond
     )
 }
 
-export function EnqueueDialog({ name, onClose }: { name: string; onClose: () => void }) {
+// An operator who may enqueue nothing of the type may try a document all the same.
+export function EnqueueDialog({ name, dryOnly, onClose }: { name: string; dryOnly: boolean; onClose: () => void }) {
     const [document, setDocument] = useState('')
     const [context, setContext] = useState('')
-    const [dryRun, setDryRun] = useState(false)
+    const [dryRun, setDryRun] = useState(dryOnly)
     const body = () => ({ sync_job_type: name, ...(document === '' ? {} : { source_document_name: document }), dry_run: dryRun, ...(context.trim() ? { context: raw(context) } : {}) })
     return (
-        <FormDialog title={`Enqueue a job of ${name}`} button={dryRun ? 'Try it' : 'Enqueue'} disabled={checkObject(context) !== ''} work={() => begin('jobs', body(), onClose)} onClose={onClose}>
+        <FormDialog title={dryOnly ? `Dry run of ${name}` : `Enqueue a job of ${name}`} button={dryRun ? 'Try it' : 'Enqueue'} disabled={checkObject(context) !== ''} work={() => begin('jobs', body(), onClose)} onClose={onClose}>
             <Field label="Document" hint="Its key, as text">{(a) => <input {...a} value={document} autocomplete="off" spellcheck={false} onInput={(e) => setDocument(e.currentTarget.value)} />}</Field>
-            <JsonEditor label="Context" text={context} onChange={setContext} rows={4} hint="A JSON object for the controller; may be empty" />
-            <Check label="Dry run" hint="tries it and keeps the diff, writes nothing" value={dryRun} onChange={setDryRun} />
+            {dryOnly ? <p>A worker tries it and keeps the diff. It writes nothing.</p> : (
+                <>
+                    <JsonEditor label="Context" text={context} onChange={setContext} rows={4} hint="A JSON object for the controller; may be empty" />
+                    <Check label="Dry run" hint="tries it and keeps the diff, writes nothing" value={dryRun} onChange={setDryRun} />
+                </>
+            )}
         </FormDialog>
     )
 }

@@ -40,7 +40,7 @@ export function JobActions({ answer, refresh }: { answer: JobAnswer; refresh: ()
         return text
     })
     const dryRun = () => run(async () => {
-        const context = await contextOf(answer)
+        const context = allowed.enqueue ? await contextOf(answer) : null // an operator may not give one
         const body = { sync_job_type: job.sync_job_type, source_document_name: job.source_document_name, dry_run: true, ...(context ? { context: raw(context) } : {}) }
         const { id } = await postJson<{ id: string }>('jobs', body)
         go(href(['jobs', id]))
@@ -52,7 +52,7 @@ export function JobActions({ answer, refresh }: { answer: JobAnswer; refresh: ()
         refresh()
         tell(text)
     }
-    const again = allowed.enqueue && !job.dry_run && job.source_document_name !== null && !job.documents && !job.procedure
+    const again = allowed.dry_run && !job.dry_run && job.source_document_name !== null && !job.documents && !job.procedure
     return (
         <div class="tools actions">
             {allowed.retry && <Button kind="primary" busy={busy} onClick={() => now('retry', 'Queued again.')}>Retry</Button>}

@@ -44,6 +44,12 @@ function startPolling(): void {
     poll ??= setInterval(emit, 5000)
 }
 
+function stopPolling(): void {
+    clearInterval(poll)
+    poll = undefined
+    become('live')
+}
+
 function disconnect(): void {
     clearInterval(poll)
     clearTimeout(again)
@@ -57,6 +63,7 @@ function onLine(line: string, event: { name: string }): void {
     else if (line === '') {
         if (event.name === 'changed') emit()
         if (event.name === 'poll') startPolling()
+        if (event.name === 'listen') stopPolling()
         event.name = ''
     }
 }

@@ -70,7 +70,7 @@ function Actions({ answer, refresh }: { answer: TypeAnswer; refresh: () => void 
     }
     return (
         <div class="tools actions">
-            {allowed.enqueue && <Button onClick={() => setDialog('enqueue')}>Enqueue …</Button>}
+            {(allowed.enqueue || allowed.dry_run) && <Button onClick={() => setDialog('enqueue')}>{allowed.enqueue ? 'Enqueue …' : 'Dry run …'}</Button>}
             {allowed.compare && <Button onClick={() => setDialog('compare')}>Compare …</Button>}
             {allowed.full_sync && <Button onClick={() => setDialog('full')}>Full sync …</Button>}
             {allowed.pause && <Button busy={busy} onClick={toggle}>{paused ? 'Resume' : 'Pause'}</Button>}
@@ -78,7 +78,7 @@ function Actions({ answer, refresh }: { answer: TypeAnswer; refresh: () => void 
             {allowed.delete && <Button kind="danger" onClick={() => setDialog('delete')}>Delete …</Button>}
             {dialog === 'full' && <FullSyncDialog name={name} condition={allowed.condition ?? false} onClose={close} />}
             {dialog === 'compare' && <CompareDialog name={name} condition={allowed.condition ?? false} onClose={close} />}
-            {dialog === 'enqueue' && <EnqueueDialog name={name} onClose={close} />}
+            {dialog === 'enqueue' && <EnqueueDialog name={name} dryOnly={!allowed.enqueue} onClose={close} />}
             {dialog === 'delete' && (
                 <FormDialog title={`Delete ${name}`} button="Delete the type" kind="danger" onClose={close} work={async () => (await postJson(at('types', name, 'delete')), tell('Deleted.'), go(href(['types'])))}>
                     <p>Its definition and its grants are gone for good. Jobs that have ended stay.</p>
