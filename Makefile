@@ -78,11 +78,11 @@ install-cli:
 	@test -x build/cli/sync-job || { echo "There is nothing to install yet. Run: make cli" && false; }
 	DESTDIR=$(DESTDIR) cmake --install build/cli --prefix $(PREFIX)
 
-## make demo          install what is missing, build, show the extension at work on real data in a throw-away server
-## make demo-stop     end that server and remove all of it
+## make demo          install what is missing, build, show the extension at work on real data in a throw-away server, and the console over it
+## make demo-stop     end both servers and remove all of it
 .PHONY: demo demo-stop
 demo:
-	scripts/install-packages build demo
+	scripts/install-packages build cli demo
 	demo/run
 demo-stop:
 	demo/stop
@@ -97,7 +97,7 @@ demo-stop:
 ## make test-clients drivers and ORMs from npm and Debian, in JavaScript, Python and Java, and PgBouncer; not part of make test
 ## make test-command the command sync-job, with and without a terminal; not part of make test, but for a look at it
 ## make test-metrics  promtool, postgres_exporter and Prometheus against the database, and the files of monitoring/; not part of make test
-## make test-console the console: its routes, attacks on its server, its pages; not part of make test, but for a look at it
+## make test-console the console: its routes, attacks on its server, its pages, stories in a browser; not part of make test, but for a look at it
 ## make test-model    spin looks through a model of enqueue, claim, crash, recovery and cancel; not part of make test
 ## make test-mutants  puts faults of one line into a copy of the tree, one after the other: a test must find each; half an hour
 ##                    MUTANTS="cursor limit": only those with such names

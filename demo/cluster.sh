@@ -49,8 +49,16 @@ find_clusters() {
     done
 }
 
+# The console's server writes its process id before it becomes itself.
+stop_console() {
+    local folder=$1 pid
+    pid=$(as_server cat "$folder/console.pid" 2>/dev/null) || return 0
+    as_server kill "$pid" 2>/dev/null || true
+}
+
 remove_cluster() {
     local folder=$1 data=$1/data
+    stop_console "$folder"
     if as_server "$bin/pg_ctl" -D "$data" status >/dev/null 2>&1; then
         as_server "$bin/pg_ctl" -D "$data" -s -w -t 20 -m fast stop ||
             as_server "$bin/pg_ctl" -D "$data" -s -w -m immediate stop || true
