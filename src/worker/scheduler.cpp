@@ -82,9 +82,14 @@ struct Trouble {
     }
 };
 
+struct Starting {
+    DueGroup group;
+    pg::Timestamp reserved;  // the slot has another time once the worker has come up, even if it has ended since
+};
+
 struct Scheduler {
     std::map<DueGroup, GroupState> groups;
-    std::map<int, DueGroup> starting;  // by worker slot: started, but not running yet
+    std::map<int, Starting> starting;  // by worker slot: started, but not running yet
     std::string settings_followed;     // of the database: those that this process has
     std::string logged_problem;        // the one logged last
     bool noted = false;                // the old view says that jobs wait for an update
@@ -322,10 +327,11 @@ Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& st
     bool trusted = (!shared()->crashed || scheduler.trusted.count(group) > 0) && scheduler.cut_short.count(group) == 0;
     WorkerSlot* slot = pool().reserve(group, trusted ? isolate : settings.batch_jobs);
     if (slot == nullptr) return Started::no_place;
+    pg::Timestamp reserved = slot->since;
     auto worker = pg::start_worker("sync job worker " + group.queue, "sync job worker", worker_entry, slot_index(slot));
     switch (worker.result) {
         case pg::StartResult::started:
-            scheduler.starting[slot_index(slot)] = group;
+            scheduler.starting[slot_index(slot)] = {group, reserved};
             scheduler.trusted.insert(group);
             scheduler.cut_short.erase(group);
             return Started::yes;
@@ -335,7 +341,7 @@ Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& st
         case pg::StartResult::failed:
             break;
     }
-    // It may have started and ended already; then its slot is free or belongs to another.
+    if (slot->since != reserved) return Started::yes;  // it has come up and ended already
     if (slot->state == SlotState::starting) slot->state = SlotState::free;
     record_failure(group, state);
     return Started::failed;
@@ -346,17 +352,18 @@ void check_starting(Scheduler& scheduler) {
     constexpr std::int64_t too_long = 60 * 1000000LL;
     for (auto it = scheduler.starting.begin(); it != scheduler.starting.end();) {
         WorkerSlot& slot = shared()->workers[it->first];
-        GroupState& state = scheduler.groups[it->second];
-        bool pending = slot.state == SlotState::starting && pool().in_group(slot, it->second);
+        const auto& [group, reserved] = it->second;
+        GroupState& state = scheduler.groups[group];
+        bool pending = slot.state == SlotState::starting && pool().in_group(slot, group);
         if (pending && pg::now() - slot.since < too_long) {
             ++it;
             continue;
         }
-        if (slot.state == SlotState::running) {
+        if (slot.since != reserved) {
             state.failures = 0;
         } else {
             if (pending) slot.state = SlotState::free;
-            record_failure(it->second, state);
+            record_failure(group, state);
         }
         it = scheduler.starting.erase(it);
     }
@@ -452,7 +459,12 @@ Milliseconds pause_for_work(const Scheduler& scheduler, const Plan& plan, bool s
         if (state.busy_since) return patience;
     }
     if (!scheduler.starting.empty() || scheduler.more_to_clear) return shortage_pause;
-    return Milliseconds(settings.poll_interval);
+    Milliseconds pause(settings.poll_interval);
+    for (const auto& [group, state] : scheduler.groups) {
+        auto until = std::chrono::ceil<Milliseconds>(std::max(state.next_try, state.share_had) - Clock::now());
+        if (until.count() > 0) pause = std::min(pause, until);
+    }
+    return pause;
 }
 
 Milliseconds pause_after(const Scheduler& scheduler, const Plan& plan, bool shortage) {

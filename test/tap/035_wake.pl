@@ -1,4 +1,5 @@
-# No wake-up is lost: a queue that is resumed runs at once, not when the queues are looked at without being asked.
+# No wake-up is lost: a queue that is resumed, or a job that comes while a worker ends, runs at once, not when the queues are looked at
+# without being asked.
 use strict;
 use warnings;
 use Test::More;
@@ -20,6 +21,19 @@ for my $round (1 .. 60)
 		"SELECT count(*) = 0 FROM sync_job WHERE status IN ('Queued', 'Started')");
 }
 is($stuck, 0, 'each resumed queue runs');
+
+# A worker that has just decided to end has its job done by another one.
+$node->append_conf('postgresql.conf', 'sync_job.worker_idle_timeout = 0');
+$node->reload;
+my $session = $node->background_psql('postgres');
+for my $round (1 .. 100)
+{
+	my $job = $session->query_safe(q{SELECT enqueue_sync_job('SAP Customer Sync', 'CUST-1')});
+	$stuck = $round, last unless $node->poll_query_until('postgres', "SELECT status NOT IN ('Queued', 'Started') FROM sync_job WHERE id = $job");
+	select undef, undef, undef, rand 0.05; # it meets the worker at another moment each time
+}
+is($stuck, 0, 'nor is a job left that comes when a worker ends');
+$session->quit;
 
 $node->stop;
 done_testing();
