@@ -86,14 +86,16 @@ bool keep_for_change(const StoredJob& stored) {
 
 namespace {
 
-// Mistakes by which no job fails any more.
+// Mistakes by which no job fails any more. Of one that is not tried again, a job of the type that ends well shows that.
 void forget_mended() {
     static auto& remove = *new InternalStatement(
         "DELETE FROM {}.sync_job_setup_error AS s WHERE NOT EXISTS ("
         " SELECT FROM {}.sync_job AS j JOIN {}.sync_job_error AS e"
         "  ON e.sync_job = j.id AND e.attempt = j.retry_count + 1 AND NOT e.counted"
         " WHERE j.sync_job_type = s.sync_job_type AND j.status IN ('Pending', 'Queued', 'Started', 'Failed')"
-        "  AND (j.status <> 'Failed' OR j.retry_after IS NOT NULL) AND e.sqlstate = s.sqlstate AND e.message = s.message)"
+        "  AND (j.status <> 'Failed' OR j.retry_after IS NOT NULL OR NOT EXISTS ("
+        "   SELECT FROM sync_job_internal.last_success AS l WHERE l.sync_job_type = s.sync_job_type AND l.at > e.occurred_at))"
+        "  AND e.sqlstate = s.sqlstate AND e.message = s.message)"
         " RETURNING sync_job_type, message",
         std::vector<Oid>{});
     for (const auto& row : remove.run({})) {
@@ -169,8 +171,9 @@ void try_held() {
             release(row[0], row[2]);
             resuming = true;
         } else if (trying.definitions != pg::definition_changes()) {
-            trying.definitions = pg::definition_changes();
+            std::uint64_t now = pg::definition_changes();
             trying.job = try_one(row[0], row[1], row[2]);
+            if (trying.job != 0) trying.definitions = now;  // else none has come to its retry yet, to be kept back
         }
     }
 }

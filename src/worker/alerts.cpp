@@ -44,8 +44,15 @@ std::vector<Counts> count_jobs() {
         " LEFT JOIN (SELECT DISTINCT sync_job_type FROM {}.sync_job_setup_error) AS s ON s.sync_job_type = f.sync_job_type"
         " WHERE f.queue <> 'alert' GROUP BY f.sync_job_type, f.queue",
         std::vector<Oid>{});
+    // Those that are tried again while the set-up is broken have failed all the same.
+    static auto& tried_again = *new InternalStatement(
+        "SELECT j.sync_job_type, j.queue, 0::bigint, count(DISTINCT j.id), NULL::timestamptz FROM {}.sync_job_setup_error AS s"
+        " JOIN sync_job_internal.sync_job_live AS j ON j.sync_job_type = s.sync_job_type"
+        " JOIN {}.sync_job_error AS e ON e.sync_job = j.id AND e.attempt = j.retry_count + 1 AND NOT e.counted AND e.sqlstate = s.sqlstate"
+        "  AND e.message = s.message WHERE j.status <> 'Pending' AND j.queue <> 'alert' GROUP BY j.sync_job_type, j.queue",
+        std::vector<Oid>{});
     std::vector<Counts> all;
-    for (InternalStatement* statement : {&live, &failed}) {
+    for (InternalStatement* statement : {&live, &failed, &tried_again}) {
         for (const Row& row : statement->run({})) {
             Counts counts{text_of(row[0]), text_of(row[1]), pg::datum_int64(row[2].datum), pg::datum_int64(row[3].datum), {}};
             if (!row[4].null) counts.oldest = pg::datum_int64(row[4].datum);

@@ -57,6 +57,21 @@ poll($node, q{SELECT count(*) = 2 FROM sync_job WHERE retry_after = 'infinity'},
 value('ALTER TABLE customer RENAME vat TO vat_number');
 is(wait_for_jobs($node), 'Canceled=1 Finished=1402 Skipped=1', 'and goes on when the column has its name back');
 
+# Corrected before the limit, while none of its jobs has come to its retry yet.
+value(q{UPDATE sync_job_type SET retry_delay = '6 s' WHERE name = 'Debtor'; ALTER TABLE customer RENAME vat_number TO vat; UPDATE customer SET name = name || 'm' WHERE id <= 3});
+poll($node, 'SELECT count(*) = 1 FROM sync_job_setup_error', 'it is broken');
+value('ALTER TABLE customer RENAME vat TO vat_number');
+is(wait_for_jobs($node), 'Canceled=1 Finished=1405 Skipped=1', 'it goes on without another change');
+value(q{UPDATE sync_job_type SET retry_delay = '200 ms' WHERE name = 'Debtor'});
+
+# Jobs that are not tried again.
+value(q{UPDATE sync_job_type SET max_retries = 0 WHERE name = 'Other'; ALTER TABLE debtor RENAME name TO full_name});
+value(q{SELECT enqueue_sync_job('Other', '1')});
+poll($node, q{SELECT count(*) = 1 FROM sync_job_setup_error WHERE sync_job_type = 'Other' AND since < now() - interval '3 s'}, 'what they failed by stays known');
+value(q{ALTER TABLE debtor RENAME full_name TO name});
+value(q{SELECT enqueue_sync_job('Other', '2')});
+poll($node, q{SELECT count(*) = 0 FROM sync_job_setup_error}, 'until one of the type ends well');
+
 # 0: never.
 value('ALTER TABLE customer RENAME vat_number TO vat');
 $node->append_conf('postgresql.conf', 'sync_job.setup_retry_limit = 0');

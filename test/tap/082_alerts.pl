@@ -92,6 +92,21 @@ for my $alert ('broken', 'late', 'silent')
 	ok($listener->wait_for('sync_job', qr/"state": "$_".*"alert": "$alert"|"alert": "$alert".*"state": "$_"/), "the event of $_") for 'firing', 'ok';
 }
 
+# Jobs that are tried again have failed all the same, while they wait and run.
+value(q{ALTER SYSTEM SET sync_job.setup_retry_limit = 0});
+value(q{SELECT pg_reload_conf()});
+value(q{ALTER TABLE customer RENAME vat_number TO vat_no; UPDATE customer SET name = name || 'w' WHERE id <= 3});
+fires('broken', 'the set-up breaks again');
+value(q{SELECT pause_sync_job_queue('default')});
+poll($node, q{SELECT count(*) = 3 FROM sync_job WHERE status = 'Queued'}, 'its jobs wait to be tried again');
+value(q{INSERT INTO sync_job_alert (name, sync_job_type, measure, threshold) VALUES ('again', 'Debtor', 'failed', '2')});
+fires('again', 'and count as failed');
+value(q{ALTER TABLE customer RENAME vat_no TO vat_number});
+value(q{SELECT resume_sync_job_queue('default')});
+is_well('once it is corrected, all is well');
+value(q{ALTER SYSTEM RESET sync_job.setup_retry_limit});
+value(q{SELECT pg_reload_conf()});
+
 # The queue is paused.
 value(q{SELECT pause_sync_job_queue('default'); UPDATE customer SET name = name || 'y' WHERE id = 1});
 fires('late', 'an alert comes when the queue is paused');
