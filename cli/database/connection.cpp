@@ -196,10 +196,16 @@ void Connection::look_for_extension() {
     }
     looked_ = true;
     Result found = query(R"(
-        SELECT quote_ident(n.nspname) AS schema, e.extversion AS version
+        SELECT n.nspname AS name, quote_ident(n.nspname) AS schema, e.extversion AS version
         FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
         WHERE e.extname = 'pg_sync_job')");
     for (Row row : found) {
+        // As CREATE EXTENSION does, which cannot know what ALTER SCHEMA makes of the name. Statements contain it.
+        static constexpr std::string_view unfit = "\"'$\\@";
+        if (row["name"].find_first_of(unfit) != std::string::npos) {
+            throw ConnectionError("the schema of the extension has a name with one of the characters " + std::string(unfit),
+                                  "Give it another name: ALTER SCHEMA ... RENAME TO.");
+        }
         schema_ = row["schema"];
         version_ = row["version"];
     }

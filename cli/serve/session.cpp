@@ -22,7 +22,7 @@ constexpr const char* role_sql =
     " r.rolcanlogin AND coalesce(r.rolvaliduntil, 'infinity') > pg_catalog.now()"
     " AND pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CONNECT') AND current_user = session_user,"
     " pg_catalog.pg_backend_pid(),"
-    " (SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_extension AS e"
+    " (SELECT n.nspname FROM pg_catalog.pg_extension AS e"
     "  JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'pg_sync_job'),"
     // A function that somebody else has made beside one of the extension's, of the same name: a call could mean it.
     " (SELECT pg_catalog.min(o.oid::pg_catalog.regprocedure::pg_catalog.text) FROM pg_catalog.pg_extension AS e"
@@ -56,6 +56,10 @@ std::string random_name() {
     }
     return text;
 }
+
+// Statements contain the schema's name, so that one with a meaning in SQL must not come in. CREATE EXTENSION refuses these too; but
+// a schema can be renamed.
+constexpr std::string_view unfit_for_schema = "\"'$\\@";
 
 std::string with_schema(std::string sql, const std::string& schema) {
     constexpr std::string_view placeholder = "@extschema@";
@@ -128,8 +132,13 @@ Async<void> Session::check_role() {
         throw DatabaseError{"42501", "somebody has made a function " + *(*facts)[5] + " beside one of the extension's",
                             "A call of the extension's could run it, as whoever is logged in.", "Drop it, and REVOKE CREATE on the schema of the extension."};
     }
+    const std::string schema = (*facts)[4].value_or("");
+    if (schema.find_first_of(unfit_for_schema) != std::string::npos) {
+        throw DatabaseError{"42602", "the schema of the extension has a name with one of the characters " + std::string(unfit_for_schema), "",
+                            "CREATE EXTENSION does not take such a name; give the schema another one with ALTER SCHEMA ... RENAME TO."};
+    }
     standby_ = is(1);
-    schema_ = (*facts)[4].value_or("");
+    schema_ = schema.empty() ? "" : '"' + schema + '"';
 }
 
 const char* Session::expired(const Settings& settings) const {

@@ -36,7 +36,7 @@ const std::string allowed = R"(
         'cancel', j.status IN ('Pending', 'Queued', 'Failed', 'Started', 'Relayed') AND a.may_steer,
         'pause', j.operation = 'Full Sync' AND j.status IN ('Queued', 'Started') AND a.may_steer,
         'rerun', j.status NOT IN ('Pending', 'Queued', 'Started') AND a.may_enqueue AND j.documents IS NULL AND a.of_one_document,
-        'delete', j.status NOT IN ('Pending', 'Queued', 'Started') AND has_function_privilege('@extschema@.delete_sync_job(bigint)', 'EXECUTE'),
+        'delete', j.status NOT IN ('Pending', 'Queued', 'Started') AND (SELECT has_function_privilege(p.oid, 'EXECUTE') FROM )" + own_function("delete_sync_job") + R"( AS p),
         'apply', j.status = 'Finished' AND j.dry_run AND a.may_replay AND coalesce(j.operation, '') <> 'Full Sync',
         'revert', j.status IN ('Finished', 'Relayed') AND NOT j.dry_run AND j.procedure IS NULL AND coalesce(j.operation, '') <> 'Compare'
             AND a.may_replay,

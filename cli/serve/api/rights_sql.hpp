@@ -18,6 +18,13 @@ inline std::string granted_type(std::string_view name) {
            " AND pg_has_role(g.role, 'USAGE'))";
 }
 
+// The extension's function of that name. Beside it there is none of somebody else: a session sees to that. Its name is never written
+// into a literal, where the schema's could end it.
+inline std::string own_function(std::string_view name) {
+    return "(SELECT p.oid FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_proc AS p ON p.pronamespace = e.extnamespace"
+           " WHERE e.extname = 'pg_sync_job' AND p.proname = '" + std::string(name) + "')";
+}
+
 // The kind of controller of a job type t.
 inline constexpr std::string_view kind_of_type = R"(CASE WHEN t.match IS NOT NULL THEN 'declarative'
                  WHEN EXISTS (SELECT FROM pg_catalog.pg_proc AS p WHERE p.proname = 'execute' AND p.pronamespace =

@@ -12,7 +12,7 @@ namespace sync_job::serve {
 // The statement gives one row with one column, JSON as text, which is the body of the answer; no row, or NULL, is 404.
 // - Its parameters are text, or NULL where the request has none of that name: from the path, else from the query string (GET) or the
 //   top level of the JSON body (POST). Of the body a string is its text, anything else its JSON, exactly as sent. Another name is an error.
-// - @extschema@ stands for the extension's schema. The search_path is pg_catalog, pg_temp: everything else is qualified.
+// - @extschema@ stands for the extension's schema; never within a literal. The search_path is pg_catalog, pg_temp: everything else is qualified.
 // - One that does not say that it writes runs in a read-only transaction of at most a second; one that does, in a transaction
 //   of its own of at most 30 s, and not where the console is read-only.
 struct Route {

@@ -22,7 +22,7 @@ const std::string queues = "WITH " + std::string(counted_jobs) + R"(
 SELECT json_build_object('rows', coalesce(json_agg(r ORDER BY r.queue), '[]'))
 FROM (SELECT q.*, s.timeout::text AS timeout, s.publish_events, json_build_object(
           'pause', sync_job_internal.has_level('operator'),
-          'change', has_table_privilege('@extschema@.sync_job_queue', 'UPDATE')) AS allowed
+          'change', has_table_privilege(s.tableoid, 'UPDATE')) AS allowed
       FROM ()" + std::string(queue_rows) + R"() AS q JOIN @extschema@.sync_job_queue AS s ON s.name = q.queue) AS r)";
 
 constexpr std::string_view change_queue = R"(

@@ -59,8 +59,8 @@ SELECT json_build_object(
         FROM @extschema@.sync_job_type_change AS c WHERE c.sync_job_type = t.name ORDER BY c.changed_at DESC LIMIT 20) AS c),
     'export', @extschema@.export_sync_job_type(t.name),
     'triggers', (SELECT coalesce(json_agg(format('%s on %s', g.tgname, g.tgrelid::regclass) ORDER BY g.tgname), '[]')
-        FROM pg_catalog.pg_trigger AS g
-        WHERE g.tgfoid = '@extschema@.sync_job_trigger()'::regprocedure AND NOT g.tgisinternal
+        FROM pg_catalog.pg_trigger AS g JOIN )" + own_function("sync_job_trigger") + R"( AS p ON g.tgfoid = p.oid
+        WHERE NOT g.tgisinternal
             AND split_part(encode(g.tgargs, 'escape'), '\000', 1) = encode(convert_to(t.name, getdatabaseencoding()), 'escape')),
     'grants', (SELECT coalesce(json_agg(g.role::text ORDER BY g.role::text), '[]') FROM sync_job_internal.type_grant AS g
         WHERE g.sync_job_type = t.name),

@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 
-from console import Events, Server, eventually, locked_queues, main, sql, test
+from console import LIMIT, Events, Server, eventually, locked_queues, main, sql, test
 
 # Everything that a request may look at; each answers without an error, or that there is no such thing.
 ROUTES = ("/api/session", "/api/overview", "/api/jobs", "/api/jobs?status=Failed&error=x&limit=5", "/api/jobs/count", "/api/jobs/ids", "/api/jobs/1",
@@ -73,6 +73,30 @@ def a_function_beside_one_of_the_extension_keeps_people_out():
             server.log_in("admin")
     finally:
         sql("DROP OWNED BY planter; DROP ROLE planter")
+
+
+@test
+def the_name_of_the_schema_is_no_sql():
+    """CREATE EXTENSION refuses these characters; ALTER SCHEMA does not. Other names that need quotes are good."""
+    name = "public"
+    with Server("--allow-superusers") as server:
+        client = server.log_in("viewer")
+        for hostile in ("a'||(SELECT 1/0)||'", 'a"b', "$a$", "a\\b", "@extschema@"):
+            try:
+                sql('ALTER SCHEMA "%s" RENAME TO "%s"' % (name, hostile.replace('"', '""')))
+                name = hostile.replace('"', '""')
+                answer = server.try_log_in("admin")
+                assert answer.status == 400 and answer.error["code"] == "42602" and "schema" in answer.error["message"], answer
+                eventually(lambda: client.get("/api/queues").status == 401, "who is in is out")
+                told = subprocess.run([os.environ["COMMAND"], "status", "-d", "console"], capture_output=True, text=True, timeout=LIMIT)
+                assert told.returncode and "the schema of the extension has a name" in told.stderr, told
+                sql('ALTER SCHEMA "%s" RENAME TO "A select; --"' % name)
+                name = "A select; --"
+                queues = server.log_in("admin").get("/api/queues")
+                assert queues.status == 200 and all(row["allowed"]["change"] for row in queues.json["rows"]), queues
+            finally:
+                sql('ALTER SCHEMA "%s" RENAME TO public' % name)
+                name = "public"
 
 
 @test
