@@ -31,6 +31,17 @@ constexpr const char* session_settings =
 constexpr const char* mode_sql =
     "SELECT pg_catalog.set_config('statement_timeout', $1, false), pg_catalog.set_config('default_transaction_read_only', $2, false)";
 
+struct Limit {
+    const char* statement_timeout;
+    std::chrono::seconds time;
+};
+
+// What the server keeps to, if it works at all; and when the console gives up waiting for it.
+Limit limit_of(Mode mode) {
+    if (mode == Mode::write) return {"30s", std::chrono::seconds(30 + 5)};
+    return {"1s", std::chrono::seconds(1 + 5)};
+}
+
 DatabaseError failed_to_connect(PGconn* connection, bool answered) {
     std::string reason = PQerrorMessage(connection);
     while (!reason.empty() && reason.back() == '\n') reason.pop_back();
@@ -189,11 +200,11 @@ void Database::close() {
     if (socket_.is_open()) socket_.release();
     PQfinish(std::exchange(connection_, nullptr));
     changed_.happened();
-    if (on_loss) std::exchange(on_loss, nullptr)();
+    if (on_loss) std::exchange(on_loss, nullptr)(why_lost_);
 }
 
 void Database::throw_if_lost() const {
-    if (!connection_) throw DatabaseError{"08006", "the connection to the database server is lost", "", "Log in again."};
+    if (!connection_) throw DatabaseError{"08006", why_lost_, "", "Log in again."};
 }
 
 // Of TLS, libpq may leave a part of a record unread that no poll of the socket will tell of.
@@ -235,8 +246,17 @@ Async<Database::Result> Database::next_result() {
     co_return Result(PQgetResult(connection_));
 }
 
+// A server that is stopped, or a network that lets nothing through, ends no statement: then the connection is closed.
 Async<Database::Result> Database::execute(const std::string& sql, const Parameters& parameters) {
     const auto self = shared_from_this();
+    const auto over = std::make_shared<bool>(false);
+    asio::steady_timer timer(socket_.get_executor(), limit_of(mode_).time);
+    timer.async_wait([over, weak = weak_from_this()](ErrorCode error) {
+        const auto database = weak.lock();
+        if (error || *over || !database) return;
+        database->why_lost_ = "the database server does not answer";
+        database->close();
+    });
     while (cancelling_) co_await changed_.wait();
     throw_if_lost();
     std::vector<const char*> values;
@@ -256,6 +276,7 @@ Async<Database::Result> Database::execute(const std::string& sql, const Paramete
         if (!result || PQresultStatus(result.get()) != PGRES_FATAL_ERROR) result = std::move(last);
     }
     running_ = false;
+    *over = true;
     const bool failed = !result || PQresultStatus(result.get()) == PGRES_FATAL_ERROR;
     const DatabaseError error = failed && result ? error_of(result.get()) : DatabaseError{};
     if (PQstatus(connection_) == CONNECTION_BAD) close();
@@ -266,8 +287,7 @@ Async<Database::Result> Database::execute(const std::string& sql, const Paramete
 
 Async<void> Database::set_mode(Mode mode) {
     if (mode == mode_) co_return;
-    const bool writes = mode == Mode::write;
-    const Parameters values = {writes ? "30s" : "1s", writes ? "off" : "on"};
+    const Parameters values = {limit_of(mode).statement_timeout, mode == Mode::write ? "off" : "on"};
     co_await execute(mode_sql, values);
     mode_ = mode;
 }

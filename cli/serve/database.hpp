@@ -45,6 +45,7 @@ public:
     Database(const Database&) = delete;
 
     // One statement at a time; whoever calls sees to that. Throws DatabaseError. The first row, if there is one.
+    // When the server has not answered 5 seconds after it should have ended the statement, the connection is closed: 08006.
     Async<std::optional<Row>> query(std::string sql, Parameters parameters = {}, Mode mode = Mode::read);
 
     // Has the running statement end with an error, unless it ends by itself. No other statement begins before that is over.
@@ -55,7 +56,7 @@ public:
     void close();
 
     std::function<void(std::string_view channel, std::string_view payload)> on_notification;
-    std::function<void()> on_loss;  // the server has ended the connection
+    std::function<void(const char* reason)> on_loss;  // the server has ended the connection, or does not answer
 
 private:
     struct ResultDeleter {
@@ -76,6 +77,7 @@ private:
     PGconn* connection_;
     asio::posix::stream_descriptor socket_;
     bool running_ = false, cancelling_ = false;
+    const char* why_lost_ = "the connection to the database server is lost";
     Mode mode_ = Mode::read;
     Event changed_;  // something has come from the server, or a request to cancel is through
 };

@@ -127,7 +127,7 @@ Async<void> Metrics::collect_of(std::string database) {
         up.value = "1";
     } catch (const DatabaseError& error) {
         std::cerr << "no metrics of a database: " << error.message << (error.detail.empty() ? "" : ": ") << error.detail << std::endl;
-    } catch (const nlohmann::json::exception& error) {
+    } catch (const std::exception& error) {
         std::cerr << "no metrics of a database: " << error.what() << std::endl;
     }
     collected_.push_back(std::move(up));
@@ -136,11 +136,15 @@ Async<void> Metrics::collect_of(std::string database) {
 
 // All that scrape meanwhile get the same.
 Async<void> Metrics::collect() {
-    const auto self = shared_from_this();
+    struct End {  // whatever is thrown
+        std::shared_ptr<Metrics> metrics;
+        ~End() {
+            metrics->collecting_ = false;
+            metrics->done_.happened();
+        }
+    } const end{shared_from_this()};
     collected_.clear();
     for (const std::string& database : settings_.databases) co_await collect_of(database);
-    collecting_ = false;
-    done_.happened();
 }
 
 Async<Response> Metrics::scrape(const Request& request) {

@@ -108,8 +108,8 @@ Async<std::shared_ptr<Session>> Session::begin(const Settings& settings, std::st
     if (self->schema_.empty()) {
         throw DatabaseError{"42704", "database \"" + database + "\" has no extension pg_sync_job", "", "CREATE EXTENSION pg_sync_job;"};
     }
-    self->connection_->on_loss = [weak = self->weak_from_this()] {
-        if (const auto session = weak.lock()) session->end("the database server has ended the connection");
+    self->connection_->on_loss = [weak = self->weak_from_this()](const char* reason) {
+        if (const auto session = weak.lock()) session->end(reason);
     };
     co_return self;
 }

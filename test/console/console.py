@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -55,6 +56,18 @@ def locked_queues():
     finally:
         blocker.stdin.close()
         blocker.wait()
+
+
+@contextlib.contextmanager
+def stopped_backend(role):
+    """The server's process of that role does nothing meanwhile, and does not even end its statements."""
+    pid = int(sql("SELECT pid FROM pg_stat_activity WHERE usename = '%s' AND application_name = 'sync-job serve'"
+                  " ORDER BY backend_start DESC LIMIT 1" % role))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 class Answer:

@@ -2,9 +2,10 @@
 import json
 import os
 import subprocess
+import threading
 import time
 
-from console import LIMIT, Events, Server, eventually, locked_queues, main, sql, test
+from console import LIMIT, Events, Server, eventually, locked_queues, main, sql, stopped_backend, test
 
 # Everything that a request may look at; each answers without an error, or that there is no such thing.
 ROUTES = ("/api/session", "/api/overview", "/api/jobs", "/api/jobs?status=Failed&error=x&limit=5", "/api/jobs/count", "/api/jobs/ids", "/api/jobs/1",
@@ -162,6 +163,27 @@ def a_statement_ends_after_a_second():
             assert answer.status == 503 and answer.error["code"] == "57014" and "timeout" in answer.error["message"], answer
             assert other.get("/api/session").status == 200
         assert client.get("/api/queues").status == 200
+
+
+@test
+def a_server_that_does_not_answer_is_given_up():
+    """With a small request and one that does not fit into the socket; of the session all end, of others none."""
+    with Server() as server:
+        other = server.log_in("operator")
+        for method, path, body in (("GET", "/api/queues", None), ("POST", "/api/types/validate", {"definition": {"name": "x" * 900000}})):
+            client = server.log_in("viewer")
+            answers = []
+            with stopped_backend("viewer"):
+                threads = [threading.Thread(target=lambda: answers.append(server.request(method, path, body, headers=client.headers()))) for _ in range(3)]
+                for thread in threads:
+                    thread.start()
+                assert other.get("/api/queues").status == 200
+                for thread in threads:
+                    thread.join()
+                # The one that waited for the server gets 503, unless it had to ask first whether the role may still be here.
+                assert len(answers) == 3 and all(answer.status in (401, 503) and "does not answer" in answer.error["message"] for answer in answers), answers
+                server.log_in("viewer").post("/api/logout", {})
+        assert other.get("/api/queues").status == 200
 
 
 @test

@@ -4,7 +4,7 @@ import subprocess
 import threading
 import time
 
-from console import Server, eventually, locked_queues, main, sql, test
+from console import Server, eventually, locked_queues, main, sql, stopped_backend, test
 
 TOKEN = "a-token-of-the-metrics-0123456789"
 
@@ -103,6 +103,15 @@ def a_scrape_waits_for_a_second_at_most():
                 thread.join()
             assert all(answer.status == 503 or "sync_job_up{database=\"console\"} 0" in answer.body for answer in answers), answers
         eventually(lambda: 'sync_job_up{database="console"} 1' in scrape(server).body, "they are back")
+
+
+@test
+def a_database_that_does_not_answer_is_down_until_it_is_back():
+    with Server(*OPTIONS) as server:
+        assert 'sync_job_up{database="console"} 1' in scrape(server).body
+        with stopped_backend("metrics"):
+            assert scrape(server).status == 503
+            eventually(lambda: 'sync_job_up{database="console"} 1' in scrape(server).body, "with a new connection they are back")
 
 
 setup()
