@@ -36,7 +36,7 @@ int status_of(std::string_view code) {
     if (kind == "55" || kind == "40") return 409;
     if (code == "57014" || kind == "53" || kind == "08" || kind == "57") return 503;
     if (kind == "28") return 401;
-    if (kind == "22" || kind == "23" || kind == "42" || kind == "0A" || kind == "P0") return 400;
+    if (kind == "22" || kind == "23" || kind == "42" || kind == "0A" || kind == "54" || kind == "P0") return 400;
     return 500;
 }
 

@@ -138,6 +138,9 @@ def one_job_with_all_that_is_known():
             assert viewer.get(path).status == 404, path
         for path in ("/api/jobs/x", "/api/jobs?before=x", "/api/jobs?nothing=1", "/api/jobs?context=x", "/api/jobs?from=x", "/api/jobs?limit=x"):
             assert viewer.get(path).status == 400, path
+        # What is too deep or too much for the server is an error of the request, too.
+        answer = viewer.get("/api/jobs?context=" + "[" * 15000)
+        assert answer.status == 400 and answer.error["code"] == "54001", answer
 
 
 @test
