@@ -7,7 +7,7 @@ namespace sync_job::serve {
 
 namespace {
 
-// Columns that may be long, as text: cut in the job, whole by …/value.
+// Columns that may be long, as text: cut in the job, whole by …/value, up to 4 MB.
 constexpr std::string_view long_columns = R"(
         ('title', j.title), ('source_document_name', j.source_document_name), ('target_document_name', j.target_document_name),
         ('context', j.context::text), ('multiple_target_documents', j.multiple_target_documents::text), ('job_id', j.job_id),
@@ -15,6 +15,11 @@ constexpr std::string_view long_columns = R"(
         ('updated_data', j.updated_data::text), ('diff_summary', j.diff_summary::text), ('error_message', j.error_message),
         ('messages', j.messages), ('result', j.result::text), ('checkpoint', j.checkpoint::text), ('cancel_reason', j.cancel_reason),
         ('job_group', j.job_group), ('source_documents', to_json(j.source_documents)::text))";
+
+// What is longer than 4 MB is cut by characters, of up to 4 bytes: a value may have 1 GB, and all of an answer is in memory here.
+constexpr std::string_view limited_value = R"(json_build_object(
+    'value', CASE WHEN octet_length(t.value) > 4194304 THEN left(t.value, 1048576) ELSE t.value END,
+    'cut', (octet_length(t.value) > 4194304) IS TRUE))";
 
 constexpr std::string_view job_columns = R"(
         j.id::text AS id, j.sync_job_type, j.status, j.source_document_type, j.target_document_type, j.operation,
@@ -114,12 +119,11 @@ SELECT json_build_object(
     'next', CASE WHEN (SELECT count(*) FROM found) > least(greatest(coalesce($3::integer, 50), 1), 200)
         THEN (coalesce($2::bigint, 0) + least(greatest(coalesce($3::integer, 50), 1), 200))::text END))";
 
-    static const std::string value = R"(
-SELECT json_build_object('value', t.value)
+    static const std::string value = "SELECT " + std::string(limited_value) + R"(
 FROM @extschema@.sync_job AS j CROSS JOIN LATERAL (VALUES )" + std::string(long_columns) + R"() AS t (key, value)
 WHERE j.id = $1::bigint AND t.key = $2 AND $3 IS NULL
 UNION ALL
-SELECT json_build_object('value', t.value)
+SELECT )" + std::string(limited_value) + R"(
 FROM @extschema@.sync_job_error AS e
 CROSS JOIN LATERAL (VALUES ('error_message', e.message), ('error_detail', e.detail), ('error_hint', e.hint), ('error_context', e.context)) AS t (key, value)
 WHERE e.sync_job = $1::bigint AND e.attempt = $3::integer AND t.key = $2)";

@@ -1,7 +1,7 @@
 // Values as people read them: JSON in colour, a diff from old to new, a long value that is fetched whole only when asked for.
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
-import { at, getJson } from './api.ts'
+import { ApiError, at, getJson } from './api.ts'
 import { type Change, changes, compareSnapshots, splitDifference } from './diff.ts'
 import { type Json, display, isNull, pretty, stringify, tryParse } from './json.ts'
 import { Button, tell, tellError } from './ui.tsx'
@@ -55,33 +55,43 @@ export function Copy({ text, label = 'Copy' }: { text: string; label?: string })
     return <Button kind="quiet" onClick={copy}>{label}</Button>
 }
 
-export const wholeValue = async (job: string, column: string, attempt?: number): Promise<string> =>
-    (await getJson<{ value: string }>(at('jobs', job, 'value'), { column, attempt }, 'value')).value
+// Of what is longer than 4 MB the server sends the beginning.
+type LongText = { value: string; cut: boolean }
+const fetchLong = (job: string, column: string, attempt?: number): Promise<LongText> =>
+    getJson<LongText>(at('jobs', job, 'value'), { column, attempt }, 'value')
+
+// For what goes back to the server: all of it, or an error.
+export const wholeValue = async (job: string, column: string): Promise<string> => {
+    const { value, cut } = await fetchLong(job, column)
+    if (cut) throw new ApiError(400, '54000', `${column} is longer than 4 MB, too long for the console`, null, 'Use SQL.')
+    return value
+}
 
 // A column of a job. What the server has cut is fetched whole when somebody wants it.
 type LongProps = { job: string; column: string; attempt?: number; text: string; cut: boolean; json?: boolean; render?: (text: string) => ComponentChildren }
 export function LongValue({ job, column, attempt, text, cut, json = false, render }: LongProps) {
     // Whole is what this text is the beginning of, and not what was there before it.
-    const [fetched, setFetched] = useState<{ of: string; whole: string } | null>(null)
+    const [fetched, setFetched] = useState<{ of: string; long: LongText } | null>(null)
     const [busy, setBusy] = useState(false)
-    const whole = fetched?.of === text ? fetched.whole : null
+    const long = fetched?.of === text ? fetched.long : null
     const fetchWhole = async () => {
         setBusy(true)
         try {
-            setFetched({ of: text, whole: await wholeValue(job, column, attempt) })
+            setFetched({ of: text, long: await fetchLong(job, column, attempt) })
         } catch (error) {
             tellError(error)
         } finally {
             setBusy(false)
         }
     }
-    const shown = whole ?? text
-    const complete = whole !== null || !cut
+    const shown = long?.value ?? text
+    const complete = !(long ?? { cut }).cut
     return (
         <div class="value">
             {complete && render ? render(shown) : json && complete ? <JsonText text={shown} /> : <pre tabIndex={0}>{shown}{!complete && ' …'}</pre>}
             <div class="tools">
-                {!complete && <Button onClick={fetchWhole} busy={busy}>Show all of it</Button>}
+                {long?.cut && <span class="none">Longer than 4 MB: only the beginning is shown.</span>}
+                {!complete && !long && <Button onClick={fetchWhole} busy={busy}>Show all of it</Button>}
                 {complete && <Copy text={shown} />}
             </div>
         </div>

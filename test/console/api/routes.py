@@ -170,6 +170,12 @@ def long_values_are_cut():
         job = ok(app.get("/api/jobs/" + new))
         assert job["cut"] == ["context"] and len(job["job"]["context"]) == 2000, job["cut"]
         assert json.loads(ok(app.get("/api/jobs/%s/value?column=context" % new))["value"])["long"] == long
+        # In the answer for one value, too, where it is very long; by bytes, as a character may have several.
+        for text, kept in (("x" * 4194303, None), ("\u20ac" * 1398101, None), ("x" * 4194305, 1048576), ("\U0001f600" * 1048577, 1048576)):
+            sql("UPDATE sync_job SET messages = repeat('%s', %d) WHERE id = %s" % (text[0], len(text), new))
+            value = ok(app.get("/api/jobs/%s/value?column=messages" % new))
+            assert value["value"] == text[:kept] and value["cut"] == (kept is not None), (len(value["value"]), value["cut"])
+        assert ok(app.get("/api/jobs/%s/value?column=result" % new)) == {"value": None, "cut": False}
         assert ok(app.post("/api/jobs/cancel", {"ids": [new], "reason": "was a test"}))["done"] == 1
 
 
