@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iostream>
 #include <string.h>
+#include <tuple>
 
 #include "serve/parameters.hpp"
 
@@ -51,21 +52,21 @@ std::string Sessions::set_cookie(const std::string& value, bool secure) const {
            (value.empty() ? "; Max-Age=0" : "");
 }
 
-// When all places are taken, the oldest session of the same role gives way.
-void Sessions::make_room(const std::string& database, const std::string& user) {
+// Only for who has logged in: to others it would tell who is here, and let them throw people out. When all places are taken, the
+// role that has most of them gives up its oldest session, the newcomer's role before others that have as many. So nobody is shut
+// out, and no role can push out others by logging in again and again.
+void Sessions::make_room(const std::string& user) {
     std::erase_if(by_id_, [](const auto& entry) { return entry.second->ended(); });
     if (by_id_.size() < static_cast<std::size_t>(settings_.sessions)) return;
-    std::shared_ptr<Session> oldest;
-    for (const auto& [id, session] : by_id_) {
-        if (session->user() == user && session->database() == database && (!oldest || session->last_used() < oldest->last_used())) {
-            oldest = session;
-        }
-    }
-    if (!oldest) {
-        throw DatabaseError{"53300", "too many people are logged in", "", "Wait until somebody logs out; --sessions sets how many there may be."};
-    }
-    oldest->end("the same role has logged in again, and there was no place for both");
-    by_id_.erase(oldest->id());
+    std::map<std::string, int> places;
+    for (const auto& [id, session] : by_id_) ++places[session->user()];
+    if (const auto own = places.find(user); own != places.end()) ++own->second;
+    const auto rank = [&](const Session& session) {
+        return std::tuple(-places[session.user()], session.user() != user, session.last_used());
+    };
+    const auto leaves = std::ranges::min_element(by_id_, {}, [&](const auto& entry) { return rank(*entry.second); });
+    leaves->second->end("others have logged in since, and there was no place for all");
+    by_id_.erase(leaves);
 }
 
 Async<Response> Sessions::log_in(const Request& request, const std::string& address, bool secure) {
@@ -85,7 +86,6 @@ Async<Response> Sessions::log_in(const Request& request, const std::string& addr
         busy.headers.emplace_back("Retry-After", "5");
         co_return busy;
     }
-    make_room(database, user);
     std::shared_ptr<Session> session;
     try {
         session = co_await Session::begin(settings_, database, user, password);
@@ -97,7 +97,7 @@ Async<Response> Sessions::log_in(const Request& request, const std::string& addr
         if (error.code == "28000") error.hint = "The user or the password is wrong, or the server does not let this role in with a password.";
         throw;
     }
-    make_room(database, user);  // others have come meanwhile
+    make_room(user);
     by_id_.emplace(session->id(), session);
     Response response;
     response.body = "{\"token\":" + json_string(session->token()) + "}";

@@ -28,7 +28,7 @@ public:
 
 private:
     std::string set_cookie(const std::string& value, bool secure) const;
-    void make_room(const std::string& database, const std::string& user);
+    void make_room(const std::string& user);
 
     const Settings& settings_;
     const std::string cookie_name_;

@@ -190,11 +190,32 @@ def there_is_a_limit_of_sessions():
     with Server("--sessions", "2") as server:
         first = server.log_in("viewer")
         second = server.log_in("operator")
-        answer = server.try_log_in("manager")
-        assert answer.status == 503 and "too many" in answer.error["message"], answer
         third = server.log_in("viewer")  # takes the place of the same role's
         assert first.get("/api/session").json["user"] is None
         assert second.get("/api/session").json["user"] == "operator" and third.get("/api/session").json["user"] == "viewer"
+
+
+@test
+def no_role_takes_all_places():
+    def users(clients):
+        return [client.get("/api/session").json["user"] for client in clients]
+    with Server("--sessions", "3") as server:
+        viewers = [server.log_in("viewer") for _ in range(3)]
+        manager, operator = server.log_in("manager"), server.log_in("operator")
+        assert users(viewers + [manager, operator]) == [None, None, "viewer", "manager", "operator"]
+        viewers += [server.log_in("viewer") for _ in range(5)]
+        assert users(viewers[-2:] + [manager, operator]) == [None, "viewer", "manager", "operator"]
+
+
+@test
+def who_does_not_know_the_password_ends_no_session_and_learns_of_none():
+    with Server("--sessions", "2") as server:
+        clients = [server.log_in("viewer"), server.log_in("operator")]
+        answers = [server.try_log_in(user, password, source="127.0.1.%d" % i)
+                   for i, (user, password) in enumerate([("viewer", "wrong"), ("operator", ""), ("manager", "wrong"), ("ghost", "wrong"), ("admin", "secret")])]
+        assert len({answer.body for answer in answers[:4]}) <= 2, answers  # one has no password at all
+        assert [answer.status for answer in answers] == [401, 401, 401, 401, 403], answers
+        assert [client.get("/api/session").json["user"] for client in clients] == ["viewer", "operator"]
 
 
 main()
