@@ -110,7 +110,7 @@ struct Listener::State : std::enable_shared_from_this<State> {
     // A connection; its socket closes when the listener stops.
     struct Place {
         beast::tcp_stream* stream;
-        bool known = false;  // it has sent a request that was let in
+        bool known = false;  // its last request came from somebody who is logged in
     };
     using Places = std::list<Place>;
 
@@ -186,7 +186,7 @@ Async<void> Listener::State::accept() {
     }
 }
 
-// Of too many connections the oldest goes that was never let in. So whoever opens them without end shuts out nobody who is logged in.
+// Of too many connections the oldest goes that is nobody's who is logged in. So whoever opens them without end shuts out none of those.
 void Listener::State::make_room() {
     if (places.size() < most_connections) return;
     auto oldest = std::ranges::find(places, false, &Place::known);
@@ -255,6 +255,7 @@ Async<void> Listener::State::converse(Connection& connection, Places::iterator p
         }
         Request request = head_of(parser.get(), peer);
         std::optional<Response> response = answerer.refuse(request);
+        place->known = !response && answerer.known(request);
         const std::size_t limit = answerer.body_limit(request);
         if (!response && parser.content_length() && *parser.content_length() > limit) {
             response = error_response(413, "54000", "the body is too large", "At most " + std::to_string(limit) + " bytes are read.");
@@ -262,7 +263,6 @@ Async<void> Listener::State::converse(Connection& connection, Places::iterator p
         if (response) {
             response->close = !parser.is_done();  // its body is not read
         } else {
-            place->known = true;
             parser.body_limit(limit);
             lowest.expires_after(body_time_limit);
             co_await http::async_read(connection, buffer.unread, parser, asio::redirect_error(awaited, error));

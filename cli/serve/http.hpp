@@ -17,6 +17,8 @@ namespace sync_job::serve {
 // Who answers.
 struct Answerer {
     std::function<std::optional<Response>(const Request& head)> refuse;
+    // Whether it comes from somebody who is logged in: such connections are the last to go when there are too many.
+    std::function<bool(const Request& head)> known;
     std::function<std::size_t(const Request& head)> body_limit;
     std::function<Async<Response>(const Request& request)> answer;
 };

@@ -77,12 +77,12 @@ Answerer answerer_of(std::shared_ptr<Metrics> metrics, const Settings& settings,
                 if (!metrics->lets_in(head)) return error_response(401, "28000", "the token of the metrics is missing, or wrong");
                 return std::nullopt;
             },
-            [](const Request&) { return std::size_t{0}; }, [metrics](const Request& request) { return metrics->scrape(request); }};
+            [metrics](const Request& head) { return metrics->lets_in(head); }, [](const Request&) { return std::size_t{0}; }, [metrics](const Request& request) { return metrics->scrape(request); }};
 }
 
 Answerer answerer_of(Console& console) {
-    return {[&](const Request& head) { return console.refuse(head); }, [&](const Request& head) { return console.body_limit(head); },
-            [&](const Request& request) { return console.answer(request); }};
+    return {[&](const Request& head) { return console.refuse(head); }, [&](const Request& head) { return console.is_logged_in(head); },
+            [&](const Request& head) { return console.body_limit(head); }, [&](const Request& request) { return console.answer(request); }};
 }
 
 std::string url_of(const Listener& listener, bool tls) {

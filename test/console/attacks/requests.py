@@ -198,6 +198,25 @@ def whoever_sends_slowly_or_nothing_shuts_nobody_out():
 
 
 @test
+def who_is_not_logged_in_pushes_out_nobody_who_is():
+    """What needs no log-in makes a connection no better than one that has sent nothing."""
+    with Server() as server:
+        client = server.log_in()
+        events = client.stream()
+        assert events.next() is not None
+        crowd = []
+        for i in range(600):
+            connection = server.connect()
+            connection.sendall(("GET %s HTTP/1.1\r\nHost: %s\r\n\r\n" % (("/healthz", "/", "/api/session")[i % 3], server.host)).encode())
+            assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+            crowd.append(connection)
+        client.post("/api/logout", {})
+        assert "logged out" in events.wait_for("end")[1]["reason"]
+        for connection in crowd:
+            connection.close()
+
+
+@test
 def on_loopback_unless_told_otherwise():
     with Server() as server:
         assert server.address == "127.0.0.1"
