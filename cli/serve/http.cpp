@@ -34,6 +34,7 @@ constexpr auto body_time_limit = std::chrono::seconds(30);
 constexpr auto answer_limit = std::chrono::seconds(60);
 constexpr std::size_t largest_head = 16 << 10;
 constexpr std::size_t most_connections = 500;
+constexpr std::size_t most_places = 2 * most_connections;  // with those that are closed and still wait for something
 
 const auto awaited = asio::use_awaitable;
 
@@ -111,6 +112,7 @@ struct Listener::State : std::enable_shared_from_this<State> {
     struct Place {
         beast::tcp_stream* stream;
         bool known = false;  // its last request came from somebody who is logged in
+        bool closed = false;
     };
     using Places = std::list<Place>;
 
@@ -123,7 +125,7 @@ struct Listener::State : std::enable_shared_from_this<State> {
     template <class Connection>
     Async<void> send_stream(Connection& connection, const http::request<http::string_body>& request, const Response& response);
     Async<void> close_gently(beast::tcp_stream& stream);
-    void make_room();
+    bool make_room();
 
     tcp::acceptor acceptor;
     std::shared_ptr<asio::ssl::context> tls;
@@ -179,7 +181,7 @@ Async<void> Listener::State::accept() {
             co_await sleep_until(Clock::now() + std::chrono::milliseconds(100));
             continue;
         }
-        make_room();
+        if (!make_room()) continue;  // closes it
         asio::co_spawn(
             acceptor.get_executor(),
             [self, socket = std::move(socket)]() mutable { return self->serve(std::move(socket)); }, asio::detached);
@@ -187,11 +189,15 @@ Async<void> Listener::State::accept() {
 }
 
 // Of too many connections the oldest goes that is nobody's who is logged in. So whoever opens them without end shuts out none of those.
-void Listener::State::make_room() {
-    if (places.size() < most_connections) return;
-    auto oldest = std::ranges::find(places, false, &Place::known);
-    if (oldest == places.end()) oldest = places.begin();
+// What a closed one waits for goes on without it: until that is over, its place is taken, and false means that there is none.
+bool Listener::State::make_room() {
+    if (places.size() >= most_places) return false;
+    if (std::ranges::count(places, false, &Place::closed) < static_cast<std::ptrdiff_t>(most_connections)) return true;
+    auto oldest = std::ranges::find_if(places, [](const Place& place) { return !place.closed && !place.known; });
+    if (oldest == places.end()) oldest = std::ranges::find(places, false, &Place::closed);
+    oldest->closed = true;
     oldest->stream->close();
+    return true;
 }
 
 Async<void> Listener::State::serve(tcp::socket socket) {

@@ -217,6 +217,27 @@ def who_is_not_logged_in_pushes_out_nobody_who_is():
 
 
 @test
+def the_limit_of_connections_holds_while_a_closed_one_waits():
+    """The oldest, a stream, is closed once, and not over and over in place of others, until it notices."""
+    with Server() as server:
+        client = server.log_in()
+        events = client.stream()
+        assert events.next() is not None
+        head = "GET / HTTP/1.1\r\nHost: %s\r\n%s\r\n" % (server.host, "".join("%s: %s\r\n" % pair for pair in client.headers().items()))
+        crowd = []
+        for _ in range(700):
+            connection = server.connect()
+            connection.sendall(head.encode())
+            assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+            crowd.append(connection)
+        count = len(os.listdir("/proc/%d/fd" % server.process.pid))
+        assert count < 540, count
+        for connection in crowd:
+            connection.close()
+        assert server.request("GET", "/healthz").body == "ok\n"
+
+
+@test
 def on_loopback_unless_told_otherwise():
     with Server() as server:
         assert server.address == "127.0.0.1"
