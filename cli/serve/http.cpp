@@ -91,6 +91,30 @@ bool is_bad_http(const ErrorCode& error) {
     return error.category() == end_of_stream.category() && error != end_of_stream;
 }
 
+// Whether a proxy could see another end of this request than we do, and take what follows for a request of its own (or of somebody
+// else): then nothing after its head is read. Beast takes an unknown Transfer-Encoding for none, and undoes line folding.
+bool is_ambiguous(const http::request<http::string_body>& message) {
+    const auto codings = message.count(http::field::transfer_encoding), lengths = message.count(http::field::content_length);
+    if (codings + lengths > 1) return true;
+    if (codings == 1 && (message.version() != 11 || lower(message[http::field::transfer_encoding]) != "chunked")) return true;
+    return lengths == 1 && message[http::field::content_length].find_first_not_of("0123456789") != beast::string_view::npos;
+}
+
+// Reads on until the buffer has a whole head, or one that is too long. True: a line of it goes on in the next one.
+template <class Connection>
+Async<bool> wait_for_head(Connection& connection, beast::flat_static_buffer_base& unread, ErrorCode& error) {
+    for (;;) {
+        const std::string_view seen(static_cast<const char*>(unread.data().data()), unread.size());
+        const std::size_t end = seen.find("\r\n\r\n");
+        if (error || end != std::string_view::npos || seen.size() >= largest_head) {
+            const std::string_view head = seen.substr(0, end);
+            co_return head.find("\r\n ") != std::string_view::npos || head.find("\r\n\t") != std::string_view::npos;
+        }
+        const std::size_t length = co_await connection.async_read_some(unread.prepare(4096), asio::redirect_error(awaited, error));
+        unread.commit(length);
+    }
+}
+
 // The head of an answer, without its body.
 template <class Message>
 void fill_head(Message& message, const Response& response, const http::request<http::string_body>& request) {
@@ -249,7 +273,8 @@ Async<void> Listener::State::converse(Connection& connection, Places::iterator p
         parser.body_limit(std::numeric_limits<std::uint64_t>::max());  // until it is known who asks (none means zero in Boost 1.74)
         lowest.expires_after(head_limit);
         ErrorCode error;
-        co_await http::async_read_header(connection, buffer.unread, parser, asio::redirect_error(awaited, error));
+        const bool folded = co_await wait_for_head(connection, buffer.unread, error);
+        if (!error) co_await http::async_read_header(connection, buffer.unread, parser, asio::redirect_error(awaited, error));
         if (error && !is_bad_http(error)) co_return;  // the client is gone, or too slow
         if (error) {
             Response bad = error_response(error == http::error::header_limit ? 431 : 400, "22023", "the request is no good HTTP: " + error.message());
@@ -260,14 +285,15 @@ Async<void> Listener::State::converse(Connection& connection, Places::iterator p
             co_return;
         }
         Request request = head_of(parser.get(), peer);
-        std::optional<Response> response = answerer.refuse(request);
+        const bool ambiguous = folded || is_ambiguous(parser.get());
+        std::optional<Response> response = ambiguous ? error_response(400, "22023", "where the request ends is not clear") : answerer.refuse(request);
         place->known = !response && answerer.known(request);
         const std::size_t limit = answerer.body_limit(request);
         if (!response && parser.content_length() && *parser.content_length() > limit) {
             response = error_response(413, "54000", "the body is too large", "At most " + std::to_string(limit) + " bytes are read.");
         }
         if (response) {
-            response->close = !parser.is_done();  // its body is not read
+            response->close = ambiguous || !parser.is_done();  // its body is not read
         } else {
             parser.body_limit(limit);
             lowest.expires_after(body_time_limit);

@@ -157,6 +157,35 @@ def a_head_without_end_is_refused():
 
 
 @test
+def no_request_hides_in_another():
+    """Where a proxy could see another end of a request than the console does, it is refused, and nothing after it is answered."""
+    with Server() as server:
+        hidden = "GET /app.css HTTP/1.1\r\nHost: %s\r\n\r\n" % server.host
+        chunk = "%x\r\n%s\r\n0\r\n\r\n" % (len(hidden), hidden)
+        cases = [(version, "Transfer-Encoding: " + coding, body) for version, coding, body in (
+            ("1.1", "xchunked", hidden), ("1.1", "identity", hidden), ("1.1", "chunked, identity", chunk), ("1.1", "identity, chunked", chunk),
+            ("1.1", "gzip, chunked", chunk), ("1.1", "chunked, chunked", chunk), ("1.1", "", hidden), ("1.1", '"chunked"', chunk), ("1.1", "chunked;q=1", chunk),
+            ("1.1", "\x0bchunked", chunk), ("1.1", "chunked\r\nTransfer-Encoding: identity", chunk), ("1.1", "identity\r\nTransfer-Encoding: chunked", chunk),
+            ("1.1", "\r\n chunked", chunk), ("1.1", "\r\n\tchunked", chunk), ("1.0", "chunked\r\nConnection: keep-alive", chunk),
+            ("1.1", "chunked\r\nContent-Length: 4", chunk), ("1.1", "chunked\nX: y", chunk))]
+        cases += [("1.1", line, hidden) for line in (
+            "Content-Length: 2, 2", "Content-Length: 0, 0", "Content-Length: 0\r\nContent-Length: 0", "Content-Length: +0", "Content-Length: 0x0", "Content-Length: -0",
+            "Content-Length: ", "Content-Length: 0,", "Content-Length : 50", "Transfer-Encoding : chunked", "X: y\r\n Content-Length: 50", "X: y\r\n\tz")]
+        for path in ("/healthz", "/api/login"):
+            for version, lines, body in cases:
+                head = "%s %s HTTP/%s\r\nHost: %s\r\n%s\r\n\r\n" % ("POST" if path == "/api/login" else "GET", path, version, server.host, lines)
+                connection = server.connect()
+                connection.sendall((head + body).encode())
+                connection.shutdown(socket.SHUT_WR)
+                data = b""
+                while piece := connection.recv(65536):
+                    data += piece
+                connection.close()
+                statuses = re.findall(rb"HTTP/1\.[01] (\d+)", data)
+                assert statuses == [b"400"], (path, version, lines, data[:300])
+
+
+@test
 def headers_of_a_proxy_change_nothing():
     with Server() as server:
         client = server.log_in()
