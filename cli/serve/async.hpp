@@ -27,7 +27,8 @@ inline Async<void> sleep_until(Clock::time_point when) {
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 }
 
-// Coroutines wait for it; whoever changes what they wait for says so. It must outlive those that wait.
+// Coroutines wait for it; whoever changes what they wait for says so. It must outlive those that wait, which at the end of the
+// program may be destroyed where they wait.
 class Event {
 public:
     void happened() {
@@ -37,15 +38,27 @@ public:
     // Returns when it has happened, or at that time. Look again at what you wait for.
     Async<void> wait_until(Clock::time_point limit) {
         asio::steady_timer timer(co_await asio::this_coro::executor, limit);
-        const auto place = waiting_.insert(waiting_.end(), &timer);
+        const Waiting waiting(waiting_, timer);
         ErrorCode ignored;
         co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-        waiting_.erase(place);
     }
     Async<void> wait() { return wait_until(Clock::time_point::max()); }
 
 private:
-    std::list<asio::steady_timer*> waiting_;
+    using Timers = std::list<asio::steady_timer*>;
+
+    class Waiting {
+    public:
+        Waiting(Timers& timers, asio::steady_timer& timer) : timers_(timers), place_(timers.insert(timers.end(), &timer)) {}
+        Waiting(const Waiting&) = delete;
+        ~Waiting() { timers_.erase(place_); }
+
+    private:
+        Timers& timers_;
+        const Timers::iterator place_;
+    };
+
+    Timers waiting_;
 };
 
 }  // namespace sync_job::serve

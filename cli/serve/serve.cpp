@@ -80,9 +80,10 @@ Answerer answerer_of(std::shared_ptr<Metrics> metrics, const Settings& settings,
             [metrics](const Request& head) { return metrics->lets_in(head); }, [](const Request&) { return std::size_t{0}; }, [metrics](const Request& request) { return metrics->scrape(request); }};
 }
 
-Answerer answerer_of(Console& console) {
-    return {[&](const Request& head) { return console.refuse(head); }, [&](const Request& head) { return console.is_logged_in(head); },
-            [&](const Request& head) { return console.body_limit(head); }, [&](const Request& request) { return console.answer(request); }};
+// Whoever is being answered when the program ends goes with the event loop, and needs the console until then.
+Answerer answerer_of(std::shared_ptr<Console> console) {
+    return {[console](const Request& head) { return console->refuse(head); }, [console](const Request& head) { return console->is_logged_in(head); },
+            [console](const Request& head) { return console->body_limit(head); }, [console](const Request& request) { return console->answer(request); }};
 }
 
 std::string url_of(const Listener& listener, bool tls) {
@@ -111,17 +112,17 @@ void run(Settings settings) {
         metrics_listener.emplace(context, settings.metrics_listen, tls_files);
         asio::co_spawn(context, metrics_listener->run(answerer_of(metrics, settings, *metrics_listener)), asio::detached);
     }
-    Console console(settings, listener.address(), listener.port(), metrics_listener ? nullptr : metrics);
+    const auto console = std::make_shared<Console>(settings, listener.address(), listener.port(), metrics_listener ? nullptr : metrics);
     asio::co_spawn(context, listener.run(answerer_of(console)), asio::detached);
     asio::co_spawn(
-        context, [&] { return console.watch(); }, asio::detached);
+        context, [console] { return console->watch(); }, asio::detached);
 
     // At the first signal all is brought to an end; what does not end by itself is left as it is.
     asio::signal_set signals(context, SIGINT, SIGTERM);
     signals.async_wait([&](ErrorCode, int) {
         listener.stop();
         if (metrics_listener) metrics_listener->stop();
-        console.end("the console is shut down");
+        console->end("the console is shut down");
         context.stop();
     });
     std::cout << "The console is at " << url_of(listener, tls) << std::endl;

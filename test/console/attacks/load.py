@@ -76,4 +76,27 @@ def a_session_has_a_limit_of_waiting_requests():
         assert client.get("/api/queues").status == 200
 
 
+@test
+def it_ends_cleanly_whatever_waits():
+    """At a signal, while log-ins wait for their turn, requests for the database, streams for changes. Sanitizers look at it, too."""
+    for log_ins, requests, streams in ((5, 0, 0), (0, 8, 0), (0, 0, 5), (5, 8, 5)):
+        with Server() as server, locked_queues():
+            client = server.log_in()
+            opened = [client.stream() for _ in range(streams)]
+            for _ in range(6 if log_ins else 0):
+                server.try_log_in("ghost", "wrong", source="127.0.0.5")
+            threads = [threading.Thread(target=server.try_log_in, args=("ghost", "wrong"), kwargs={"source": "127.0.0.5"}) for _ in range(log_ins)]
+            threads += [threading.Thread(target=client.get, args=("/api/queues",)) for _ in range(requests)]
+            for thread in threads:
+                thread.start()
+            if requests:
+                eventually(lambda: sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'viewer' AND wait_event_type = 'Lock'") == "1", "one waits")
+            server.process.terminate()
+            assert server.process.wait(timeout=20) == 0, server.log()
+            for thread in threads:
+                thread.join()
+            for stream in opened:
+                stream.close()
+
+
 main()
