@@ -1,6 +1,7 @@
 #include "serve/gate.hpp"
 
 #include <algorithm>
+#include <boost/asio/ip/address.hpp>
 
 #include "serve/database.hpp"
 
@@ -15,6 +16,22 @@ std::string lower(std::string_view text) {
 }
 
 bool has(const std::vector<std::string>& list, std::string_view value) { return std::ranges::find(list, value) != list.end(); }
+
+// In one way of writing it, of those that proxies have: with blanks, a port, brackets; IPv4 as IPv6.
+std::optional<std::string> address_in(std::string_view text) {
+    text.remove_prefix(std::min(text.size(), text.find_first_not_of(" \t")));
+    text = text.substr(0, text.find_last_not_of(" \t") + 1);
+    if (text.starts_with('[')) {
+        text = text.substr(1, text.find(']') - 1);
+    } else if (std::ranges::count(text, ':') == 1) {
+        text = text.substr(0, text.find(':'));
+    }
+    ErrorCode error;
+    const auto address = asio::ip::make_address(std::string(text), error);
+    if (error) return std::nullopt;
+    if (address.is_v6() && address.to_v6().is_v4_mapped()) return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
+    return address.to_string();
+}
 
 }  // namespace
 
@@ -67,13 +84,10 @@ std::optional<Response> Gate::check_post(const Request& request) const {
 
 // A proxy adds the address that it sees at the end; what stands before comes from whoever sent the request.
 std::string Gate::address_of(const Request& request) const {
+    const std::string peer = address_in(request.peer).value_or(request.peer);
     const auto forwarded = request.header("x-forwarded-for");
-    if (!forwarded || !has(trusted_proxies_, request.peer)) return request.peer;
-    const std::size_t comma = forwarded->rfind(',');
-    std::string_view last = comma == std::string_view::npos ? *forwarded : forwarded->substr(comma + 1);
-    last.remove_prefix(std::min(last.size(), last.find_first_not_of(' ')));
-    const bool fits = !last.empty() && last.size() <= 45 && last.find_first_not_of("0123456789abcdefABCDEF.:") == std::string_view::npos;
-    return fits ? std::string(last) : request.peer;
+    if (!forwarded || !has(trusted_proxies_, peer)) return peer;
+    return address_in(forwarded->substr(forwarded->rfind(',') + 1)).value_or(peer);
 }
 
 const Headers& security_headers() {

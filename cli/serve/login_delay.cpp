@@ -1,6 +1,7 @@
 #include "serve/login_delay.hpp"
 
 #include <algorithm>
+#include <boost/asio/ip/address.hpp>
 
 namespace sync_job::serve {
 
@@ -18,63 +19,87 @@ constexpr int most_waiting_of_address = 4;     // attempts; the next is turned a
 constexpr int most_connecting = 4;             // at once: each takes one of the database server's connections
 constexpr std::size_t most_records = 10'000;
 
+// Whoever has one address of IPv6 mostly has its /64 whole.
+std::string network_of(const std::string& text) {
+    ErrorCode error;
+    const auto address = asio::ip::make_address(text, error);
+    if (error || address.is_v4()) return text;
+    auto bytes = address.to_v6().to_bytes();
+    std::fill(bytes.begin() + 8, bytes.end(), static_cast<unsigned char>(0));
+    return asio::ip::address_v6(bytes).to_string();
+}
+
 }  // namespace
 
-LoginDelay::Attempt::Attempt(LoginDelay& delay, std::string address, std::string role)
-    : delay_(delay), address_(std::move(address)), role_(std::move(role)) {}
+LoginDelay::Attempt::Attempt(LoginDelay& delay, const std::string& address, std::string role)
+    : delay_(delay), network_(network_of(address)), role_(std::move(role)) {}
 
 LoginDelay::Attempt::~Attempt() {
-    if (!counted_) return;
-    Record& address = delay_.addresses_[address_];
-    --address.under_way;
-    if (!connecting_) return;
-    address.connecting = false;
-    --delay_.connecting_;
+    if (!of_network_) return;
+    --of_network_->under_way;
+    if (connecting_) {
+        of_network_->connecting = false;
+        --delay_.connecting_;
+    } else {
+        delay_.waiting_.remove(this);
+    }
     delay_.done_.happened();
 }
 
-Clock::duration LoginDelay::delay_after(const Record& record, Clock::duration most) {
+Clock::time_point LoginDelay::end_of_delay(const Record& record, Clock::duration most) {
     const int doubled = std::min(record.failures - free_failures, 10);
-    return doubled < 0 ? Clock::duration::zero() : std::min<Clock::duration>(milliseconds(200) * (1 << doubled), most);
+    return doubled < 0 ? record.last : record.last + std::min<Clock::duration>(milliseconds(200) * (1 << doubled), most);
 }
 
-void LoginDelay::forget_old(std::map<std::string, Record>& records) {
-    if (records.size() < most_records) return;
+// The memory has a limit. Who failed last is remembered longest.
+void LoginDelay::make_room(Records& records) {
     const auto now = Clock::now();
-    std::erase_if(records, [&](const auto& entry) { return entry.second.under_way == 0 && now - entry.second.last > forgotten_after; });
-    // Still full: the memory has a limit, and so all begin anew.
-    if (records.size() >= most_records) std::erase_if(records, [](const auto& entry) { return entry.second.under_way == 0; });
+    if (records.size() >= most_records) {
+        std::erase_if(records, [&](const auto& entry) { return entry.second.under_way == 0 && now - entry.second.last > forgotten_after; });
+    }
+    if (records.size() < most_records) return;
+    const auto oldest = std::ranges::min_element(records, {}, [](const auto& entry) { return std::pair(entry.second.under_way > 0, entry.second.last); });
+    if (oldest->second.under_way == 0) records.erase(oldest);
 }
 
-// One address makes one attempt at a time, so that its failures count for its next one. A success takes nothing back: who has a
-// role of their own could guess at others' without end.
+Clock::time_point LoginDelay::Attempt::earliest() const { return std::max(role_lets_in_, end_of_delay(*of_network_, most_of_address)); }
+
+// Of those whose time has come, who came first; null while nobody may begin.
+const LoginDelay::Attempt* LoginDelay::next(Clock::time_point now) const {
+    if (connecting_ >= most_connecting) return nullptr;
+    const auto found = std::ranges::find_if(waiting_, [&](const Attempt* one) { return !one->of_network_->connecting && one->earliest() <= now; });
+    return found == waiting_.end() ? nullptr : *found;
+}
+
+// One network makes one attempt at a time, so that its failures count for its next one. Those of the role count once, when somebody
+// comes: others who go on failing push nobody back. A success takes nothing back: who has a role of their own could guess at
+// others' without end.
 Async<bool> LoginDelay::Attempt::turn() {
-    forget_old(delay_.addresses_);
-    forget_old(delay_.roles_);
-    Record& address = delay_.addresses_[address_];
-    if (address.under_way > most_waiting_of_address) co_return false;
-    ++address.under_way;
-    counted_ = true;
-    for (;;) {
-        const auto now = Clock::now();
-        if (now - address.last > forgotten_after) address.failures = 0;
-        const auto role = delay_.roles_.find(role_);
-        auto from = address.last + delay_after(address, most_of_address);
-        if (role != delay_.roles_.end() && now - role->second.last <= forgotten_after) {
-            from = std::max(from, role->second.last + delay_after(role->second, most_of_role));
-        }
-        if (now >= from && !address.connecting && delay_.connecting_ < most_connecting) break;
+    make_room(delay_.networks_);
+    Record& record = delay_.networks_[network_];
+    if (record.under_way > most_waiting_of_address) co_return false;
+    ++record.under_way;
+    of_network_ = &record;
+    delay_.waiting_.push_back(this);
+    const auto role = delay_.roles_.find(role_);
+    if (role != delay_.roles_.end()) role_lets_in_ = end_of_delay(role->second, most_of_role);
+    for (auto now = Clock::now(); delay_.next(now) != this; now = Clock::now()) {
+        const auto from = earliest();
         co_await delay_.done_.wait_until(now < from ? from : Clock::time_point::max());
     }
+    delay_.waiting_.remove(this);
     ++delay_.connecting_;
-    connecting_ = address.connecting = true;
+    connecting_ = record.connecting = true;
+    delay_.done_.happened();  // the one behind may be the next
     co_return true;
 }
 
 void LoginDelay::Attempt::failed() {
-    for (Record* record : {&delay_.addresses_[address_], &delay_.roles_[role_]}) {
-        ++record->failures;
-        record->last = Clock::now();
+    make_room(delay_.roles_);
+    for (Record* record : {of_network_, &delay_.roles_[role_]}) {
+        const auto now = Clock::now();
+        record->failures = now - record->last > forgotten_after ? 1 : record->failures + 1;
+        record->last = now;
     }
 }
 

@@ -1,7 +1,8 @@
-// Slows down who guesses passwords: by address and by role. Nobody is locked out: from another address the role's own delay is short.
+// Slows down who guesses passwords: by address and by role. Nobody is locked out: from another address the role's own delay is short,
+// is told once, and who came first goes first.
 #pragma once
 
-#include <deque>
+#include <list>
 #include <map>
 #include <string>
 
@@ -10,11 +11,17 @@
 namespace sync_job::serve {
 
 class LoginDelay {
+    struct Record {
+        int failures = 0, under_way = 0;
+        bool connecting = false;
+        Clock::time_point last;  // when the last one failed
+    };
+
 public:
     // An attempt that is under way; it begins when its turn has come.
     class Attempt {
     public:
-        Attempt(LoginDelay& delay, std::string address, std::string role);
+        Attempt(LoginDelay& delay, const std::string& address, std::string role);
         Attempt(const Attempt&) = delete;
         ~Attempt();
 
@@ -23,22 +30,25 @@ public:
         void failed();
 
     private:
+        friend LoginDelay;
+        Clock::time_point earliest() const;
+
         LoginDelay& delay_;
-        const std::string address_, role_;
-        bool counted_ = false, connecting_ = false;
+        const std::string network_, role_;
+        Record* of_network_ = nullptr;  // which stays while this is under way
+        Clock::time_point role_lets_in_;
+        bool connecting_ = false;
     };
 
 private:
-    struct Record {
-        int failures = 0, under_way = 0;
-        bool connecting = false;
-        Clock::time_point last;  // when the last one failed
-    };
+    using Records = std::map<std::string, Record>;
 
-    static void forget_old(std::map<std::string, Record>& records);
-    static Clock::duration delay_after(const Record& record, Clock::duration most);
+    static void make_room(Records& records);
+    static Clock::time_point end_of_delay(const Record& record, Clock::duration most);
+    const Attempt* next(Clock::time_point now) const;
 
-    std::map<std::string, Record> addresses_, roles_;
+    Records networks_, roles_;
+    std::list<Attempt*> waiting_;  // in the order in which they came
     int connecting_ = 0;
     Event done_;
 };

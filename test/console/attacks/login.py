@@ -186,6 +186,50 @@ def a_forwarded_address_counts_only_from_a_trusted_proxy():
 
 
 @test
+def guesses_from_many_addresses_lock_no_role_out():
+    """60 addresses go on guessing at a role; from another one its password lets it in nearly at once."""
+    with Server() as server:
+        over = threading.Event()
+        failures = []
+
+        def guess(i):
+            while not over.is_set():
+                failures.append(server.try_log_in("viewer", "wrong", source="127.0.2.%d" % i).status)
+        threads = [threading.Thread(target=guess, args=(i + 1,)) for i in range(60)]
+        for thread in threads:
+            thread.start()
+        try:
+            eventually(lambda: len(failures) > 200, "they have guessed")
+            begin = time.monotonic()
+            server.log_in("viewer", source="127.0.0.3")
+            waited = time.monotonic() - begin
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+        assert waited < 12, waited
+
+
+@test
+def one_address_is_one_however_it_is_written():
+    """Of twelve at once, at most five wait for their turn; the others are turned away."""
+    def turned_away(form):
+        with Server("--trusted-proxy", "127.0.0.1") as server:
+            answers = []
+            threads = [threading.Thread(target=lambda i=i: answers.append(
+                server.try_log_in("role%d" % i, "wrong", headers={"X-Forwarded-For": "203.0.113.9, " + form.replace("N", str(i))}).status)) for i in range(12)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            return 429 in answers
+    for form in ("198.51.100.1:100N", "2001:db8::N", "[2001:db8::1]:100N", "[2001:db8::N]", "::ffff:198.51.100.1", "no address N", "198.51.100.1.N"):
+        assert turned_away(form), form
+    for form in ("198.51.100.N", "2001:db8:0:N::1", "::ffff:198.51.100.N", "[2001:db8:0:N::1]:1000"):
+        assert not turned_away(form), form
+
+
+@test
 def there_is_a_limit_of_sessions():
     with Server("--sessions", "2") as server:
         first = server.log_in("viewer")
