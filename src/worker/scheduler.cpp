@@ -329,19 +329,16 @@ Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& st
     if (slot == nullptr) return Started::no_place;
     pg::Timestamp reserved = slot->since;
     auto worker = pg::start_worker("sync job worker " + group.queue, "sync job worker", worker_entry, slot_index(slot));
-    switch (worker.result) {
-        case pg::StartResult::started:
-            scheduler.starting[slot_index(slot)] = {group, reserved};
-            scheduler.trusted.insert(group);
-            scheduler.cut_short.erase(group);
-            return Started::yes;
-        case pg::StartResult::no_slot:
-            slot->state = SlotState::free;
-            return Started::no_process;
-        case pg::StartResult::failed:
-            break;
+    if (worker.result == pg::StartResult::no_slot) {
+        slot->state = SlotState::free;
+        return Started::no_process;
     }
-    if (slot->since != reserved) return Started::yes;  // it has come up and ended already
+    if (worker.result == pg::StartResult::started || slot->since != reserved) {  // or it has come up and ended already
+        scheduler.starting[slot_index(slot)] = {group, reserved};
+        scheduler.trusted.insert(group);
+        scheduler.cut_short.erase(group);
+        return Started::yes;
+    }
     if (slot->state == SlotState::starting) slot->state = SlotState::free;
     record_failure(group, state);
     return Started::failed;
