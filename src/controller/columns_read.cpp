@@ -53,10 +53,7 @@ public:
     }
 
     bool beyond_key() const {
-        return std::any_of(columns_.begin(), columns_.end(), [&](int column) {
-            const ColumnSet& key = source_.key();
-            return std::find(key.begin(), key.end(), column) == key.end();
-        });
+        return std::any_of(columns_.begin(), columns_.end(), [&](int column) { return !contains(source_.key(), column); });
     }
     const ColumnSet& columns() const { return columns_; }
 
@@ -75,7 +72,7 @@ private:
         return read;
     }
     void add(int column) {
-        if (std::find(columns_.begin(), columns_.end(), column) == columns_.end()) columns_.push_back(column);
+        if (!contains(columns_, column)) columns_.push_back(column);
     }
     const DocumentType& source_;
     ColumnSet columns_;
@@ -132,8 +129,7 @@ std::vector<std::string> secrets_looked_up(const JobType& type, const DocumentTy
     std::vector<std::string> names;
     const ColumnSet& looked_up = columns_read(type, source).looked_up;
     for (const pg::JsonField& field : pg::json_fields(pg::json_from_text(type.field_map))) {
-        bool secret = std::find(type.secret_columns.begin(), type.secret_columns.end(), field.key) != type.secret_columns.end();
-        if (!secret) continue;
+        if (!is_secret(field.key, type.secret_columns)) continue;
         std::string from = field.kind == pg::JsonKind::string ? field.text : std::string();
         if (field.kind == pg::JsonKind::object) {
             for (const pg::JsonField& part : pg::json_fields(field.value)) {
@@ -141,7 +137,7 @@ std::vector<std::string> secrets_looked_up(const JobType& type, const DocumentTy
             }
         }
         const pg::Column* column = source.relation().column(from);
-        if (column != nullptr && std::find(looked_up.begin(), looked_up.end(), column->number) != looked_up.end()) names.push_back(field.key);
+        if (column != nullptr && contains(looked_up, column->number)) names.push_back(field.key);
     }
     return names;
 }

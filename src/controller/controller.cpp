@@ -115,7 +115,7 @@ void require_secret_columns(const JobType& type) {
             throw pg::Error("42703", "secret_columns names column " + quoted(name) + ", which document type " + quoted(target->label()) +
                                          " does not have").column("secret_columns");
         }
-        if (std::find(target->key().begin(), target->key().end(), column->number) != target->key().end()) {
+        if (contains(target->key(), column->number)) {
             throw pg::Error("0A000", "secret_columns names column " + quoted(name) + ", which is part of the key of document type " +
                                          quoted(target->label()))
                 .detail("The key is the name of a document, which its jobs record.")

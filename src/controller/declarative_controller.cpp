@@ -59,9 +59,7 @@ public:
         *explicit_columns = all ? mapping_.all_columns() : mapping_.set_columns();
         if (!documents.target_is_new) {
             ColumnSet written = mapping_.apply_rules(wanted, target, unedited(wanted, target));
-            std::erase_if(*explicit_columns, [&](int column) {
-                return std::find(written.begin(), written.end(), column) == written.end();
-            });
+            std::erase_if(*explicit_columns, [&](int column) { return !contains(written, column); });
         }
         pg::RowValues row = pg::copy_of(target);
         for (int column : *explicit_columns) row.set(column, wanted.at(column));
@@ -70,7 +68,7 @@ public:
 
     void wrote(const DocumentType& target, const pg::RowValues& after, const ColumnSet& columns) override {
         ColumnSet watched = mapping_.watched_columns();
-        std::erase_if(watched, [&](int column) { return std::find(columns.begin(), columns.end(), column) == columns.end(); });
+        std::erase_if(watched, [&](int column) { return !contains(columns, column); });
         remember_written(name_, target, after, watched);
     }
 
@@ -82,7 +80,7 @@ private:
         ColumnSet columns = unedited_columns(name_, mapping_.target(), target, watched);
         ColumnSet differ = mapping_.target().changed_columns(target, wanted, watched);
         for (int column : watched) {
-            if (std::find(differ.begin(), differ.end(), column) == differ.end()) columns.push_back(column);
+            if (!contains(differ, column)) columns.push_back(column);
         }
         return columns;
     }

@@ -19,10 +19,6 @@ constexpr const char* given_row = "pg_catalog.unnest(ARRAY[$1])";
 
 std::string output_name(std::size_t index) { return "sync_job_" + std::to_string(index + 1); }
 
-bool contains(const ColumnSet& columns, int number) {
-    return std::find(columns.begin(), columns.end(), number) != columns.end();
-}
-
 }  // namespace
 
 Mapping::Mapping(const JobType& type)

@@ -50,7 +50,7 @@ void Mapping::read(const JobType& type) {
     }
     for (int number : watched_columns_) {
         const std::string& name = target_->relation().columns[number - 1].name;
-        if (std::find(type.secret_columns.begin(), type.secret_columns.end(), name) == type.secret_columns.end()) continue;
+        if (!is_secret(name, type.secret_columns)) continue;
         throw pg::Error("0A000", "column " + quoted(name) + " is secret, and has the rule {\"only\": \"unedited\"}")
             .detail("A hash of its value would be kept, from which a short value can be found out.")
             .hint("Use the rule insert or null.")

@@ -1,7 +1,5 @@
 #include "controller/source_condition.hpp"
 
-#include <algorithm>
-
 #include "controller/columns_read.hpp"
 #include "pg/error.hpp"
 #include "pg/xact.hpp"
@@ -61,7 +59,7 @@ bool SourceCondition::holds(pg::Value row) { return !statement_.execute({row}).e
 
 bool SourceCondition::holds(const KeptDocument& kept) {
     for (const KeptDocument::Unread& unread : kept.unread) {
-        if (std::find(reads_.begin(), reads_.end(), unread.column) == reads_.end()) continue;
+        if (!contains(reads_, unread.column)) continue;
         throw pg::Error(std::make_shared<pg::ErrorReport>(*unread.error));
     }
     return holds(pg::Value{pg::put_together(kept.row, source_->relation()), false});

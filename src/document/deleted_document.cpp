@@ -42,7 +42,6 @@ ColumnSet left_out(const DocumentType& type, const pg::RowValues& row) {
 Datum as_kept(const DocumentType& type, const pg::RowValues& row, const std::optional<ColumnSet>& only) {
     pg::CanonicalOutput canonical;
     ColumnSet missing = left_out(type, row);
-    auto contains = [](const ColumnSet& columns, int number) { return std::find(columns.begin(), columns.end(), number) != columns.end(); };
     pg::JsonBuilder json;
     json.begin_object();
     for (const pg::Column& column : type.relation().columns) {

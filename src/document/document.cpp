@@ -419,18 +419,18 @@ ColumnSet DocumentType::inserted_columns(const pg::RowValues& row, const ColumnS
     ColumnSet set;
     for (const pg::Column& column : relation_->columns) {
         if (column.dropped || column.generated) continue;
-        bool on_purpose =
-            std::find(explicit_columns.begin(), explicit_columns.end(), column.number) != explicit_columns.end();
-        if (on_purpose || !row.nulls[column.number - 1]) set.push_back(column.number);
+        if (contains(explicit_columns, column.number) || !row.nulls[column.number - 1]) set.push_back(column.number);
     }
     return set;
 }
 
-namespace {
+bool contains(const ColumnSet& columns, int number) { return std::find(columns.begin(), columns.end(), number) != columns.end(); }
 
 bool is_secret(const std::string& column, const SecretColumns& secret) {
     return std::find(secret.begin(), secret.end(), column) != secret.end();
 }
+
+namespace {
 
 void add_secret(pg::JsonBuilder& json) {
     json.begin_object();

@@ -18,9 +18,11 @@ namespace sync_job {
 
 // The columns that changed, by attnum, ascending.
 using ColumnSet = std::vector<int>;
+bool contains(const ColumnSet& columns, int number);
 
 // Columns whose values are recorded nowhere: JobType::secret_columns. Whatever is kept of a document must say which these are.
 using SecretColumns = std::vector<std::string>;
+bool is_secret(const std::string& column, const SecretColumns& secret);
 
 // The row found for one item of a list; `number`: which one, from 0.
 struct NumberedRow {

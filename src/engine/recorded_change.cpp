@@ -93,7 +93,7 @@ RecordedChange read_change(const DocumentType& documents, Operation recorded, pg
 std::string name_before(const DocumentType& documents, const RecordedChange& change, const std::string& recorded_name) {
     const ColumnSet& key = documents.key();
     auto of_key = [&](const ChangedField& field) {
-        return field.column != nullptr && field.recorded && std::find(key.begin(), key.end(), field.column->number) != key.end();
+        return field.column != nullptr && field.recorded && contains(key, field.column->number);
     };
     if (change.operation != Operation::update || std::none_of(change.fields.begin(), change.fields.end(), of_key)) return recorded_name;
     pg::RowValues row = pg::empty_row(documents.relation());
