@@ -12,8 +12,8 @@ DECLARE
     detail text;
     hint text;
 BEGIN
-    IF action NOT IN ('start', 'retry', 'cancel', 'pause', 'rerun', 'delete') THEN
-        RAISE EXCEPTION USING ERRCODE := '22023', MESSAGE := pg_catalog.format('invalid action: "%s"', action),
+    IF (action IN ('start', 'retry', 'cancel', 'pause', 'rerun', 'delete')) IS NOT TRUE THEN
+        RAISE EXCEPTION USING ERRCODE := '22023', MESSAGE := pg_catalog.format('invalid action: "%s"', coalesce(action, 'NULL')),
             HINT := 'Valid actions are: start, retry, cancel, pause, rerun, delete.';
     END IF;
     IF pg_catalog.cardinality(ids) OPERATOR(pg_catalog.>) 500 THEN

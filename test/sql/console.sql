@@ -60,6 +60,7 @@ SELECT id - :one AS job, job - :large AS again, error ->> 'code' AS code FROM sy
 SELECT id - :large AS job, status, context FROM sync_job WHERE id > :large;
 \set VERBOSITY terse
 SELECT * FROM sync_job_internal.act_on_jobs('forget', ARRAY[:one]);
+SELECT * FROM sync_job_internal.act_on_jobs(NULL, ARRAY[:one]);
 SELECT * FROM sync_job_internal.act_on_jobs('start', ARRAY(SELECT generate_series(1, 501)));
 
 \c - postgres
