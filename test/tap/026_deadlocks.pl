@@ -9,6 +9,7 @@ use SyncJob;
 # Who waits last finds the deadlock, where the other one is told to wait for long.
 my $node = new_cluster('main', conf => <<'END');
 deadlock_timeout = '10 ms'
+log_lock_waits = on
 sync_job.batch_time = '10 s'
 sync_job.neighbour_share = 0
 END
@@ -87,9 +88,11 @@ like(value(q{SELECT (diff_summary->'v'->>'old') || ', then ' || t.v FROM sync_jo
 value(q{UPDATE target SET v = 'old', writes = 0; SELECT clear_all_sync_jobs()});
 my $hasty = session('hasty', '10 ms');
 $hasty->query_safe('BEGIN; UPDATE target SET v = \'mine\' WHERE id = 15');
+my $before = -s $node->logfile;
 enqueue_set();
 resume();
-$node->poll_query_until('postgres', $worker_waits);
+# The worker looks for a deadlock once, and has done so before there is one.
+ok($node->wait_for_log(qr/still waiting for ShareLock on transaction/, $before), 'the set waits for the session');
 $hasty->query("UPDATE target SET v = 'mine' WHERE id = 3");
 like($hasty->{stderr}, qr/deadlock detected/, 'the session is told of the deadlock');
 $hasty->{stderr} = '';
