@@ -5,6 +5,7 @@
 #include "controller/callable.hpp"
 #include "core/text.hpp"
 #include "engine/claim.hpp"
+#include "engine/interruption.hpp"
 #include "engine/runner.hpp"
 #include "job/job_store.hpp"
 #include "job/job_type.hpp"
@@ -261,6 +262,7 @@ int run_within_transaction(const std::string& queue, int most) {
                 .hint("CALL run_sync_jobs() outside a transaction block.");
         }
         run_here({*job, Partition::live});
+        raise_interruption();
         ended++;
     }
     return ended;
@@ -285,6 +287,7 @@ int run_queue(const std::string& queue, int most, bool may_commit) {
     int ended = 0;
     while (most == 0 || ended < most) {
         int now = runner.run_round(most == 0 ? 0 : most - ended);
+        raise_interruption();
         if (now == 0) break;
         ended += now;
     }
@@ -368,6 +371,7 @@ SYNC_JOB_FUNCTION(sync_job_run_jobs) {
     } else {
         for (const Queue& queue : all_queues()) queues.push_back(queue.name);
     }
+    forget_interruption();
     requeue_due_retries(pg::current_user());
     while (release_held_jobs(pg::current_user()).jobs > 0) {
     }

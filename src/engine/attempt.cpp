@@ -6,6 +6,7 @@
 #include "controller/search_path.hpp"
 #include "core/retry.hpp"
 #include "core/text.hpp"
+#include "engine/interruption.hpp"
 #include "engine/plan_invalidation.hpp"
 #include "engine/relay.hpp"
 #include "engine/sync.hpp"
@@ -211,6 +212,7 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
         outcome.counted = false;
         return outcome;
     }
+    note_interruption(error);
     bool counted = dynamic_cast<const SetupError*>(&error) == nullptr;
     outcome = failed_outcome(original, error, counted);
     outcome.setup_error = !counted;

@@ -7,6 +7,7 @@
 #include "core/text.hpp"
 #include "document/document.hpp"
 #include "engine/claim.hpp"
+#include "engine/interruption.hpp"
 #include "engine/plan_invalidation.hpp"
 #include "engine/set_sync.hpp"
 #include "engine/together.hpp"
@@ -114,7 +115,7 @@ void Runner::run_alone_next(std::int64_t id, bool repeatable_error) {
 }
 
 bool Runner::batch_is_full() const {
-    return Clock::now() >= batch_end_ || pg::cached_subtransactions() >= most_subtransactions ||
+    return Clock::now() >= batch_end_ || is_interrupted() || pg::cached_subtransactions() >= most_subtransactions ||
            pg::touched_temporary_objects();
 }
 
@@ -217,6 +218,7 @@ int Runner::run_batch(int most) {
         if (batch.single || (batch.jobs() == 0 && attempted_ == 0)) throw;
         // Most likely a deferred constraint: running each job in a transaction of its own shows which one violates it.
         transactions_.rollback();
+        note_interruption(error);
         sweep_ = {};
         run_again_apart(batch, error);
         if (pg::is_server_trouble(error)) throw;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine/claim.hpp"
+#include "engine/interruption.hpp"
 #include "engine/plan_invalidation.hpp"
 #include "engine/runner.hpp"
 #include "engine/together.hpp"
@@ -228,6 +229,7 @@ void Runner::run_one_alone(const Alone& job) {
     } catch (const pg::Error& error) {
         // The commit failed (a deferred constraint), or something around the job: either way the attempt has failed.
         transactions_.rollback();
+        if (!cancel_requested(id)) note_interruption(error);
         if (next_) unlock_job_number(next_->id);
         next_.reset();
         resume_.reset();
@@ -278,7 +280,7 @@ void Runner::fail(std::int64_t id, const pg::Error& error) {
 
 // Marks the next job in the queue as Started, if it runs alone as well: the commit that ends the current one starts it.
 void Runner::start_next() {
-    if (!may_start_next_ || !alone_.empty() || isolated_jobs_ > 0) return;
+    if (!may_start_next_ || is_interrupted() || !alone_.empty() || isolated_jobs_ > 0) return;
     auto queue = find_queue(queue_);
     if (queue == nullptr || queue->paused) return;
     try {  // an error here must not fail the job that has ended

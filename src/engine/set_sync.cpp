@@ -12,6 +12,7 @@
 #include "document/deleted_document.hpp"
 #include "engine/attempt.hpp"
 #include "engine/claim.hpp"
+#include "engine/interruption.hpp"
 #include "engine/sync.hpp"
 #include "pg/deadline.hpp"
 #include "pg/error.hpp"
@@ -409,7 +410,7 @@ Outcomes sync_within(const std::vector<Job>& jobs, LastSet& last, LastSet::All g
     pg::LockPatience patience(lock_patience_microseconds);
     pg::Deadline deadline(of_batch ? batch_microseconds : limit);
     Outcomes outcomes(jobs.size());
-    {
+    try {
         pg::SpiScope spi;
         pg::SnapshotScope snapshot;
         auto controller = find_controller(*type);
@@ -421,6 +422,9 @@ Outcomes sync_within(const std::vector<Job>& jobs, LastSet& last, LastSet::All g
             outcomes = guess == LastSet::All::various ? set.run() : set.run_as(guess, last.columns());
             set.note_in(last);
         }
+    } catch (const pg::Error& error) {
+        if (!deadline.passed() && !patience.gave_up()) note_interruption(error);
+        throw;
     }
     deadline.stop();
     patience.stop();
@@ -468,7 +472,7 @@ std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, LastS
         try {
             return sync_guessing(jobs, last, guess, batch_microseconds, patience_of_guess);
         } catch (const pg::Error&) {
-            if (cancel_requested(jobs[0].id())) throw;
+            if (is_interrupted() || cancel_requested(jobs[0].id())) throw;
             last.guessed_wrong();
         }
     }

@@ -88,6 +88,39 @@ value('CALL cancel_full_syncs(400)');
 is(value(q{SELECT string_agg(DISTINCT status, ' ') FROM sync_job WHERE operation = 'Full Sync' AND (status <> 'Finished' OR cancel_reason IS NOT NULL)}), 'Canceled',
 	'full syncs are canceled, too, and none has failed');
 
+# Whoever runs jobs in a session can stop, and it begins no other: jobs in a batch, alone, that commit, within a transaction block.
+value(q{UPDATE sync_job_queue SET max_workers = 0});
+poll($node, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'sync job worker'}, 'no worker is there');
+for my $case (['Probe', ''], ['Probe Alone', ''], ['Probe Committing', ''], ['Probe', 'BEGIN; '])
+{
+	my ($type, $begin) = @$case;
+	value('TRUNCATE sync_job');
+	close_gate($node);
+	my ($first) = map { enqueue($node, $type, $_, q{context => '{"gate": "closed"}'}) } 1 .. 3;
+	my $runner = $node->background_psql('postgres', on_error_stop => 0);
+	$runner->query_until(qr/sent/, "\\echo sent\n${begin}CALL run_sync_jobs();\n");
+	my $pid = wait_until_running($node, $first);
+	value("SELECT pg_cancel_backend($pid)");
+	$runner->query('ROLLBACK');
+	like($runner->{stderr}, qr/ERROR:  canceling statement due to user request$/m, "$begin$type: run_sync_jobs ends when it is canceled");
+	is(value(q{SELECT string_agg(status || '=' || n, ' ' ORDER BY status) FROM (SELECT status, count(*) AS n FROM sync_job GROUP BY 1) AS s}),
+		$begin ? 'Queued=3' : 'Failed=1 Queued=2', 'the others wait as they did');
+	$runner->quit;
+	open_gate($node);
+}
+# In a set, also where it is guessed from the last one.
+value(q{TRUNCATE sync_job; UPDATE doc SET version = version + 1; SELECT count(enqueue_sync_job('Full', d)) FROM (SELECT doc FROM doc WHERE id <= 100 ORDER BY id) AS d (d)});
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; SELECT 1 FROM target WHERE id = 50 FOR UPDATE');
+my $runner = $node->background_psql('postgres', on_error_stop => 0);
+$runner->query_safe(q{SET statement_timeout = '5 s'});
+$runner->query('CALL run_sync_jobs()');
+like($runner->{stderr}, qr/ERROR:  canceling statement due to statement timeout$/m, 'a set: its statement_timeout ends it');
+like(value(q{SELECT string_agg(status || '=' || n, ' ' ORDER BY status) FROM (SELECT status, count(*) AS n FROM sync_job GROUP BY 1) AS s}),
+	qr/^(Failed=1 )?Finished=[1-9]\d* Queued=[1-9]\d*$/, 'what was done is recorded');
+$_->quit for $holder, $runner;
+value(q{UPDATE sync_job_queue SET max_workers = 2});
+
 # A worker that is asked for something else at the moment at which its job is canceled does that, too: DROP DATABASE waits until each
 # process has closed its files.
 close_gate($node);
