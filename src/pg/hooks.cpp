@@ -15,6 +15,7 @@ namespace {
 emit_log_hook_type previous_log_hook = nullptr;
 ProcessUtility_hook_type previous_utility_hook = nullptr;
 DatabaseCommandHook database_hook = {};
+void (*prepared_ended)() noexcept = nullptr;
 std::string* captured = nullptr;
 int log_level_before_capture = WARNING;
 
@@ -124,13 +125,21 @@ void run_next(PlannedStmt* statement, const char* query, bool read_only_tree, Pr
     next(statement, query, read_only_tree, context, parameters, environment, receiver, completion);
 }
 
+bool ends_prepared(Node* statement) {
+    if (!IsA(statement, TransactionStmt)) return false;
+    TransactionStmtKind kind = castNode(TransactionStmt, statement)->kind;
+    return kind == TRANS_STMT_COMMIT_PREPARED || kind == TRANS_STMT_ROLLBACK_PREPARED;
+}
+
 void on_utility(PlannedStmt* statement, const char* query, bool read_only_tree, ProcessUtilityContext context,
                 ParamListInfo parameters, QueryEnvironment* environment, DestReceiver* receiver,
                 QueryCompletion* completion) {
     const char* database = database_hook.before != nullptr ? database_of(statement->utilityStmt) : nullptr;
     if (database == nullptr) {
         lock_before_change(statement->utilityStmt);
+        bool prepared = ends_prepared(statement->utilityStmt);
         run_next(statement, query, read_only_tree, context, parameters, environment, receiver, completion);
+        if (prepared && prepared_ended != nullptr) prepared_ended();
         return;
     }
     boundary([&] {
@@ -158,6 +167,7 @@ void install_hooks() {
 }
 
 void on_database_command(DatabaseCommandHook hook) { database_hook = hook; }
+void on_prepared_end(void (*ended)() noexcept) { prepared_ended = ended; }
 
 namespace {
 

@@ -48,4 +48,7 @@ struct DatabaseCommandHook {
 };
 void on_database_command(DatabaseCommandHook hook);
 
+// Called after COMMIT PREPARED and ROLLBACK PREPARED, in the transaction of that command. It must not raise.
+void on_prepared_end(void (*ended)() noexcept);
+
 }  // namespace sync_job::pg

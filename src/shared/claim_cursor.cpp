@@ -37,8 +37,7 @@ ClaimPosition claim_start(bool may_start_over, ClaimPosition* since) {
     *since = {std::numeric_limits<int>::max(), 0};
     if (!in_worker()) return {};
     WorkerSlot& slot = *my_slot_or_null();
-    // Starts over from time to time, for jobs that no commit here has announced: prepared transactions, rows restored
-    // by hand.
+    // Starts over from time to time, for jobs that no commit here has announced: rows restored by hand.
     if (may_start_over && Clock::now() - last_from_start >= std::chrono::milliseconds(settings.poll_interval)) {
         last_from_start = Clock::now();
         reset_claim_start(slot);

@@ -4,7 +4,7 @@
 // - launcher, databases[].state/scheduler_*: the launcher and the scheduler of that database, under the lock
 // - workers[], what says whose it is: the scheduler that reserves the slot and the worker that is in it, under the lock
 // - workers[].idle, .stop, .isolate: atomics, anybody
-// - databases[].orphans_possible, .progress_pending: atomics, anybody
+// - databases[].orphans_possible, .prepared_possible, .progress_pending: atomics, anybody
 // - databases[].no_process, .scheduler_fails: the launcher; .lacking, .failed_round: the scheduler, under the lock
 // - databases[].watched_until, .change_pending, .any_change, .series_lacking: atomics, anybody
 // - series[]: made and freed under the lock; what it counts, and .changed: atomics, anybody
@@ -118,6 +118,7 @@ struct DatabaseSlot {
     std::atomic<std::int64_t> due_at;    // when the scheduler must look again
     std::atomic<bool> has_dependencies;  // jobs wait for others: the end of any job is of interest
     std::atomic<bool> dependents_possible;  // since the scheduler looked, a job has ended or begun to wait for others
+    std::atomic<bool> prepared_possible;  // a prepared transaction may have jobs: the end of any is of interest
     std::atomic<bool> orphans_possible;  // a process that ran jobs has gone or failed: some may be left Started
     std::atomic<std::int64_t> renew_after;  // until then no worker exits to be replaced by a new process, as that has not helped
     std::atomic<bool> progress_pending;  // a worker has reported progress that has not been notified yet

@@ -3,6 +3,7 @@
 
 #include "core/claim_position.hpp"
 #include "pg/background.hpp"
+#include "pg/hooks.hpp"
 #include "pg/xact.hpp"
 #include "shared/claim_cursor.hpp"
 #include "shared/document_locks.hpp"
@@ -25,13 +26,13 @@ constexpr int most_groups = 32;
 struct Pending {
     Group groups[most_groups];
     int group_count;
-    bool scheduler, launcher, ended, unblock, dependencies, blocked;
+    bool scheduler, launcher, ended, unblock, dependencies, blocked, prepared;
     bool more_groups;  // than there is room for
     std::int64_t due_at;
     bool any;
 };
 
-constexpr Pending nothing_pending = {{}, 0, false, false, false, false, false, false, false, never, false};
+constexpr Pending nothing_pending = {{}, 0, false, false, false, false, false, false, false, false, never, false};
 Pending pending = nothing_pending;
 
 bool matches(const WorkerSlot& slot, const Group& group, Oid database) {
@@ -49,6 +50,13 @@ void lower_claim_starts(Shared& s, const Group& group, Oid database) {
 void lower_all_claim_starts(Shared& s, Oid database) {
     for (WorkerSlot& slot : used_slots(s)) {
         if (slot.state == SlotState::running && slot.database == database) lower_claim_start(slot, {});
+    }
+}
+
+void wake_idle_workers(Shared& s, Oid database) {
+    for (WorkerSlot& slot : used_slots(s)) {
+        bool ours = slot.state == SlotState::running && slot.database == database;
+        if (ours && slot.idle.exchange(false)) pg::wake_process(slot.process_number);
     }
 }
 
@@ -75,7 +83,8 @@ void lower(std::atomic<std::int64_t>& time, std::int64_t to) {
 
 void act(Shared& s) {
     Oid database = pg::my_database();
-    if (pending.more_groups) lower_all_claim_starts(s, database);
+    if (pending.more_groups || pending.prepared) lower_all_claim_starts(s, database);
+    if (pending.prepared) wake_idle_workers(s, database);
     for (int i = 0; i < pending.group_count; i++) lower_claim_starts(s, pending.groups[i], database);
     for (int i = 0; i < pending.group_count; i++) {
         if (!wake_worker(s, pending.groups[i], database)) pending.scheduler = true;
@@ -108,10 +117,13 @@ void unblock_databases(Shared& s) {
     pg::wake_process(s.launcher_process);
 }
 
-// After a rollback too: a worker may have passed over a job that the transaction had locked.
-void at_transaction_end(bool) {
+// After a rollback too: a worker may have passed over a job that the transaction had locked. A transaction that is prepared looks
+// as if it were rolled back.
+void at_transaction_end(bool committed) {
     if (!pending.any) return;
     Shared* s = shared();
+    DatabaseSlot* slot = s == nullptr || committed ? nullptr : find_database_slot(pg::my_database());
+    if (slot != nullptr) slot->prepared_possible = true;
     if (pending.unblock && s != nullptr) unblock_databases(*s);
     if (s != nullptr) act(*s);
     pending = nothing_pending;
@@ -119,7 +131,10 @@ void at_transaction_end(bool) {
 
 }  // namespace
 
-void register_wake() { pg::on_transaction_end(at_transaction_end); }
+void register_wake() {
+    pg::on_transaction_end(at_transaction_end);
+    pg::on_prepared_end(wake_for_prepared_at_commit);
+}
 
 void wake_at_commit(const Job& job) {
     note_change(job);
@@ -155,6 +170,12 @@ void wake_scheduler_at_commit() {
     pending.any = pending.scheduler = true;
     note_change();
 }
+void wake_for_prepared_at_commit() noexcept {
+    DatabaseSlot* slot = shared() == nullptr ? nullptr : find_database_slot(pg::my_database());
+    if (slot == nullptr || !slot->prepared_possible) return;
+    pending.any = pending.prepared = pending.scheduler = pending.dependencies = pending.ended = pending.blocked = true;
+}
+
 void wake_for_dependencies_at_commit() { pending.any = pending.dependencies = true; }
 void wake_launcher_at_commit() { pending.any = pending.launcher = true; }
 void announce_ended_at_commit() { pending.any = pending.ended = true; }

@@ -13,6 +13,8 @@ void wake_at_commit(const Job& job);
 void wake_at(pg::Timestamp time);
 // The queues have changed (paused, resumed, other limits): the scheduler looks again, and whoever watches.
 void wake_scheduler_at_commit();
+// A prepared transaction ends with this one. Another session may have enqueued jobs in it, or taken some: all look again.
+void wake_for_prepared_at_commit() noexcept;
 // A job waits for others: until the scheduler says that none does, it is told of each job that ends.
 void wake_for_dependencies_at_commit();
 // The extension was created in this database.

@@ -507,6 +507,7 @@ bool take_settings(Scheduler& scheduler) {
         bool there = hold_extension();
         auto other = other_version();  // reported by a round
         if (there && (!other || other->known)) taken = take_settings_of_database();
+        if (there && prepared_transactions_exist()) my_slot->prepared_possible = true;
     }
     pg::commit_transaction();
     scheduler.settings_followed = taken.value_or("");

@@ -326,6 +326,12 @@ std::string as_text(const SettingsFound& settings) {
 
 std::string settings_of_database() { return as_text(find_settings_of_database()); }
 
+bool prepared_transactions_exist() {
+    static auto& select = *new InternalStatement(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database())", std::vector<Oid>{});
+    return pg::datum_bool(select.run({})[0][0].datum);
+}
+
 std::optional<std::string> take_settings_of_database() {
     static auto& select = *new InternalStatement(
         "SELECT name FROM pg_settings WHERE source = 'database' AND name IN ('sync_job.enabled', 'sync_job.log_retention_days')",

@@ -53,5 +53,7 @@ bool waiting_for_adoption();
 std::string settings_of_database();
 // The same, and this process has them from now on. Empty as well if the process has one that has been reset since.
 std::optional<std::string> take_settings_of_database();
+// From before this server process, for example.
+bool prepared_transactions_exist();
 
 }  // namespace sync_job

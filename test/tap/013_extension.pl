@@ -38,7 +38,7 @@ $node->safe_psql('postgres', 'CREATE DATABASE at_once');
 $node->safe_psql('at_once', 'BEGIN; CREATE EXTENSION pg_sync_job; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$SELECT 42$$; SELECT enqueue_background_job(\'f\'); COMMIT');
 is(wait_for_jobs($node, 'at_once'), 'Finished=1', 'a job enqueued by the transaction that creates the extension is run');
 
-# A prepared transaction wakes nobody; it is found by polling.
+# A prepared transaction.
 $node->safe_psql('app', q{BEGIN; SELECT enqueue_sync_job('Probe', '2', job_id => 'prepared'); PREPARE TRANSACTION 'p'});
 my $later = enqueue($node, 'Probe', 4, undef, 'app');
 poll($node, "SELECT status = 'Finished' FROM sync_job WHERE id = $later", 'a later job is run', 'app');

@@ -70,15 +70,31 @@ sql(q{SELECT count(enqueue_sync_job('Copy', doc)) FROM doc});
 sql(q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'sync job worker'});
 is(wait_for_jobs($node), 'Finished=500', 'what ended workers held is run by others');
 
-# A prepared transaction: another session commits it, which knows nothing of its jobs. Polling finds them.
-$node->append_conf('postgresql.conf', "sync_job.poll_interval = '1 s'");
-$node->reload;
+# A prepared transaction: another session commits it, which knows nothing of its jobs. It wakes all, as polling would take an hour.
 sql(q{SELECT clear_all_sync_jobs()});
 sql(q{BEGIN; SELECT enqueue_sync_job('Copy', '1', priority => -7); PREPARE TRANSACTION 'p'});
 sql(q{SELECT enqueue_sync_job('Copy', doc) FROM doc WHERE id > 1});
 is(wait_for_jobs($node), 'Skipped=499', 'others pass by');
 sql(q{COMMIT PREPARED 'p'});
 is(wait_for_jobs($node), 'Skipped=500', 'a job of a prepared transaction is found');
+# One from before a restart.
+sql(q{SELECT clear_all_sync_jobs()});
+sql(q{BEGIN; SELECT enqueue_sync_job('Copy', '2'); PREPARE TRANSACTION 'p'});
+$node->restart;
+poll($node, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'sync job scheduler'}, 'a scheduler is there');
+my $other = enqueue($node, 'Copy', 3);
+poll($node, "SELECT status = 'Skipped' FROM sync_job WHERE id = $other", 'and at work');
+sql(q{COMMIT PREPARED 'p'});
+is(wait_for_jobs($node), 'Skipped=2', 'a job of a transaction that was prepared before a restart is found');
+# One that a worker has passed over, as the transaction has locked it.
+sql(q{SELECT clear_all_sync_jobs(); SELECT pause_sync_job_queue('default')});
+my $kept = enqueue($node, 'Copy', 4);
+sql(qq{BEGIN; SELECT cancel_sync_job($kept); PREPARE TRANSACTION 'p'});
+sql(q{SELECT resume_sync_job_queue('default')});
+$other = enqueue($node, 'Copy', 5);
+poll($node, "SELECT status = 'Skipped' FROM sync_job WHERE id = $other", 'others pass by');
+sql(q{ROLLBACK PREPARED 'p'});
+is(wait_for_jobs($node), 'Skipped=2', 'a job that a prepared transaction has let go of is found');
 
 $node->stop('fast');
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP:|reference leak/, 'the log tells of no accident');
