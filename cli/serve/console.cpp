@@ -42,6 +42,11 @@ std::optional<Response> Console::refuse(const Request& head) const {
     return std::nullopt;
 }
 
+std::shared_ptr<const void> Console::owner(const Request& head) const {
+    if (head.path == "/metrics" && metrics_) return metrics_->owner(head);
+    return sessions_.find(head);
+}
+
 std::size_t Console::body_limit(const Request& head) const {
     if (head.method != Method::post) return 0;
     return head.path == "/api/login" ? largest_log_in : largest_body;

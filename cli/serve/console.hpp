@@ -16,7 +16,8 @@ public:
 
     // By the head of a request: an answer that needs no body to be read, or none.
     std::optional<Response> refuse(const Request& head) const;
-    bool is_logged_in(const Request& head) const { return sessions_.find(head) != nullptr; }
+    // The session that it belongs to, if any.
+    std::shared_ptr<const void> owner(const Request& head) const;
     // How long the body of this request may be.
     std::size_t body_limit(const Request& head) const;
     // Never throws.

@@ -46,6 +46,8 @@ DatabaseError failed_to_connect(PGconn* connection, bool answered) {
     std::string reason = PQerrorMessage(connection);
     while (!reason.empty() && reason.back() == '\n') reason.pop_back();
     if (!answered) return {"08001", "the database server cannot be reached", reason, ""};
+    // PgBouncer's words, unless it has been told to ignore the settings that a session must have.
+    if (reason.find("unsupported startup parameter") != std::string::npos) return needs_direct_connection();
     return {"28000", "log-in refused", reason, ""};
 }
 
@@ -131,6 +133,10 @@ PGconn* start_connecting(const DatabaseServer& server, const std::string& databa
 }
 
 }  // namespace
+
+DatabaseError needs_direct_connection() {
+    return {"42501", "the console needs a direct connection to the server", "", "There is a connection pooler, such as PgBouncer, where --host and --port lead."};
+}
 
 void DatabaseServer::look_up() {
     addresses.clear();

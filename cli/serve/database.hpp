@@ -28,6 +28,9 @@ struct DatabaseError {
     std::string code, message, detail, hint;
 };
 
+// To a pooler, whose sessions are shared.
+DatabaseError needs_direct_connection();
+
 using Parameters = std::vector<std::optional<std::string>>;  // NULL: absent
 using Row = std::vector<std::optional<std::string>>;
 

@@ -12,11 +12,13 @@
 #include <iostream>
 #include <limits>
 #include <list>
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <string.h>
 
 #include "serve/gate.hpp"
+#include "serve/private_file.hpp"
 
 namespace sync_job::serve {
 
@@ -34,6 +36,7 @@ constexpr auto body_time_limit = std::chrono::seconds(30);
 constexpr auto answer_limit = std::chrono::seconds(60);
 constexpr std::size_t largest_head = 16 << 10;
 constexpr std::size_t most_connections = 500;
+constexpr std::ptrdiff_t most_of_owner = 40;  // a browser opens six
 constexpr std::size_t most_places = 2 * most_connections;  // with those that are closed and still wait for something
 
 const auto awaited = asio::use_awaitable;
@@ -135,8 +138,10 @@ struct Listener::State : std::enable_shared_from_this<State> {
     // A connection; its socket closes when the listener stops.
     struct Place {
         beast::tcp_stream* stream;
-        bool known = false;  // its last request came from somebody who is logged in
         bool closed = false;
+        std::weak_ptr<const void> last_owner = {};  // the session that its last request belonged to
+
+        const void* owner() const { return last_owner.lock().get(); }
     };
     using Places = std::list<Place>;
 
@@ -150,6 +155,8 @@ struct Listener::State : std::enable_shared_from_this<State> {
     Async<void> send_stream(Connection& connection, const http::request<http::string_body>& request, const Response& response);
     Async<void> close_gently(beast::tcp_stream& stream);
     bool make_room();
+    void keep_to_limit(const void* owner);
+    static void close_oldest(Places& places, const std::function<bool(const Place&)>& of);
 
     tcp::acceptor acceptor;
     std::shared_ptr<asio::ssl::context> tls;
@@ -212,16 +219,29 @@ Async<void> Listener::State::accept() {
     }
 }
 
-// Of too many connections the oldest goes that is nobody's who is logged in. So whoever opens them without end shuts out none of those.
+void Listener::State::close_oldest(Places& places, const std::function<bool(const Place&)>& of) {
+    const auto oldest = std::ranges::find_if(places, [&](const Place& place) { return !place.closed && of(place); });
+    if (oldest == places.end()) return;
+    oldest->closed = true;
+    oldest->stream->close();
+}
+
+// Of too many connections the oldest goes that is nobody's who is logged in, and else one of the session that has most. So whoever
+// opens them without end shuts out none of those.
 // What a closed one waits for goes on without it: until that is over, its place is taken, and false means that there is none.
 bool Listener::State::make_room() {
     if (places.size() >= most_places) return false;
     if (std::ranges::count(places, false, &Place::closed) < static_cast<std::ptrdiff_t>(most_connections)) return true;
-    auto oldest = std::ranges::find_if(places, [](const Place& place) { return !place.closed && !place.known; });
-    if (oldest == places.end()) oldest = std::ranges::find(places, false, &Place::closed);
-    oldest->closed = true;
-    oldest->stream->close();
+    std::map<const void*, int> counts;
+    for (const Place& place : places) counts[place.owner()] += place.closed ? 0 : 1;
+    const auto most = std::ranges::max_element(counts, {}, [](const auto& entry) { return std::pair(!entry.first && entry.second > 0, entry.second); });
+    close_oldest(places, [&](const Place& place) { return place.owner() == most->first; });
     return true;
+}
+
+void Listener::State::keep_to_limit(const void* owner) {
+    const auto count = std::ranges::count_if(places, [&](const Place& place) { return !place.closed && place.owner() == owner; });
+    if (owner && count > most_of_owner) close_oldest(places, [&](const Place& place) { return place.owner() == owner; });
 }
 
 Async<void> Listener::State::serve(tcp::socket socket) {
@@ -287,7 +307,8 @@ Async<void> Listener::State::converse(Connection& connection, Places::iterator p
         Request request = head_of(parser.get(), peer);
         const bool ambiguous = folded || is_ambiguous(parser.get());
         std::optional<Response> response = ambiguous ? error_response(400, "22023", "where the request ends is not clear") : answerer.refuse(request);
-        place->known = !response && answerer.known(request);
+        place->last_owner = response ? nullptr : answerer.owner(request);
+        keep_to_limit(place->owner());
         const std::size_t limit = answerer.body_limit(request);
         if (!response && parser.content_length() && *parser.content_length() > limit) {
             response = error_response(413, "54000", "the body is too large", "At most " + std::to_string(limit) + " bytes are read.");
@@ -357,8 +378,16 @@ Async<void> Listener::State::send_stream(Connection& connection, const http::req
 }
 
 std::shared_ptr<asio::ssl::context> tls_context(const std::string& certificate, const std::string& key) {
+    check_private_file(key);
     const auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
-    context->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);
+    SSL_CTX* const native = context->native_handle();
+    // All of TLS 1.3, and of 1.2 what keeps a recorded conversation secret after the key is known; whatever the machine's settings say.
+    if (SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION) != 1 || SSL_CTX_set_max_proto_version(native, 0) != 1 ||
+        SSL_CTX_set_cipher_list(native, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
+        SSL_CTX_set_ciphersuites(native, "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256") != 1) {
+        throw std::runtime_error("could not set the versions and ciphers of TLS");
+    }
+    SSL_CTX_set_options(native, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     try {
         context->use_certificate_chain_file(certificate);
         context->use_private_key_file(key, asio::ssl::context::pem);

@@ -17,8 +17,8 @@ namespace sync_job::serve {
 // Who answers.
 struct Answerer {
     std::function<std::optional<Response>(const Request& head)> refuse;
-    // Whether it comes from somebody who is logged in: such connections are the last to go when there are too many.
-    std::function<bool(const Request& head)> known;
+    // Whose request it is: a session, or null. Connections of nobody, or of a session that is gone, go first when there are too many.
+    std::function<std::shared_ptr<const void>(const Request& head)> owner;
     std::function<std::size_t(const Request& head)> body_limit;
     std::function<Async<Response>(const Request& request)> answer;
 };

@@ -64,11 +64,16 @@ void LoginDelay::make_room(Records& records) {
 
 Clock::time_point LoginDelay::Attempt::earliest() const { return std::max(role_lets_in_, end_of_delay(*of_network_, most_of_address)); }
 
-// Of those whose time has come, who came first; null while nobody may begin.
+// Of those whose time has come, in turns, who came first, and whose network has failed least: so that who comes from one that has not
+// failed need not wait for the hundreds that have, and no new ones without end keep back who came before. Null while nobody may begin.
 const LoginDelay::Attempt* LoginDelay::next(Clock::time_point now) const {
     if (connecting_ >= most_connecting) return nullptr;
-    const auto found = std::ranges::find_if(waiting_, [&](const Attempt* one) { return !one->of_network_->connecting && one->earliest() <= now; });
-    return found == waiting_.end() ? nullptr : *found;
+    const Attempt* found = nullptr;
+    for (const Attempt* one : waiting_) {
+        if (one->of_network_->connecting || one->earliest() > now) continue;
+        if (!found || (!first_come_ && one->of_network_->failures < found->of_network_->failures)) found = one;
+    }
+    return found;
 }
 
 // One network makes one attempt at a time, so that its failures count for its next one. Those of the role count once, when somebody
@@ -89,6 +94,7 @@ Async<bool> LoginDelay::Attempt::turn() {
     }
     delay_.waiting_.remove(this);
     ++delay_.connecting_;
+    delay_.first_come_ = !delay_.first_come_;
     connecting_ = record.connecting = true;
     delay_.done_.happened();  // the one behind may be the next
     co_return true;

@@ -1,5 +1,5 @@
 // Slows down who guesses passwords: by address and by role. Nobody is locked out: from another address the role's own delay is short,
-// is told once, and who came first goes first.
+// is told once, and those who have failed elsewhere keep nobody back.
 #pragma once
 
 #include <list>
@@ -50,6 +50,7 @@ private:
     Records networks_, roles_;
     std::list<Attempt*> waiting_;  // in the order in which they came
     int connecting_ = 0;
+    bool first_come_ = false;  // the next is who came first
     Event done_;
 };
 

@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+
+#include "serve/private_file.hpp"
 
 namespace sync_job::serve {
 
@@ -72,14 +73,9 @@ Sample sample_of(const nlohmann::json& row) {
 
 // Read for each connection, so that it need not be kept.
 std::string password_of(const Settings& settings) {
-    std::string password;
-    if (settings.metrics_password_file.empty()) {
-        const char* variable = getenv("SYNC_JOB_METRICS_PASSWORD");
-        return variable ? variable : "";
-    }
-    std::ifstream file(settings.metrics_password_file);
-    std::getline(file, password);
-    return password;
+    if (!settings.metrics_password_file.empty()) return first_line_of_private_file(settings.metrics_password_file);
+    const char* variable = getenv("SYNC_JOB_METRICS_PASSWORD");
+    return variable ? variable : "";
 }
 
 }  // namespace
@@ -108,6 +104,10 @@ Metrics::Metrics(const Settings& settings) : settings_(settings) {
 
 bool Metrics::lets_in(const Request& request) const {
     return settings_.metrics_token.empty() || same_text(request.header("authorization").value_or(""), "Bearer " + settings_.metrics_token);
+}
+
+std::shared_ptr<const void> Metrics::owner(const Request& request) const {
+    return settings_.metrics_token.empty() || !lets_in(request) ? nullptr : shared_from_this();
 }
 
 Async<void> Metrics::collect_of(std::string database) {

@@ -27,6 +27,8 @@ public:
 
     // By its token, if there is one.
     bool lets_in(const Request& request) const;
+    // Those who have the token are one; without a token nobody is known.
+    std::shared_ptr<const void> owner(const Request& request) const;
     // Within a second, or 503.
     Async<Response> scrape(const Request& request);
 

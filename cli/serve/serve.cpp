@@ -9,13 +9,13 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <cstring>
-#include <fstream>
 #include <iostream>
 #include <optional>
 #include <stdexcept>
 
 #include "serve/console.hpp"
 #include "serve/http.hpp"
+#include "serve/private_file.hpp"
 #include "serve/settings.hpp"
 
 extern char** environ;
@@ -60,9 +60,9 @@ void check_metrics(Settings& settings) {
         return;
     }
     if (settings.metrics_listen.empty() && settings.metrics_token_file.empty()) wrong("metrics need --metrics-listen or --metrics-token-file");
+    if (!settings.metrics_password_file.empty()) check_private_file(settings.metrics_password_file);
     if (settings.metrics_token_file.empty()) return;
-    std::ifstream file(settings.metrics_token_file);
-    std::getline(file, settings.metrics_token);
+    settings.metrics_token = first_line_of_private_file(settings.metrics_token_file);
     if (settings.metrics_token.size() < 16) wrong("\"" + settings.metrics_token_file + "\" has no token of at least 16 characters in its first line");
 }
 
@@ -77,12 +77,12 @@ Answerer answerer_of(std::shared_ptr<Metrics> metrics, const Settings& settings,
                 if (!metrics->lets_in(head)) return error_response(401, "28000", "the token of the metrics is missing, or wrong");
                 return std::nullopt;
             },
-            [metrics](const Request& head) { return metrics->lets_in(head); }, [](const Request&) { return std::size_t{0}; }, [metrics](const Request& request) { return metrics->scrape(request); }};
+            [metrics](const Request& head) { return metrics->owner(head); }, [](const Request&) { return std::size_t{0}; }, [metrics](const Request& request) { return metrics->scrape(request); }};
 }
 
 // Whoever is being answered when the program ends goes with the event loop, and needs the console until then.
 Answerer answerer_of(std::shared_ptr<Console> console) {
-    return {[console](const Request& head) { return console->refuse(head); }, [console](const Request& head) { return console->is_logged_in(head); },
+    return {[console](const Request& head) { return console->refuse(head); }, [console](const Request& head) { return console->owner(head); },
             [console](const Request& head) { return console->body_limit(head); }, [console](const Request& request) { return console->answer(request); }};
 }
 

@@ -124,10 +124,7 @@ Async<void> Session::check_role() {
         throw DatabaseError{"42501", "superusers may not log in to the console", "",
                             "Log in as a role with the level that you need; or start the console with --allow-superusers."};
     }
-    if ((*facts)[3] != std::to_string(connection_->process())) {
-        throw DatabaseError{"42501", "the console needs a direct connection to the server", "",
-                            "There is a connection pooler, such as PgBouncer, where --host and --port lead."};
-    }
+    if ((*facts)[3] != std::to_string(connection_->process())) throw needs_direct_connection();
     if ((*facts)[5]) {
         throw DatabaseError{"42501", "somebody has made a function " + *(*facts)[5] + " beside one of the extension's",
                             "A call of the extension's could run it, as whoever is logged in.", "Drop it, and REVOKE CREATE on the schema of the extension."};

@@ -52,6 +52,16 @@ std::string Sessions::set_cookie(const std::string& value, bool secure) const {
            (value.empty() ? "; Max-Age=0" : "");
 }
 
+// The new cookie takes the place of the old one, so that nobody could go on with that session, nor log out of it.
+void Sessions::end_those_of_browser(const Request& request) {
+    for (const std::string_view id : cookies_of(request, cookie_name_)) {
+        const auto found = by_id_.find(id);
+        if (found == by_id_.end()) continue;
+        found->second->end("the same browser has logged in again");
+        by_id_.erase(found);
+    }
+}
+
 // Only for who has logged in: to others it would tell who is here, and let them throw people out. When all places are taken, the
 // role that has most of them gives up its oldest session, the newcomer's role before others that have as many. So nobody is shut
 // out, and no role can push out others by logging in again and again.
@@ -97,6 +107,7 @@ Async<Response> Sessions::log_in(const Request& request, const std::string& addr
         if (error.code == "28000") error.hint = "The user or the password is wrong, or the server does not let this role in with a password.";
         throw;
     }
+    end_those_of_browser(request);
     make_room(user);
     by_id_.emplace(session->id(), session);
     Response response;

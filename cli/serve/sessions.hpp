@@ -29,6 +29,7 @@ public:
 private:
     std::string set_cookie(const std::string& value, bool secure) const;
     void make_room(const std::string& user);
+    void end_those_of_browser(const Request& request);
 
     const Settings& settings_;
     const std::string cookie_name_;

@@ -160,6 +160,23 @@ class Server:
         return Client(self, answer)
 
 
+def certificate(name, key):
+    """Makes these files."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", name, "-days", "2",
+                    "-subj", "/CN=localhost"], check=True, capture_output=True)
+
+
+def does_not_start(*options, prepare=lambda: None):
+    """What it says instead."""
+    prepare()
+    try:
+        server = Server(*options)
+    except AssertionError as error:
+        return str(error)
+    server.process.kill()
+    raise AssertionError("it starts with " + str(options))
+
+
 def read_answer(connection, method=None):
     reader = http.client.HTTPResponse(connection, method=method)
     try:

@@ -11,6 +11,9 @@ from console import LIMIT, Events, Server, eventually, locked_queues, main, sql,
 ROUTES = ("/api/session", "/api/overview", "/api/jobs", "/api/jobs?status=Failed&error=x&limit=5", "/api/jobs/count", "/api/jobs/ids", "/api/jobs/1",
           "/api/jobs/1/children", "/api/jobs/1/value?column=context", "/api/types", "/api/types/none", "/api/tables?like=a", "/api/queues", "/api/workers",
           "/api/schedules", "/api/alerts", "/api/freshness", "/api/runs", "/api/suggest?field=type&like=a")
+WRITES = (("/api/queues/default/pause", {}), ("/api/jobs", {"sync_job_type": "x", "source_document_name": "1"}), ("/api/jobs/retry", {"ids": ["1"]}),
+          ("/api/jobs/apply", {"ids": ["1"]}), ("/api/types", {"definition": {"name": "x"}}),
+          ("/api/types/x/full-sync", {}), ("/api/types/x/compare", {}), ("/api/schedules/x/run", {}))
 
 # What a role that may create objects lays out for others: it writes down who has run it.
 PLANT = """
@@ -194,13 +197,22 @@ def on_a_standby_it_only_reads():
         settings.write("port = %d\nlisten_addresses = ''\n" % port)
     subprocess.run(["pg_ctl", "-D", "standby", "-l", "standby.log", "-w", "-s", "start"], check=True)
     try:
-        with Server(port=port) as server:
+        for name, text in (("standby_token", "a-token-of-sixteen-or-more"), ("standby_password", "secret")):
+            with open(name, "w") as file:
+                os.chmod(name, 0o600)
+                file.write(text)
+        with Server("--metrics-role", "viewer", "--metrics-password-file", "standby_password", "--metrics-token-file", "standby_token", port=port) as server:
             client = server.log_in("operator")
             session = client.get("/api/session").json
             assert session["standby"] and session["read_only"], session
-            assert client.get("/api/queues").status == 200
-            answer = client.post("/api/queues/default/pause", {})
-            assert answer.status == 403 and answer.error["code"] == "25006", answer
+            for route in ROUTES:
+                assert client.get(route).status in (200, 404), route
+            for path, body in WRITES:
+                answer = client.post(path, body)
+                assert answer.status == 403 and answer.error["code"] == "25006" and "standby" in answer.error["message"], (path, answer)
+            assert any("standby" in note for note in client.get("/api/overview").json["notes"])
+            scraped = server.request("GET", "/metrics", headers={"Authorization": "Bearer a-token-of-sixteen-or-more"})
+            assert 'sync_job_up{database="console"} 1' in scraped.body, scraped
             events = client.stream()
             assert events.next()[0] == "poll"
             subprocess.run(["pg_ctl", "-D", "standby", "-w", "-s", "promote"], check=True)

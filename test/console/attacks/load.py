@@ -1,7 +1,11 @@
 """Many at a time: open streams, slow clients, people who ask. None of it may keep the others waiting."""
+import contextlib
+import os
+import socket
+import ssl
 import threading
 
-from console import Server, eventually, locked_queues, main, sql, test
+from console import Server, certificate, eventually, locked_queues, main, sql, test
 
 
 @test
@@ -97,6 +101,62 @@ def it_ends_cleanly_whatever_waits():
                 thread.join()
             for stream in opened:
                 stream.close()
+
+
+def cut_off(function, *arguments):
+    """Asks something whose answer may not come any more."""
+    with contextlib.suppress(OSError):
+        function(*arguments)
+
+
+def requests_metrics(port):
+    with socket.create_connection(("127.0.0.1", port)) as plain:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with context.wrap_socket(plain) as connection:
+            connection.sendall(("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % port).encode())
+            while connection.recv(65536):
+                pass
+
+
+@test
+def it_ends_cleanly_in_the_midst_of_anything():
+    """What writes, what is being canceled, a scrape, a log-in that no server answers, a body half sent, a handshake half done."""
+    with open("metrics_password", "w") as file:
+        os.chmod("metrics_password", 0o600)
+        file.write("secret")
+    certificate("end.pem", "end.key")
+    deaf = socket.create_server(("127.0.0.1", 0))  # which accepts, and says nothing
+    metrics = ("--metrics-role", "viewer", "--metrics-listen", "127.0.0.1:0", "--metrics-password-file", "metrics_password")
+    with Server(*metrics, "--tls-certificate", "end.pem", "--tls-key", "end.key") as server, \
+            Server(host="127.0.0.1", port=deaf.getsockname()[1]) as lost, locked_queues():
+        client = server.log_in("operator")
+        half = [server.connect(), socket.create_connection((server.address, server.port)), server.connect()]
+        half[0].sendall(("POST /api/jobs HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\nContent-Type: application/json\r\nContent-Length: 10\r\n%s\r\n{" % (
+            server.host, server.origin, "".join("%s: %s\r\n" % pair for pair in client.headers().items()))).encode())
+        half[1].sendall(b"\x16\x03\x01\x02")
+        half[2].sendall(b"GET / HT")
+        scraped = int(server.process.stdout.readline().split(":")[2].split("/")[0])
+        slot = {"X-Sync-Job-Slot": "list"}
+        asked = [(client.post, ("/api/queues/default/pause", {})), (client.get, ("/api/queues", slot)), (client.get, ("/api/queues", slot)),
+                 (lost.try_log_in, ()), (lost.try_log_in, ("operator",)), (requests_metrics, (scraped,))]
+        threads = [threading.Thread(target=cut_off, args=(function, *arguments)) for function, arguments in asked]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: sql("SELECT count(*) FROM pg_stat_activity WHERE usename IN ('viewer', 'operator') AND wait_event_type = 'Lock'") == "2", "both wait")
+        reader = server.log_in("viewer")
+        reading = threading.Thread(target=cut_off, args=(reader.get, "/api/queues", slot))
+        reading.start()
+        eventually(lambda: sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == "3", "it waits")
+        threads += [reading, threading.Thread(target=cut_off, args=(reader.get, "/api/queues", slot))]
+        threads[-1].start()  # cancels the one before
+        for one in (server, lost):
+            one.process.terminate()
+            assert one.process.wait(timeout=20) == 0, one.log()
+        for thread in threads:
+            thread.join()
+        for connection in half + [deaf]:
+            connection.close()
 
 
 main()

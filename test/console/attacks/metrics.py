@@ -1,18 +1,22 @@
 """Attacks on /metrics, and what it shows."""
+import contextlib
+import os
 import re
 import subprocess
 import threading
 import time
 
-from console import Server, eventually, locked_queues, main, sql, stopped_backend, test
+from console import Server, does_not_start, eventually, locked_queues, main, sql, stopped_backend, test
 
 TOKEN = "a-token-of-the-metrics-0123456789"
 
 
-def write(name, text):
+def write(name, text, mode=0o600):
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(name)
     with open(name, "w") as file:
+        os.chmod(name, mode)
         file.write(text)
-    return name
 
 
 def setup():
@@ -34,11 +38,28 @@ def they_are_off_unless_asked_for():
         assert server.request("GET", "/metrics").body == server.request("GET", "/").body
         assert "sync_job_" not in scrape(server).body
     for options in (("--metrics-listen", "127.0.0.1:0"), ("--metrics-role", "metrics"), ("--metrics-token-file", "token")):
-        try:
-            Server(*options)
-            raise SystemExit("it starts with " + str(options))
-        except AssertionError:
-            pass
+        does_not_start(*options)
+
+
+@test
+def files_that_others_can_read_are_refused():
+    for mode in (0o604, 0o602, 0o640, 0o620, 0o644, 0o666, 0o777):
+        for name, text in (("password", "secret"), ("token", TOKEN)):
+            said = does_not_start(*OPTIONS, prepare=lambda: write(name, text, mode))
+            assert 'others may read or write "%s"' % name in said and "0600" in said, said
+            write(name, text)
+    said = does_not_start(*OPTIONS[:4], "--metrics-token-file", "none")
+    assert 'could not open "none"' in said, said
+    with Server(*OPTIONS) as server:
+        assert 'sync_job_up{database="console"} 1' in scrape(server).body
+        # Each new connection reads the password again.
+        write("password", "secret", 0o644)
+        sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'metrics'")
+        eventually(lambda: scrape(server) and 'others may read or write "password"' in server.log(), "it takes no such file")
+        assert 'sync_job_up{database="console"} 0' in scrape(server).body
+        write("password", "secret", 0o400)
+        eventually(lambda: 'sync_job_up{database="console"} 1' in scrape(server).body, "it takes it again")
+        write("password", "secret")
 
 
 @test

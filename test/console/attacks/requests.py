@@ -245,25 +245,66 @@ def who_is_not_logged_in_pushes_out_nobody_who_is():
             connection.close()
 
 
+def connections(server, client, number, path="/"):
+    """So many of this session, each of which has had an answer and stays open."""
+    head = "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n" % (path, server.host, "".join("%s: %s\r\n" % pair for pair in client.headers().items()))
+    opened = []
+    for _ in range(number):
+        connection = server.connect()
+        connection.sendall(head.encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        opened.append(connection)
+    return opened
+
+
+def is_open(connection):
+    connection.setblocking(False)
+    try:
+        while True:
+            if not connection.recv(65536):
+                return False
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        return False
+
+
 @test
-def the_limit_of_connections_holds_while_a_closed_one_waits():
-    """The oldest, a stream, is closed once, and not over and over in place of others, until it notices."""
+def a_session_has_a_limit_of_connections():
+    """Its oldest is closed, once, and not over and over in place of others, until what waits there notices: a stream. Of others none."""
     with Server() as server:
-        client = server.log_in()
-        events = client.stream()
-        assert events.next() is not None
-        head = "GET / HTTP/1.1\r\nHost: %s\r\n%s\r\n" % (server.host, "".join("%s: %s\r\n" % pair for pair in client.headers().items()))
-        crowd = []
-        for _ in range(700):
-            connection = server.connect()
-            connection.sendall(head.encode())
-            assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
-            crowd.append(connection)
+        client, other = server.log_in("viewer"), server.log_in("viewer")
+        others = connections(server, other, 5) + connections(server, other, 1, "/api/changes")
+        crowd = connections(server, client, 1, "/api/changes") + connections(server, client, 700)
         count = len(os.listdir("/proc/%d/fd" % server.process.pid))
-        assert count < 540, count
-        for connection in crowd:
+        assert count < 80, count
+        assert 30 <= sum(map(is_open, crowd)) <= 40 and not is_open(crowd[0])
+        assert all(map(is_open, others))
+        streams = connections(server, client, 100, "/api/changes")
+        eventually(lambda: sum(map(is_open, streams)) <= 20, "those that are too many end")
+        assert all(map(is_open, others)) and is_open(streams[-1])
+        assert client.get("/api/queues").status == 200 and server.request("GET", "/healthz").body == "ok\n"
+        for connection in others + crowd + streams:
             connection.close()
-        assert server.request("GET", "/healthz").body == "ok\n"
+
+
+@test
+def whoever_has_most_connections_gives_way():
+    """When sessions fill all places together, or have done so before they ended, one that has few keeps them."""
+    with Server() as server:
+        few = server.log_in("operator")
+        kept = connections(server, few, 8) + connections(server, few, 2, "/api/changes")
+        clients = [server.log_in("viewer") for _ in range(18)]
+        crowd = [connection for client in clients for connection in connections(server, client, 35)]
+        assert all(map(is_open, kept)) and 400 < sum(map(is_open, crowd)) < 500
+        for client in clients:
+            assert client.post("/api/logout", {}).status == 200
+        last = server.log_in("viewer")
+        crowd += connections(server, last, 30)
+        assert all(map(is_open, kept + crowd[-30:]))
+        assert few.get("/api/queues").status == 200
+        for connection in kept + crowd:
+            connection.close()
 
 
 @test

@@ -55,6 +55,21 @@ def a_session_cannot_be_fixed():
 
 
 @test
+def a_browser_has_one_session():
+    """Its new cookie takes the place of the old one: that session could neither go on nor be logged out of. One that fails ends none."""
+    with Server() as server:
+        first, other = server.log_in("viewer"), server.log_in("viewer")
+        events = first.stream()
+        events.next()
+        assert server.try_log_in("operator", "wrong", headers={"Cookie": first.cookie}).status == 401
+        assert first.get("/api/session").json["user"] == "viewer"
+        second = Client(server, server.try_log_in("operator", headers={"Cookie": "x=y; %s; sync_job_1=%s" % (first.cookie, other.cookie.split("=")[1])}))
+        assert is_out(first) and "logged in again" in events.wait_for("end")[1]["reason"]
+        assert second.get("/api/session").json["user"] == "operator" and other.get("/api/session").json["user"] == "viewer"
+        eventually(lambda: sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sync-job serve'") == "2", "its connection is gone")
+
+
+@test
 def cookies_of_other_ports_do_no_harm():
     """A browser sends the cookies of all ports of a host to each."""
     with Server() as server, Server() as neighbour:
