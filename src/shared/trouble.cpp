@@ -114,7 +114,7 @@ void add_workers(const Shared& s, const std::string& queue, bool sees_all, Reaso
         const WorkerSlot& slot = s.workers[i];
         if (slot.state != SlotState::running || slot.database != pg::my_database() || queue != slot.queue) continue;
         cautious = cautious || slot.isolate > 0;
-        lock_waits += slot.lock_waits;
+        lock_waits = std::max<int>(lock_waits, slot.lock_waits);  // each comes to meet the same jobs
         if (!sees_all && !pg::has_rights_of(pg::current_user(), slot.role)) continue;
         char of_worker[sizeof(slot.types_alone)];
         {

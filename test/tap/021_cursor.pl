@@ -75,8 +75,10 @@ sql(q{SELECT clear_all_sync_jobs()});
 sql(q{BEGIN; SELECT enqueue_sync_job('Copy', '1', priority => -7); PREPARE TRANSACTION 'p'});
 sql(q{SELECT enqueue_sync_job('Copy', doc) FROM doc WHERE id > 1});
 is(wait_for_jobs($node), 'Skipped=499', 'others pass by');
-sql(q{COMMIT PREPARED 'p'});
+my $committed = sql(q{COMMIT PREPARED 'p'; SELECT clock_timestamp()});
 is(wait_for_jobs($node), 'Skipped=500', 'a job of a prepared transaction is found');
+# The scheduler looks around each minute.
+is(sql(qq{SELECT started_at < '$committed'::timestamptz + interval '15 s' FROM sync_job ORDER BY started_at DESC LIMIT 1}), 't', 'at once');
 # One from before a restart.
 sql(q{SELECT clear_all_sync_jobs()});
 sql(q{BEGIN; SELECT enqueue_sync_job('Copy', '2'); PREPARE TRANSACTION 'p'});
