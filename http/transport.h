@@ -135,7 +135,8 @@ typedef struct SyncJobHttpApi {
     /* Ends everything; what is in flight gets no answer. NULL is allowed. */
     void (*close)(SyncJobHttp *transport);
 
-    /* Makes an endpoint, or changes the one of that name: requests sent after this follow it. INVALID, INTERNAL. */
+    /* Makes an endpoint, or changes the one of that name: requests sent after this follow it. INVALID, INTERNAL,
+     * and ADDRESS_REFUSED where the host is an address. */
     SyncJobHttpError (*endpoint)(SyncJobHttp *transport, const SyncJobHttpEndpoint *endpoint, char *error, size_t error_size);
     /* No new request of the endpoint starts for so long, as after a Retry-After that another process was told; 0 ends a pause.
      * An answer 429 or 503 with Retry-After does this by itself. A name that is not known is ignored. */
