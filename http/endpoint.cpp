@@ -21,14 +21,15 @@ SyncJobHttpState Endpoint::state(Clock::time_point now, int room_in_all) const {
         state.room_in_ms = -1;
         return state;
     }
-    state.room_in_ms = milliseconds_until(opens(), now);
+    const auto second = std::chrono::seconds(1);
+    const auto next = std::max(next_, now);
     if (interval_ > Clock::duration(0)) {
-        const auto second_ends = now + std::chrono::seconds(1);
-        room = std::min<int64_t>(room, opens() >= second_ends ? 0 : 1 + (second_ends - opens()) / interval_);
-        state.room_in_ms = std::max(state.room_in_ms, milliseconds_until(opens() + interval_ * waiting - std::chrono::seconds(1), now));
+        room = std::min<int64_t>(room, next > now + second ? 0 : 1 + (now + second - next) / interval_);
+        state.room_in_ms = milliseconds_until(next + interval_ * waiting - second, now);
     }
-    state.room = state.paused_ms > 0 ? 0 : static_cast<int32_t>(std::max<int64_t>(0, room - waiting));
-    if (state.room > 0) state.room_in_ms = 0;
+    if (state.paused_ms > 0) room = 0;
+    state.room = static_cast<int32_t>(std::max<int64_t>(0, room - waiting));
+    state.room_in_ms = state.room > 0 ? 0 : std::max(state.room_in_ms, state.paused_ms);
     return state;
 }
 

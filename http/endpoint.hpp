@@ -28,8 +28,8 @@ public:
         Exchange* exchange = waiting_.front();
         waiting_.pop_front();
         in_flight_++;
-        // Evenly spaced; who comes late, catches up with one, so that no second has more than its share.
-        next_ = std::max(next_, now - interval_) + interval_;
+        // Evenly spaced. What the clock and the caller's rounds lost is caught up with, but no more than that.
+        next_ = std::max(next_, now - std::min<Clock::duration>(interval_, Milliseconds(10))) + interval_;
         return exchange;
     }
     void ended() { in_flight_--; }

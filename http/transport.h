@@ -121,8 +121,8 @@ typedef struct SyncJobHttpAnswer {
 typedef struct SyncJobHttpState {
     int32_t in_flight;
     int32_t waiting;     /* for their turn */
-    int32_t room;        /* how many more would start at once */
-    int64_t room_in_ms;  /* when there is room: 0 now; -1: when one of those in flight has ended */
+    int32_t room;        /* how many more would start within a second, if none of those in flight ended */
+    int64_t room_in_ms;  /* when there will be room: 0 now; -1: when one of those in flight or waiting has ended */
     int64_t paused_ms;   /* how much longer the endpoint is paused; 0: it is not */
 } SyncJobHttpState;
 

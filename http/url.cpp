@@ -91,8 +91,9 @@ Url follow(const Url& from, const std::string& location) {
         !part(CURLUPART_ZONEID, 0).empty()) {
         throw Invalid("redirect to what is no URL for it");
     }
-    Url result{Origin::checked(part(CURLUPART_SCHEME, 0), part(CURLUPART_HOST, 0), std::stoi(part(CURLUPART_PORT, CURLU_DEFAULT_PORT))),
-               part(CURLUPART_PATH, 0)};
+    const std::string port = part(CURLUPART_PORT, CURLU_DEFAULT_PORT);
+    if (port == "0") throw Invalid("redirect to port 0");
+    Url result{Origin::checked(part(CURLUPART_SCHEME, 0), part(CURLUPART_HOST, 0), port.empty() ? 0 : std::stoi(port)), part(CURLUPART_PATH, 0)};
     if (const std::string query = part(CURLUPART_QUERY, 0); !query.empty()) result.target += "?" + query;
     if (result.origin.scheme == "http" && from.origin.scheme == "https") throw Invalid("redirect from https to http");
     check_target(result.target);

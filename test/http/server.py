@@ -151,9 +151,12 @@ class Connection(asyncio.Protocol):
         self.transport.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + (b"" if request.method == "HEAD" else body))
 
     async def write(self, data):
-        """Waits while the other side does not read."""
+        """Waits while the other side does not read, and lets others have their turn."""
+        await asyncio.sleep(0)
         while self.transport.get_write_buffer_size() > 100_000:
             await asyncio.sleep(0.001)
+        if self.transport.is_closing():
+            raise asyncio.CancelledError
         self.transport.write(data)
 
     def reset(self):
