@@ -54,7 +54,7 @@ $(SCRIPT_SQL): $(SQL_PARTS)
 	cat $^ > $@
 
 # For goals that compile here only: a build that was killed leaves half a .d behind, which make cannot read.
-ifneq ($(filter-out clean help deps cli install-cli test test-% lint tidy fuzz demo% bench%, $(or $(MAKECMDGOALS), all)),)
+ifneq ($(filter-out clean help deps cli install-cli http install-http test test-% lint tidy fuzz demo% bench%, $(or $(MAKECMDGOALS), all)),)
 -include $(OBJS:.o=.d)
 endif
 
@@ -78,6 +78,17 @@ install-cli:
 	@test -x build/cli/sync-job || { echo "There is nothing to install yet. Run: make cli" && false; }
 	DESTDIR=$(DESTDIR) cmake --install build/cli --prefix $(PREFIX)
 
+## make http          install what is missing, build the HTTP client, which a server loads that pushes over HTTP: build/http
+## make install-http  install it beside the extension
+.PHONY: http install-http
+http:
+	scripts/install-packages http
+	cmake -S http -B build/http -DPG_CONFIG=$(PG_CONFIG) >/dev/null
+	cmake --build build/http
+install-http:
+	@test -f build/http/pg_sync_job_http.so || { echo "There is nothing to install yet. Run: make http" && false; }
+	DESTDIR=$(DESTDIR) cmake --install build/http
+
 ## make demo          install what is missing, build, show the extension at work on real data in a throw-away server, and the console over it
 ## make demo-stop     end both servers and remove all of it
 .PHONY: demo demo-stop
@@ -98,6 +109,7 @@ demo-stop:
 ## make test-command the command sync-job, with and without a terminal; not part of make test, but for a look at it
 ## make test-metrics  promtool, postgres_exporter and Prometheus against the database, and the files of monitoring/; not part of make test
 ## make test-console the console: its routes, attacks on its server, its pages, stories in a browser; not part of make test, but for a look at it
+## make test-http     the HTTP client, against a web server that behaves badly; not part of make test
 ## make test-model    spin looks through a model of enqueue, claim, crash, recovery and cancel; not part of make test
 ## make test-mutants  puts faults of one line into a copy of the tree, one after the other: a test must find each; half an hour
 ##                    MUTANTS="cursor limit": only those with such names
@@ -109,7 +121,7 @@ demo-stop:
 ## make test-matrix   the suites on this machine, and with the newer PostgreSQL of newer Debian releases and of experimental, each in a folder
 ##                    MATRIX="trixie": only these; MATRIX_SUITES="regress tap"; needs root; the first time takes long
 ## make test-fresh    make demo, make demo-stop and make test as on a new Debian that has make and nothing more; needs root
-SUITES = lint exports unit regress isolation tap pgtap docs demo chaos upgrade model sqlsmith clients command metrics console
+SUITES = lint exports unit regress isolation tap pgtap docs demo chaos upgrade model sqlsmith clients command metrics console http
 .PHONY: test $(SUITES:%=test-%) test-mutants test-sanitize test-assert test-valgrind test-matrix test-fresh lint fuzz tidy
 test:
 	scripts/test
