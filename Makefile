@@ -24,7 +24,7 @@ DATA = $(filter-out $(SCRIPT_SQL), $(wildcard sql/pg_sync_job--*.sql)) sql/pg_sy
 # WERROR=-Werror is for the tests; a user's newer compiler may warn of what ours does not. So is SANITIZE=address,undefined:
 # with the server's own -O2 -g, the compiler would then take three times as long.
 PG_CXXFLAGS = -std=gnu++20 -Wall -Wextra -Wno-register -fvisibility=hidden -fvisibility-inlines-hidden \
-	-Isrc -MMD -MP $(WERROR) -DSYNC_JOB_VERSION='"$(EXTENSION_VERSION)"' $(SANITIZE:%=-fsanitize=% -fno-omit-frame-pointer -O1 -g1)
+	-Isrc -Iinclude -MMD -MP $(WERROR) -DSYNC_JOB_VERSION='"$(EXTENSION_VERSION)"' $(SANITIZE:%=-fsanitize=% -fno-omit-frame-pointer -O1 -g1)
 SHLIB_LINK += -lstdc++ -Wl,--version-script=src/exports.map $(SANITIZE:%=-fsanitize=%)
 EXTRA_CLEAN = $(OBJS:.o=.d) $(SCRIPT_SQL) build output_*
 # No JIT bitcode: a worker gains nothing from inlining its own functions into queries.
@@ -43,6 +43,24 @@ $(OUTSIDE_SEAM): override CPPFLAGS := -D_GNU_SOURCE
 
 # It has the version, which is compiled in.
 $(OBJS): pg_sync_job.control
+
+# What native controllers are built against: headers among those of the server's extensions, and a package for CMake where that looks.
+# And the folder where the server looks for them.
+native_include = $(includedir_server)/extension
+native_cmake = $(libdir)/cmake/sync_job
+native_library = $(pkglibdir)/sync_job
+from_cmake = $(shell realpath -m --relative-to='$(native_cmake)' '$(1)')
+.PHONY: install-native uninstall-native
+install: install-native
+install-native:
+	$(MKDIR_P) '$(DESTDIR)$(native_include)/sync_job' '$(DESTDIR)$(native_cmake)' '$(DESTDIR)$(native_library)'
+	$(INSTALL_DATA) $(filter-out %.cmake, $(wildcard include/sync_job/*)) '$(DESTDIR)$(native_include)/sync_job'
+	sed -e 's|@INCLUDE@|$(call from_cmake,$(native_include))|' -e 's|@LIBRARY@|$(call from_cmake,$(native_library))|' \
+		include/sync_job/sync_job-config.cmake > '$(DESTDIR)$(native_cmake)/sync_job-config.cmake'
+	chmod 644 '$(DESTDIR)$(native_cmake)/sync_job-config.cmake'
+uninstall: uninstall-native
+uninstall-native:
+	rm -rf '$(DESTDIR)$(native_include)/sync_job' '$(DESTDIR)$(native_cmake)'
 else
 all install:
 	@echo "PostgreSQL's server headers are missing. Run: make deps" && false
@@ -107,6 +125,7 @@ demo-stop:
 ## make test-upgrade  from each released version, built from its commit, to this one, with jobs under way; not part of make test
 ## make test-clients drivers and ORMs from npm and Debian, in JavaScript, Python and Java, and PgBouncer; not part of make test
 ## make test-command the command sync-job, with and without a terminal; not part of make test, but for a look at it
+## make test-native  native controllers, good and faulty ones, and the examples in C++; not part of make test, but for a look at it
 ## make test-metrics  promtool, postgres_exporter and Prometheus against the database, and the files of monitoring/; not part of make test
 ## make test-console the console: its routes, attacks on its server, its pages, stories in a browser; not part of make test, but for a look at it
 ## make test-http     the HTTP client, against a web server that behaves badly; not part of make test
@@ -121,7 +140,7 @@ demo-stop:
 ## make test-matrix   the suites on this machine, and with the newer PostgreSQL of newer Debian releases and of experimental, each in a folder
 ##                    MATRIX="trixie": only these; MATRIX_SUITES="regress tap"; needs root; the first time takes long
 ## make test-fresh    make demo, make demo-stop and make test as on a new Debian that has make and nothing more; needs root
-SUITES = lint exports unit regress isolation tap pgtap docs demo chaos upgrade model sqlsmith clients command metrics console http
+SUITES = lint exports unit regress isolation tap pgtap docs demo chaos upgrade model sqlsmith clients command metrics console http native
 .PHONY: test $(SUITES:%=test-%) test-mutants test-sanitize test-assert test-valgrind test-matrix test-fresh lint fuzz tidy
 test:
 	scripts/test

@@ -163,5 +163,5 @@ COMMENT ON FUNCTION @extschema@.get_sync_job_status(bigint) IS 'state and times 
 
 CREATE FUNCTION @extschema@.create_sync_job_boilerplate(sync_job_type text, language text DEFAULT 'plpgsql') RETURNS text
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_create_boilerplate';
-COMMENT ON FUNCTION @extschema@.create_sync_job_boilerplate(text, text) IS 'source text of a controller for the type, with its tables and columns, that installs as it stands: psql''s \gexec runs it; languages: plpgsql, sql, plpython3u';
+COMMENT ON FUNCTION @extschema@.create_sync_job_boilerplate(text, text) IS 'source text of a controller for the type, with its tables and columns, that installs as it stands: psql''s \gexec runs it; languages: plpgsql, sql, plpython3u; and c++, which a compiler takes';
 

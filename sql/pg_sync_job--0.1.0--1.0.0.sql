@@ -652,9 +652,9 @@ COMMENT ON TABLE @extschema@.sync_job_queue IS 'The queues jobs wait in. short, 
 COMMENT ON COLUMN @extschema@.sync_job_queue.max_workers IS 'the most worker processes that serve this queue at a time, in this database; 0: none';
 COMMENT ON COLUMN @extschema@.sync_job_queue.paused IS 'true: jobs are enqueued, but not started';
 COMMENT ON COLUMN @extschema@.sync_job_queue.publish_events IS 'send an event on the channel sync_job for each job of the queue that has ended';
-COMMENT ON TABLE @extschema@.sync_job_type IS 'What is synced, and how: one row per job type, made with INSERT. The controller is a schema with functions of fixed names (module), or a declaration (match, field_map).';
+COMMENT ON TABLE @extschema@.sync_job_type IS 'What is synced, and how: one row per job type, made with INSERT. The controller is a schema with functions of fixed names (module), a declaration (match, field_map), or a library in C++ (library).';
 COMMENT ON COLUMN @extschema@.sync_job_type.module IS 'the schema of the controller''s functions; default: the name in lower case, with underscores for blanks and hyphens';
-COMMENT ON COLUMN @extschema@.sync_job_type.batchable IS 'may share a transaction with its neighbours in the queue; NULL: depends on the kind of controller (standard and declarative: true, bypass: false)';
+COMMENT ON COLUMN @extschema@.sync_job_type.batchable IS 'may share a transaction with its neighbours in the queue; NULL: depends on the kind of controller (standard, declarative and native: true, bypass: false)';
 COMMENT ON COLUMN @extschema@.sync_job_type.concurrency_limit IS 'the most jobs of the type that run at a time; NULL: no limit';
 COMMENT ON TABLE @extschema@.sync_job IS 'One row per job, waiting, running or ended. Only the functions of the extension write to it; a trigger on it would not see most of what happens.';
 COMMENT ON COLUMN @extschema@.sync_job.retry_after IS 'Failed: when it is retried; NULL: not automatically';
@@ -956,3 +956,10 @@ COMMENT ON FUNCTION @extschema@.sync_job_metrics(text[]) IS 'counts and measures
 CREATE FUNCTION @extschema@.watch_sync_jobs() RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_watch';
 COMMENT ON FUNCTION @extschema@.watch_sync_jobs() IS 'for the next minute, the scheduler tells on channel sync_job_changed which types and queues have changed; false: it cannot, as on a standby; for all levels';
+
+-- Native controllers
+ALTER TABLE @extschema@.sync_job_type ADD COLUMN library text, ADD COLUMN library_trusted boolean;
+COMMENT ON COLUMN @extschema@.sync_job_type.library IS 'native controller: the name of a library in the folder sync_job.library_directory, without .so. Only superusers name one; beside it, match may say which target belongs to a source';
+COMMENT ON COLUMN @extschema@.sync_job_type.library_trusted IS 'a superuser has named the library, or confirmed it by setting this: of a row that another role has restored it is false, and no job of the type runs; NULL: there is no library';
+COMMENT ON COLUMN @extschema@.sync_job_type.match IS 'declarative or native controller: which target belongs to a source, {"target column": "source column"}';
+COMMENT ON FUNCTION @extschema@.create_sync_job_boilerplate(text, text) IS 'source text of a controller for the type, with its tables and columns, that installs as it stands: psql''s \gexec runs it; languages: plpgsql, sql, plpython3u; and c++, which a compiler takes';

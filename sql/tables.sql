@@ -51,9 +51,11 @@ CREATE TABLE @extschema@.sync_job_type (
     ignore_synced        boolean NOT NULL DEFAULT false,
     surplus_condition    text,
     secret_columns       text[],
-    publish_starts       boolean NOT NULL DEFAULT false
+    publish_starts       boolean NOT NULL DEFAULT false,
+    library              text,
+    library_trusted      boolean
 );
-COMMENT ON TABLE @extschema@.sync_job_type IS 'What is synced, and how: one row per job type, made with INSERT. The controller is a schema with functions of fixed names (module), or a declaration (match, field_map).';
+COMMENT ON TABLE @extschema@.sync_job_type IS 'What is synced, and how: one row per job type, made with INSERT. The controller is a schema with functions of fixed names (module), a declaration (match, field_map), or a library in C++ (library).';
 COMMENT ON COLUMN @extschema@.sync_job_type.name IS 'the name jobs are enqueued under, as in SAP Customer Sync';
 COMMENT ON COLUMN @extschema@.sync_job_type.source_document_type IS 'the relation it syncs from; NULL: the type has no source (plain background work)';
 COMMENT ON COLUMN @extschema@.sync_job_type.target_document_type IS 'the relation it syncs to; NULL: the controller names it for each job';
@@ -61,8 +63,8 @@ COMMENT ON COLUMN @extschema@.sync_job_type.source_key IS 'key columns of the so
 COMMENT ON COLUMN @extschema@.sync_job_type.target_key IS 'key columns of the target; NULL: its primary key. Needed for views and foreign tables';
 COMMENT ON COLUMN @extschema@.sync_job_type.module IS 'the schema of the controller''s functions; default: the name in lower case, with underscores for blanks and hyphens';
 COMMENT ON COLUMN @extschema@.sync_job_type.field_map IS 'declarative controller: what to set in the target, {"target column": "source column" | {"value": constant} | {"expr": "SQL over source, context and target"}}; objects may also have a rule, "only": "insert", "null" or "unedited"';
-COMMENT ON COLUMN @extschema@.sync_job_type.match IS 'declarative controller: which target belongs to a source, {"target column": "source column"}';
-COMMENT ON COLUMN @extschema@.sync_job_type.batchable IS 'may share a transaction with its neighbours in the queue; NULL: depends on the kind of controller (standard and declarative: true, bypass: false)';
+COMMENT ON COLUMN @extschema@.sync_job_type.match IS 'declarative or native controller: which target belongs to a source, {"target column": "source column"}';
+COMMENT ON COLUMN @extschema@.sync_job_type.batchable IS 'may share a transaction with its neighbours in the queue; NULL: depends on the kind of controller (standard, declarative and native: true, bypass: false)';
 COMMENT ON COLUMN @extschema@.sync_job_type.queue IS 'the queue its jobs wait in';
 COMMENT ON COLUMN @extschema@.sync_job_type.priority IS 'lower runs first';
 COMMENT ON COLUMN @extschema@.sync_job_type.timeout IS 'time limit of one attempt; NULL: the queue''s; 0: no limit';
@@ -89,6 +91,8 @@ COMMENT ON COLUMN @extschema@.sync_job_type.ignore_synced IS 'true: its triggers
 COMMENT ON COLUMN @extschema@.sync_job_type.secret_columns IS 'columns of the target whose values are recorded nowhere: diffs, snapshots and errors do not have them, and what changed them cannot be applied or reverted';
 COMMENT ON COLUMN @extschema@.sync_job_type.surplus_condition IS 'SQL over target: only targets for which it holds are surplus when no source maps to them; NULL: all. Needed where several types have the same target';
 COMMENT ON COLUMN @extschema@.sync_job_type.publish_starts IS 'send an event on the channel sync_job for each job that starts in a transaction of its own: one that is not batchable, or commits as it goes';
+COMMENT ON COLUMN @extschema@.sync_job_type.library IS 'native controller: the name of a library in the folder sync_job.library_directory, without .so. Only superusers name one; beside it, match may say which target belongs to a source';
+COMMENT ON COLUMN @extschema@.sync_job_type.library_trusted IS 'a superuser has named the library, or confirmed it by setting this: of a row that another role has restored it is false, and no job of the type runs; NULL: there is no library';
 
 CREATE TABLE @extschema@.sync_job_type_change (
     sync_job_type text COLLATE "C" NOT NULL,

@@ -17,7 +17,7 @@ run_perl_tests() {
 
     cp -r "$CHECKOUT/test/." .
     mkdir ports
-    export SHAREDIR TESTDIR=$PWD TESTDATADIR=$PWD/tmp_check TESTLOGDIR=$PWD/tmp_check/log
+    export BINDIR SHAREDIR TESTDIR=$PWD TESTDATADIR=$PWD/tmp_check TESTLOGDIR=$PWD/tmp_check/log
     export PG_REGRESS=$PGXS_SRC/test/regress/pg_regress PG_TEST_PORT_DIR=$PWD/ports PG_TEST_TIMEOUT_DEFAULT=$((60 * limit_factor))
     export TEMP_CONFIG=$PWD/regression.conf
     cd "$folder" || exit

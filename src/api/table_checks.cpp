@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "api/row_checks.hpp"
+#include "controller/native_library.hpp"
 #include "controller/validation.hpp"
 #include "core/retry.hpp"
 #include "core/text.hpp"
@@ -17,6 +18,7 @@
 #include "pg/json.hpp"
 #include "pg/role.hpp"
 #include "pg/row.hpp"
+#include "pg/settings.hpp"
 #include "pg/spi.hpp"
 #include "pg/xact.hpp"
 #include "queue/rights.hpp"
@@ -140,10 +142,12 @@ void check_key(const TableRow& row, const char* column, const char* type_column)
 
 void check_declaration(const TableRow& row) {
     if (row.is_null("match") && row.is_null("field_map")) return;
+    bool native = !row.is_null("library");
+    if (native && !row.is_null("field_map")) throw bad_column("field_map", "and library exclude each other: either says what to set in the target");
     if (row.is_null("match")) throw bad_column("field_map", "needs match, which says which target belongs to a source");
-    if (row.is_null("field_map")) throw bad_column("match", "needs field_map, which says what to set in the target");
+    if (row.is_null("field_map") && !native) throw bad_column("match", "needs field_map or library, which says what to set in the target");
     for (const char* column : {"source_document_type", "target_document_type"}) {
-        if (row.is_null(column)) throw bad_column("field_map", std::string("needs ") + column);
+        if (row.is_null(column)) throw bad_column(native ? "match" : "field_map", std::string("needs ") + column);
     }
     Datum match = row.at("match").datum;
     if (pg::json_kind(match) == pg::JsonKind::object && pg::json_fields(match).empty()) throw bad_column("match", "must name at least one column");
@@ -198,6 +202,12 @@ void check_secret_columns(const TableRow& row) {
     if (!row.is_null("secret_columns")) check_names(row, "secret_columns");
 }
 
+void check_library(const TableRow& row) {
+    if (row.is_null("library")) return;
+    std::string problem = problem_of_library_name(row.text("library"));
+    if (!problem.empty()) throw bad_column("library", problem);
+}
+
 using Check = void (*)(const TableRow&);
 constexpr Check form_checks[] = {
     check_name,
@@ -217,6 +227,7 @@ constexpr Check form_checks[] = {
     [](const TableRow& row) { check_key(row, "source_key", "source_document_type"); },
     [](const TableRow& row) { check_key(row, "target_key", "target_document_type"); },
     check_secret_columns,
+    check_library,
 };
 
 void check_run_as(const TableRow& row) {
@@ -278,6 +289,30 @@ void check_may_change(const TableRow& row) {
                 quoted(pg::role_name(pg::current_user())) + " may not become.");
 }
 
+// A library has all rights of the server, so that only a superuser names one, or confirms what somebody else has restored.
+// `old_row`: null for a new row.
+void settle_library(TableRow& row, const TableRow* old_row) {
+    if (row.is_null("library")) {
+        if (!row.is_null("library_trusted")) row.set("library_trusted", pg::Value());
+        return;
+    }
+    bool superuser = pg::is_superuser(pg::current_user());
+    bool same = old_row != nullptr && old_row->text("library") == row.text("library");
+    bool was_trusted = same && old_row->flag("library_trusted");
+    if (superuser) {
+        bool said = !row.is_null("library_trusted") && (old_row == nullptr || same || row.flag("library_trusted") != old_row->flag("library_trusted"));
+        if (!said) row.set("library_trusted", pg::bool_datum(!same || was_trusted));
+        return;
+    }
+    bool asks = same ? row.flag("library_trusted") && !was_trusted : old_row != nullptr || !pg::restores();
+    row.set("library_trusted", pg::bool_datum(was_trusted && row.flag("library_trusted")));
+    if (!asks) return;
+    throw pg::Error("42501", std::string("permission denied to ") + (same ? "confirm" : "name") + " library " + quoted(row.text("library")))
+        .detail("What is in a library runs with all rights of the server.")
+        .hint("Have a superuser do it.")
+        .column("library");
+}
+
 // What belongs to a type goes with its name, or with the type.
 void move_belongings(const std::string& from, const std::string& to) {
     static auto& rename_grants =
@@ -330,6 +365,11 @@ std::vector<Finding> check_type_row(TableRow& row) {
         }
     };
     fill_defaults(row);
+    try {
+        settle_library(row, nullptr);
+    } catch (const pg::Error& error) {
+        findings.push_back({true, "library", error.share()});
+    }
     for (Check check : form_checks) look(check);
     for (Check check : right_checks) look(check);
     return findings;
@@ -358,6 +398,9 @@ Datum check_type(pg::Arguments& args, const pg::TriggerCall& call) {
     if (call.event == Event::update) row.set("modified_at", pg::int64_datum(pg::transaction_start()));
     for (Check check : form_checks) check(row);
     for (Check check : right_checks) check(row);
+    std::optional<TableRow> old_row;
+    if (call.event == Event::update) old_row.emplace(call.relation, call.old_row);
+    settle_library(row, old_row ? &*old_row : nullptr);
     if (call.event == Event::update) tell_what_is_lost(row, TableRow(call.relation, call.old_row));
     return pg::trigger_replace(args, row.row());
 }

@@ -241,7 +241,41 @@ $python_lines$    return target_doc
 $f$;
 )";
 
-std::string python_text(const std::string& text) {
+constexpr const char* native = R"(// Controller of sync job type "$type_text$": $source_text$ to $target_text$.
+// get_target_document() answers: which target belongs to a source, and what to do with it;
+// update_target_doc() answers: what the target is to look like. The framework does the rest.
+//
+//   include=$(pg_config --includedir-server)/extension
+//   g++ -std=c++20 -O2 -fPIC -fvisibility=hidden -I $include -shared -Wl,--version-script=$include/sync_job/exports.map -o $library$.so $library$.cpp
+//   install $library$.so $(pg_config --pkglibdir)/sync_job/
+//
+// Then, as a superuser: UPDATE sync_job_type SET library = '$library$' WHERE name = the type's.
+#include <sync_job/controller.hpp>
+
+using namespace sync_job;
+
+struct Sync : Controller {
+    std::optional<Target> get_target_document(const Job& job, const Document& source) override {
+        // A source that is gone takes its target with it. update and delete need the target's name, insert none.
+        auto found = sql($query$, $key_values$);
+        bool gone = job.context().value("trigger_operation", "") == "Delete";
+        if (found.empty()) return gone ? std::optional<Target>() : Target::insert();
+        std::string name = found[0].get<std::string>("name");
+        return gone ? Target::remove(name) : Target::update(name);
+    }
+
+    void update_target_doc(const Job&, const Document& source, Document& target) override {
+$lines$    }
+
+    // Optional: after_start(job, source), before_sync(job, source, target), after_sync(job, source, target),
+    // finished(job, source, target), failed(job, source, error).
+};
+
+SYNC_JOB_CONTROLLER(Sync)
+)";
+
+// Of C++, and of Python.
+std::string quoted_text(const std::string& text) {
     std::string out = "\"";
     for (char c : text) {
         if (c == '"' || c == '\\') out += '\\';
@@ -254,24 +288,56 @@ std::string python_text(const std::string& text) {
     return out + "\"";
 }
 
+// A name of a file.
+std::string scrubbed_to_letters(const std::string& name) {
+    std::string out = scrubbed(name);
+    std::erase_if(out, [](char c) { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_'; });
+    return out.empty() ? "controller" : out;
+}
+
+std::string native_boilerplate(const JobType& type, const Sides& sides) {
+    std::vector<std::string> values, conditions;
+    std::string body;
+    for (const Link& link : sides.links) {
+        std::string value = "source[" + quoted_text(link.source->name) + "]";
+        values.push_back(value);
+        conditions.push_back("target." + id(link.target->name) + " = $" + std::to_string(values.size()) + "::" +
+                             pg::qualified_type_name(link.target->type));
+        body += "        target[" + quoted_text(link.target->name) + "] = " + value + ";\n";
+    }
+    body += lines(sides.shared, [](const std::string& column) {
+        return "        target[" + quoted_text(column) + "] = source[" + quoted_text(column) + "];\n";
+    });
+    const std::string& target = sides.target->relation().quoted;
+    return fill(native, {{"type_text", one_line(type.name)},
+                         {"source_text", one_line(sides.source->relation().quoted)},
+                         {"target_text", one_line(target)},
+                         {"library", type.library.empty() ? scrubbed_to_letters(type.name) : one_line(type.library)},
+                         {"query", quoted_text("SELECT " + target_name(*sides.target) + " AS name FROM " + target + " AS target WHERE " +
+                                               join(conditions, " AND "))},
+                         {"key_values", join(values, ", ")},
+                         {"lines", body}});
+}
+
 }  // namespace
 
 std::string boilerplate(const JobType& type, const std::string& wanted) {
     std::string language = lower(wanted);
     Sides sides = sides_of(type);
+    if (language == "c++") return native_boilerplate(type, sides);
     const SchemaObjects& o = schema_objects();
     const pg::RelationInfo& target = sides.target->relation();
     std::string name = target_name(*sides.target);
     std::vector<std::string> key_types, key_values;
     std::string python_lines;
     for (const Link& link : sides.links) {
-        std::string key = "source_doc[" + python_text(link.source->name) + "]";
-        key_types.push_back(python_text(pg::qualified_type_name(link.source->type)));
+        std::string key = "source_doc[" + quoted_text(link.source->name) + "]";
+        key_types.push_back(quoted_text(pg::qualified_type_name(link.source->type)));
         key_values.push_back(key);
-        python_lines += "    target_doc[" + python_text(link.target->name) + "] = " + key + "\n";
+        python_lines += "    target_doc[" + quoted_text(link.target->name) + "] = " + key + "\n";
     }
     python_lines += lines(sides.shared, [](const std::string& column) {
-        return "    target_doc[" + python_text(column) + "] = source_doc[" + python_text(column) + "]\n";
+        return "    target_doc[" + quoted_text(column) + "] = source_doc[" + quoted_text(column) + "]\n";
     });
     Places places = {{"type_text", one_line(type.name)},
                      {"source_text", one_line(sides.source->relation().quoted)},
@@ -286,7 +352,7 @@ std::string boilerplate(const JobType& type, const std::string& wanted) {
                      {"match", match(sides, false)},
                      {"assignments", assignments(sides)},
                      {"row_values", row_values(sides)},
-                     {"query", python_text("SELECT " + name + " AS name FROM " + target.quoted + " AS target WHERE " +
+                     {"query", quoted_text("SELECT " + name + " AS name FROM " + target.quoted + " AS target WHERE " +
                                            match(sides, true))},
                      {"key_types", join(key_types, ", ")},
                      {"key_values", join(key_values, ", ")},
@@ -301,7 +367,7 @@ std::string boilerplate(const JobType& type, const std::string& wanted) {
         body = python;
     } else {
         throw pg::Error("22023", "no boilerplate for language " + quoted(wanted))
-            .hint("Languages are: plpgsql, sql, plpython3u.");
+            .hint("Languages are: plpgsql, sql, plpython3u, c++.");
     }
     return fill(std::string(head) + body + hooks, places);
 }

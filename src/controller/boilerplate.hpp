@@ -8,7 +8,7 @@
 
 namespace sync_job {
 
-// language: plpgsql, sql or plpython3u. Raises 22023 for another, 55000 for a type without source or target document
+// language: plpgsql, sql, plpython3u or c++. Raises 22023 for another, 55000 for a type without source or target document
 // type.
 std::string boilerplate(const JobType& type, const std::string& language);
 

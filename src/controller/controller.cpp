@@ -4,6 +4,7 @@
 
 #include "controller/controller.hpp"
 #include "controller/kinds.hpp"
+#include "controller/native_library.hpp"
 #include "controller/source_condition.hpp"
 #include "core/text.hpp"
 #include "document/document.hpp"
@@ -32,7 +33,9 @@ std::uint64_t function_generation = 1;
 std::shared_ptr<Controller> make(const JobType& type) {
     try {
         require_secret_columns(type);
-        auto controller = type.declarative() ? make_declarative_controller(type) : make_function_controller(type);
+        auto controller = type.declarative() ? make_declarative_controller(type)
+                          : type.native()    ? make_native_controller(type)
+                                             : make_function_controller(type);
         if (!type.source_condition.empty()) controller->source_condition = std::make_shared<SourceCondition>(type);
         return controller;
     } catch (const SetupError&) {
@@ -47,7 +50,26 @@ std::shared_ptr<Controller> make(const JobType& type) {
 
 }  // namespace
 
+namespace {
+
+ControllerKind kind_of(const JobType& type, const NativeLibrary& library) {
+    bool bypass = library.has(SYNC_JOB_EXECUTE);
+    return {bypass, false, !bypass && type.match.empty() && library.has(SYNC_JOB_GET_MULTIPLE_TARGET_DOCUMENTS)};
+}
+
+// Where its library cannot be opened, the attempt says so.
+ControllerKind native_kind(const JobType& type) {
+    try {
+        return kind_of(type, *NativeLibrary::find(type));
+    } catch (const SetupError&) {
+        return {};
+    }
+}
+
+}  // namespace
+
 ControllerKind controller_kind(const JobType& type) {
+    if (type.native()) return native_kind(type);
     struct CachedKind {
         ControllerKind kind;
         std::uint64_t types = 0, functions = 0;
@@ -69,9 +91,23 @@ ControllerKind controller_kind(const JobType& type) {
     return fresh.kind;
 }
 
+ControllerKind known_kind(const JobType& type) {
+    if (!type.native()) return controller_kind(type);
+    auto library = NativeLibrary::if_open(type);
+    return library == nullptr ? ControllerKind{} : kind_of(type, *library);
+}
+
+bool syncs_by_statements(const JobType& type) {
+    if (type.declarative() || !type.native() || type.match.empty()) return type.declarative();
+    if (controller_kind(type).bypass) return false;  // opens its library
+    auto library = NativeLibrary::if_open(type);
+    return library != nullptr && !library->has(SYNC_JOB_AFTER_START) && !library->has(SYNC_JOB_BEFORE_SYNC) && !library->has(SYNC_JOB_AFTER_SYNC) &&
+           !library->has(SYNC_JOB_FINISHED);
+}
+
 bool runs_in_sets(const JobType& type) {
     if (type.background) return false;
-    ControllerKind kind = controller_kind(type);
+    ControllerKind kind = known_kind(type);
     return !kind.bypass && !kind.commits && !kind.relays && type.batchable.value_or(true);
 }
 
@@ -92,7 +128,7 @@ std::shared_ptr<Controller> find_controller(const JobType& type) {
 }
 
 std::shared_ptr<Controller> find_failed_hook(const JobType& type) {
-    if (type.declarative() || type.background) return nullptr;
+    if (type.declarative() || type.native() || type.background) return nullptr;
     try {
         pg::Subtransaction subtransaction;
         auto controller = make_failed_hook(type);
@@ -108,7 +144,7 @@ void require_secret_columns(const JobType& type) {
     if (type.secret_columns.empty() || type.target == pg::no_oid) return;
     auto target = DocumentType::find(type.target, type.target_key);
     std::vector<pg::JsonField> match;
-    if (type.declarative()) match = pg::json_fields(pg::json_from_text(type.match));
+    if (!type.match.empty()) match = pg::json_fields(pg::json_from_text(type.match));
     for (const std::string& name : type.secret_columns) {
         const pg::Column* column = target->relation().column(name);
         if (column == nullptr) {

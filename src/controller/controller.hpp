@@ -48,6 +48,16 @@ struct Documents {
     std::vector<KeptRow> kept;
 };
 
+// One of many documents whose targets are computed at once.
+struct SetDocument {
+    const Job* job;
+    pg::RowValues source;
+    pg::RowValues base;          // the target as it is; of one that is new, what match says
+    bool is_new = false;
+    pg::RowValues wanted;        // computed: the target as it should be
+    ColumnSet explicit_columns;  // and the columns set on purpose, those of match where it is new
+};
+
 class Mapping;
 class SourceCondition;
 
@@ -60,8 +70,10 @@ class Controller {
 public:
     virtual ~Controller() = default;
 
-    // Declarative: many jobs of the type can run as a few statements (engine/set_sync.hpp). Else null.
+    // Declarative: all of it, so that the type can be compared as a whole. Else null.
     virtual Mapping* mapping() { return nullptr; }
+    // Declared by match: where a document's target is. Of a deleted document targets() reads by itself what it needs. Else null.
+    virtual Mapping* match() { return mapping(); }
     // Of the type; null: it has none.
     std::shared_ptr<SourceCondition> source_condition;
 
@@ -78,6 +90,9 @@ public:
     // The target as it should be. `explicit_columns`: columns set on purpose, NULL ones too.
     virtual pg::RowValues update(const Job& job, const Documents& documents, const pg::RowValues& target,
                                  ColumnSet* explicit_columns) = 0;
+    // The same for many documents whose targets match() has found. Only if computes_many().
+    virtual bool computes_many() const { return false; }
+    virtual void update_many(std::vector<SetDocument>&) {}
     // The target has what a sync wants in these columns now, and it was the sync that wrote this.
     virtual void wrote(const DocumentType&, const pg::RowValues&, const ColumnSet&) {}
     // `extra`: targets, child jobs or error, as jsonb. Returns what the function returns, null if that is of no use.
@@ -99,6 +114,9 @@ struct ControllerKind {
     bool relays = false;   // its jobs may have children
 };
 ControllerKind controller_kind(const JobType& type);
+// The same where no library is to be opened for it: of a native controller that this process has not used yet, as if it did nothing
+// special. What cannot run as it was enqueued finds out when it runs.
+ControllerKind known_kind(const JobType& type);
 // Many of its documents may be synced by one job, in one transaction. A type whose jobs may relay is not one: its documents would
 // have to wait for children, each for its own.
 bool runs_in_sets(const JobType& type);

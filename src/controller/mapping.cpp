@@ -26,7 +26,8 @@ Mapping::Mapping(const JobType& type)
       condition_(condition_sql(type)),
       on_delete_values_(type.on_delete_values),
       source_(DocumentType::find(type.source, type.source_key)),
-      target_(DocumentType::find(type.target, type.target_key)) {
+      target_(DocumentType::find(type.target, type.target_key)),
+      match_only_(type.field_map.empty()) {
     read(type);
     judge_match();
     may_be_surplus_ = surplus_condition_sql(type, target_->relation().alias);
@@ -154,7 +155,8 @@ void Mapping::prepare_statements() {
     std::string of_these = all ? " CROSS JOIN LATERAL (" + values + ") AS v"
                                : " CROSS JOIN LATERAL (SELECT " + condition_ + " AS holds) AS c LEFT JOIN LATERAL (" + values +
                                      " WHERE c.holds) AS v ON true";
-    evaluate_many_ = make("SELECT j.sync_job_n, " + std::string(all ? "true" : "c.holds") + ", v.* FROM " +
+    evaluate_many_ = make("SELECT j.sync_job_n, " + std::string(all ? "true" : "c.holds") + ", v.*" +
+                              (match_only_ ? ", " + columns_sql(source, "source") : "") + " FROM " +
                               rows_from_arrays(1, key_arrays.size()) + " JOIN " + source.quoted + " AS source ON " +
                               join(keys, " AND ") + of_these,
                           key_arrays, Access::by_index);
@@ -162,6 +164,7 @@ void Mapping::prepare_statements() {
     find_many_ = make("SELECT j.sync_job_n" + matching, match_arrays, by_match);
     lock_many_ = make("SELECT j.sync_job_n, " + columns_sql(target_->relation(), target_->relation().alias) + matching + " FOR NO KEY UPDATE OF " + target.alias + " SKIP LOCKED",
                       match_arrays, by_match);
+    if (match_only_) return;  // what is written is not known to a statement
     bool ruled = std::any_of(items_.begin(), items_.end(), [](const Item& item) { return item.only != Only::always; });
     if (match_indexed_ && target.kind == 'r' && !ruled) {
         matched_sources_ = "(SELECT j.sync_job_n, v.* FROM " + rows_from_arrays(1, key_arrays.size()) + " JOIN " + source.quoted +
@@ -409,11 +412,12 @@ std::vector<pg::Value> Mapping::source_arrays(const std::vector<std::string>& na
     return arrays;
 }
 
-std::vector<NumberedRow> Mapping::evaluate_many(const std::vector<std::string>& names,
-                                                const std::vector<pg::Value>& contexts) {
+std::vector<Mapping::Evaluated> Mapping::evaluate_many(const std::vector<std::string>& names,
+                                                       const std::vector<pg::Value>& contexts) {
     pg::Rows rows = evaluate_many_->execute(source_arrays(names, contexts));
     rows.keep();
-    std::vector<NumberedRow> found;
+    std::vector<Evaluated> found;
+    RowColumns source(source_->relation(), 4 + static_cast<int>(items_.size()));
     std::vector<bool> seen(names.size());
     for (std::uint64_t i = 0; i < rows.size(); i++) {
         pg::RowValues values = rows.whole(i);
@@ -422,7 +426,7 @@ std::vector<NumberedRow> Mapping::evaluate_many(const std::vector<std::string>& 
         seen[number] = true;
         bool in_scope = pg::datum_bool(values.at(2).datum);
         if (in_scope && values.at(3).null) continue;  // it gave no row
-        found.push_back({number, in_scope ? to_row(values, 4) : pg::RowValues()});
+        found.push_back({number, in_scope ? to_row(values, 4) : pg::RowValues(), match_only_ ? source.of(values) : pg::RowValues()});
     }
     return found;
 }

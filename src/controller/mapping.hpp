@@ -30,6 +30,8 @@ public:
 
     DocumentType& source() const { return *source_; }
     DocumentType& target() const { return *target_; }
+    // There is no field_map: a native controller computes the rest.
+    bool is_match_only() const { return match_only_; }
     // The columns an insert sets: those of match and of field_map; an update only the latter.
     const ColumnSet& all_columns() const { return all_columns_; }
     const ColumnSet& set_columns() const { return set_columns_; }
@@ -83,8 +85,12 @@ public:
     // has policies, which may hide rows from a look-up with a lock.
     bool supports_many() const { return many_; }
     // As evaluate(), for the source documents of these names; those that do not exist are left out, and those for which
-    // source_condition does not hold have no values.
-    std::vector<NumberedRow> evaluate_many(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts);
+    // source_condition does not hold have no values. With the source, where the rest is computed of that.
+    struct Evaluated {
+        std::size_t number;
+        pg::RowValues row, source;
+    };
+    std::vector<Evaluated> evaluate_many(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts);
     // The targets that match, locked; those that have none are left out. Waits for nobody: of which somebody else has the target
     // locked, `busy` says.
     std::vector<NumberedRow> lock_many(const std::vector<pg::RowValues>& wanted, std::vector<std::size_t>& busy);
@@ -190,7 +196,7 @@ private:
     std::vector<Item> items_;  // of match, then of field_map
     std::size_t match_count_ = 0, early_count_ = 0;  // of match; and of all that do not read the target, which come first
     ColumnSet all_columns_, set_columns_, match_columns_, watched_columns_;
-    bool match_indexed_ = false, many_ = false, match_may_change_ = false, match_is_shared_ = false;
+    bool match_only_ = false, match_indexed_ = false, many_ = false, match_may_change_ = false, match_is_shared_ = false;
     bool living_asked_ = false, living_by_index_ = false;  // living_ has been tried
     std::unique_ptr<pg::Statement> living_;                // null: it cannot be asked
     std::unique_ptr<pg::Statement> evaluate_, late_, match_, find_, find_locked_, evaluate_many_, find_many_, lock_many_;

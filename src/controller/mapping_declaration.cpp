@@ -11,7 +11,10 @@ namespace sync_job {
 
 namespace {
 
-std::vector<pg::JsonField> fields_of(const std::string& json) { return pg::json_fields(pg::json_from_text(json)); }
+std::vector<pg::JsonField> fields_of(const std::string& json) {
+    if (json.empty()) return {};  // of a native controller: it says what to set
+    return pg::json_fields(pg::json_from_text(json));
+}
 
 std::string of_column(const char* what, const std::string& target_column) {
     return std::string(what) + " of column " + quoted(target_column);

@@ -7,6 +7,7 @@
 
 #include "controller/columns_read.hpp"
 #include "controller/controller.hpp"
+#include "controller/kinds.hpp"
 #include "controller/mapping.hpp"
 #include "controller/search_path.hpp"
 #include "controller/source_condition.hpp"
@@ -70,7 +71,7 @@ void check_rights(const JobType& type, std::vector<Finding>& findings) {
         }
     };
     if (type.source != pg::no_oid) check("source_document_type", type.source, "SELECT", true);
-    if (type.target == pg::no_oid || controller_kind(type).bypass) return;
+    if (type.target == pg::no_oid || known_kind(type).bypass) return;
     check("target_document_type", type.target, "SELECT", true);
     check("target_document_type", type.target, "INSERT", false);
     check("target_document_type", type.target, "UPDATE", false);
@@ -134,6 +135,13 @@ pg::Error policies_warning(const JobType& type) {
                                   quoted(pg::role_name(type.run_as)))
         .detail("Its jobs cannot find deleted documents, and fail for them.")
         .hint("Name the owner of the table in run_as, or a role with BYPASSRLS.");
+}
+
+void check_match(const JobType& type, Mapping& mapping, std::vector<Finding>& findings) {
+    if (const pg::Column* column = mapping.match_given_by_database()) {
+        findings.push_back({false, "match", identity_warning(*column).share()});
+    }
+    if (!mapping.match_is_unique()) findings.push_back({false, "match", match_warning(type, mapping).share()});
 }
 
 // A soft delete: the columns are there, and come back with the source.
@@ -270,6 +278,7 @@ std::vector<Finding> validate(const JobType& type, Depth depth) {
             findings.push_back({true, object, error.share()});
         }
     };
+    if (type.native() && depth == Depth::data) controller_kind(type);  // opens its library, for what follows
     look("run_as", [&] { check_run_as(type); });
     look("queue", [&] { require_queue(type.queue); });
     if (type.source != pg::no_oid)
@@ -298,16 +307,23 @@ std::vector<Finding> validate(const JobType& type, Depth depth) {
     if (type.declarative()) {
         look_as_its_role("field_map", [&] {
             Mapping mapping(type);
-            if (const pg::Column* column = mapping.match_given_by_database()) {
-                findings.push_back({false, "match", identity_warning(*column).share()});
-            }
-            if (!mapping.match_is_unique()) findings.push_back({false, "match", match_warning(type, mapping).share()});
+            check_match(type, mapping, findings);
             check_watched_columns(type, mapping, findings);
             check_restless_columns(mapping, findings);
             check_secrets_looked_up(type, findings);
             if (!mapping.lives_by_index()) findings.push_back({false, "match", change_warning(type).share()});
             if (depth == Depth::data) check_duplicates(type, mapping, findings);
         });
+    } else if (type.native()) {
+        if (!type.match.empty()) {
+            look_as_its_role("match", [&] {
+                Mapping mapping(type);
+                check_match(type, mapping, findings);
+                if (!mapping.lives_by_index()) findings.push_back({false, "match", change_warning(type).share()});
+            });
+        }
+        // Who only writes the type opens no library.
+        if (depth == Depth::data) look_as_its_role("library", [&] { make_native_controller(type); });
     } else {
         validate_functions(type, look);
     }

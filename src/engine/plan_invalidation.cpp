@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "controller/controller.hpp"
+#include "controller/native_library.hpp"
 #include "document/document.hpp"
 #include "job/internal_sql.hpp"
 #include "job/schema_objects.hpp"
@@ -99,6 +100,6 @@ bool runs_again_in_new_process(const Job& job, const pg::Error& error, bool may_
     return again;
 }
 
-bool wants_new_process() { return new_process_wanted; }
+bool wants_new_process() { return new_process_wanted || !replaced_native_library().empty(); }
 
 }  // namespace sync_job

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "controller/controller.hpp"
+#include "controller/native_library.hpp"
 #include "controller/search_path.hpp"
 #include "core/text.hpp"
 #include "document/document.hpp"
@@ -116,7 +117,7 @@ void Runner::run_alone_next(std::int64_t id, bool repeatable_error) {
 
 bool Runner::batch_is_full() const {
     return Clock::now() >= batch_end_ || is_interrupted() || pg::cached_subtransactions() >= most_subtransactions ||
-           pg::touched_temporary_objects();
+           pg::touched_temporary_objects() || !replaced_native_library().empty();
 }
 
 void Runner::check_growth(const Job& job) {

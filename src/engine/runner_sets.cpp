@@ -16,7 +16,9 @@ using C = JobColumn;
 // Its type may have changed since it was enqueued.
 bool may_run(const Job& set) {
     auto type = find_job_type(std::string(set.text(C::sync_job_type)));
-    return type != nullptr && runs_in_sets(*type);
+    if (type == nullptr) return false;
+    if (type->native()) controller_kind(*type);  // opens its library, which tells
+    return runs_in_sets(*type);
 }
 
 }  // namespace

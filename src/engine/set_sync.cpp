@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "controller/controller.hpp"
+#include "controller/kinds.hpp"
 #include "controller/mapping.hpp"
 #include "controller/search_path.hpp"
 #include "document/deleted_document.hpp"
@@ -37,92 +38,10 @@ struct Member {
     std::size_t number = 0;  // of its job
     bool is_there = false;   // its document exists, though maybe not for the type
     bool by_itself = false;  // runs after the set, as do later jobs of its target
-    pg::RowValues wanted, before;
-    ColumnSet changed;
+    pg::RowValues source, wanted, before;
+    ColumnSet columns;  // of an update, those that change; of an insert, those that are written
     std::vector<pg::RowValues> kept;  // what it matched before: other documents may match that now
 };
-
-class Set {
-public:
-    Set(const std::vector<Job>& jobs, const JobType& type, Mapping& mapping)
-        : jobs_(jobs), type_(type), mapping_(mapping), outcomes_(jobs.size()) {}
-
-    std::vector<std::optional<Outcome>> run() {
-        load_sources();
-        std::vector<Member> existing, missing;
-        find_targets(existing, missing);
-        update(existing);
-        insert(missing);
-        return ended_now();
-    }
-    // Whatever is otherwise raises an error: a target that is there or not, a document that comes twice, is gone or was deleted
-    // before, or that the type leaves out.
-    std::vector<std::optional<Outcome>> run_as(LastSet::All all, const ColumnSet& columns) {
-        all == LastSet::All::inserted ? insert_all() : update_all(columns);
-        return ended_now();
-    }
-    void note_in(LastSet& last) const {
-        bool inserted = inserted_ == jobs_.size(), updated = updated_ == jobs_.size() && updates_ == 1;
-        using All = LastSet::All;
-        last.note(type_.name, inserted ? All::inserted : updated ? All::updated : All::various, updated_columns_);
-    }
-
-private:
-    struct Sources {
-        std::vector<std::string> names;
-        std::vector<pg::Value> contexts;
-    };
-    Sources sources_for(Operation operation) const;
-    std::vector<std::optional<Outcome>> ended_now() {
-        pg::Timestamp now = pg::now();
-        for (auto& outcome : outcomes_) {
-            if (outcome && outcome->verdict == Verdict::ended) stamp_end(outcome->job, now);
-        }
-        return std::move(outcomes_);
-    }
-    void insert_all();
-    void update_all(const ColumnSet& columns);
-    void load_sources();
-    void look_at_kept(Member& member, const std::string& name);
-    void find_targets(std::vector<Member>& existing, std::vector<Member>& missing);
-    void update(std::vector<Member>& members);
-    void insert(std::vector<Member>& members);
-    void end_inserted(const Member& member, const pg::RowValues& after);
-    void end_updated(const Member& member, const pg::RowValues& before, const pg::RowValues& after);
-    void leave(Member& member);
-    bool enabled(Member& member, Operation operation);
-    Job& end(const Member& member, Status status);
-    Job& end(const Member& member, Status status, Operation operation, const pg::RowValues& target);
-
-    const std::vector<Job>& jobs_;
-    const JobType& type_;
-    Mapping& mapping_;
-    std::vector<Member> members_;
-    std::vector<std::optional<Outcome>> outcomes_;
-    std::size_t inserted_ = 0, updated_ = 0, updates_ = 0;  // documents, and statements that updated
-    ColumnSet updated_columns_;                             // by the last of these
-};
-
-// Ends the job, which has no outcome yet.
-Job& Set::end(const Member& member, Status status) {
-    outcomes_[member.number].emplace();
-    Job& job = outcomes_[member.number]->job;
-    job = jobs_[member.number];  // nobody looks at it any more
-    job.set_status(status);
-    for (C column : {C::target_document_name, C::operation, C::diff_summary, C::result, C::messages, C::current_data,
-                     C::updated_data}) {
-        job.clear(column);
-    }
-    return job;
-}
-
-Job& Set::end(const Member& member, Status status, Operation operation, const pg::RowValues& target) {
-    Job& job = end(member, status);
-    job.set_text(C::operation, to_text(operation));
-    if (target.values != nullptr) job.set_text(C::target_document_name, mapping_.target().name_of(target));
-    if (!is_part_of_set(job)) job.set_title(type_.source_label, type_.target_label);
-    return job;
-}
 
 pg::Value context_for(const Job& job, bool deleted) {
     if (!deleted && job.is_null(C::context)) return {};
@@ -150,6 +69,94 @@ private:
     const Job* last_ = nullptr;
     pg::Value corrected_;
 };
+
+class Set {
+public:
+    Set(const std::vector<Job>& jobs, const JobType& type, Controller& controller)
+        : jobs_(jobs), type_(type), controller_(controller), mapping_(*controller.match()), outcomes_(jobs.size()) {}
+
+    std::vector<std::optional<Outcome>> run() {
+        load_sources();
+        std::vector<Member> existing, missing;
+        find_targets(existing, missing);
+        if (controller_.computes_many()) compute(existing, missing);
+        update(existing);
+        insert(missing);
+        return ended_now();
+    }
+    // Whatever is otherwise raises an error: a target that is there or not, a document that comes twice, is gone or was deleted
+    // before, or that the type leaves out.
+    std::vector<std::optional<Outcome>> run_as(LastSet::All all, const ColumnSet& columns) {
+        all == LastSet::All::inserted ? insert_all() : update_all(columns);
+        return ended_now();
+    }
+    void note_in(LastSet& last) const {
+        bool inserted = inserted_ == jobs_.size(), updated = updated_ == jobs_.size() && updates_ == 1;
+        using All = LastSet::All;
+        if (mapping_.is_match_only()) return last.note(type_.name, All::various, {});
+        last.note(type_.name, inserted ? All::inserted : updated ? All::updated : All::various, updated_columns_);
+    }
+
+private:
+    struct Sources {
+        std::vector<std::string> names;
+        std::vector<pg::Value> contexts;
+    };
+    Sources sources_for(Operation operation) const;
+    std::vector<std::optional<Outcome>> ended_now() {
+        pg::Timestamp now = pg::now();
+        for (auto& outcome : outcomes_) {
+            if (outcome && outcome->verdict == Verdict::ended) stamp_end(outcome->job, now);
+        }
+        return std::move(outcomes_);
+    }
+    void insert_all();
+    void update_all(const ColumnSet& columns);
+    void load_sources();
+    void look_at_kept(Member& member, const std::string& name);
+    void find_targets(std::vector<Member>& existing, std::vector<Member>& missing);
+    void compute(std::vector<Member>& existing, std::vector<Member>& missing);
+    void compute(std::vector<Member*> members);
+    void update(std::vector<Member>& members);
+    void insert(std::vector<Member>& members);
+    void end_inserted(const Member& member, const pg::RowValues& after);
+    void end_updated(const Member& member, const pg::RowValues& before, const pg::RowValues& after);
+    void leave(Member& member);
+    bool enabled(Member& member, Operation operation);
+    Job seen(const Member& member, Contexts& contexts) const;
+    Job& end(const Member& member, Status status);
+    Job& end(const Member& member, Status status, Operation operation, const pg::RowValues& target);
+
+    const std::vector<Job>& jobs_;
+    const JobType& type_;
+    Controller& controller_;
+    Mapping& mapping_;
+    std::vector<Member> members_;
+    std::vector<std::optional<Outcome>> outcomes_;
+    std::size_t inserted_ = 0, updated_ = 0, updates_ = 0;  // documents, and statements that updated
+    ColumnSet updated_columns_;                             // by the last of these
+};
+
+// Ends the job, which has no outcome yet.
+Job& Set::end(const Member& member, Status status) {
+    outcomes_[member.number].emplace();
+    Job& job = outcomes_[member.number]->job;
+    job = jobs_[member.number];  // nobody looks at it any more
+    job.set_status(status);
+    for (C column : {C::target_document_name, C::operation, C::diff_summary, C::result, C::messages, C::current_data,
+                     C::updated_data}) {
+        job.clear(column);
+    }
+    return job;
+}
+
+Job& Set::end(const Member& member, Status status, Operation operation, const pg::RowValues& target) {
+    Job& job = end(member, status);
+    job.set_text(C::operation, to_text(operation));
+    if (target.values != nullptr) job.set_text(C::target_document_name, mapping_.target().name_of(target));
+    if (!is_part_of_set(job)) job.set_title(type_.source_label, type_.target_label);
+    return job;
+}
 
 // Many large documents are for several statements: each of these has all their values in memory some times over.
 void require_small(const std::vector<pg::RowValues>& rows, const DocumentType& type) {
@@ -193,8 +200,9 @@ void Set::load_sources() {
         contexts.push_back(corrected.of(job));
     }
     auto with_kept = kept_rows_of(mapping_.source(), type_.name, names);
-    for (NumberedRow& found : mapping_.evaluate_many(names, contexts)) {
+    for (Mapping::Evaluated& found : mapping_.evaluate_many(names, contexts)) {
         members_[found.number].wanted = found.row;
+        members_[found.number].source = found.source;
         members_[found.number].is_there = true;
     }
     std::vector<KeptRow> no_use;
@@ -264,12 +272,13 @@ void Set::update(std::vector<Member>& members) {
     std::map<ColumnSet, std::vector<Member*>> by_change;
     for (Member& member : members) {
         if (!enabled(member, Operation::update)) continue;
-        mapping_.apply_rules(member.wanted, member.before);
-        member.changed = target.changed_columns(member.before, member.wanted, mapping_.set_columns());
-        if (member.changed.empty()) {
+        if (!mapping_.is_match_only()) mapping_.apply_rules(member.wanted, member.before);
+        member.columns = mapping_.is_match_only() ? target.changed_columns(member.before, member.wanted)
+                                                  : target.changed_columns(member.before, member.wanted, mapping_.set_columns());
+        if (member.columns.empty()) {
             end(member, Status::skipped, Operation::update, member.before);
         } else {
-            by_change[member.changed].push_back(&member);
+            by_change[member.columns].push_back(&member);
         }
     }
     for (auto& [columns, changed] : by_change) {
@@ -289,16 +298,61 @@ void Set::end_updated(const Member& member, const pg::RowValues& before, const p
 }
 
 void Set::insert(std::vector<Member>& members) {
-    std::vector<const Member*> inserted;
-    std::vector<pg::RowValues> wanted;
+    DocumentType& target = mapping_.target();
+    std::map<ColumnSet, std::vector<const Member*>> by_columns;
     for (Member& member : members) {
         if (!enabled(member, Operation::insert)) continue;
-        inserted.push_back(&member);
-        wanted.push_back(member.wanted);
+        by_columns[mapping_.is_match_only() ? target.inserted_columns(member.wanted, member.columns) : mapping_.all_columns()].push_back(&member);
     }
-    if (inserted.empty()) return;
-    std::vector<pg::RowValues> after = mapping_.target().insert_many(wanted, mapping_.all_columns());
-    for (std::size_t i = 0; i < inserted.size(); i++) end_inserted(*inserted[i], after[i]);
+    for (auto& [columns, inserted] : by_columns) {
+        std::vector<pg::RowValues> wanted;
+        for (const Member* member : inserted) wanted.push_back(member->wanted);
+        std::vector<pg::RowValues> after = target.insert_many(wanted, columns);
+        for (std::size_t i = 0; i < inserted.size(); i++) end_inserted(*inserted[i], after[i]);
+    }
+}
+
+// Jobs as a controller sees them.
+Job Set::seen(const Member& member, Contexts& contexts) const {
+    Job job = jobs_[member.number].copy();
+    job.set(C::context, contexts.of(jobs_[member.number]));
+    for (Operation operation : {Operation::insert, Operation::update, Operation::remove}) {
+        if (!type_.enables(operation)) job.set(Job::enabled_column(operation), pg::bool_datum(false));
+    }
+    return job;
+}
+
+// What a native controller wants, of all in one call. It is not asked about what may not be written.
+void Set::compute(std::vector<Member>& existing, std::vector<Member>& missing) {
+    std::vector<Member*> asked;
+    for (Member& member : existing) {
+        if (enabled(member, Operation::update)) asked.push_back(&member);
+    }
+    for (Member& member : missing) {
+        if (enabled(member, Operation::insert)) asked.push_back(&member);
+    }
+    if (!asked.empty()) compute(asked);
+}
+
+void Set::compute(std::vector<Member*> members) {
+    Contexts contexts;
+    std::vector<Job> jobs;
+    std::vector<SetDocument> documents;
+    jobs.reserve(members.size());
+    for (const Member* member : members) {
+        jobs.push_back(seen(*member, contexts));
+        SetDocument& document = documents.emplace_back();
+        document.job = &jobs.back();
+        document.source = member->source;
+        document.is_new = member->before.values == nullptr;
+        document.base = document.is_new ? member->wanted : member->before;
+        if (document.is_new) document.explicit_columns = mapping_.all_columns();
+    }
+    controller_.update_many(documents);
+    for (std::size_t i = 0; i < members.size(); i++) {
+        members[i]->wanted = documents[i].wanted;
+        members[i]->columns = documents[i].explicit_columns;
+    }
 }
 
 void Set::end_inserted(const Member& member, const pg::RowValues& after) {
@@ -381,7 +435,7 @@ bool suits_set(const Job& job) {
         return false;
     }
     auto type = find_job_type(std::string(job.text(C::sync_job_type)));
-    return type != nullptr && type->declarative() && job.oid(C::source_document_type) == type->source &&
+    return type != nullptr && syncs_by_statements(*type) && job.oid(C::source_document_type) == type->source &&
            job.oid(C::target_document_type) == type->target;
 }
 
@@ -414,11 +468,11 @@ Outcomes sync_within(const std::vector<Job>& jobs, LastSet& last, LastSet::All g
         pg::SpiScope spi;
         pg::SnapshotScope snapshot;
         auto controller = find_controller(*type);
-        Mapping& mapping = *controller->mapping();
+        Mapping& mapping = *controller->match();
         require_own_documents(mapping.source());
         require_own_documents(mapping.target());
         if (mapping.supports_many() && mapping.target().locks_rows()) {
-            Set set(started, *type, mapping);
+            Set set(started, *type, *controller);
             outcomes = guess == LastSet::All::various ? set.run() : set.run_as(guess, last.columns());
             set.note_in(last);
         }

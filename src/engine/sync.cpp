@@ -102,8 +102,8 @@ void take_kept(SyncContext& sync, const std::string& name, const std::vector<Kep
     sync.documents.source_is_deleted = true;
     sync.documents.kept = in_scope(sync, name, rows);
     sync.was_not_there = sync.documents.kept.empty();
-    // A declarative type reads of it what it needs.
-    if (sync.was_not_there || sync.controller->mapping() != nullptr) return;
+    // A type with a match reads of it what it needs.
+    if (sync.was_not_there || sync.controller->match() != nullptr) return;
     sync.documents.source = whole_document(documents, read_kept(documents, name, sync.documents.kept[0]));
 }
 
@@ -166,7 +166,7 @@ std::vector<Target> discover(SyncContext& sync) {
         if (named) target.document_name = std::string(job.text(C::target_document_name));
         return {target};
     }
-    if (sync.controller->mapping() != nullptr) return sync.controller->targets(job, sync.documents);
+    if (sync.controller->match() != nullptr) return sync.controller->targets(job, sync.documents);
     return by_controller(sync, [&] { return sync.controller->targets(job, sync.documents); });
 }
 

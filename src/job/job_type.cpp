@@ -93,6 +93,8 @@ std::shared_ptr<JobType> job_type_of(const TableRow& row) {
     type->module = row.text("module");
     type->field_map = json("field_map");
     type->match = json("match");
+    type->library = row.text("library");
+    type->library_trusted = row.flag("library_trusted");
     if (!row.is_null("batchable")) type->batchable = row.flag("batchable");
     type->queue = row.text("queue");
     type->priority = pg::datum_int32(row.at("priority").datum);

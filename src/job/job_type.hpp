@@ -24,6 +24,9 @@ struct JobType {
     std::string source_condition;   // SQL; empty: none
     std::string surplus_condition;  // the same, over the target
     bool declarative() const { return !field_map.empty(); }
+    std::string library;  // of a native controller; empty: none
+    bool library_trusted = false;  // a superuser has named or confirmed it
+    bool native() const { return !library.empty(); }
     bool background = false;  // the built-in type of plain background work: it calls the job's procedure
     bool publish_events = false, publish_starts = false;
     std::optional<bool> batchable;

@@ -64,6 +64,10 @@ void Deadline::stop() {
 
 Deadline::~Deadline() { stop(); }
 
+void check_interrupts() {
+    guarded([] { CHECK_FOR_INTERRUPTS(); });
+}
+
 bool Deadline::passed() const { return fired_ != 0; }
 bool Deadline::passed_waiting() const { return fired_ != 0 && waited_ != 0; }
 

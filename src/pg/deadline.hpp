@@ -34,4 +34,7 @@ private:
     bool running_ = false;
 };
 
+// Raises where this process was canceled, is over a deadline, or has to end.
+void check_interrupts();
+
 }  // namespace sync_job::pg

@@ -111,11 +111,14 @@ bool check_text(char** text, void**, GucSource) {
 }  // namespace
 
 void define_setting(const TextSetting& setting, Change change) {
-    text_is_valid = setting.is_valid;
-    expected_text = setting.expected;
+    bool checked = setting.is_valid != nullptr;
+    if (checked) {
+        text_is_valid = setting.is_valid;
+        expected_text = setting.expected;
+    }
     guarded([&] {
-        DefineCustomStringVariable(setting.name, setting.description, setting.details, setting.variable, "", context_of(change), 0,
-                                   check_text, nullptr, nullptr);
+        DefineCustomStringVariable(setting.name, setting.description, setting.details, setting.variable, setting.initial, context_of(change), 0,
+                                   checked ? check_text : nullptr, nullptr, nullptr);
     });
 }
 

@@ -48,14 +48,15 @@ enum class Change { at_start, on_reload, by_superuser, by_user };
 void define_setting(const IntegerSetting& setting, Unit unit, Change change);
 void define_setting(const char* name, const char* description, const char* details, bool* variable, bool initial,
                     Change change);
-// A text that is empty, or passes the check; there can be only one such setting.
+// A text that is empty, or passes the check; there can be only one with a check.
 struct TextSetting {
     const char* name;
     const char* description;
     const char* details;
     char** variable;
-    bool (*is_valid)(std::string_view text);
-    const char* expected;  // a sentence, for the error
+    bool (*is_valid)(std::string_view text);  // null: any will do
+    const char* expected;                     // a sentence, for the error
+    const char* initial = "";
 };
 void define_setting(const TextSetting& setting, Change change);
 // One that can be read, but not set.

@@ -56,6 +56,10 @@ void define_settings() {
                                        &settings.traceparent, is_traceparent,
                                        "It is as in 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01, in lower case."},
                        Change::by_user);
+    pg::define_setting(pg::TextSetting{"sync_job.library_directory", "The folder of the libraries of native controllers.",
+                                       "What sync_job_type.library names is looked for here, and nowhere else. $libdir is the server's own.",
+                                       &settings.library_directory, nullptr, nullptr, "$libdir/sync_job"},
+                       Change::on_reload);
     // Views and upgrade scripts read it. A server keeps using the library that it has loaded, whatever is installed.
     pg::define_constant("sync_job.library_version", "Version of the library pg_sync_job that the server has loaded.",
                         "Until ALTER EXTENSION pg_sync_job UPDATE, the extension may have another version.",

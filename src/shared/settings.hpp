@@ -14,6 +14,7 @@ struct Settings {
     int batch_time = 100;
     int batch_jobs = 500;
     int neighbour_share = 60;  // percent
+    char* library_directory = nullptr;
     char* traceparent = nullptr;  // of the session; empty: none
 };
 extern Settings settings;

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <ctime>
 
+#include "controller/native_library.hpp"
 #include "controller/search_path.hpp"
 #include "core/retry.hpp"
 #include "engine/plan_invalidation.hpp"
@@ -208,7 +209,12 @@ void run() {
         if (!wait_for_work(slot, idle_since)) break;
     }
     slot.gave_way = runner.gives_way();
-    if (wants_new_process()) pg::log("a sync job worker is being replaced: definitions have changed since it started");
+    std::string library = replaced_native_library();
+    if (!library.empty()) {
+        pg::log("a sync job worker is being replaced: so was library \"" + library + "\" of a native controller");
+    } else if (wants_new_process()) {
+        pg::log("a sync job worker is being replaced: definitions have changed since it started");
+    }
     pg::exit_worker(0);
 }
 

@@ -65,6 +65,8 @@ INSERT INTO expected VALUES
     ('sync_job_type_change', 'old', 'jsonb'),
     ('sync_job_type_change', 'new', 'jsonb'),
     ('sync_job_type', 'surplus_condition', 'text'),
+    ('sync_job_type', 'library', 'text'),
+    ('sync_job_type', 'library_trusted', 'boolean'),
     ('sync_job', 'id', 'bigint'),
     ('sync_job', 'sync_job_type', 'text'),
     ('sync_job', 'title', 'text'),
@@ -155,7 +157,7 @@ SELECT set_eq(
 SELECT set_eq(
     $$SELECT attname::text FROM pg_attribute WHERE attrelid = 'sync_job_type'::regclass AND attnum > 0 AND NOT attnotnull$$,
     ARRAY['source_document_type', 'target_document_type', 'source_key', 'target_key', 'module', 'field_map', 'match', 'batchable', 'timeout',
-        'concurrency_limit', 'description', 'source_condition', 'secret_columns', 'surplus_condition'],
+        'concurrency_limit', 'description', 'source_condition', 'secret_columns', 'surplus_condition', 'library', 'library_trusted'],
     'what may be null in sync_job_type');
 SELECT set_eq(
     $$SELECT attname::text FROM pg_attribute WHERE attrelid = 'sync_job'::regclass AND attnum > 0 AND attnotnull$$,

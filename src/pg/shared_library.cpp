@@ -1,0 +1,87 @@
+#include "pg/server.hpp"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "pg/error.hpp"
+#include "pg/shared_library.hpp"
+
+namespace sync_job::pg {
+
+namespace {
+
+FileIdentity identity_of(const struct stat& status) {
+    return {status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+}
+
+Error cannot_open(const std::string& path, const std::string& why) {
+    return Error("55000", "could not open library \"" + path + "\"").detail(why.empty() ? why : why + ".");
+}
+
+// A file descriptor, closed at the end of the scope unless it is kept.
+struct Descriptor {
+    int number;
+    explicit Descriptor(int opened) : number(opened) {}
+    ~Descriptor() {
+        if (number >= 0) close(number);
+    }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    int keep() { return std::exchange(number, -1); }
+};
+
+// What is opened instead of the file. The descriptor stays open: the loader knows a library by its path, which has the number. Where
+// the kernel gives no such memory the file itself has to do.
+std::string copy_in_memory(const std::string& path, int file, off_t size) {
+    Descriptor memory(memfd_create(path.substr(path.rfind('/') + 1).c_str(), MFD_CLOEXEC));
+    if (memory.number < 0) return path;
+    for (off_t at = 0; at < size;) {
+        ssize_t copied = sendfile(memory.number, file, &at, static_cast<std::size_t>(size - at));
+        if (copied < 0 && errno == EINTR) continue;
+        if (copied <= 0) throw cannot_open(path, "It cannot be read, or became shorter meanwhile");
+    }
+    return "/proc/self/fd/" + std::to_string(memory.keep());
+}
+
+}  // namespace
+
+std::string path_of_library(const std::string& folder, const std::string& file) {
+    constexpr std::string_view server_folder = "$libdir";
+    std::string whole = folder;
+    bool of_server = folder.starts_with(server_folder) && (folder.size() == server_folder.size() || folder[server_folder.size()] == '/');
+    if (of_server) whole = pkglib_path + folder.substr(server_folder.size());
+    return whole + "/" + file;
+}
+
+SharedLibrary::SharedLibrary(const std::string& path) : path_(path) {
+    Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat status {};
+    if (file.number < 0) {
+        bool missing = errno == ENOENT || errno == ENOTDIR;
+        std::string why = strerror(errno);
+        if (missing) throw Error("58P01", "there is no library \"" + path + "\"");
+        throw cannot_open(path, why);
+    }
+    if (fstat(file.number, &status) != 0 || !S_ISREG(status.st_mode)) throw cannot_open(path, "It is no file");
+    identity_ = identity_of(status);
+    std::string opened = copy_in_memory(path, file.number, status.st_size);
+    handle_ = dlopen(opened.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (handle_ != nullptr) return;
+    const char* why = dlerror();
+    std::string reason = why == nullptr ? "" : why;
+    if (std::size_t at = reason.find(opened + ": "); at != std::string::npos) reason.erase(at, opened.size() + 2);
+    throw cannot_open(path, reason);
+}
+
+const void* SharedLibrary::symbol(const char* name) const { return dlsym(handle_, name); }
+
+bool SharedLibrary::replaced() const noexcept {
+    struct stat status {};
+    return stat(path_.c_str(), &status) != 0 || identity_of(status) != identity_;
+}
+
+}  // namespace sync_job::pg
