@@ -7,7 +7,6 @@ namespace sync_job::http {
 
 namespace {
 
-// From LIBCURL 7.85 on there is all that is used here; from 7.87 on a CA file is read once, not for each connection.
 void check(CURLMcode code) {
     if (code == CURLM_OUT_OF_MEMORY) throw std::bad_alloc();
     if (code != CURLM_OK) throw std::runtime_error(curl_multi_strerror(code));

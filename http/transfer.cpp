@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <stdexcept>
 #include <system_error>
 
@@ -97,6 +98,7 @@ void Transfer::set_connection() {
     if (ca_file != nullptr) {  // alone: with a folder beside it, libcurl would read it again for each connection
         set(CURLOPT_CAINFO, ca_file);
         set(CURLOPT_CAPATH, static_cast<char*>(nullptr));
+        set(CURLOPT_CA_CACHE_TIMEOUT, 60L);
     }
     if (plan_.url.origin != endpoint.origin || endpoint.certificate_file.empty()) return;
     set(CURLOPT_SSLCERT, endpoint.certificate_file.c_str());
@@ -123,7 +125,9 @@ bool Transfer::is_pinned(const std::optional<Address>& address) noexcept {
 curl_socket_t Transfer::open_socket(void* data, curlsocktype purpose, curl_sockaddr* address) {
     Transfer& transfer = *static_cast<Transfer*>(data);
     if (purpose != CURLSOCKTYPE_IPCXN || !transfer.is_pinned(Address::of(address->addr))) return CURL_SOCKET_BAD;
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    transfer.socket_error_ = fd < 0 ? errno : 0;
+    return fd;
 }
 
 int Transfer::about_to_send(void* data, char* address, char*, int, int) {
@@ -181,6 +185,7 @@ Failure Transfer::failure(CURLcode code) const {
 Failure Transfer::failure_before_sending(CURLcode code) const {
     const std::string to = "\"" + plan_.url.origin.host + "\" (" + plan_.address.text() + ") port " + std::to_string(plan_.url.origin.port);
     if (refused_) return {SYNC_JOB_HTTP_ADDRESS_REFUSED, "connection to " + to + " would go to another address"};
+    if (socket_error_ != 0) return {SYNC_JOB_HTTP_INTERNAL, "could not open a socket: " + std::generic_category().message(socket_error_)};
     const std::string why = error_[0] != '\0' ? error_ : curl_easy_strerror(code);
     long system_error = 0;
     curl_easy_getinfo(handle_, CURLINFO_OS_ERRNO, &system_error);

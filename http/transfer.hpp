@@ -71,6 +71,7 @@ private:
     List headers_, connect_to_;
     char error_[CURL_ERROR_SIZE] = "";
     bool sent_ = false, refused_ = false, head_too_large_ = false, body_too_large_ = false, no_memory_ = false;
+    int socket_error_ = 0;
     size_t head_size_ = 0;
     std::string body_;
 };

@@ -1,9 +1,10 @@
 """What comes back, well and badly: what is known of the outcome, and that nothing takes too long or too much memory."""
 import email.utils
+import resource
 import socket
 import time
 
-from client import ANSWER_TOO_LARGE, BROKEN, CONNECT_FAILED, HEAD_TOO_LARGE, NOT_HTTP, OK, TIMEOUT, eventually, main, same, served, test
+from client import ANSWER_TOO_LARGE, BROKEN, CONNECT_FAILED, HEAD_TOO_LARGE, INTERNAL, NOT_HTTP, OK, TIMEOUT, eventually, main, same, served, test
 
 
 def outcome(answer):
@@ -98,6 +99,17 @@ def nobody_there_means_not_sent():
         same((answer.outcome, answer.error, answer.address), ("not sent", CONNECT_FAILED, ""))
         same(answer.error_text, 'could not connect to "127.0.0.1" (127.0.0.1) port 1: Connection refused')
         same(server.log(), [])
+
+
+@test
+def without_a_socket_it_is_not_sent():
+    with served() as (driver, server):
+        limits = resource.prlimit(driver.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(driver.process.pid, resource.RLIMIT_NOFILE, (driver.do("process")["descriptors"] - 1, limits[1]))
+        answer = driver.ask("/ok")
+        same((answer.outcome, answer.error, answer.error_text), ("not sent", INTERNAL, "could not open a socket: Too many open files"))
+        resource.prlimit(driver.process.pid, resource.RLIMIT_NOFILE, limits)
+        same(driver.ask("/ok").status, 200)
 
 
 @test

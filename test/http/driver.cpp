@@ -21,6 +21,7 @@ using Json = nlohmann::json;
 
 SyncJobHttp* transport = nullptr;
 const SyncJobHttpApi* api = nullptr;
+int rounds = 0;
 
 // Bytes as the characters of the same number, and back: JSON knows no bytes.
 std::string from_bytes(const SyncJobHttpText& text) {
@@ -121,7 +122,7 @@ Json process_state() {
         handlers.push_back({reinterpret_cast<uintptr_t>(action.sa_handler), action.sa_flags, sigismember(&mask, number)});
     }
     const auto count = [](const char* folder) { return std::distance(std::filesystem::directory_iterator(folder), {}); };
-    return {{"locale", setlocale(LC_ALL, nullptr)}, {"signals", handlers}, {"threads", count("/proc/self/task")}, {"descriptors", count("/proc/self/fd")}};
+    return {{"locale", setlocale(LC_ALL, nullptr)}, {"signals", handlers}, {"threads", count("/proc/self/task")}, {"descriptors", count("/proc/self/fd")}, {"rounds", rounds}};
 }
 
 Json reply_to(const Json& given) {
@@ -208,6 +209,7 @@ int main(int count, char** arguments) {
     while (true) {
         pollfd wait[2] = {{STDIN_FILENO, POLLIN, 0}, {transport == nullptr ? -1 : api->fd(transport), POLLIN, 0}};
         poll(wait, 2, transport == nullptr ? -1 : static_cast<int>(api->next_timeout_ms(transport)));
+        rounds++;
         if (wait[0].revents != 0 && !read_input(input)) break;
         pass_answers();
         std::cout.flush();

@@ -1,6 +1,7 @@
 """How many at a time, how many a second, and pauses: of one endpoint, and of all."""
 
 from client import OK, eventually, main, same, served, test
+from dns import NameServer
 
 
 def answers(driver, numbers):
@@ -113,6 +114,22 @@ def waiting_for_ones_turn_is_no_time_out():
         numbers = [driver.send("/delay/200", timeout_ms=10000 if number == 0 else 1500) for number in range(10)]
         for answer in answers(driver, numbers):
             same((answer.outcome, answer.status), ("definite", 200))
+
+
+@test
+def waiting_costs_nothing():
+    """Requests that wait for a name, a connection, an answer, a pause, their turn: whoever waits for all of them is not woken."""
+    with NameServer({"silent.example": ["silent"]}) as names, served(endpoint={"max_in_flight": 2}, dns_servers=names.address) as (driver, server):
+        driver.endpoint(server, name="silent", host="silent.example")
+        driver.endpoint(server, name="paused")
+        driver.endpoint(server, name="slow", requests_per_second=0.01)
+        driver.do("pause", endpoint="paused", pause_ms=60000)
+        for name in ("silent", "paused", "slow", "slow", "shop"):
+            driver.send("/nothing", name)
+        before = driver.do("process")["rounds"]
+        driver.ask("/delay/1500")
+        rounds = driver.do("process")["rounds"] - before
+        assert rounds < 50, rounds
 
 
 @test

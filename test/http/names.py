@@ -2,7 +2,7 @@
 import socket
 import time
 
-from client import (ADDRESS_REFUSED, CONNECT_FAILED, NAME_FAILED, NAME_NOT_FOUND, OK, Driver, Server, main, same, test)
+from client import ADDRESS_REFUSED, CANCELLED, CONNECT_FAILED, NAME_FAILED, NAME_NOT_FOUND, OK, Driver, Server, eventually, main, same, test
 from dns import NameServer
 
 BOTH = ("--address", "127.0.0.1", "127.0.0.2")
@@ -88,6 +88,19 @@ def of_several_addresses_those_that_may_be_are_tried_in_turn():
             same({entry.connection for entry in server.log()}, {1})
             answer = asked(driver, None, "shop.example", networks=["127.0.0.0/30"], port=1)
             same((answer.outcome, answer.error), ("not sent", CONNECT_FAILED))
+
+
+@test
+def a_question_may_be_given_up():
+    with NameServer({"silent.example": ["silent"]}) as names, Driver(dns_servers=names.address) as driver:
+        driver.endpoint(host="silent.example", max_in_flight=5)
+        numbers = [driver.send("/ok") for _ in range(5)]
+        eventually(lambda: names.questions, "it asks")
+        for number in numbers[:3]:
+            driver.do("cancel", id=number)
+            same((driver.answer(number).outcome, driver.answer(number).error), ("not sent", CANCELLED))
+        same(driver.state()["in_flight"], 2)
+        driver.do("close")
 
 
 @test
