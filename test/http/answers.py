@@ -1,5 +1,6 @@
 """What comes back, well and badly: what is known of the outcome, and that nothing takes too long or too much memory."""
 import email.utils
+import os
 import resource
 import socket
 import time
@@ -103,6 +104,8 @@ def nobody_there_means_not_sent():
 
 @test
 def without_a_socket_it_is_not_sent():
+    if os.environ.get("SANITIZE"):
+        return  # which look at memory with descriptors of their own
     with served() as (driver, server):
         limits = resource.prlimit(driver.process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(driver.process.pid, resource.RLIMIT_NOFILE, (driver.do("process")["descriptors"] - 1, limits[1]))
