@@ -506,8 +506,10 @@ bool take_settings(Scheduler& scheduler) {
         pg::SnapshotScope snapshot;
         bool there = hold_extension();
         auto other = other_version();  // reported by a round
-        if (there && (!other || other->known)) taken = take_settings_of_database();
-        if (there && prepared_transactions_exist()) my_slot->prepared_possible = true;
+        if (there && (!other || other->known)) {
+            taken = take_settings_of_database();
+            if (prepared_transactions_exist()) my_slot->prepared_possible = true;
+        }
     }
     pg::commit_transaction();
     scheduler.settings_followed = taken.value_or("");
