@@ -432,9 +432,11 @@ bool is_secret(const std::string& column, const SecretColumns& secret) {
 
 namespace {
 
-void add_secret(pg::JsonBuilder& json) {
+// In place of a value.
+void add_flag(pg::JsonBuilder& json, const std::string& column, const char* flag) {
+    json.key(column);
     json.begin_object();
-    json.key("secret");
+    json.key(flag);
     json.boolean(true);
     json.end_object();
 }
@@ -446,10 +448,10 @@ Datum without_secrets(Datum object, const SecretColumns& secret) {
     pg::JsonBuilder json;
     json.begin_object();
     for (const pg::JsonField& field : pg::json_fields(object)) {
-        json.key(field.key);
         if (is_secret(field.key, secret) && field.kind != pg::JsonKind::null) {
-            add_secret(json);
+            add_flag(json, field.key, "secret");
         } else {
+            json.key(field.key);
             json.value(field.value, false, pg::type::jsonb, false);
         }
     }
@@ -494,24 +496,15 @@ Datum DocumentType::diff(const pg::RowValues& old_row, const pg::RowValues& new_
         if (column.dropped) continue;
         pg::Value old_value = old_row.at(column.number), new_value = new_row.at(column.number);
         if (same(column, old_value, new_value)) continue;
-        json.key(column.name);
-        if (is_secret(column.name, secret)) {
-            add_secret(json);
-            continue;
-        }
-        json.begin_object();
         std::size_t bytes = stored_bytes(column, old_value) + stored_bytes(column, new_value);
-        if (bytes > left) {
-            json.key("too_large");
-            json.boolean(true);
+        if (is_secret(column.name, secret)) {
+            add_flag(json, column.name, "secret");
+        } else if (bytes > left) {
+            add_flag(json, column.name, "too_large");
         } else {
             left -= bytes;
-            json.key("old");
-            json.value(old_value.datum, old_value.null, column.type, true);
-            json.key("new");
-            json.value(new_value.datum, new_value.null, column.type, true);
+            json.change(column.name, old_value, new_value, column.type);
         }
-        json.end_object();
     }
     json.end_object();
     return json.finish();

@@ -32,8 +32,8 @@ Oid required(Oid oid, const char* name) {
 // The library reads and writes columns by position: the table must have those it was built for, or the first of them,
 // as in an older version. Columns that users have added come after these and move with the row from partition to
 // partition, so all partitions must have the same ones.
-void check_columns(Oid relation, Oid live, bool current) {
-    std::vector<pg::Column> columns = pg::table_columns(relation), first = pg::table_columns(live);
+void check_columns(Oid relation, const std::vector<pg::Column>& first, bool current) {
+    std::vector<pg::Column> columns = pg::table_columns(relation);
     int count = static_cast<int>(columns.size());
     bool same = columns.size() == first.size() && count >= (current ? job_column_count : oldest_job_column_count);
     for (int i = 0; same && i < count; i++) {
@@ -107,9 +107,10 @@ SchemaObjects look_up() {
     found->target_type = required(pg::type_oid(extension->schema, "sync_job_target"), "type sync_job_target");
     found->result_type = required(pg::type_oid(extension->schema, "sync_job_result"), "type sync_job_result");
     found->owner = pg::relation_owner(found->job_table);
+    std::vector<pg::Column> columns = pg::table_columns(found->live);
     for (Oid table : {found->live, found->failed, found->ended, found->job_table}) {
         if (!pg::belongs_to_extension(table, extension->oid)) incomplete(pg::relation_name(table) + " is not its own");
-        check_columns(table, found->live, current);
+        check_columns(table, columns, current);
     }
     found->type_table_problem = problem_of_types(found->type_table, internal);
     return objects;

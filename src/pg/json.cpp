@@ -176,6 +176,41 @@ void JsonBuilder::field(std::string_view name, std::string_view text) {
     }
 }
 
+namespace {
+
+// As it can be part of a container that is put together without the server's help. Raises as the server does.
+JsonbValue exact_value(Value value, Oid type) {
+    JsonState alone;
+    push_value(alone, value.datum, value.null, type, true);
+    if (alone.result->type != jbvBinary) return *alone.result;
+    JsonState list;  // takes it apart
+    push_token(list, WJB_BEGIN_ARRAY);
+    push_token(list, WJB_ELEM, alone.result);
+    push_token(list, WJB_END_ARRAY);
+    return list.result->val.array.elems[0];
+}
+
+}  // namespace
+
+// The value is put in place by hand: the server would build it up token by token, and sort its two keys.
+void JsonBuilder::change(std::string_view name, Value before, Value after, Oid type) {
+    in_its_memory([&] {
+        JsonbValue key = string_value({pnstrdup(name.data(), name.size()), name.size()});
+        push_token(state_, WJB_KEY, &key);
+        auto* pairs = static_cast<JsonbPair*>(palloc0(2 * sizeof(JsonbPair)));
+        pairs[0].key = string_value("new");
+        pairs[0].value = exact_value(after, type);
+        pairs[1].key = string_value("old");
+        pairs[1].value = exact_value(before, type);
+        JsonbValue change;
+        change.type = jbvObject;
+        change.val.object.nPairs = 2;
+        change.val.object.pairs = pairs;
+        auto& members = state_.containers->contVal.val.object;
+        members.pairs[members.nPairs++].value = change;
+    });
+}
+
 Datum JsonBuilder::finish() {
     return guarded([&] { return JsonbPGetDatum(JsonbValueToJsonb(state_.result)); });
 }

@@ -8,6 +8,7 @@
 
 #include "pg/memory.hpp"
 #include "pg/types.hpp"
+#include "pg/value.hpp"
 
 struct JsonbParseState;
 struct JsonbValue;
@@ -38,6 +39,8 @@ public:
 
     // key() and string() in one; an empty text is null.
     void field(std::string_view name, std::string_view text);
+    // key() and {"old": …, "new": …}, both exact: for the many diffs in one go.
+    void change(std::string_view name, Value before, Value after, Oid type);
 
     Datum finish();
 

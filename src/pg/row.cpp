@@ -69,9 +69,11 @@ RowValues empty_row(const RelationInfo& relation) {
 
 RowValues copy_of(const RowValues& other) {
     return guarded([&] {
-        RowValues row = allocate_row(other.count);
-        std::memcpy(row.values, other.values, other.count * sizeof(Datum));
-        std::memcpy(row.nulls, other.nulls, other.count * sizeof(bool));
+        std::size_t values = other.count * sizeof(Datum), nulls = other.count * sizeof(bool);
+        auto* space = static_cast<char*>(palloc(values + nulls));
+        RowValues row{reinterpret_cast<Datum*>(space), reinterpret_cast<bool*>(space + values), other.count};
+        std::memcpy(row.values, other.values, values);
+        std::memcpy(row.nulls, other.nulls, nulls);
         return row;
     });
 }

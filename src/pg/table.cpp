@@ -284,10 +284,11 @@ void Table::insert_many(const std::vector<RowValues>& rows) {
     guarded([&] {
         TupleTableSlot* slots[at_a_time];
         std::size_t made = 0;
+        TupleDesc columns = CreateTupleDescCopyConstr(RelationGetDescr(relation_));  // of the relation's own each slot would be a user to keep count of
         for (std::size_t from = 0; from < rows.size(); from += at_a_time) {
             std::size_t count = std::min(at_a_time, rows.size() - from);
             for (std::size_t i = 0; i < count; i++) {
-                if (i == made) slots[made++] = MakeSingleTupleTableSlot(RelationGetDescr(relation_), &TTSOpsHeapTuple);
+                if (i == made) slots[made++] = MakeSingleTupleTableSlot(columns, &TTSOpsHeapTuple);
                 TupleTableSlot* row = slot_of(write_slot_);
                 fill(relation_, row, rows[from + i]);
                 HeapTuple tuple = heap_form_tuple(RelationGetDescr(relation_), row->tts_values, row->tts_isnull);
@@ -299,6 +300,7 @@ void Table::insert_many(const std::vector<RowValues>& rows) {
             for (std::size_t i = 0; i < count; i++) ExecClearTuple(slots[i]);
         }
         for (std::size_t i = 0; i < made; i++) ExecDropSingleTupleTableSlot(slots[i]);
+        FreeTupleDesc(columns);
     });
 }
 

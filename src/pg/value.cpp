@@ -25,6 +25,24 @@ extern "C" {
 
 namespace sync_job::pg {
 
+namespace {
+
+// Of a type of length -1: neither compressed nor out of line, so that nothing that reads it can raise. Most values are: a guard for each
+// would take more time than what it guards.
+bool is_plain(const struct varlena* value) {
+    return !VARATT_IS_EXTENDED(value) || (VARATT_IS_SHORT(value) && !VARATT_IS_EXTERNAL(value));
+}
+
+const struct varlena* varlena_of(Datum datum) { return reinterpret_cast<const struct varlena*>(DatumGetPointer(datum)); }
+
+// With a header of four bytes.
+std::size_t raw_size(Datum datum) {
+    const struct varlena* value = varlena_of(datum);
+    return is_plain(value) ? VARSIZE_ANY_EXHDR(value) + VARHDRSZ : guarded([&] { return toast_raw_datum_size(datum); });
+}
+
+}  // namespace
+
 Datum text_datum(std::string_view text) {
     return guarded(
         [&] { return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size()))); });
@@ -47,7 +65,8 @@ std::int32_t datum_int32(Datum datum) { return DatumGetInt32(datum); }
 Oid datum_oid(Datum datum) { return DatumGetObjectId(datum); }
 
 std::string_view datum_text(Datum datum) {
-    struct varlena* value = guarded([&] { return pg_detoast_datum_packed(reinterpret_cast<struct varlena*>(datum)); });
+    const struct varlena* value = varlena_of(datum);
+    if (!is_plain(value)) value = guarded([&] { return pg_detoast_datum_packed(reinterpret_cast<struct varlena*>(datum)); });
     return {VARDATA_ANY(value), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(value))};
 }
 
@@ -94,7 +113,8 @@ CanonicalOutput::CanonicalOutput() noexcept
     xmloption = XMLOPTION_CONTENT;
     Array_nulls = true;
     quote_all_identifiers = false;
-    pg_tz* utc = pg_tzset("GMT");
+    static pg_tz* utc = nullptr;  // it stays as long as the process
+    if (utc == nullptr) utc = pg_tzset("GMT");
     if (utc != nullptr) session_timezone = utc;
 }
 
@@ -126,29 +146,33 @@ Datum text_to_value(const std::string& text, Oid type, std::int32_t typmod) {
 
 std::size_t stored_bytes(Datum datum, int length) {
     if (length > 0) return length;
-    return guarded([&] { return length == -1 ? toast_raw_datum_size(datum) : datumGetSize(datum, false, length); });
+    return length == -1 ? raw_size(datum) : guarded([&] { return datumGetSize(datum, false, length); });
 }
 
 bool same_image(Datum one, Datum other, bool by_value, int length) {
+    if (by_value && length == sizeof(Datum)) return one == other;
+    if (length == -1 && is_plain(varlena_of(one)) && is_plain(varlena_of(other))) return datum_text(one) == datum_text(other);
     return guarded([&] { return datum_image_eq(one, other, by_value, length); });
 }
 
 std::int64_t full_size(Datum datum, bool by_value, int length) {
     if (by_value || length > 0) return by_value ? 8 : length;
-    return guarded([&] {
-        return static_cast<std::int64_t>(length == -1 ? toast_raw_datum_size(datum) : std::strlen(DatumGetCString(datum)));
-    });
+    return static_cast<std::int64_t>(length == -1 ? raw_size(datum) : std::strlen(DatumGetCString(datum)));
 }
 
 Datum copy_value(Datum datum, bool by_value, int length) {
     return guarded([&] { return datumCopy(datum, by_value, length); });
 }
 
+bool is_own_base_type(Oid type) { return type < FirstGenbkiObjectId; }
+
 Oid base_type(Oid type) {
+    if (is_own_base_type(type)) return type;
     return guarded([&] { return getBaseType(type); });
 }
 
 std::int32_t base_typmod(Oid type, std::int32_t typmod) {
+    if (is_own_base_type(type)) return typmod;
     return guarded([&] {
         int32 result = typmod;
         getBaseTypeAndTypmod(type, &result);

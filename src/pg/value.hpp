@@ -84,6 +84,7 @@ Datum copy_value(Datum datum, bool by_value, int length);
 // error, not truncated. `type` is a base type.
 Value with_typmod(Value value, Oid type, std::int32_t typmod);
 
+bool is_own_base_type(Oid type);  // as all types are that came with the server and have fixed numbers: none of them is a domain
 Oid base_type(Oid type);
 std::int32_t base_typmod(Oid type, std::int32_t typmod);  // for a domain, its own
 // One of int2, int4 and int8; one of text and varchar.

@@ -197,7 +197,7 @@ void push_value(JsonState& state, Datum datum, bool is_null, Oid type, bool exac
         push_json(state, &value);
         return;
     }
-    type = getBaseType(type);
+    if (!is_own_base_type(type)) type = getBaseType(type);
     if (push_scalar(state, datum, type) || push_document(state, datum, type, exact)) return;
     Oid element = get_element_type(type);
     if (OidIsValid(element)) {
