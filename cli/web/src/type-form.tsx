@@ -7,6 +7,7 @@ import { FindingText, MappingEditor } from './mapping-editor.tsx'
 import { go, href } from './router.ts'
 import type { Finding, TableRow } from './shapes.ts'
 import { Button, Check, Field, Problem, tell } from './ui.tsx'
+import { useUnsaved } from './unsaved.ts'
 
 type Kind = 'text' | 'number' | 'boolean' | 'list' | 'json' | 'long'
 type Spec = { name: string; label: string; kind: Kind; hint?: string; choices?: [string, string][]; table?: boolean }
@@ -139,12 +140,15 @@ export function TypeForm({ type, onClose }: { type: (Record<string, unknown> & {
     const target = useTable(values.target_document_type!)
     const set = (name: string, value: string) => setValues((old) => ({ ...old, [name]: value }))
     const changed = JSON.stringify(values) !== JSON.stringify(before)
+    const setUnsaved = useUnsaved()
+    useEffect(() => setUnsaved(changed), [changed])
     const save = async () => {
         setBusy(true)
         setProblem(null)
         try {
             const { name } = await postJson<{ name: string }>(type ? at('types', type.name) : 'types', { definition: definition(values, before) })
             tell('Saved.')
+            setUnsaved(false)
             go(href(['types', name ?? values.name!]))
         } catch (failure) {
             setProblem(failure)
