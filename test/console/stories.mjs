@@ -275,6 +275,12 @@ story('script in a document, an error, a type, a diff is text', async (person) =
     await row.getByRole('link').first().click()
     await page.getByText('the price of <b><img src=x').first().waitFor()
     for (const place of ['', 'types', `types/${encodeURIComponent('<script>window.pwned=1</script>')}`, 'freshness']) await person.go(place)
+    const hostile = '<img src=x onerror="window.pwned=1">'
+    await sql("INSERT INTO crm.contact (customer, name) VALUES (2800, 'before') ON CONFLICT (customer) DO NOTHING")
+    await sql(`UPDATE shop.customer SET name = '${hostile}' WHERE id = 2800`)
+    const id = await sql("SELECT enqueue_sync_job('Contacts', '2800')")
+    await person.go(`jobs/${id}`)
+    await page.locator('table.diff ins', { hasText: hostile }).waitFor()
     assert.equal(await page.evaluate(() => window.pwned), undefined)
     assert.equal(await page.locator('main img, main script').count(), 0)
 })

@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 
-from console import Server, certificate, eventually, locked_queues, main, sql, test
+from console import LIMIT, Server, certificate, eventually, locked_queues, main, sql, test
 
 
 @test
@@ -96,7 +96,7 @@ def it_ends_cleanly_whatever_waits():
             if requests:
                 eventually(lambda: sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'viewer' AND wait_event_type = 'Lock'") == "1", "one waits")
             server.process.terminate()
-            assert server.process.wait(timeout=20) == 0, server.log()
+            assert server.process.wait(timeout=LIMIT) == 0, server.log()
             for thread in threads:
                 thread.join()
             for stream in opened:
@@ -152,7 +152,7 @@ def it_ends_cleanly_in_the_midst_of_anything():
         threads[-1].start()  # cancels the one before
         for one in (server, lost):
             one.process.terminate()
-            assert one.process.wait(timeout=20) == 0, one.log()
+            assert one.process.wait(timeout=LIMIT) == 0, one.log()
         for thread in threads:
             thread.join()
         for connection in half + [deaf]:

@@ -156,8 +156,8 @@ def a_pooler_in_between_is_seen():
             assert answer.status == 403 and "direct connection" in answer.error["message"] and "PgBouncer" in answer.error["hint"], (settings, answer)
             server.port = int(re.search(r":(\d+)/metrics", server.process.stdout.readline())[1])
             server.host = "127.0.0.1:%d" % server.port
-            assert 'sync_job_up{database="console"} 0' in server.request("GET", "/metrics").body
-            assert "direct connection" in server.log(), server.log()
+            eventually(lambda: 'sync_job_up{database="console"} 0' in server.request("GET", "/metrics").body, "the metrics are refused")
+            assert "direct connection" in server.log().split("no metrics of a database")[-1], server.log()
 
 
 @test
