@@ -1,5 +1,6 @@
 // The columns of the list of jobs: which there are, which are shown, and by which a page of it is sorted. All of that is in the address.
 import type { ComponentChildren } from 'preact'
+import { useState } from 'preact/hooks'
 import { type Filters, jobsHref, view } from './filters.tsx'
 import { go } from './router.ts'
 import type { JobRow } from './shapes.ts'
@@ -87,16 +88,26 @@ export function ColumnChoice({ filters, before }: { filters: Filters; before: st
         const names = jobColumns.map((column) => column.name).filter((one) => shown.has(one)).join(',')
         change({ columns: names === usual.join(',') ? '' : names })
     }
+    const [open, setOpen] = useState(false)
+    return (
+        <details class="columns" open={open} onToggle={(e) => setOpen(e.currentTarget.open)}>
+            <summary>Columns</summary>
+            {open && <Choices shown={shown} choose={choose} change={change} />}
+        </details>
+    )
+}
+
+type ChoicesProps = { shown: Set<string>; choose: (name: string, on: boolean) => void; change: (more: Record<string, string>) => void }
+function Choices({ shown, choose, change }: ChoicesProps) {
     const { column, down } = sorting()
     return (
-        <details class="columns">
-            <summary>Columns</summary>
+        <>
             <div class="row" role="group" aria-label="Columns">
                 {jobColumns.filter(({ name }) => name !== 'id').map(({ name, head }) => <Check key={name} label={head} value={shown.has(name)} onChange={(on) => choose(name, on)} />)}
             </div>
             <div class="row">
                 <Field label="Jobs on a page">
-                    {(a) => <select {...a} value={String(pageSize())} onChange={(e) => go(jobsHref(filters, { rows: e.currentTarget.value === pageSizes[0] ? '' : e.currentTarget.value }), true)}>{pageSizes.map((size) => <option key={size}>{size}</option>)}</select>}
+                    {(a) => <select {...a} value={String(pageSize())} onChange={(e) => change({ rows: e.currentTarget.value === pageSizes[0] ? '' : e.currentTarget.value })}>{pageSizes.map((size) => <option key={size}>{size}</option>)}</select>}
                 </Field>
                 <Field label="Sort the page by">
                     {(a) => (
@@ -107,6 +118,6 @@ export function ColumnChoice({ filters, before }: { filters: Filters; before: st
                     )}
                 </Field>
             </div>
-        </details>
+        </>
     )
 }

@@ -38,6 +38,8 @@ const conditions: Spec[] = [
     { name: 'target_key', label: 'Key of the target', kind: 'list', hint: 'Columns, with commas; empty: its primary key' },
     { name: 'secret_columns', label: 'Secret columns', kind: 'list', hint: 'Their values are recorded nowhere' },
     { name: 'module', label: 'Schema of the functions', kind: 'text', hint: 'For a controller of functions' },
+    { name: 'library', label: 'Library', kind: 'text', hint: 'For a native controller; only superusers name one' },
+    { name: 'library_trusted', label: 'A superuser has confirmed the library', kind: 'text', choices: [['', '–'], ['true', 'yes'], ['false', 'no']] },
 ]
 const switches: Spec[] = [
     { name: 'insert_enabled', label: 'May insert', kind: 'boolean' },

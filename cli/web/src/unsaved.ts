@@ -16,6 +16,6 @@ export function mayLeave(): boolean {
     return true
 }
 
-window.addEventListener('beforeunload', (event) => {
+globalThis.addEventListener?.('beforeunload', (event) => {
     if (unsaved.size > 0) event.preventDefault()
 })

@@ -138,7 +138,7 @@ def it_ends_cleanly_in_the_midst_of_anything():
         half[2].sendall(b"GET / HT")
         scraped = int(server.process.stdout.readline().split(":")[2].split("/")[0])
         slot = {"X-Sync-Job-Slot": "list"}
-        asked = [(client.post, ("/api/queues/default/pause", {})), (client.get, ("/api/queues", slot)), (client.get, ("/api/queues", slot)),
+        asked = [(client.post, ("/api/queues/none/pause", {})), (client.get, ("/api/queues", slot)), (client.get, ("/api/queues", slot)),
                  (lost.try_log_in, ()), (lost.try_log_in, ("operator",)), (requests_metrics, (scraped,))]
         threads = [threading.Thread(target=cut_off, args=(function, *arguments)) for function, arguments in asked]
         for thread in threads:
