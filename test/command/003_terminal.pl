@@ -73,8 +73,11 @@ is($terminal->{run}->result(0), 3, '… with the code of connections');
 
 # ---- Ctrl-C ends the wait, not the job ----
 
+# What the name of the type would do to the terminal, nothing that is drawn does.
+my $evil = "Alone \x1b]0;owned\x07";
+$node->safe_psql('postgres', "INSERT INTO sync_job_type SELECT e.* FROM sync_job_type AS t, jsonb_populate_record(t, jsonb_build_object('name', \$q\$$evil\$q\$)) AS e WHERE t.name = 'Probe Alone'");
 close_gate($node);
-my $job = enqueue($node, 'Probe Alone', '1', q{context => '{"gate": "closed"}'});
+my $job = enqueue($node, $evil, '1', q{context => '{"gate": "closed"}'});
 wait_until_running($node, $job);
 $terminal = on_terminal('watch', $job);
 expect($terminal, qr/Job $job: Started/, 'watch draws how far it is');
@@ -82,6 +85,7 @@ $terminal->{in} .= "\cC";
 expect($terminal, qr/no longer waiting for job $job.*The job goes on/s, 'Ctrl-C ends the wait, and the command says that the job goes on');
 $terminal->{run}->finish;
 is($terminal->{run}->result(0), 130, '… and ends with 130');
+unlike($terminal->{out}, qr/\x1b\]|\x07/, '… and nothing that was planted reached the terminal');
 is(status_of($node, $job), 'Started', 'and it does');
 
 # ---- top ----
@@ -92,6 +96,12 @@ $terminal->{in} .= 'q';
 $terminal->{run}->finish;
 is($terminal->{run}->result(0), 0, 'q ends it');
 like($terminal->{out}, qr/\x1b\[\?25h\x1b\[\?1049l$/, '… and the terminal is as it was');
+like($terminal->{out}, qr/Alone \\x1b\]0;owned\\x07/, '… and has shown what was planted');
+unlike($terminal->{out}, qr/\x1b\]|\x07/, '… without obeying it');
+$terminal = on_terminal('list');
+expect($terminal, qr/Alone \\x1b\]/, 'list shows it, too');
+$terminal->{run}->finish;
+unlike($terminal->{out}, qr/\x1b\]|\x07/, '… without obeying it');
 open_gate($node);
 wait_for_jobs($node);
 

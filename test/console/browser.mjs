@@ -46,11 +46,16 @@ export class Person {
     static async come(browser, address, options = {}) {
         const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, timezoneId: 'UTC', locale: 'en-GB', reducedMotion: 'reduce', ...options })
         const person = new Person()
-        Object.assign(person, { context, address, page: await context.newPage(), faults: [] })
+        Object.assign(person, { context, address, page: await context.newPage(), faults: [], answers: [] })
         const { page } = person
         page.setDefaultTimeout(limit)
         page.on('pageerror', (error) => person.faults.push(error.stack))
-        page.on('dialog', (dialog) => (person.faults.push(`a dialog: ${dialog.message()}`), void dialog.dismiss()))
+        // Whether to leave what is not saved: answered as the story says, and otherwise nothing asks.
+        page.on('dialog', (dialog) => {
+            const leave = person.answers.shift()
+            if (leave === undefined) person.faults.push(`a dialog: ${dialog.message()}`)
+            void (leave ? dialog.accept() : dialog.dismiss())
+        })
         page.on('console', (message) => {
             // A refusal that is asked for is told there, too.
             if (message.type() === 'error' && !/status of (400|401|403|404|409|503)|favicon|ERR_ABORTED/.test(message.text())) person.faults.push(message.text())

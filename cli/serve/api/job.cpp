@@ -106,7 +106,7 @@ SELECT json_build_object('rows', )" + job_rows("SELECT id FROM page") + R"(,
     // Where the next page begins is a name: rows of one job have no other key.
     static const std::string documents = R"(
 WITH found AS MATERIALIZED (
-    SELECT d.source_document_name, d.target_document_name, d.operation, d.status, d.diff_summary, d.fingerprint,
+    SELECT d.ctid, d.source_document_name, d.target_document_name, d.operation, d.status, d.diff_summary, d.fingerprint,
         row_number() OVER (ORDER BY d.source_document_name, d.target_document_name) AS n
     FROM @extschema@.sync_job_document AS d WHERE d.sync_job = $1::bigint
     ORDER BY d.source_document_name, d.target_document_name
@@ -115,9 +115,14 @@ SELECT json_build_object(
     'rows', (SELECT coalesce(json_agg(r ORDER BY r.n), '[]') FROM (
         SELECT f.n + coalesce($2::bigint, 0) AS n, left(f.source_document_name, 2000) AS source_document_name,
             left(f.target_document_name, 2000) AS target_document_name, f.operation, f.status, left(f.diff_summary::text, 2000) AS diff_summary,
-            f.fingerprint FROM found AS f ORDER BY f.n LIMIT least(greatest(coalesce($3::integer, 50), 1), 200)) AS r),
+            f.fingerprint, f.ctid::text AS key, length(f.diff_summary::text) > 2000 AS cut FROM found AS f ORDER BY f.n LIMIT least(greatest(coalesce($3::integer, 50), 1), 200)) AS r),
     'next', CASE WHEN (SELECT count(*) FROM found) > least(greatest(coalesce($3::integer, 50), 1), 200)
         THEN (coalesce($2::bigint, 0) + least(greatest(coalesce($3::integer, 50), 1), 200))::text END))";
+
+    // Documents have no key of their own: a row that has moved meanwhile is not there.
+    static const std::string document_value = "SELECT " + std::string(limited_value) + R"(
+FROM @extschema@.sync_job_document AS d CROSS JOIN LATERAL (VALUES ('diff_summary', d.diff_summary::text)) AS t (key, value)
+WHERE d.ctid = $2::tid AND d.sync_job = $1::bigint AND coalesce(left(d.source_document_name, 2000), '') = coalesce($3, '') AND t.key = $4)";
 
     static const std::string value = "SELECT " + std::string(limited_value) + R"(
 FROM @extschema@.sync_job AS j CROSS JOIN LATERAL (VALUES )" + std::string(long_columns) + R"() AS t (key, value)
@@ -132,6 +137,7 @@ WHERE e.sync_job = $1::bigint AND e.attempt = $3::integer AND t.key = $2)";
         {Method::get, "/api/jobs/{id}", false, one, {"id"}},
         {Method::get, "/api/jobs/{id}/children", false, children, {"id", "before", "limit"}},
         {Method::get, "/api/jobs/{id}/documents", false, documents, {"id", "after", "limit"}},
+        {Method::get, "/api/jobs/{id}/documents/value", false, document_value, {"id", "key", "name", "column"}},
         {Method::get, "/api/jobs/{id}/value", false, value, {"id", "column", "attempt"}},
     };
     return routes;

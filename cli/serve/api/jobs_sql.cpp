@@ -97,7 +97,7 @@ reader AS MATERIALIZED (
 ), )" + std::string(times) + R"(
 -- Who sees all and asks for anything needs no window: what is there is found at once.
 span AS MATERIALIZED (
-    SELECT b.from_low AS at_least, b.to_high AS below, greatest(b.from_low, b.to_high - 1000000) AS far, greatest(b.from_low, b.to_high - CASE
+    SELECT b.from_low AS at_least, b.to_high AS below, greatest(b.from_low, b.to_high - 400000) AS far, greatest(b.from_low, b.to_high - CASE
         WHEN (SELECT sees_all FROM reader) AND num_nonnulls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) = 0
         THEN b.to_high ELSE {window} END) AS near
     FROM bounds AS b ORDER BY b.step DESC LIMIT 1
@@ -123,7 +123,7 @@ after_near AS MATERIALIZED (
 middle AS MATERIALIZED ()" + scan("(SELECT rare FROM after_near) AND j.id >= (SELECT far FROM span) AND j.id < (SELECT near FROM span) AND {mine}") + R"(),
 newest AS MATERIALIZED (SELECT id, status FROM near UNION ALL SELECT id, status FROM middle),
 after_middle AS MATERIALIZED (
-    SELECT a.rare AND s.far > s.at_least AND (SELECT count(*) FROM newest) <= {most} AND )" + is_rare("newest", "far", "1000000") + R"( AS rare
+    SELECT a.rare AND s.far > s.at_least AND (SELECT count(*) FROM newest) <= {most} AND )" + is_rare("newest", "far", "400000") + R"( AS rare
     FROM after_near AS a CROSS JOIN span AS s
 ),
 rest AS MATERIALIZED (

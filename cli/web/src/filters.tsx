@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { getJson } from './api.ts'
 import { tryParse } from './json.ts'
-import { go, href } from './router.ts'
+import { go, href, parseRoute } from './router.ts'
 import { states } from './shapes.ts'
 import { formatTime, fromInput, serverNow, toInput, zone, zoneName } from './time.ts'
 import { Button, Field } from './ui.tsx'
@@ -18,7 +18,16 @@ const labels: Record<string, string> = {
     role: 'Role', parent: 'Parent', group: 'Group', id: 'Id', kind: 'Kind',
 }
 
-const show = (filters: Filters, replace = false): void => go(href(['jobs'], filters), replace)
+// How the list is shown, which filters do not change.
+const viewNames = ['columns', 'sort', 'rows'] as const
+type View = Partial<Record<(typeof viewNames)[number], string>>
+export function view(): View {
+    const { query } = parseRoute(location.hash)
+    return Object.fromEntries(viewNames.map((name) => [name, query.get(name)]).filter(([, value]) => value !== null)) as View
+}
+export const jobsHref = (filters: Filters, more: Record<string, string | null | undefined> = {}): string => href(['jobs'], { ...filters, ...view(), ...more })
+
+const show = (filters: Filters, replace = false): void => go(jobsHref(filters), replace)
 
 // A text with completions from the database.
 function Suggest({ id, name, field, value, ...rest }: { id: string; name: string; field: string; value: string; [key: string]: unknown }) {
@@ -82,7 +91,7 @@ function Chosen({ filters }: { filters: Filters }) {
                     <span class="unseen">Remove the filter </span>{labels[name]}: {name === 'from' || name === 'to' ? formatTime(filters[name]!) : filters[name]} <span aria-hidden="true">✕</span>
                 </button>
             ))}
-            <a href={href(['jobs'])}>Clear all</a>
+            <a href={jobsHref({})}>Clear all</a>
         </div>
     )
 }

@@ -17,6 +17,7 @@ import { begin, logOut, useSession } from './session.ts'
 import { applyTheme, shortcuts, theme, useSetting } from './settings.ts'
 import { useClock, zone, zoneName } from './time.ts'
 import { Button, Dialog, Heading, Messages, tell } from './ui.tsx'
+import { mayLeave } from './unsaved.ts'
 import { makeTextsVisible } from './visible.ts'
 
 const places: [string, string, string][] = [
@@ -94,7 +95,7 @@ function Frame({ route }: { route: Route }) {
                 <div class="who">
                     <Liveness />
                     <span><b>{info?.user}</b> on <b>{info?.database}</b> <span class="dim">{(info?.levels?.join(', ') || info?.level) ?? ''}{info?.superuser ? ' superuser' : ''}</span></span>
-                    <Button kind="quiet" onClick={() => void logOut()}>Log out</Button>
+                    <Button kind="quiet" onClick={() => mayLeave() && void logOut()}>Log out</Button>
                 </div>
             </header>
             {info?.standby && <p class="band" role="status">This server is a standby: nothing can be changed here, and jobs run on the primary.</p>}

@@ -1,6 +1,7 @@
 // Where one is: `#/jobs?status=Failed&type=…`. Everything that makes up a list is in the fragment, so that it can be sent, kept as a bookmark, and gone back
 // to, and the server never sees it in its log.
 import { useEffect, useState } from 'preact/hooks'
+import { mayLeave } from './unsaved.ts'
 
 export type Route = { path: string[]; query: URLSearchParams; hash: string }
 
@@ -36,7 +37,13 @@ export function go(target: string, replace = false): void {
 export function useRoute(): Route {
     const [route, setRoute] = useState(() => parseRoute(location.hash))
     useEffect(() => {
-        const changed = () => setRoute(parseRoute(location.hash))
+        let shown = location.hash
+        const changed = () => {
+            if (location.hash === shown) return
+            if (!mayLeave()) return history.replaceState(history.state, '', shown || '#/')
+            shown = location.hash
+            setRoute(parseRoute(shown))
+        }
         window.addEventListener('hashchange', changed)
         return () => window.removeEventListener('hashchange', changed)
     }, [])

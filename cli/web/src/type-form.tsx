@@ -7,6 +7,7 @@ import { FindingText, MappingEditor } from './mapping-editor.tsx'
 import { go, href } from './router.ts'
 import type { Finding, TableRow } from './shapes.ts'
 import { Button, Check, Field, Problem, tell } from './ui.tsx'
+import { useUnsaved } from './unsaved.ts'
 
 type Kind = 'text' | 'number' | 'boolean' | 'list' | 'json' | 'long'
 type Spec = { name: string; label: string; kind: Kind; hint?: string; choices?: [string, string][]; table?: boolean }
@@ -37,6 +38,8 @@ const conditions: Spec[] = [
     { name: 'target_key', label: 'Key of the target', kind: 'list', hint: 'Columns, with commas; empty: its primary key' },
     { name: 'secret_columns', label: 'Secret columns', kind: 'list', hint: 'Their values are recorded nowhere' },
     { name: 'module', label: 'Schema of the functions', kind: 'text', hint: 'For a controller of functions' },
+    { name: 'library', label: 'Library', kind: 'text', hint: 'For a native controller; only superusers name one' },
+    { name: 'library_trusted', label: 'A superuser has confirmed the library', kind: 'text', choices: [['', '–'], ['true', 'yes'], ['false', 'no']] },
 ]
 const switches: Spec[] = [
     { name: 'insert_enabled', label: 'May insert', kind: 'boolean' },
@@ -139,12 +142,15 @@ export function TypeForm({ type, onClose }: { type: (Record<string, unknown> & {
     const target = useTable(values.target_document_type!)
     const set = (name: string, value: string) => setValues((old) => ({ ...old, [name]: value }))
     const changed = JSON.stringify(values) !== JSON.stringify(before)
+    const setUnsaved = useUnsaved()
+    useEffect(() => setUnsaved(changed), [changed])
     const save = async () => {
         setBusy(true)
         setProblem(null)
         try {
             const { name } = await postJson<{ name: string }>(type ? at('types', type.name) : 'types', { definition: definition(values, before) })
             tell('Saved.')
+            setUnsaved(false)
             go(href(['types', name ?? values.name!]))
         } catch (failure) {
             setProblem(failure)

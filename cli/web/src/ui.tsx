@@ -6,6 +6,7 @@ import type { Query } from './query.ts'
 import { href } from './router.ts'
 import { formatTime, relative, zone } from './time.ts'
 import { useSetting } from './settings.ts'
+import { mayLeave, useUnsaved } from './unsaved.ts'
 
 const marks: Record<string, string> = {
     Pending: '◌', Queued: '○', Started: '▶', Finished: '✓', Skipped: '–', 'No Target': '∅', Relayed: '⇉', Failed: '✕', Canceled: '⊘',
@@ -150,20 +151,25 @@ type FormProps = { title: string; button: string; kind?: 'primary' | 'danger'; d
 export function FormDialog({ title, button, kind = 'primary', disabled = false, wide = false, work, onClose, children }: FormProps) {
     const [busy, setBusy] = useState(false)
     const [problem, setProblem] = useState<unknown>(null)
+    const setUnsaved = useUnsaved()
     const submit = async () => {
         setBusy(true)
         setProblem(null)
-        await work().catch(setProblem)
+        setUnsaved(false)
+        await work().catch((failure) => (setUnsaved(true), setProblem(failure)))
         setBusy(false)
     }
+    const close = () => {
+        if (mayLeave()) onClose()
+    }
     return (
-        <Dialog title={title} onClose={onClose} wide={wide}>
-            <form onSubmit={(e) => (e.preventDefault(), void submit())}>
+        <Dialog title={title} onClose={close} wide={wide}>
+            <form onInput={() => setUnsaved(true)} onSubmit={(e) => (e.preventDefault(), void submit())}>
                 {children}
                 <Problem error={problem} />
                 <div class="tools">
                     <Button type="submit" kind={kind} busy={busy} disabled={disabled}>{button}</Button>
-                    <Button onClick={onClose}>Close</Button>
+                    <Button onClick={close}>Close</Button>
                 </div>
             </form>
         </Dialog>

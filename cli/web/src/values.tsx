@@ -57,19 +57,20 @@ export function Copy({ text, label = 'Copy' }: { text: string; label?: string })
 
 // Of what is longer than 4 MB the server sends the beginning.
 type LongText = { value: string; cut: boolean }
-const fetchLong = (job: string, column: string, attempt?: number): Promise<LongText> =>
-    getJson<LongText>(at('jobs', job, 'value'), { column, attempt }, 'value')
+type Where = { job: string; column: string; attempt?: number; document?: { key: string; name: string } } // of one of the job's documents
+const fetchLong = ({ job, column, attempt, document }: Where): Promise<LongText> =>
+    document ? getJson<LongText>(at('jobs', job, 'documents', 'value'), { column, ...document }, 'value') : getJson<LongText>(at('jobs', job, 'value'), { column, attempt }, 'value')
 
 // For what goes back to the server: all of it, or an error.
 export const wholeValue = async (job: string, column: string): Promise<string> => {
-    const { value, cut } = await fetchLong(job, column)
+    const { value, cut } = await fetchLong({ job, column })
     if (cut) throw new ApiError(400, '54000', `${column} is longer than 4 MB, too long for the console`, null, 'Use SQL.')
     return value
 }
 
 // A column of a job. What the server has cut is fetched whole when somebody wants it.
-type LongProps = { job: string; column: string; attempt?: number; text: string; cut: boolean; json?: boolean; render?: (text: string) => ComponentChildren }
-export function LongValue({ job, column, attempt, text, cut, json = false, render }: LongProps) {
+type LongProps = Where & { text: string; cut: boolean; json?: boolean; render?: (text: string) => ComponentChildren }
+export function LongValue({ text, cut, json = false, render, ...where }: LongProps) {
     // Whole is what this text is the beginning of, and not what was there before it.
     const [fetched, setFetched] = useState<{ of: string; long: LongText } | null>(null)
     const [busy, setBusy] = useState(false)
@@ -77,7 +78,7 @@ export function LongValue({ job, column, attempt, text, cut, json = false, rende
     const fetchWhole = async () => {
         setBusy(true)
         try {
-            setFetched({ of: text, long: await fetchLong(job, column, attempt) })
+            setFetched({ of: text, long: await fetchLong(where) })
         } catch (error) {
             tellError(error)
         } finally {

@@ -180,6 +180,30 @@ def long_values_are_cut():
 
 
 @test
+def diffs_of_the_documents_of_a_set_are_whole():
+    prepare()
+    sql("UPDATE sync_job_type SET set_size = 10 WHERE name = 'Api Sync'; UPDATE api.source SET name = repeat('x', 3000) || id WHERE id IN (11, 12)")
+    sql("SET ROLE api_app; SELECT enqueue_sync_jobs('Api Sync', ARRAY(SELECT n::text FROM generate_series(11, 20) AS n))")
+    job = sql("SELECT max(id) FROM sync_job WHERE documents IS NOT NULL")
+    sql("UPDATE sync_job_type SET set_size = 1 WHERE name = 'Api Sync'; CALL wait_for_sync_job(%s, '60 s')" % job)
+    with Server() as server:
+        viewer = server.log_in("viewer")
+        path = "/api/jobs/%s/documents" % job
+        long = rows(viewer, path)
+        assert [(row["source_document_name"], row["cut"], len(row["diff_summary"])) for row in long] == [("11", True, 2000), ("12", True, 2000)], long
+        for row in long:
+            of_row = {"key": row["key"], "name": row["source_document_name"], "column": "diff_summary"}
+            answer = ok(viewer.get(path + "/value" + query(**of_row)))
+            assert json.loads(answer["value"])["name"]["new"] == "x" * 3000 + row["source_document_name"] and not answer["cut"], answer
+            for wrong in ({"name": "13"}, {"name": ""}, {"key": "(0,0)"}, {"column": "fingerprint"}):
+                assert viewer.get(path + "/value" + query(**{**of_row, **wrong})).status == 404, wrong
+            assert viewer.get(path.replace(job, job_of("1")) + "/value" + query(**of_row)).status == 404
+            assert server.log_in("nobody_else").get(path + "/value" + query(**of_row)).status == 404
+        assert viewer.get(path + "/value?key=x&name=11&column=diff_summary").status == 400
+    sql("UPDATE api.source SET name = 'name ' || id WHERE id IN (11, 12)")
+
+
+@test
 def nobody_sees_what_he_may_not():
     prepare()
     with Server() as server:

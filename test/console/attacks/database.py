@@ -124,14 +124,14 @@ def a_notification_is_only_a_hint():
             seen.append(data)
         sql("DO $$BEGIN FOR i IN 1 .. 5000 LOOP PERFORM pg_notify('sync_job_changed', i::text); COMMIT; END LOOP; END$$")
         assert client.get("/api/queues").status == 200
-        got = []
+        got = [events.wait_for("changed")]
         end = time.monotonic() + 3
         while time.monotonic() < end:
             try:
                 got.append(events.next(1))
             except TimeoutError:
                 break
-        assert 1 <= len(got) < 20, len(got)
+        assert len(got) < 20, len(got)
 
 
 @test
@@ -211,8 +211,8 @@ def on_a_standby_it_only_reads():
                 answer = client.post(path, body)
                 assert answer.status == 403 and answer.error["code"] == "25006" and "standby" in answer.error["message"], (path, answer)
             assert any("standby" in note for note in client.get("/api/overview").json["notes"])
-            scraped = server.request("GET", "/metrics", headers={"Authorization": "Bearer a-token-of-sixteen-or-more"})
-            assert 'sync_job_up{database="console"} 1' in scraped.body, scraped
+            token = {"Authorization": "Bearer a-token-of-sixteen-or-more"}
+            eventually(lambda: 'sync_job_up{database="console"} 1' in server.request("GET", "/metrics", headers=token).body, "its metrics")
             events = client.stream()
             assert events.next()[0] == "poll"
             subprocess.run(["pg_ctl", "-D", "standby", "-w", "-s", "promote"], check=True)

@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 
-from console import Server, certificate, eventually, locked_queues, main, sql, test
+from console import LIMIT, Server, certificate, eventually, locked_queues, main, sql, test
 
 
 @test
@@ -96,7 +96,7 @@ def it_ends_cleanly_whatever_waits():
             if requests:
                 eventually(lambda: sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'viewer' AND wait_event_type = 'Lock'") == "1", "one waits")
             server.process.terminate()
-            assert server.process.wait(timeout=20) == 0, server.log()
+            assert server.process.wait(timeout=LIMIT) == 0, server.log()
             for thread in threads:
                 thread.join()
             for stream in opened:
@@ -138,7 +138,7 @@ def it_ends_cleanly_in_the_midst_of_anything():
         half[2].sendall(b"GET / HT")
         scraped = int(server.process.stdout.readline().split(":")[2].split("/")[0])
         slot = {"X-Sync-Job-Slot": "list"}
-        asked = [(client.post, ("/api/queues/default/pause", {})), (client.get, ("/api/queues", slot)), (client.get, ("/api/queues", slot)),
+        asked = [(client.post, ("/api/queues/none/pause", {})), (client.get, ("/api/queues", slot)), (client.get, ("/api/queues", slot)),
                  (lost.try_log_in, ()), (lost.try_log_in, ("operator",)), (requests_metrics, (scraped,))]
         threads = [threading.Thread(target=cut_off, args=(function, *arguments)) for function, arguments in asked]
         for thread in threads:
@@ -152,7 +152,7 @@ def it_ends_cleanly_in_the_midst_of_anything():
         threads[-1].start()  # cancels the one before
         for one in (server, lost):
             one.process.terminate()
-            assert one.process.wait(timeout=20) == 0, one.log()
+            assert one.process.wait(timeout=LIMIT) == 0, one.log()
         for thread in threads:
             thread.join()
         for connection in half + [deaf]:

@@ -156,8 +156,8 @@ def a_pooler_in_between_is_seen():
             assert answer.status == 403 and "direct connection" in answer.error["message"] and "PgBouncer" in answer.error["hint"], (settings, answer)
             server.port = int(re.search(r":(\d+)/metrics", server.process.stdout.readline())[1])
             server.host = "127.0.0.1:%d" % server.port
-            assert 'sync_job_up{database="console"} 0' in server.request("GET", "/metrics").body
-            assert "direct connection" in server.log(), server.log()
+            eventually(lambda: 'sync_job_up{database="console"} 0' in server.request("GET", "/metrics").body, "the metrics are refused")
+            assert "direct connection" in server.log().split("no metrics of a database")[-1], server.log()
 
 
 @test
@@ -206,7 +206,7 @@ def a_forwarded_address_counts_only_from_a_trusted_proxy():
 
 @test
 def guesses_from_many_addresses_lock_no_role_out():
-    """200 addresses go on guessing at a role. From another one its password lets it in soon, each time: whoever must wait for a second
+    """200 addresses go on guessing at a role. From another one its password lets it in soon: whoever must wait for a second
     in which nobody else has guessed, or for luck among 200, waits for most of a minute."""
     with Server() as server:
         over = threading.Event()
@@ -221,7 +221,7 @@ def guesses_from_many_addresses_lock_no_role_out():
         waited = []
         try:
             eventually(lambda: len(failures) > 20, "they have guessed")
-            for _ in range(4):
+            for _ in range(5):
                 begin = time.monotonic()
                 server.log_in("viewer", source="127.0.0.3")
                 waited.append(time.monotonic() - begin)
@@ -229,7 +229,7 @@ def guesses_from_many_addresses_lock_no_role_out():
             over.set()
             for thread in threads:
                 thread.join()
-        assert max(waited) < 15, waited
+        assert sorted(waited)[2] < 8, waited
 
 
 @test

@@ -178,7 +178,7 @@ function Changed({ answer }: { answer: JobAnswer }) {
     )
 }
 
-type DocumentRow = { source_document_name: string | null; target_document_name: string | null; operation: string | null; status: string; diff_summary: string | null }
+type DocumentRow = { source_document_name: string | null; target_document_name: string | null; operation: string | null; status: string; diff_summary: string | null; key: string; cut: boolean }
 
 function Documents({ id }: { id: string }) {
     const [after, setAfter] = useState('')
@@ -194,7 +194,7 @@ function Documents({ id }: { id: string }) {
                             { name: 'Target', cell: (d) => d.target_document_name ?? '–' },
                             { name: 'Operation', cell: (d) => d.operation },
                             { name: 'State', cell: (d) => <Status of={d.status} /> },
-                            { name: 'Change', cell: (d) => (d.diff_summary ? <Diff text={d.diff_summary} /> : '–') },
+                            { name: 'Change', cell: (d) => (d.diff_summary ? <LongValue job={id} document={{ key: d.key, name: d.source_document_name ?? '' }} column="diff_summary" text={d.diff_summary} cut={d.cut} render={(whole) => <Diff text={whole} />} /> : '–') },
                         ]} />
                         <div class="tools">
                             {after && <Button onClick={() => setAfter('')}>The first ones</Button>}

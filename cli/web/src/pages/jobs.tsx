@@ -4,15 +4,13 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { getJson } from '../api.ts'
 import { BulkDialog, type Chosen } from '../bulk.tsx'
 import { download, toCsv } from '../csv.ts'
-import { FilterForm, type Filters, readFilters } from '../filters.tsx'
+import { FilterForm, type Filters, jobsHref, readFilters } from '../filters.tsx'
+import { ColumnChoice, SortHeading, pageSize, shownColumns, sorted, sorting } from '../job-columns.tsx'
 import { useQuery } from '../query.ts'
-import { type Route, go, href } from '../router.ts'
+import { type Route, go } from '../router.ts'
 import { may } from '../session.ts'
 import type { JobList, JobRow } from '../shapes.ts'
-import { formatInterval } from '../time.ts'
-import { Badge, Bar, Button, Count, Heading, JobLink, Loaded, Status, Time, TypeLink, tell, tellError } from '../ui.tsx'
-
-const pageSize = 50
+import { Button, Count, Heading, Loaded, tell, tellError } from '../ui.tsx'
 
 // The newest id that is shown while the place is held.
 function useHeld(rows: JobRow[] | null, asked: string, selected: number): { rows: JobRow[]; fresh: number; release: () => void } {
@@ -35,7 +33,7 @@ function useHeld(rows: JobRow[] | null, asked: string, selected: number): { rows
 export function JobsPage({ route }: { route: Route }) {
     const filters = readFilters(route.query)
     const before = route.query.get('before') ?? ''
-    const list = useQuery<JobList>('jobs', { ...filters, before, limit: pageSize }, { slot: 'jobs' })
+    const list = useQuery<JobList>('jobs', { ...filters, before, limit: pageSize() }, { slot: 'jobs' })
     const count = useQuery<{ count: number; more: boolean }>('jobs/count', filters, { slot: 'count', still: true, every: 20_000 })
     const [selected, setSelected] = useState<Map<string, JobRow>>(new Map())
     const [bulk, setBulk] = useState<Chosen | null>(null)
@@ -54,19 +52,21 @@ export function JobsPage({ route }: { route: Route }) {
             <div class="toolbar">
                 {may.actOnLists() && <Button onClick={() => setBulk({ filters })} disabled={!list.data?.rows.length}>Act on all that match …</Button>}
                 <Export filters={filters} />
+                <ColumnChoice filters={filters} before={before} />
                 {held.fresh > 0 && <Button kind="primary" onClick={held.release}>Show {held.fresh} newer</Button>}
             </div>
             <Loaded query={list}>
                 {(answer) => (
                     <>
-                        <JobTable rows={held.rows} selected={may.actOnLists() ? selected : null} onSelect={setSelected} />
+                        <JobTable rows={sorted(held.rows)} selected={may.actOnLists() ? selected : null} onSelect={setSelected} filters={filters} before={before} />
+                        {sorting().column && answer.next && <p class="note">Sorted within these {held.rows.length} jobs, the newest that match{before && ' before those of the page before'}.</p>}
                         <Searched list={answer} filters={filters} />
                     </>
                 )}
             </Loaded>
             <nav class="pager" aria-label="Pages">
-                {before && <a href={href(['jobs'], filters)}>⇤ Newest</a>}
-                {list.data?.next && <a rel="next" href={href(['jobs'], { ...filters, before: list.data.next })}>Older →</a>}
+                {before && <a href={jobsHref(filters)}>⇤ Newest</a>}
+                {list.data?.next && <a rel="next" href={jobsHref(filters, { before: list.data.next })}>Older →</a>}
             </nav>
             {selected.size > 0 && (
                 <div class="selection" role="region" aria-label="Selection">
@@ -87,12 +87,14 @@ function Searched({ list, filters }: { list: JobList; filters: Filters }) {
     return (
         <p class="note">
             {filters.error || filters.context ? `The ${filters.error ? 'text' : 'context'} was searched in the newest ${searched.jobs.toLocaleString('en-US')} jobs that the other filters leave.` : `The newest ${searched.jobs.toLocaleString('en-US')} jobs were looked through.`}{' '}
-            {searched.continue && <a href={href(['jobs'], { ...filters, before: searched.continue })}>Search the older ones</a>}
+            {searched.continue && <a href={jobsHref(filters, { before: searched.continue })}>Search the older ones</a>}
         </p>
     )
 }
 
-export function JobTable({ rows, selected, onSelect }: { rows: JobRow[]; selected: Map<string, JobRow> | null; onSelect?: (selected: Map<string, JobRow>) => void }) {
+type TableProps = { rows: JobRow[]; selected: Map<string, JobRow> | null; onSelect: (selected: Map<string, JobRow>) => void; filters: Filters; before: string }
+function JobTable({ rows, selected, onSelect, filters, before }: TableProps) {
+    const shown = shownColumns()
     if (rows.length === 0) return <p class="dim empty">No job matches.</p>
     const all = selected !== null && rows.every((row) => selected.has(row.id))
     const choose = (chosen: JobRow[], on: boolean) => {
@@ -101,44 +103,28 @@ export function JobTable({ rows, selected, onSelect }: { rows: JobRow[]; selecte
             if (on) next.set(row.id, row)
             else next.delete(row.id)
         }
-        onSelect?.(next)
+        onSelect(next)
     }
     return (
         <div class="scroll">
             <table class="jobs">
-                <caption class="unseen">Jobs, the newest first</caption>
+                <caption class="unseen">Jobs{sorting().column ? '' : ', the newest first'}</caption>
                 <thead>
                     <tr>
                         {selected && <th scope="col" class="tick"><input type="checkbox" aria-label="Select the jobs of this page" checked={all} onChange={(e) => choose(rows, e.currentTarget.checked)} /></th>}
-                        <th scope="col" class="numeric">Job</th><th scope="col">State</th><th scope="col">Type</th><th scope="col">Document</th>
-                        <th scope="col" class="minor">Operation</th><th scope="col">Created</th><th scope="col" class="numeric minor">Took</th>
+                        {shown.map((column) => <SortHeading key={column.name} column={column} filters={filters} before={before} />)}
                     </tr>
                 </thead>
                 <tbody>
                     {rows.map((row) => (
                         <tr key={row.id} class={selected?.has(row.id) ? 'chosen-row' : ''} data-job={row.id}>
                             {selected && <td class="tick"><input type="checkbox" aria-label={`Select job ${row.id}`} checked={selected.has(row.id)} onChange={(e) => choose([row], e.currentTarget.checked)} /></td>}
-                            <JobCells row={row} />
+                            {shown.map((column) => <td key={column.name} data-head={column.head} class={column.class}>{column.cell(row)}</td>)}
                         </tr>
                     ))}
                 </tbody>
             </table>
         </div>
-    )
-}
-
-function JobCells({ row }: { row: JobRow }) {
-    const retried = row.retry_count > 0 ? <span class="dim" title="Retries"> ↻{row.retry_count}</span> : null
-    return (
-        <>
-            <td data-head="Job" class="numeric"><JobLink id={row.id} /></td>
-            <td data-head="State" class="state"><Status of={row.status} held={row.held} />{retried}{row.status === 'Started' && row.percent !== null && <Bar percent={row.percent} label={`Progress of job ${row.id}`} />}</td>
-            <td data-head="Type" class="type"><TypeLink name={row.sync_job_type} />{row.dry_run && <> <Badge>dry run</Badge></>}</td>
-            <td data-head="Document" class="title">{row.documents ? `${row.documents.toLocaleString('en-US')} documents` : (row.source_document_name ?? row.target_document_name ?? row.title ?? '–')}{row.error && <div class="error" title={row.error}>{row.error.split('\n')[0]}</div>}</td>
-            <td data-head="Operation" class="minor">{row.operation ?? '–'}</td>
-            <td data-head="Created"><Time of={row.created_at} /></td>
-            <td data-head="Took" class="numeric minor">{row.time_taken ? formatInterval(row.time_taken) : '–'}</td>
-        </>
     )
 }
 
