@@ -44,8 +44,8 @@ void Transfer::append(List& list, const std::string& line) {
 void Transfer::set_message() {
     const Request& request = plan_.request;
     set(CURLOPT_PRIVATE, plan_.owner);
-    set(CURLOPT_URL, plan_.url.text().c_str());
-    set(CURLOPT_PATH_AS_IS, 1L);
+    set(CURLOPT_URL, (plan_.url.origin.text() + "/").c_str());
+    set(CURLOPT_REQUEST_TARGET, plan_.url.target.c_str());  // not in the URL, which each version of libcurl changes in its own way
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
     set(CURLOPT_USERAGENT, plan_.user_agent.c_str());
     set(CURLOPT_ACCEPT_ENCODING, "gzip, deflate");

@@ -103,6 +103,20 @@ def nobody_there_means_not_sent():
 
 
 @test
+def no_text_quotes_what_was_sent():
+    headers = [["Authorization", "Bearer s3cret", 1]]
+    with served(endpoint={"max_redirects": 2}) as (driver, _):
+        targets = ["/reset", "/partial/10", "/nothing", "/not-http", "/bad-gzip", "/endless-head", "/endless", "/redirect/307", "/redirect/307?to=http://user:s3cret@127.0.0.1/",
+                   "/redirect/307?to=ftp://127.0.0.1/s3cret", "/redirect/307?to=http://10.0.0.1/s3cret", "/redirect/307?to=http://a%20b/s3cret"]
+        for target in targets:
+            answer = driver.ask(target + ("&" if "?" in target else "?") + "key=s3cret", method="POST", body="s3cret", headers=headers, timeout_ms=300, max_answer_bytes=1000)
+            assert answer.error_text and "s3cret" not in answer.error_text, answer.error_text
+        for request in ({"headers": [["Authorization", "s3cret\n"]]}, {"target": "/s3cret/.."}, {"target": "/s3cret "}, {"headers": [["Host", "s3cret"]]}):
+            reply = driver.try_send(**{"target": "/ok", **request})
+            assert reply["error_text"] and "s3cret" not in reply["error_text"], reply
+
+
+@test
 def without_a_socket_it_is_not_sent():
     if os.environ.get("SANITIZE"):
         return  # which look at memory with descriptors of their own

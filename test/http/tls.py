@@ -16,17 +16,24 @@ def authority(name):
     openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name + ".key", "-out", name + ".pem", "-days", "2", "-subj", "/CN=" + name)
 
 
-def certificate(name, by, alternative=None, days="2"):
+def certificate(name, by, alternative=None, ended=False):
     openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name + ".key", "-out", name + ".csr", "-subj", "/CN=" + name)
     with open(name + ".ext", "w") as file:
         file.write("subjectAltName=%s\n" % (alternative or "DNS:" + name))
-    openssl("x509", "-req", "-in", name + ".csr", "-CA", by + ".pem", "-CAkey", by + ".key", "-CAcreateserial", "-days", days, "-out", name + ".pem", "-extfile", name + ".ext")
+    if not ended:
+        openssl("x509", "-req", "-in", name + ".csr", "-CA", by + ".pem", "-CAkey", by + ".key", "-CAcreateserial", "-days", "2", "-out", name + ".pem", "-extfile", name + ".ext")
+        return
+    with open("authority.conf", "w") as file:
+        file.write("[ca]\ndefault_ca = a\n[a]\ndatabase = index\nrand_serial = yes\nnew_certs_dir = .\ndefault_md = sha256\npolicy = p\n[p]\ncommonName = supplied\n")
+    open("index", "w").close()
+    openssl("ca", "-batch", "-config", "authority.conf", "-in", name + ".csr", "-cert", by + ".pem", "-keyfile", by + ".key", "-startdate", "20200101000000Z",
+            "-enddate", "20200201000000Z", "-out", name + ".pem", "-extfile", name + ".ext", "-notext")
 
 
 authority("ca")
 authority("other-ca")
 certificate("shop.example", "ca", "DNS:shop.example,IP:127.0.0.1")
-certificate("old.example", "ca", days="-1")
+certificate("old.example", "ca", ended=True)
 certificate("client", "ca")
 openssl("ec", "-in", "client.key", "-aes256", "-passout", "pass:secret", "-out", "locked.key")
 NAMES = {"shop.example": [["127.0.0.1"]], "other.example": [["127.0.0.1"]], "old.example": [["127.0.0.1"]]}
