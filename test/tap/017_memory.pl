@@ -1,5 +1,5 @@
 # A worker that has run many jobs, good and bad ones, has no more memory than one that has run some; nor has the scheduler that
-# has tried many again, and released many that waited for others.
+# has tried many again, and released many that waited for others. Nor a session whose one statement changes very many documents.
 use strict;
 use warnings;
 use PostgreSQL::Test::Utils;
@@ -84,6 +84,31 @@ retry_and_chain(1500);
 is($pid_after, $pid, 'one scheduler has seen to them all');
 cmp_ok($after - $before, '<', 1000, 'and its memory has not grown with them');
 diag("$before kB after 1,000 jobs, $after kB after 4,000");
+
+# ---- A statement-level trigger ----
+
+# It holds the names of one set, however many rows there are; the server's transition tables go to disk beyond work_mem.
+$node->safe_psql('postgres', q{
+	CREATE TABLE many (id int PRIMARY KEY, name text UNIQUE, v int);
+	CREATE TABLE copied (LIKE many INCLUDING ALL);
+	INSERT INTO many SELECT i, 'a name of some length ' || i FROM generate_series(1, 150000) AS i;
+	INSERT INTO sync_job_type (name, source_document_type, source_key, target_document_type, match, field_map, set_size)
+	VALUES ('Many', 'many', '{name}', 'copied', '{"id": "id"}', '{"name": "name", "v": "v"}', 100);
+	SELECT attach_sync_job_triggers('Many', 'many', level => 'statement');
+	SELECT pause_sync_job_queue('default')});
+# The most address space that a session has had, in kB, after each of these.
+my $peaks = $node->safe_psql('postgres', q{
+	SET work_mem = '256kB';
+	SELECT pg_backend_pid() AS pid \gset
+	\setenv SESSION :pid
+	UPDATE many SET v = 1 WHERE id <= 1000;
+	\! grep VmPeak /proc/$SESSION/status
+	UPDATE many SET v = 2;
+	\! grep VmPeak /proc/$SESSION/status});
+my ($few, $all) = $peaks =~ /VmPeak:\s*(\d+)/g;
+is($node->safe_psql('postgres', q{SELECT sum(documents) FROM sync_job WHERE sync_job_type = 'Many'}), '151000', 'a statement changes very many rows');
+cmp_ok($all - $few, '<', 6000, 'and its trigger holds no list of them');
+diag("$few kB after 1,000 rows, $all kB after 150,000");
 
 $node->stop('fast');
 unlike_accidents($node);

@@ -158,6 +158,26 @@ my $job = value(q{SELECT enqueue_sync_job('Debtor', '1')});
 poll($node, "SELECT status IN ('Finished', 'Skipped') FROM sync_job WHERE id = $job", 'jobs run while somebody has locked the alerts');
 $locker->quit;
 
+# Of a long history only the last minutes are read: the pages that an index names, at each look.
+value(q{DELETE FROM sync_job_alert; INSERT INTO sync_job_alert (name, measure, threshold) VALUES ('quiet', 'no_success', '1 day')});
+value(q{INSERT INTO sync_job_internal.sync_job_ended
+	SELECT (jsonb_populate_record(j, jsonb_build_object('id', 1000000 + n, 'ended_at', now() - interval '3 hours' + n * interval '1 ms'))).*
+	FROM generate_series(1, 30000) AS n, sync_job_internal.sync_job_ended AS j WHERE j.id = (SELECT max(id) FROM sync_job_internal.sync_job_ended WHERE status = 'Finished')});
+value('VACUUM ANALYZE sync_job_internal.sync_job_ended');
+my $looks = sub { return value(q{SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'sync_job_ended_at'}) };
+my $read_whole = sub { return value(q{SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'sync_job_ended'}) };
+wait_for_looks($looks->());
+my ($before, $looked) = ($read_whole->(), $looks->());
+wait_for_looks($looked);
+is($read_whole->(), $before, 'no look reads the whole history');
+
+# Some looks more, which the statistics have only after a while.
+sub wait_for_looks
+{
+	my ($from) = @_;
+	return poll($node, "SELECT idx_scan >= $from + 6 FROM pg_stat_user_indexes WHERE indexrelname = 'sync_job_ended_at'", 'the scheduler looks by the index of ends');
+}
+
 $node->stop('fast');
 unlike_accidents($node);
 done_testing();
