@@ -408,6 +408,7 @@ story('what is written and not saved is not lost without a question', async (per
     // In a dialog, too. What is saved, or was not changed, asks nothing.
     await person.go('types/Contacts')
     await page.getByRole('button', { name: 'Full sync' }).click()
+    await page.getByLabel('Documents a second, at most').waitFor()
     await page.keyboard.press('Escape')
     await page.getByRole('dialog').waitFor({ state: 'detached' })
     await page.getByRole('button', { name: 'Full sync' }).click()
