@@ -159,9 +159,15 @@ is(value(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'sync job sched
 is($truncater->{stderr}, '', 'without an error');
 like_log($node, $offset, qr/deadlock detected|after a deadlock/, 0, 'nor a deadlock');
 
-# In an order that leads to a deadlock, and to a scheduler that steps back.
+# In an order that leads to a deadlock, and to a scheduler that steps back. It looks for what waits for others when a job has ended.
+value(q{CREATE FUNCTION wait_for_gate() RETURNS void LANGUAGE sql AS 'SELECT pg_advisory_xact_lock_shared(2)';
+	SELECT enqueue_background_job('wait_for_gate', after => ARRAY[enqueue_background_job('wait_for_gate', scheduled_at => 'infinity')])});
+my $gate = session('gate', '100 s');
+$gate->query_safe('SELECT pg_advisory_lock(2)');
+value(q{SELECT enqueue_background_job('wait_for_gate')});
+poll($node, $worker_waits, 'a job is about to end');
 $holder->query_safe('BEGIN; LOCK TABLE sync_job_internal.sync_job_failed');
-value(q{SELECT pg_reload_conf()});
+$gate->query_safe('SELECT pg_advisory_unlock(2)');
 poll($node, $scheduler_waits, 'the scheduler is stopped in the middle of its round');
 send_to($truncater, 'BEGIN; LOCK TABLE sync_job_internal.dependency; LOCK TABLE sync_job');
 poll($node, waits('truncater'), 'a session waits for it, with a lock that it will need');
@@ -175,7 +181,7 @@ poll($node, "SELECT status = 'Finished' FROM sync_job WHERE id = $job", 'jobs ar
 is(value(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'sync job scheduler'}), $scheduler, 'the scheduler is the same');
 like_log($node, $offset, qr/ERROR:  deadlock detected/, 0, 'no error is logged');
 
-$_->quit for $writer, $holder, $hasty, $truncater;
+$_->quit for $writer, $holder, $hasty, $truncater, $gate;
 $node->stop('fast');
 unlike_accidents($node);
 done_testing();
