@@ -54,3 +54,8 @@ INSERT INTO sync_job_type (name, source_document_type, target_document_type, mat
 VALUES ('Declared sync', 'source', 'target', '{"external_code": "code"}',
         '{"name": "full_name", "region": "territory", "credit_limit": "credit_limit",
           "active": {"expr": "NOT source.disabled"}}');
+
+-- The same in C++ (native/), row by row and many at once.
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, library) VALUES ('Native row sync', 'source', 'target', 'native_row');
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, library)
+VALUES ('Native sync', 'source', 'target', '{"external_code": "code"}', 'native_set');

@@ -5,6 +5,7 @@ import sync_job
 from measure import size, workload
 from server import Database, processor_seconds
 from sync_job import SyncJobDatabase
+from . import sync
 
 ROWS = size('UPDATE_ROWS', 100_000)
 PROCESSOR = 'rows/s of processor time'
@@ -78,3 +79,22 @@ def update(w):
                 w.ratio(above, below, aims.get((above, below), ''))
             if (above, below) in aims:
                 w.ratio(above, below, measure=PROCESSOR)
+
+
+@workload('native', 'In C++, beside the same declared and in PL/pgSQL: from the UPDATE until the last target is in step', PROCESSOR)
+def native(w):
+    w.about = f'{ROWS:,} rows, one statement, statement-level trigger; and new targets, {sync.JOBS:,} waiting jobs'
+    types = {'declared': 'Declared sync', 'native, update_many': 'Native sync', 'plpgsql': 'Row sync', 'native, row by row': 'Native row sync'}
+    ways = {'': lambda name: with_sync_job(name), ', sets of 1,000': lambda name: with_sync_job(name, 1000),
+            ', new targets': lambda name: sync.drain_sync(name, sync.JOBS)}
+    for way, run in ways.items():
+        for what, name in types.items():
+            w.contender(what + way, lambda run=run, name=name: by_processor(run(name)))
+        w.ratio('native, update_many' + way, 'declared' + way, '≥ 0.9; 1')
+        w.ratio('native, row by row' + way, 'plpgsql' + way, '≥ 1.5; 2')
+
+
+# First what counts where the machine does other work as well.
+def by_processor(measured):
+    name = next(name for name in measured if name.endswith('of processor time'))
+    return {PROCESSOR: measured.pop(name), **measured}

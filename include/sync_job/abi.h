@@ -38,7 +38,8 @@ enum sync_job_kind {
     SYNC_JOB_DATE = 6,      /* number: days since 1970-01-01; INT64_MAX and INT64_MIN: infinity and -infinity */
     SYNC_JOB_TIMESTAMP = 7, /* number: microseconds since 1970-01-01 UTC; the same */
     SYNC_JOB_JSON = 8,      /* from the controller only: data is JSON text */
-    SYNC_JOB_OTHER = 9,     /* from the host only: text_of() gives it as text */
+    SYNC_JOB_OTHER = 9,     /* from the host: text_of() gives it as text. To the host: the value that column `number` of a row has,
+                               of which data is `stored`, and that lasts */
     SYNC_JOB_TEXTS = 10,    /* parameters only: data points to `number` sync_job_text */
     SYNC_JOB_INTEGERS = 11  /* parameters only: data points to `number` int64_t */
 };
@@ -47,7 +48,7 @@ typedef struct sync_job_value {
     int64_t number;
     const char *data;
     uint32_t kind;
-    uint32_t set; /* of a target: the controller has set it, to NULL maybe; data is from allocate() then */
+    uint32_t set; /* of a target: the controller has set it, to NULL maybe; data is from allocate() then, or `stored` */
 } sync_job_value;
 
 typedef struct sync_job_column {
@@ -67,7 +68,7 @@ typedef struct sync_job_row {
     sync_job_value *values; /* one per column; NULL: not read yet, load() does that */
     void *stored;           /* the host's; NULL: there is no row */
     uint32_t is_new;        /* a target that is being inserted */
-    uint32_t reserved;
+    uint32_t lasts;         /* until call() returns; else until free_rows() */
 } sync_job_row;
 
 typedef struct sync_job_rows {

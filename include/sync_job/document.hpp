@@ -165,6 +165,8 @@ public:
     json to_json() const;
 
     const sync_job_value& stored() const { return row_->values[column_]; }
+    const sync_job_row* row() const { return row_; }
+    std::size_t column() const { return column_; }
     // As the type prints it, of whatever type.
     std::string_view text() const { return printed(0); }
     std::string_view name() const { return detail::view(row_->columns->columns[column_].name); }
@@ -292,14 +294,20 @@ private:
         if (value.data != nullptr) value.data = host_.keep({value.data, static_cast<std::size_t>(value.number)});
         row_->values[column_] = value;
     }
+    // Texts and what has no form here are not touched on their way.
     void copy(const Value& other) {
         sync_job_value value = other.stored();
-        if (value.kind == SYNC_JOB_OTHER) {
-            std::string_view printed = other.text();
-            value = detail::value_of(printed, SYNC_JOB_TEXT);
+        bool untouched = value.set == 0 && (value.data != nullptr || value.kind == SYNC_JOB_OTHER);
+        if (untouched && other.row()->lasts != 0) {
+            row_->values[column_] = {static_cast<std::int64_t>(other.column()), static_cast<const char*>(other.row()->stored), SYNC_JOB_OTHER, 1};
+            return;
+        }
+        if (untouched) {
+            std::string_view text = value.kind == SYNC_JOB_OTHER ? other.text() : std::string_view(value.data, static_cast<std::size_t>(value.number));
+            return put(detail::value_of(text, value.kind == SYNC_JOB_BYTES ? SYNC_JOB_BYTES : SYNC_JOB_TEXT));
         }
         value.set = 1;
-        put(value);
+        row_->values[column_] = value;  // what was set before is in the memory of the host
     }
 
     detail::Host host_;

@@ -81,7 +81,7 @@ private:
 ColumnsRead read(const JobType& type, const DocumentType& source) {
     ColumnsRead found;
     Reader match(source), kept(source), looked_up(source), synced(source);
-    if (type.declarative()) match.add_values(type.match);
+    if (!type.match.empty()) match.add_values(type.match);
     if (match.beyond_key()) kept.add(match.columns());
     if (!type.source_condition.empty()) kept.add_expression(type.source_condition);
     found.kept = kept.columns();

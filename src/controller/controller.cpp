@@ -57,13 +57,19 @@ ControllerKind kind_of(const JobType& type, const NativeLibrary& library) {
     return {bypass, false, !bypass && type.match.empty() && library.has(SYNC_JOB_GET_MULTIPLE_TARGET_DOCUMENTS)};
 }
 
-// Where its library cannot be opened, the attempt says so.
-ControllerKind native_kind(const JobType& type) {
+// Opened if it is not yet. Null where it cannot be: the attempt says so.
+std::shared_ptr<const NativeLibrary> library_of(const JobType& type) {
+    if (auto library = NativeLibrary::if_open(type)) return library;
     try {
-        return kind_of(type, *NativeLibrary::find(type));
+        return NativeLibrary::find(type);
     } catch (const SetupError&) {
-        return {};
+        return nullptr;
     }
+}
+
+ControllerKind native_kind(const JobType& type) {
+    auto library = library_of(type);
+    return library == nullptr ? ControllerKind{} : kind_of(type, *library);
 }
 
 }  // namespace
@@ -99,9 +105,8 @@ ControllerKind known_kind(const JobType& type) {
 
 bool syncs_by_statements(const JobType& type) {
     if (type.declarative() || !type.native() || type.match.empty()) return type.declarative();
-    if (controller_kind(type).bypass) return false;  // opens its library
-    auto library = NativeLibrary::if_open(type);
-    return library != nullptr && !library->has(SYNC_JOB_AFTER_START) && !library->has(SYNC_JOB_BEFORE_SYNC) && !library->has(SYNC_JOB_AFTER_SYNC) &&
+    auto library = library_of(type);
+    return library != nullptr && !library->has(SYNC_JOB_EXECUTE) && !library->has(SYNC_JOB_AFTER_START) && !library->has(SYNC_JOB_BEFORE_SYNC) && !library->has(SYNC_JOB_AFTER_SYNC) &&
            !library->has(SYNC_JOB_FINISHED);
 }
 

@@ -164,7 +164,16 @@ void Mapping::prepare_statements() {
     find_many_ = make("SELECT j.sync_job_n" + matching, match_arrays, by_match);
     lock_many_ = make("SELECT j.sync_job_n, " + columns_sql(target_->relation(), target_->relation().alias) + matching + " FOR NO KEY UPDATE OF " + target.alias + " SKIP LOCKED",
                       match_arrays, by_match);
-    if (match_only_) return;  // what is written is not known to a statement
+    if (match_only_) {  // what is written is not known to a statement
+        inserts_unseen_ = match_is_unique() && match_given_by_database() == nullptr;
+        if (!match_indexed_ || target.kind != 'r') return;
+        lock_sources_ = make("SELECT j.sync_job_n, v.*, " + columns_sql(source, "source") + ", " + columns_sql(target, target.alias) + " FROM " +
+                                 rows_from_arrays(1, key_arrays.size()) + " JOIN " + source.quoted + " AS source ON " + join(keys, " AND ") +
+                                 " CROSS JOIN LATERAL (" + values + ") AS v JOIN " + named + " ON " + match_condition("v.sync_job_", target.alias) +
+                                 (all ? "" : " WHERE " + condition_) + " FOR NO KEY UPDATE OF " + target.alias,
+                             key_arrays, Access::by_index);
+        return;
+    }
     bool ruled = std::any_of(items_.begin(), items_.end(), [](const Item& item) { return item.only != Only::always; });
     if (match_indexed_ && target.kind == 'r' && !ruled) {
         matched_sources_ = "(SELECT j.sync_job_n, v.* FROM " + rows_from_arrays(1, key_arrays.size()) + " JOIN " + source.quoted +
@@ -460,6 +469,19 @@ std::vector<pg::RowValues> Mapping::insert_sources(const std::vector<std::string
     std::vector<pg::RowValues> inserted;
     for (std::uint64_t i = 0; i < rows.size(); i++) inserted.push_back(columns_of_row.of(rows.whole(i)));
     return inserted;
+}
+
+std::vector<Mapping::Matched> Mapping::lock_sources(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts) {
+    pg::Rows rows = lock_sources_->execute(source_arrays(names, contexts));
+    rows.keep();
+    int values = static_cast<int>(items_.size()), width = static_cast<int>(source_->relation().columns.size());
+    RowColumns source(source_->relation(), 3 + values), target(target_->relation(), 3 + values + width);
+    std::vector<Matched> matched;
+    for (std::uint64_t i = 0; i < rows.size(); i++) {
+        pg::RowValues row = rows.whole(i);
+        matched.push_back({static_cast<std::size_t>(pg::datum_int64(row.at(1).datum) - 1), to_row(row, 3), source.of(row), target.of(row)});
+    }
+    return matched;
 }
 
 // The target is read beside its update, as RETURNING has the new values only. The row that is updated must be that one.

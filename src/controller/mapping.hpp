@@ -98,6 +98,8 @@ public:
     // Inserts the targets of these source documents, without a look whether one is there: a unique index keeps it from being a second
     // one. The rows as stored, in the same order: as long as there are as many as documents. Only if inserts_sources().
     bool inserts_sources() const { return insert_sources_ != nullptr; }
+    // Of a native controller, which computes the rest before they are written: the same is known to hold.
+    bool inserts_unseen() const { return inserts_unseen_; }
     std::vector<pg::RowValues> insert_sources(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts);
     // Updates these columns of the targets of these source documents, as they are by the statement's snapshot; those that are no
     // longer so are left out. Only if updates_sources().
@@ -106,6 +108,13 @@ public:
         pg::RowValues before, wanted, after;
     };
     bool updates_sources() const { return !matched_sources_.empty(); }
+    // Of a native controller: the sources with their targets, locked; those that have none are left out. Only if locks_sources().
+    struct Matched {
+        std::size_t number;
+        pg::RowValues wanted, source, target;
+    };
+    bool locks_sources() const { return lock_sources_ != nullptr; }
+    std::vector<Matched> lock_sources(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts);
     std::vector<Updated> update_sources(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts,
                                         const ColumnSet& columns);
 
@@ -196,9 +205,10 @@ private:
     std::vector<Item> items_;  // of match, then of field_map
     std::size_t match_count_ = 0, early_count_ = 0;  // of match; and of all that do not read the target, which come first
     ColumnSet all_columns_, set_columns_, match_columns_, watched_columns_;
-    bool match_only_ = false, match_indexed_ = false, many_ = false, match_may_change_ = false, match_is_shared_ = false;
+    bool match_only_ = false, inserts_unseen_ = false, match_indexed_ = false, many_ = false, match_may_change_ = false, match_is_shared_ = false;
     bool living_asked_ = false, living_by_index_ = false;  // living_ has been tried
     std::unique_ptr<pg::Statement> living_;                // null: it cannot be asked
+    std::unique_ptr<pg::Statement> lock_sources_;  // null: where a native controller's targets are not found by one statement
     std::unique_ptr<pg::Statement> evaluate_, late_, match_, find_, find_locked_, evaluate_many_, find_many_, lock_many_;
     std::string matched_sources_;  // in FROM: sources by arrays, with their values (w) and targets; empty: not in one statement
     std::vector<Oid> source_array_types_;

@@ -201,7 +201,7 @@ pg::RowValues NativeController::changed(const sync_job_row& row, const DocumentT
         const sync_job_value& value = row.values[column.number - 1];
         if (column.dropped || value.set == 0) continue;
         try {
-            after.set(column.number, pg::from_native(value, pg::base_type(column.type), pg::base_typmod(column.type, column.typmod)));
+            after.set(column.number, native_value(value, pg::base_type(column.type), pg::base_typmod(column.type, column.typmod)));
         } catch (const pg::Error& error) {
             throw pg::Error(error.sqlstate(), "column " + quoted(column.name) + ": " + error.report().message).detail(error.report().detail);
         }

@@ -13,8 +13,9 @@ namespace sync_job {
 
 // --- Rows ---
 
-void NativeColumns::add(const std::string& name, Oid base_type) {
+void NativeColumns::add(const std::string& name, Oid base_type, std::int32_t typmod) {
     names_.push_back(name);
+    typmods_.push_back(typmod);
     types_.push_back(base_type);
 }
 
@@ -30,7 +31,11 @@ const sync_job_columns* NativeColumns::get() {
 std::shared_ptr<NativeColumns> NativeColumns::of(const pg::RelationInfo& relation) {
     auto columns = std::make_shared<NativeColumns>();
     for (const pg::Column& column : relation.columns) {
-        columns->add(column.dropped ? "" : column.name, column.dropped ? pg::no_oid : pg::base_type(column.type));
+        if (column.dropped) {
+            columns->add("", pg::no_oid);
+        } else {
+            columns->add(column.name, pg::base_type(column.type), pg::base_typmod(column.type, column.typmod));
+        }
     }
     return columns;
 }
@@ -46,6 +51,7 @@ std::vector<sync_job_row> NativeHost::give(const std::vector<pg::RowValues>& row
         given[i].columns = columns->get();
         if (rows[i].values == nullptr) continue;
         given[i].stored = &stored[i];
+        given[i].lasts = 1;
         if (read == Read::later) continue;
         given[i].values = values + i * width;
         pg::to_native(rows[i], *columns->get(), given[i].values);
@@ -87,13 +93,32 @@ sync_job_text NativeHost::text_of(const sync_job_row& row, std::uint64_t column,
     if (found == nullptr || column >= found->columns->get()->count) throw pg::Error("22023", "the controller reads a column that is not there");
     Oid type = found->columns->get()->columns[column].type;
     pg::Value value = found->values.at(static_cast<int>(column) + 1);
-    if (row.values != nullptr && row.values[column].set != 0) value = pg::from_native(row.values[column], type, -1);
+    if (row.values != nullptr && row.values[column].set != 0) value = native_value(row.values[column], type, -1);
     pg::CanonicalOutput canonical;
     Datum text = pg::text_datum(value.null ? (as_json ? "null" : "")
                                 : as_json  ? pg::json_to_text(pg::value_to_json(value.datum, type, false))
                                            : pg::value_to_text(value.datum, type));
     std::string_view printed = pg::datum_text(text);
     return {printed.data(), printed.size()};
+}
+
+// That of another row is taken as it is, where the types are the same, else by way of its text.
+pg::Value native_value(const sync_job_value& value, Oid type, std::int32_t typmod) {
+    if (value.kind != SYNC_JOB_OTHER) return pg::from_native(value, type, typmod);
+    const auto* row = reinterpret_cast<const NativeRow*>(value.data);
+    if (row == nullptr || value.number < 0 || static_cast<std::uint64_t>(value.number) >= row->columns->get()->count) {
+        throw pg::Error("22023", "the controller copies a value that is not there");
+    }
+    auto column = static_cast<std::size_t>(value.number);
+    Oid from = row->columns->get()->columns[column].type;
+    pg::Value given = row->values.at(static_cast<int>(column) + 1);
+    if (given.null) return {};
+    if (from == type) {
+        pg::Value same{pg::copy_stored(given.datum, type), false};
+        return row->columns->typmod(column) == typmod ? same : pg::with_typmod(same, type, typmod);
+    }
+    pg::CanonicalOutput canonical;
+    return pg::with_typmod({pg::text_to_value(pg::value_to_text(given.datum, from), type), false}, type, typmod);
 }
 
 // --- Statements ---

@@ -21,13 +21,15 @@ namespace sync_job {
 // The columns of a document type, or of a result, for the ABI.
 class NativeColumns {
 public:
-    void add(const std::string& name, Oid base_type);
+    void add(const std::string& name, Oid base_type, std::int32_t typmod = -1);
     const sync_job_columns* get();
+    std::int32_t typmod(std::size_t column) const { return typmods_[column]; }
     static std::shared_ptr<NativeColumns> of(const pg::RelationInfo& relation);
 
 private:
     std::vector<std::string> names_;
     std::vector<Oid> types_;
+    std::vector<std::int32_t> typmods_;
     std::vector<sync_job_column> columns_;
     sync_job_columns whole_{};
 };
@@ -37,6 +39,9 @@ struct NativeRow {
     pg::RowValues values;
     NativeColumns* columns;
 };
+
+// The value that the controller has set, for a column of that type (a base type).
+pg::Value native_value(const sync_job_value& value, Oid type, std::int32_t typmod);
 
 using NativeStatements = std::map<std::string, std::shared_ptr<pg::Statement>>;
 

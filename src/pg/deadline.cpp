@@ -9,6 +9,7 @@ namespace {
 
 Deadline* volatile innermost = nullptr;
 TimeoutId timeout_id = MAX_TIMEOUTS;
+std::atomic<std::int64_t>* volatile unheeded = nullptr;
 int registered_in = 0;  // the process: a forked one registers again
 
 void at_deadline() { Deadline::fire(); }
@@ -18,13 +19,17 @@ void at_deadline() { Deadline::fire(); }
 void Deadline::fire() noexcept {
     TimestampTz now = GetCurrentTimestamp();
     bool any = false;
+    TimestampTz first = now;  // of those that have passed
     for (Deadline* deadline = innermost; deadline != nullptr; deadline = deadline->outer_) {
         if (deadline->at_ == 0 || deadline->at_ > now) continue;
         if (!deadline->fired_) deadline->waited_ = MyProc != nullptr && MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
         deadline->fired_ = 1;
+        if (deadline->at_ < first) first = deadline->at_;
         any = true;
     }
     if (!any) return;
+    constexpr TimestampTz a_while = 10 * USECS_PER_SEC;
+    if (unheeded != nullptr && first + a_while < now) unheeded->store(first, std::memory_order_relaxed);
     QueryCancelPending = true;
     InterruptPending = true;
     SetLatch(MyLatch);
@@ -59,10 +64,13 @@ void Deadline::stop() {
     if (timeout_id != MAX_TIMEOUTS) disable_timeout(timeout_id, false);
     innermost = outer_;
     if (fired_) QueryCancelPending = false;
+    if (fired_ && unheeded != nullptr) unheeded->store(0, std::memory_order_relaxed);
     if (outer_ != nullptr) outer_->start_timer();
 }
 
 Deadline::~Deadline() { stop(); }
+
+void tell_of_unheeded(std::atomic<std::int64_t>* where) { unheeded = where; }
 
 void check_interrupts() {
     guarded([] { CHECK_FOR_INTERRUPTS(); });

@@ -1,6 +1,7 @@
 // The time limit of a job, and the other ways to interrupt it.
 #pragma once
 
+#include <atomic>
 #include <csignal>
 #include <cstdint>
 
@@ -33,6 +34,10 @@ private:
     Deadline* outer_ = nullptr;
     bool running_ = false;
 };
+
+// Where to write since when a deadline has passed to which the process has not reacted for a while; 0: all is well. It lives as long
+// as the process.
+void tell_of_unheeded(std::atomic<std::int64_t>* where);
 
 // Raises where this process was canceled, is over a deadline, or has to end.
 void check_interrupts();

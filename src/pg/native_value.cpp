@@ -5,6 +5,7 @@
 extern "C" {
 #include "mb/pg_wchar.h"
 #include "utils/date.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 }
 
@@ -41,8 +42,9 @@ sync_job_value date(DateADT days) {
 }
 
 sync_job_value timestamp(Timestamp time) {
-    bool finite = !TIMESTAMP_NOT_FINITE(time);
-    return number(finite ? time + microseconds_between_epochs : time, SYNC_JOB_TIMESTAMP);
+    Timestamp since = time;
+    bool fits = TIMESTAMP_NOT_FINITE(time) || !__builtin_add_overflow(time, microseconds_between_epochs, &since);
+    return fits ? number(since, SYNC_JOB_TIMESTAMP) : number(0, SYNC_JOB_OTHER);  // the years from 294247 on
 }
 
 static_assert(DT_NOBEGIN == INT64_MIN && DT_NOEND == INT64_MAX);
@@ -89,6 +91,15 @@ void to_native(const RowValues& row, const sync_job_columns& columns, sync_job_v
         bool is_null = static_cast<int>(i) >= row.count || row.nulls[i] || columns.columns[i].name.size == 0;
         out[i] = is_null ? sync_job_value{} : to_native(row.values[i], columns.columns[i].type);
     }
+}
+
+Datum copy_stored(Datum datum, Oid type) {
+    return guarded([&] {
+        int16 length;
+        bool by_value;
+        get_typlenbyval(type, &length, &by_value);
+        return by_value ? datum : datumCopy(datum, by_value, length);
+    });
 }
 
 void require_valid_text(std::string_view text) {

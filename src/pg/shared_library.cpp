@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -34,6 +35,37 @@ struct Descriptor {
     int keep() { return std::exchange(number, -1); }
 };
 
+// The static variables of templates and of inline functions are one for the whole process (STB_GNU_UNIQUE), even with RTLD_LOCAL:
+// libraries whose classes have the same names, or that have other versions of a header, would share them. In the copy they are made
+// ordinary symbols. What is no library stays as it is: the loader says so.
+void make_symbols_own(char* image, std::size_t size) {
+    auto within = [&](std::size_t at, std::size_t bytes) { return at <= size && bytes <= size - at; };
+    ElfW(Ehdr) header;
+    if (size < sizeof(header)) return;
+    std::memcpy(&header, image, sizeof(header));
+    if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_shentsize != sizeof(ElfW(Shdr))) return;
+    if (!within(header.e_shoff, std::size_t{header.e_shnum} * sizeof(ElfW(Shdr)))) return;
+    for (int i = 0; i < header.e_shnum; i++) {
+        ElfW(Shdr) section;
+        std::memcpy(&section, image + header.e_shoff + i * sizeof(section), sizeof(section));
+        if (section.sh_type != SHT_DYNSYM || !within(section.sh_offset, section.sh_size)) continue;
+        for (std::size_t at = 0; at + sizeof(ElfW(Sym)) <= section.sh_size; at += sizeof(ElfW(Sym))) {
+            ElfW(Sym) symbol;
+            std::memcpy(&symbol, image + section.sh_offset + at, sizeof(symbol));
+            if (ELF64_ST_BIND(symbol.st_info) != STB_GNU_UNIQUE) continue;
+            symbol.st_info = ELF64_ST_INFO(STB_GLOBAL, ELF64_ST_TYPE(symbol.st_info));
+            std::memcpy(image + section.sh_offset + at, &symbol, sizeof(symbol));
+        }
+    }
+}
+
+void make_symbols_own(int memory, std::size_t size) {
+    void* image = size == 0 ? MAP_FAILED : mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+    if (image == MAP_FAILED) return;
+    make_symbols_own(static_cast<char*>(image), size);
+    munmap(image, size);
+}
+
 // What is opened instead of the file. The descriptor stays open: the loader knows a library by its path, which has the number. Where
 // the kernel gives no such memory the file itself has to do.
 std::string copy_in_memory(const std::string& path, int file, off_t size) {
@@ -44,6 +76,7 @@ std::string copy_in_memory(const std::string& path, int file, off_t size) {
         if (copied < 0 && errno == EINTR) continue;
         if (copied <= 0) throw cannot_open(path, "It cannot be read, or became shorter meanwhile");
     }
+    make_symbols_own(memory.number, static_cast<std::size_t>(size));
     return "/proc/self/fd/" + std::to_string(memory.keep());
 }
 

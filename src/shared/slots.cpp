@@ -61,6 +61,7 @@ void clear_slot(WorkerSlot& slot) {
     slot.isolate = 0;
     slot.in_place_alone = slot.gave_way = slot.cut_short = false;
     slot.lock_waits = 0;
+    slot.unheeded_since = slot.unheeded_told = 0;
     slot.types_alone[0] = '\0';
     slot.activity.job = 0;
     slot.alone_job = 0;

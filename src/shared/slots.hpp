@@ -71,6 +71,8 @@ struct WorkerSlot {
     std::atomic<bool> gave_way;  // its process ended because its role had had its share; the slot may be free by now
     std::atomic<bool> cut_short;  // its process was ended in the middle of a round; the slot may be free by now
     std::atomic<int> lock_waits;  // its jobs that have waited long for a lock of another session, and have not ended since
+    std::atomic<std::int64_t> unheeded_since;  // its job does not react to the end of its time, since then; 0: all is well
+    std::atomic<std::int64_t> unheeded_told;   // that time, as soon as the log says so
     char types_alone[128];  // those that take too long for a batch, for display; changed and read under the lock
 
     std::atomic<std::uint32_t> change;

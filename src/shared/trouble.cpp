@@ -31,6 +31,11 @@ void show_failed_round(DatabaseSlot& slot, const std::string& message) {
     std::memcpy(slot.failed_round, fitting.c_str(), fitting.size() + 1);
 }
 
+std::string unheeded_time_limit(const WorkerSlot& slot) {
+    return "sync job " + std::to_string(slot.activity.job) + " does not react to the end of its time: its code checks for no interrupts (process " +
+           std::to_string(slot.pid) + ")";
+}
+
 namespace {
 
 using Reasons = std::vector<std::string>;
@@ -115,6 +120,7 @@ void add_workers(const Shared& s, const std::string& queue, bool sees_all, Reaso
         if (slot.state != SlotState::running || slot.database != pg::my_database() || queue != slot.queue) continue;
         cautious = cautious || slot.isolate > 0;
         lock_waits = std::max<int>(lock_waits, slot.lock_waits);  // each comes to meet the same jobs
+        if (slot.unheeded_since != 0) reasons.push_back(unheeded_time_limit(slot));
         if (!sees_all && !pg::has_rights_of(pg::current_user(), slot.role)) continue;
         char of_worker[sizeof(slot.types_alone)];
         {

@@ -21,6 +21,9 @@ void show_lacking(DatabaseSlot& slot, const std::vector<Lacking>& groups);
 // The error of its last round; empty: the round went well.
 void show_failed_round(DatabaseSlot& slot, const std::string& message);
 
+// Of a worker whose job goes on as if nothing had been asked of it: native code, maybe.
+std::string unheeded_time_limit(const WorkerSlot& slot);
+
 // --- Any session ---
 
 // Each reason why jobs of the queue wait that lies with processes, and the types that run alone; empty: none. `sees_all`: may see the

@@ -495,6 +495,7 @@ Milliseconds run_round(Scheduler& scheduler) {
     }
     scheduler.progress.notify(*my_slot);
     scheduler.changes.notify(*my_slot);
+    pool().tell_of_unheeded();
     return pause_after(scheduler, plan, shortage);
 }
 

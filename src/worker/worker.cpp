@@ -20,6 +20,7 @@
 #include "job/schema_objects.hpp"
 #include "pg/background.hpp"
 #include "pg/catalog.hpp"
+#include "pg/deadline.hpp"
 #include "pg/error.hpp"
 #include "pg/memory.hpp"
 #include "pg/settings.hpp"
@@ -234,6 +235,7 @@ extern "C" void sync_job_worker_main(Datum index) {
         slot.pid = pg::my_pid();
         pg::connect_to_database(slot.database, slot.role);
         fix_settings();
+        pg::tell_of_unheeded(&slot.unheeded_since);
         pg::keep_freed_memory();
         remember_session_search_path();
         pg::show_application_name("sync job worker " + std::string(slot.queue));

@@ -5,10 +5,12 @@
 #include <algorithm>
 
 #include "pg/background.hpp"
+#include "pg/error.hpp"
 #include "pg/shared.hpp"
 #include "pg/xact.hpp"
 #include "shared/claim_cursor.hpp"
 #include "shared/settings.hpp"
+#include "shared/trouble.hpp"
 
 namespace sync_job {
 
@@ -123,6 +125,15 @@ void WorkerPool::stop_surplus(const std::string& queue, int most) const {
 
 void stop_surplus_workers(int most) {
     stop_beyond(most, [](const WorkerSlot&) { return true; });
+}
+
+void WorkerPool::tell_of_unheeded() const {
+    for (WorkerSlot& slot : used_slots(*shared())) {
+        std::int64_t since = slot.unheeded_since;
+        if (slot.database != database_ || since == 0 || slot.unheeded_told == since) continue;
+        slot.unheeded_told = since;
+        pg::log(unheeded_time_limit(slot), "", "If it goes on for ever, only the end of the process ends it, which restarts the server: kill -9.");
+    }
 }
 
 void WorkerPool::stop_all() const {

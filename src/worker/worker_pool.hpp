@@ -40,6 +40,8 @@ public:
     // Stops what is there beyond so many workers of the queue.
     void stop_surplus(const std::string& queue, int most) const;
     void stop_all() const;
+    // Has the log say, once, which job does not react to the end of its time: nothing but the end of its process ends it.
+    void tell_of_unheeded() const;
 
 private:
     bool in_queue(const WorkerSlot& slot, const std::string& queue) const;

@@ -70,6 +70,7 @@ my @faults = (
 	[ 'a statement of its own for each', q{for (int i = 0; i < 300; i++) sql("SELECT " + std::to_string(i));}, undef ],
 	[ 'a job inside a job', q{if (job.context().contains("outer")) sql("SELECT execute_sync_job(enqueue_sync_job('faulty', '2', context => '{\"do\": \"inner\"}'))");}, undef, '"outer": 1' ],
 );
+push @faults, [ 'loops alone', q{auto end = std::chrono::steady_clock::now() + std::chrono::seconds(40); while (std::chrono::steady_clock::now() < end) ++caught;}, 'alone' ];
 my $cases = join "\n", map { qq{		if (what == "$_->[0]") { $_->[1] }} } @faults;
 build_controller('faulty', <<"END", '-Wno-unused-result', '-Wno-alloc-size-larger-than');
 struct Test : Controller {
@@ -92,6 +93,7 @@ my $number = 10;
 for my $fault (@faults)
 {
 	my ($what, undef, $reason, $more) = @$fault;
+	next if $what eq 'loops alone';
 	$number++;
 	my $context = qq({"do": "$what") . ($more ? ", $more" : '') . '}';
 	my ($status, $id) = run_job($node, 'faulty', $number, $context);
@@ -101,6 +103,17 @@ for my $fault (@faults)
 	is($node->safe_psql('postgres', "SELECT count(*) FROM target WHERE id = $number"), 0, "$what: nothing was written");
 }
 is($node->safe_psql('postgres', 'SELECT string_agg(k::text, $$ $$ ORDER BY k) FROM journal'), '4 5', 'what was within a savepoint that was rolled back is not there, nor what came after an error');
+
+# What never asks is ended by nothing: it is told who it is. This one has mercy.
+{
+	my $offset = -s $node->logfile;
+	my $id = enqueue($node, 'faulty', 99, q{context => '{"do": "loops alone"}'});
+	poll($node, "SELECT note LIKE '%sync job $id does not react to the end of its time%' FROM sync_job_queue_status WHERE queue = 'default'", 'a job that heeds nothing is told of in note');
+	poll($node, "SELECT status = 'Failed' FROM sync_job WHERE id = $id", '… until it ends');
+	like(error_of($node, $id), qr/^57014 canceled because of its timeout/, '… then it has failed');
+	like_log($node, $offset, qr/sync job $id does not react to the end of its time: its code checks for no interrupts/, 1, '… and the log has told it once');
+	poll($node, "SELECT note IS NULL OR note NOT LIKE '%does not react%' FROM sync_job_queue_status WHERE queue = 'default'", '… and nobody any more');
+}
 
 # Libraries that are none.
 sub is_set_up_wrong

@@ -22,6 +22,15 @@ sub library
 	return;
 }
 
+# As somebody may do it who has not read what flags are good for: with everything visible.
+sub library_without_script
+{
+	my ($name, $class, @flags) = @_;
+	build_shared($name, 'c++', "#include <sync_job/controller.hpp>\nusing namespace sync_job;\n$class\nSYNC_JOB_CONTROLLER(Test)\n", '-fvisibility=default', @flags);
+	$node->safe_psql('postgres', qq{INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, library, max_retries) VALUES ('$name', 'doc', 'target', '{"doc": "id"}', '$name', 0)});
+	return;
+}
+
 sub note_of { return $node->safe_psql('postgres', "SELECT note FROM target WHERE doc = $_[0]") }
 
 # Two whose classes, static variables and versions of nlohmann/json have the same names, but not the same form.
@@ -43,9 +52,11 @@ END
 my @same_names = ('-DNLOHMANN_JSON_NAMESPACE=nlohmann', '-DNLOHMANN_JSON_NAMESPACE_BEGIN=namespace nlohmann {', '-DNLOHMANN_JSON_NAMESPACE_END=}');
 library('one', $class, '-DNAME="one"', '-DSIZE=1', @same_names);
 library('two', $class, '-DNAME="two"', '-DSIZE=1000', @same_names, '-DJSON_DIAGNOSTICS=1');
+library_without_script('three', $class, '-DNAME="three"', '-DSIZE=1', @same_names);
+library_without_script('four', $class, '-DNAME="four"', '-DSIZE=1000', @same_names, '-DJSON_DIAGNOSTICS=1');
 for my $round (1 .. 3)
 {
-	for my $name ('one', 'two')
+	for my $name ('one', 'two', 'three', 'four')
 	{
 		my ($status, $id) = run_job($node, $name, $round);
 		is($status, 'Finished', "$name, for the $round. time") or diag(error_of($node, $id));
