@@ -55,7 +55,9 @@ VALUES ('Declared sync', 'source', 'target', '{"external_code": "code"}',
         '{"name": "full_name", "region": "territory", "credit_limit": "credit_limit",
           "active": {"expr": "NOT source.disabled"}}');
 
--- The same in C++ (native/), row by row and many at once.
-INSERT INTO sync_job_type (name, source_document_type, target_document_type, library) VALUES ('Native row sync', 'source', 'target', 'native_row');
+-- The same in C++ (native/): row by row with a statement of its own that finds the target, as in PL/pgSQL; row by row with a match; many
+-- at once.
+INSERT INTO sync_job_type (name, source_document_type, target_document_type, library) VALUES ('Native sync without match', 'source', 'target', 'native_row');
 INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, library)
-VALUES ('Native sync', 'source', 'target', '{"external_code": "code"}', 'native_set');
+VALUES ('Native row sync', 'source', 'target', '{"external_code": "code"}', 'native_match'),
+       ('Native sync', 'source', 'target', '{"external_code": "code"}', 'native_set');

@@ -84,7 +84,8 @@ def update(w):
 @workload('native', 'In C++, beside the same declared and in PL/pgSQL: from the UPDATE until the last target is in step', PROCESSOR)
 def native(w):
     w.about = f'{ROWS:,} rows, one statement, statement-level trigger; and new targets, {sync.JOBS:,} waiting jobs'
-    types = {'declared': 'Declared sync', 'native, update_many': 'Native sync', 'plpgsql': 'Row sync', 'native, row by row': 'Native row sync'}
+    types = {'declared': 'Declared sync', 'native, update_many': 'Native sync', 'plpgsql': 'Row sync', 'native, row by row': 'Native row sync',
+             'native, row by row without match': 'Native sync without match'}
     ways = {'': lambda name: with_sync_job(name), ', sets of 1,000': lambda name: with_sync_job(name, 1000),
             ', new targets': lambda name: sync.drain_sync(name, sync.JOBS)}
     for way, run in ways.items():
@@ -92,6 +93,7 @@ def native(w):
             w.contender(what + way, lambda run=run, name=name: by_processor(run(name)))
         w.ratio('native, update_many' + way, 'declared' + way, '≥ 0.9; 1')
         w.ratio('native, row by row' + way, 'plpgsql' + way, '≥ 1.5; 2')
+        w.ratio('native, row by row without match' + way, 'plpgsql' + way)
 
 
 # First what counts where the machine does other work as well.

@@ -67,15 +67,30 @@ std::shared_ptr<const NativeLibrary> library_of(const JobType& type) {
     }
 }
 
-ControllerKind native_kind(const JobType& type) {
+// Of the type and its library, which stays open; asked for each job.
+struct NativeKind {
+    ControllerKind kind;
+    bool by_statements = false;
+    std::uint64_t types = 0;
+};
+
+NativeKind native_kind(const JobType& type) {
+    static auto& kinds = *new std::unordered_map<std::string, NativeKind>;
+    NativeKind& cached = kinds[type.name];
+    if (cached.types == job_type_generation()) return cached;
     auto library = library_of(type);
-    return library == nullptr ? ControllerKind{} : kind_of(type, *library);
+    if (library == nullptr) return {};
+    cached.kind = kind_of(type, *library);
+    cached.by_statements = !type.match.empty() && !cached.kind.bypass && !library->has(SYNC_JOB_AFTER_START) &&
+                           !library->has(SYNC_JOB_BEFORE_SYNC) && !library->has(SYNC_JOB_AFTER_SYNC) && !library->has(SYNC_JOB_FINISHED);
+    cached.types = job_type_generation();
+    return cached;
 }
 
 }  // namespace
 
 ControllerKind controller_kind(const JobType& type) {
-    if (type.native()) return native_kind(type);
+    if (type.native()) return native_kind(type).kind;
     struct CachedKind {
         ControllerKind kind;
         std::uint64_t types = 0, functions = 0;
@@ -104,10 +119,7 @@ ControllerKind known_kind(const JobType& type) {
 }
 
 bool syncs_by_statements(const JobType& type) {
-    if (type.declarative() || !type.native() || type.match.empty()) return type.declarative();
-    auto library = library_of(type);
-    return library != nullptr && !library->has(SYNC_JOB_EXECUTE) && !library->has(SYNC_JOB_AFTER_START) && !library->has(SYNC_JOB_BEFORE_SYNC) && !library->has(SYNC_JOB_AFTER_SYNC) &&
-           !library->has(SYNC_JOB_FINISHED);
+    return type.declarative() || (type.native() && native_kind(type).by_statements);
 }
 
 bool runs_in_sets(const JobType& type) {

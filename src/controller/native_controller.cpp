@@ -96,7 +96,7 @@ private:
     Given give(NativeHost& host, const Job& job, const Documents& documents, const pg::RowValues& target);
     void run(NativeHost& host, sync_job_hook hook, Given& given, pg::Value extra = {});
     pg::Value source_of(const Job& job, const Documents& documents) const;
-    static pg::RowValues changed(const sync_job_row& row, const DocumentType& type, const pg::RowValues& base, ColumnSet* set);
+    pg::RowValues changed(const sync_job_row& row, const std::shared_ptr<DocumentType>& type, const pg::RowValues& base, ColumnSet* set);
 
     JobType type_;
     std::shared_ptr<const NativeLibrary> library_;
@@ -195,13 +195,15 @@ std::vector<Target> NativeController::targets(const Job& job, const Documents& d
 }
 
 // The row as the controller has left it; `set`: the columns that it has set, too.
-pg::RowValues NativeController::changed(const sync_job_row& row, const DocumentType& type, const pg::RowValues& base, ColumnSet* set) {
+pg::RowValues NativeController::changed(const sync_job_row& row, const std::shared_ptr<DocumentType>& type, const pg::RowValues& base,
+                                        ColumnSet* set) {
+    NativeColumns& columns = *columns_of(type);
     pg::RowValues after = pg::copy_of(base);
-    for (const pg::Column& column : type.relation().columns) {
+    for (const pg::Column& column : type->relation().columns) {
         const sync_job_value& value = row.values[column.number - 1];
         if (column.dropped || value.set == 0) continue;
         try {
-            after.set(column.number, native_value(value, pg::base_type(column.type), pg::base_typmod(column.type, column.typmod)));
+            after.set(column.number, native_value(value, columns.get()->columns[column.number - 1].type, columns.typmod(column.number - 1)));
         } catch (const pg::Error& error) {
             throw pg::Error(error.sqlstate(), "column " + quoted(column.name) + ": " + error.report().message).detail(error.report().detail);
         }
@@ -222,7 +224,7 @@ pg::RowValues NativeController::update(const Job& job, const Documents& document
     NativeHost host(name_of(hook), instance_->statements(), NativeHost::May::all);
     Given given = give(host, job, documents, base);
     run(host, hook, given);
-    return changed(given.targets[0], *documents.target_type, base, explicit_columns);
+    return changed(given.targets[0], documents.target_type, base, explicit_columns);
 }
 
 void NativeController::update_many(std::vector<SetDocument>& documents) {
@@ -242,7 +244,7 @@ void NativeController::update_many(std::vector<SetDocument>& documents) {
     for (std::size_t i = 0; i < documents.size(); i++) given.targets[i].is_new = documents[i].is_new ? 1 : 0;
     run(host, SYNC_JOB_UPDATE_MANY, given);
     for (std::size_t i = 0; i < documents.size(); i++) {
-        documents[i].wanted = changed(given.targets[i], *target_type, documents[i].base, &documents[i].explicit_columns);
+        documents[i].wanted = changed(given.targets[i], target_type, documents[i].base, &documents[i].explicit_columns);
     }
 }
 
@@ -255,7 +257,7 @@ pg::Value NativeController::call_hook(Hook hook, const Job& job, const Documents
     if (hook == Hook::before_relay && host.result) return {pg::json_from_text(*host.result), false};
     if (hook != Hook::before_sync || target.values == nullptr) return {};
     ColumnSet set;
-    pg::RowValues after = changed(given.targets[0], *documents.target_type, target, &set);
+    pg::RowValues after = changed(given.targets[0], documents.target_type, target, &set);
     return {pg::put_together(after, documents.target_type->relation()), false};
 }
 

@@ -102,7 +102,7 @@ sync_job_text NativeHost::text_of(const sync_job_row& row, std::uint64_t column,
     return {printed.data(), printed.size()};
 }
 
-// That of another row is taken as it is, where the types are the same, else by way of its text.
+// That of another row, which lasts, is taken as it is, where the types are the same, else by way of its text.
 pg::Value native_value(const sync_job_value& value, Oid type, std::int32_t typmod) {
     if (value.kind != SYNC_JOB_OTHER) return pg::from_native(value, type, typmod);
     const auto* row = reinterpret_cast<const NativeRow*>(value.data);
@@ -114,8 +114,7 @@ pg::Value native_value(const sync_job_value& value, Oid type, std::int32_t typmo
     pg::Value given = row->values.at(static_cast<int>(column) + 1);
     if (given.null) return {};
     if (from == type) {
-        pg::Value same{pg::copy_stored(given.datum, type), false};
-        return row->columns->typmod(column) == typmod ? same : pg::with_typmod(same, type, typmod);
+        return row->columns->typmod(column) == typmod ? given : pg::with_typmod(given, type, typmod);
     }
     pg::CanonicalOutput canonical;
     return pg::with_typmod({pg::text_to_value(pg::value_to_text(given.datum, from), type), false}, type, typmod);

@@ -273,10 +273,13 @@ void Set::compute(std::vector<Member*> members) {
     std::vector<Job> jobs;
     std::vector<SetDocument> documents;
     jobs.reserve(members.size());
+    bool closed = !type_.insert_enabled || !type_.update_enabled || !type_.delete_enabled;
     for (const Member* member : members) {
-        jobs.push_back(seen(*member, contexts));
+        const Job& job = jobs_[member->number];
+        bool as_it_is = !closed && job.is_null(C::context);
+        if (!as_it_is) jobs.push_back(seen(*member, contexts));
         SetDocument& document = documents.emplace_back();
-        document.job = &jobs.back();
+        document.job = as_it_is ? &job : &jobs.back();
         document.source = member->source;
         document.is_new = member->before.values == nullptr;
         document.base = document.is_new ? member->wanted : member->before;

@@ -93,15 +93,6 @@ void to_native(const RowValues& row, const sync_job_columns& columns, sync_job_v
     }
 }
 
-Datum copy_stored(Datum datum, Oid type) {
-    return guarded([&] {
-        int16 length;
-        bool by_value;
-        get_typlenbyval(type, &length, &by_value);
-        return by_value ? datum : datumCopy(datum, by_value, length);
-    });
-}
-
 void require_valid_text(std::string_view text) {
     guarded([&] { pg_verifymbstr(text.data(), static_cast<int>(text.size()), false); });
 }

@@ -21,9 +21,6 @@ Value from_native(const sync_job_value& value, Oid type, std::int32_t typmod);
 // As a parameter of SQL, with its type.
 Value parameter_from_native(const sync_job_value& value, Oid* type);
 
-// A copy in the current memory context, of whatever type; what is out of line stays there.
-Datum copy_stored(Datum datum, Oid type);
-
 // Raises 22021 where it is not in the encoding of the database, or has a zero byte.
 void require_valid_text(std::string_view text);
 
