@@ -15,7 +15,7 @@ OBJS = $(SOURCES:.cpp=.o)
 # The install script of this version is made from parts, in this order. Those of released versions are frozen, and installed
 # beside it with the scripts that lead from one version to the next.
 SQL_PARTS = $(addprefix sql/, header.sql types.sql tables.sql enqueue.sql control.sql trigger.sql maintenance.sql \
-	background.sql schedule.sql views.sql alerts.sql console.sql metrics.sql rights.sql)
+	background.sql schedule.sql views.sql alerts.sql console.sql metrics.sql http.sql rights.sql)
 SCRIPT_SQL = sql/pg_sync_job--$(EXTENSION_VERSION).sql
 DATA_built = $(SCRIPT_SQL)
 DATA = $(filter-out $(SCRIPT_SQL), $(wildcard sql/pg_sync_job--*.sql)) sql/pg_sync_job_testing--1.0.0.sql
@@ -40,6 +40,8 @@ all: $(SCRIPT_SQL)
 # The seam: only src/pg/ sees the server's headers. For the others they do not exist.
 OUTSIDE_SEAM = $(filter-out src/pg/%, $(OBJS))
 $(OUTSIDE_SEAM): override CPPFLAGS := -D_GNU_SOURCE
+# They call the HTTP client, which has a header of its own.
+src/engine/http_transport.o src/pg/http_library.o: override CPPFLAGS += -I.
 
 # It has the version, which is compiled in.
 $(OBJS): pg_sync_job.control
@@ -128,7 +130,7 @@ demo-stop:
 ## make test-native  native controllers, good and faulty ones, and the examples in C++; not part of make test, but for a look at it
 ## make test-metrics  promtool, postgres_exporter and Prometheus against the database, and the files of monitoring/; not part of make test
 ## make test-console the console: its routes, attacks on its server, its pages, stories in a browser; not part of make test, but for a look at it
-## make test-http     the HTTP client, against a web server that behaves badly; not part of make test
+## make test-http     the HTTP client, and HTTP pushes, against web servers that behave badly; not part of make test
 ## make test-model    spin looks through a model of enqueue, claim, crash, recovery and cancel; not part of make test
 ## make test-mutants  puts faults of one line into a copy of the tree, one after the other: a test must find each; half an hour
 ##                    MUTANTS="cursor limit": only those with such names

@@ -13,15 +13,18 @@ END $$;
 ALTER TABLE @extschema@.sync_job ADD COLUMN depth integer, ADD COLUMN documents integer, ADD COLUMN source_documents text[],
     ADD COLUMN relation text COLLATE "C", ADD COLUMN held boolean;
 COMMENT ON COLUMN @extschema@.sync_job.depth IS 'how many jobs led to this one, each by a trigger on what the one before wrote; NULL: none did';
-COMMENT ON COLUMN @extschema@.sync_job.held IS 'true: a Queued one whose type is paused; NULL: not held';
+COMMENT ON COLUMN @extschema@.sync_job.held IS 'true: a Queued one that ordinary workers leave alone, as its type is paused or an HTTP push; NULL: not held';
 DROP INDEX sync_job_internal.sync_job_live_claim;
 DROP INDEX sync_job_internal.sync_job_live_scheduled;
 CREATE INDEX sync_job_live_claim ON sync_job_internal.sync_job_live (queue, run_as, priority, id)
     WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NULL AND held IS NOT TRUE;
 CREATE INDEX sync_job_live_scheduled ON sync_job_internal.sync_job_live (queue, run_as, scheduled_at, priority, id)
     WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NOT NULL AND held IS NOT TRUE;
--- What is held while its type is paused is in none of these two.
+-- What is held is in none of these two.
 CREATE INDEX sync_job_live_held ON sync_job_internal.sync_job_live (sync_job_type, priority, id)
+    WHERE status OPERATOR(pg_catalog.=) 'Queued' AND held;
+-- Those of HTTP pushes, as their workers claim them.
+CREATE INDEX sync_job_live_push ON sync_job_internal.sync_job_live (queue, run_as, sync_job_type, priority, id)
     WHERE status OPERATOR(pg_catalog.=) 'Queued' AND held;
 
 -- What a type can say.
@@ -966,3 +969,40 @@ COMMENT ON COLUMN @extschema@.sync_job_type.library IS 'native controller: the n
 COMMENT ON COLUMN @extschema@.sync_job_type.library_trusted IS 'a superuser has named the library, or confirmed it by setting this: of a row that another role has restored it is false, and no job of the type runs; NULL: there is no library';
 COMMENT ON COLUMN @extschema@.sync_job_type.match IS 'declarative or native controller: which target belongs to a source, {"target column": "source column"}';
 COMMENT ON FUNCTION @extschema@.create_sync_job_boilerplate(text, text) IS 'source text of a controller for the type, with its tables and columns, that installs as it stands: psql''s \gexec runs it; languages: plpgsql, sql, plpython3u; and c++, which a compiler takes';
+
+-- HTTP push.
+ALTER TABLE @extschema@.sync_job_type ADD COLUMN http jsonb;
+COMMENT ON COLUMN @extschema@.sync_job_type.http IS 'HTTP push instead of a controller: the server (of the wrapper sync_job_http), method, path, query, headers and body of the request for a document, and what of the answer is kept; see docs/http.md';
+ALTER TABLE sync_job_internal.home ADD COLUMN installation uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid();
+COMMENT ON COLUMN sync_job_internal.home.installation IS 'begins the keys of HTTP requests, by which a server knows one that it has had already';
+CREATE TABLE sync_job_internal.http_request (
+    sync_job bigint PRIMARY KEY,
+    number   integer NOT NULL,
+    request  jsonb NOT NULL,
+    answer   jsonb
+);
+COMMENT ON TABLE sync_job_internal.http_request IS 'HTTP requests that are in flight, whose outcome is not known, or whose answer is not written back yet';
+COMMENT ON COLUMN sync_job_internal.http_request.sync_job IS 'the job: Started, or Failed and to be tried again';
+COMMENT ON COLUMN sync_job_internal.http_request.number IS 'which of the job''s requests: the end of its Idempotency-Key';
+COMMENT ON COLUMN sync_job_internal.http_request.request IS 'as it was rendered, with the names of secrets in place of them; of a batch with the names of its documents';
+COMMENT ON COLUMN sync_job_internal.http_request.answer IS 'what has come back, until it is written back; NULL: nothing has';
+CREATE TABLE sync_job_internal.http_document (
+    sync_job bigint,
+    document bigint,
+    PRIMARY KEY (sync_job, document)
+);
+CREATE INDEX http_document_document ON sync_job_internal.http_document (document);
+COMMENT ON TABLE sync_job_internal.http_document IS 'the documents of these requests: no other request of one is sent meanwhile';
+COMMENT ON COLUMN sync_job_internal.http_document.sync_job IS 'the job';
+COMMENT ON COLUMN sync_job_internal.http_document.document IS 'hash of type and name of the document';
+ALTER TABLE sync_job_internal.http_request SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+ALTER TABLE sync_job_internal.http_document SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+
+CREATE FUNCTION sync_job_internal.check_http_options(options text[], catalog oid) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_check_http_options';
+COMMENT ON FUNCTION sync_job_internal.check_http_options(text[], oid) IS 'validator of the wrapper sync_job_http: checks the options of servers, and the names of secrets in user mappings';
+CREATE FOREIGN DATA WRAPPER sync_job_http NO HANDLER VALIDATOR sync_job_internal.check_http_options;
+COMMENT ON FOREIGN DATA WRAPPER sync_job_http IS 'endpoints of HTTP pushes: a server says where they are and what holds for all requests to them, a user mapping has the secrets';
+
+REVOKE ALL ON sync_job_internal.http_request, sync_job_internal.http_document FROM PUBLIC;
+REVOKE ALL ON FUNCTION sync_job_internal.check_http_options(text[], oid) FROM PUBLIC;

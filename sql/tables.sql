@@ -53,7 +53,8 @@ CREATE TABLE @extschema@.sync_job_type (
     secret_columns       text[],
     publish_starts       boolean NOT NULL DEFAULT false,
     library              text,
-    library_trusted      boolean
+    library_trusted      boolean,
+    http                 jsonb
 );
 COMMENT ON TABLE @extschema@.sync_job_type IS 'What is synced, and how: one row per job type, made with INSERT. The controller is a schema with functions of fixed names (module), a declaration (match, field_map), or a library in C++ (library).';
 COMMENT ON COLUMN @extschema@.sync_job_type.name IS 'the name jobs are enqueued under, as in SAP Customer Sync';
@@ -93,6 +94,7 @@ COMMENT ON COLUMN @extschema@.sync_job_type.surplus_condition IS 'SQL over targe
 COMMENT ON COLUMN @extschema@.sync_job_type.publish_starts IS 'send an event on the channel sync_job for each job that starts in a transaction of its own: one that is not batchable, or commits as it goes';
 COMMENT ON COLUMN @extschema@.sync_job_type.library IS 'native controller: the name of a library in the folder sync_job.library_directory, without .so. Only superusers name one; beside it, match may say which target belongs to a source';
 COMMENT ON COLUMN @extschema@.sync_job_type.library_trusted IS 'a superuser has named the library, or confirmed it by setting this: of a row that another role has restored it is false, and no job of the type runs; NULL: there is no library';
+COMMENT ON COLUMN @extschema@.sync_job_type.http IS 'HTTP push instead of a controller: the server (of the wrapper sync_job_http), method, path, query, headers and body of the request for a document, and what of the answer is kept; see docs/http.md';
 
 CREATE TABLE @extschema@.sync_job_type_change (
     sync_job_type text COLLATE "C" NOT NULL,
@@ -255,7 +257,7 @@ COMMENT ON COLUMN @extschema@.sync_job.depth IS 'how many jobs led to this one, 
 COMMENT ON COLUMN @extschema@.sync_job.documents IS 'set job: so many documents it is for; NULL: a job of one document, or of none';
 COMMENT ON COLUMN @extschema@.sync_job.source_documents IS 'set job that waits: the source documents that it still has to sync; NULL once it has ended, see sync_job_document';
 COMMENT ON COLUMN @extschema@.sync_job.relation IS 'what parent_sync_job is: relay (this is one of its targets), set (this document has left it), replay (this applies or reverts it), callback (this follows its end), rerun (this is it once more); NULL: what the caller named';
-COMMENT ON COLUMN @extschema@.sync_job.held IS 'true: a Queued one whose type is paused; NULL: not held';
+COMMENT ON COLUMN @extschema@.sync_job.held IS 'true: a Queued one that ordinary workers leave alone, as its type is paused or an HTTP push; NULL: not held';
 COMMENT ON COLUMN @extschema@.sync_job.worker_pid IS 'process of the last attempt: a worker, or the session that ran it; as in the server log';
 COMMENT ON COLUMN @extschema@.sync_job.fingerprint IS 'of an insert: a hash of the row as it was stored, which tells whether it has been changed since';
 COMMENT ON COLUMN @extschema@.sync_job.traceparent IS 'the trace of whoever enqueued it, as W3C Trace Context has it: sync_job.traceparent of that session, or of the job that enqueued it';
@@ -266,8 +268,11 @@ CREATE INDEX sync_job_live_claim ON sync_job_internal.sync_job_live (queue, run_
     WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NULL AND held IS NOT TRUE;
 CREATE INDEX sync_job_live_scheduled ON sync_job_internal.sync_job_live (queue, run_as, scheduled_at, priority, id)
     WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NOT NULL AND held IS NOT TRUE;
--- What is held while its type is paused is in none of these two.
+-- What is held is in none of these two.
 CREATE INDEX sync_job_live_held ON sync_job_internal.sync_job_live (sync_job_type, priority, id)
+    WHERE status OPERATOR(pg_catalog.=) 'Queued' AND held;
+-- Those of HTTP pushes, as their workers claim them.
+CREATE INDEX sync_job_live_push ON sync_job_internal.sync_job_live (queue, run_as, sync_job_type, priority, id)
     WHERE status OPERATOR(pg_catalog.=) 'Queued' AND held;
 -- For deduplication, and to find what is in progress for a document. Its name may be longer than a B-tree entry.
 CREATE INDEX sync_job_live_source ON sync_job_internal.sync_job_live
@@ -411,6 +416,30 @@ COMMENT ON TABLE sync_job_internal.dependency IS 'Pending jobs and the jobs they
 COMMENT ON COLUMN sync_job_internal.dependency.job IS 'the job that waits';
 COMMENT ON COLUMN sync_job_internal.dependency.waits_for IS 'the job that must have ended';
 
+-- The HTTP requests under way. No transaction is open meanwhile: these rows, not locks, say what is in flight and which documents are taken.
+CREATE TABLE sync_job_internal.http_request (
+    sync_job bigint PRIMARY KEY,
+    number   integer NOT NULL,
+    request  jsonb NOT NULL,
+    answer   jsonb
+);
+COMMENT ON TABLE sync_job_internal.http_request IS 'HTTP requests that are in flight, whose outcome is not known, or whose answer is not written back yet';
+COMMENT ON COLUMN sync_job_internal.http_request.sync_job IS 'the job: Started, or Failed and to be tried again';
+COMMENT ON COLUMN sync_job_internal.http_request.number IS 'which of the job''s requests: the end of its Idempotency-Key';
+COMMENT ON COLUMN sync_job_internal.http_request.request IS 'as it was rendered, with the names of secrets in place of them; of a batch with the names of its documents';
+COMMENT ON COLUMN sync_job_internal.http_request.answer IS 'what has come back, until it is written back; NULL: nothing has';
+CREATE TABLE sync_job_internal.http_document (
+    sync_job bigint,
+    document bigint,
+    PRIMARY KEY (sync_job, document)
+);
+CREATE INDEX http_document_document ON sync_job_internal.http_document (document);
+COMMENT ON TABLE sync_job_internal.http_document IS 'the documents of these requests: no other request of one is sent meanwhile';
+COMMENT ON COLUMN sync_job_internal.http_document.sync_job IS 'the job';
+COMMENT ON COLUMN sync_job_internal.http_document.document IS 'hash of type and name of the document';
+ALTER TABLE sync_job_internal.http_request SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+ALTER TABLE sync_job_internal.http_document SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+
 -- For columns that a type sets only while nobody has edited them. No log: it outlives these, and is part of a dump.
 CREATE TABLE sync_job_internal.written (
     sync_job_type text COLLATE "C" NOT NULL,
@@ -471,12 +500,14 @@ COMMENT ON COLUMN @extschema@.sync_job_schedule.paused IS 'true: pg_cron calls, 
 CREATE TABLE sync_job_internal.home (
     system_identifier bigint NOT NULL,
     database          oid NOT NULL,
-    clears_jobs       boolean NOT NULL DEFAULT true
+    clears_jobs       boolean NOT NULL DEFAULT true,
+    installation      uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid()
 );
 COMMENT ON TABLE sync_job_internal.home IS 'the server and database whose workers may run the jobs';
 COMMENT ON COLUMN sync_job_internal.home.system_identifier IS 'of the server, as in pg_control_system()';
 COMMENT ON COLUMN sync_job_internal.home.database IS 'OID of the database';
 COMMENT ON COLUMN sync_job_internal.home.clears_jobs IS 'the scheduler clears jobs by the default of sync_job.log_retention_days; false where the database was updated from a version that did not, and then only as the setting is set';
+COMMENT ON COLUMN sync_job_internal.home.installation IS 'begins the keys of HTTP requests, by which a server knows one that it has had already';
 ALTER TABLE sync_job_internal.home REPLICA IDENTITY FULL;
 INSERT INTO sync_job_internal.home
     SELECT system_identifier, (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database())

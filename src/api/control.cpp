@@ -7,6 +7,7 @@
 #include "engine/claim.hpp"
 #include "engine/interruption.hpp"
 #include "engine/runner.hpp"
+#include "job/internal_sql.hpp"
 #include "job/job_store.hpp"
 #include "job/job_type.hpp"
 #include "job/schema_objects.hpp"
@@ -20,6 +21,7 @@
 #include "pg/xact.hpp"
 #include "queue/dependencies.hpp"
 #include "queue/in_progress.hpp"
+#include "queue/push.hpp"
 #include "queue/rights.hpp"
 #include "queue/transition.hpp"
 #include "shared/activity.hpp"
@@ -89,13 +91,20 @@ bool begins_or_ends(std::int64_t id) {
     return seen && seen->job.status() == Status::started && !session_runs(pg::my_database(), id);
 }
 
+bool ask_http_worker(std::int64_t id, const std::string& reason) {
+    auto seen = find_job(id);
+    bool may_be_under_way = seen && seen->job.status() == Status::started && is_push(seen->job) && !seen->job.is_null(C::worker_pid);
+    return may_be_under_way && request_http_cancel(seen->job.int32(C::worker_pid), id, reason);
+}
+
 // Asks the worker that runs the job to stop it, and waits until it has. True when the job was running.
 bool stop_running(std::int64_t id, const std::string& reason) {
     if (!has_workers()) return false;
-    bool asked = false;
+    bool asked = false, sent = false;  // to an HTTP worker, which has many jobs at a time
     for (int i = 0; i < most_cancel_waits; i++) {
-        asked = asked || request_cancel(pg::my_database(), id, reason);
-        if (!(asked ? runs_now(pg::my_database(), id) : begins_or_ends(id))) return asked || i > 0;
+        sent = sent || ask_http_worker(id, reason);
+        asked = asked || sent || request_cancel(pg::my_database(), id, reason);
+        if (!(asked && !sent ? runs_now(pg::my_database(), id) : begins_or_ends(id))) return asked || i > 0;
         pg::pause(cancel_wait_milliseconds);
     }
     return true;
@@ -202,12 +211,33 @@ void require_read_committed(const char* function) {
     throw pg::Error("25001", std::string(function) + " needs the READ COMMITTED isolation level");
 }
 
+// No transaction may be open while a server is waited for.
+[[noreturn]] void raise_push(std::int64_t id) {
+    throw pg::Error("0A000", "sync job " + std::to_string(id) + " is an HTTP push, which only a worker sends")
+        .hint("Leave it to a worker and CALL wait_for_sync_job(...); a job with dry_run => true shows the request.");
+}
+void refuse_push(const Job& job) {
+    if (is_push(job)) raise_push(job.id());
+}
+
+// After all that can be run here.
+void refuse_waiting_pushes(const std::vector<std::string>& queues) {
+    static auto& select = *new InternalStatement(
+        "SELECT l.id FROM sync_job_internal.sync_job_live AS l JOIN {}.sync_job_type AS t ON t.name = l.sync_job_type"
+        " WHERE l.status = 'Queued' AND l.held AND t.http IS NOT NULL AND NOT t.paused AND l.run_as::oid = $1 AND l.queue = ANY ($2) ORDER BY l.id LIMIT 1",
+        {pg::type::oid, pg::type::text_array});
+    if (push_types().empty()) return;
+    auto rows = select.run({{pg::oid_datum(pg::current_user()), false}, {pg::text_array_datum(queues), false}});
+    if (!rows.empty()) raise_push(pg::datum_int64(rows[0][0].datum));
+}
+
 Job execute_here(std::int64_t id) {
     pg::require_writable("execute_sync_job()");
     require_read_committed("execute_sync_job()");
     require_this_version();
     StoredJob stored = locked_job(id, Action::execute, check_runs_as_me);
     require_allowed(stored.job, Action::execute);
+    refuse_push(stored.job);
     if (needs_own_transactions(stored.job)) {
         throw pg::Error("0A000",
                         "the controller of sync job " + std::to_string(id) + " is a procedure, which may commit")
@@ -345,6 +375,7 @@ SYNC_JOB_FUNCTION(sync_job_execute_call) {
     pg::SpiScope spi(pg::SpiScope::Commits::allowed);
     StoredJob stored = locked_job(id, Action::execute, check_runs_as_me);
     require_allowed(stored.job, Action::execute);
+    refuse_push(stored.job);
     ProcedureTransactions transactions;
     RunnerLimits limits;
     take_session_slot();
@@ -385,6 +416,7 @@ SYNC_JOB_FUNCTION(sync_job_run_jobs) {
         }
         if (may_commit) pg::ensure_portal_snapshot();
     } while (release_all_waiting() > 0 && (most == 0 || ended < most));
+    if (most == 0) refuse_waiting_pushes(queues);
     return args.null_result();
 }
 

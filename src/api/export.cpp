@@ -103,7 +103,7 @@ std::string grant_texts(const JobType& type) {
 std::string export_text(const JobType& type) {
     std::string about = "-- Sync job type " + pg::quoted_literal(type.name) + ".";
     for (char& c : about) c = c == '\n' || c == '\r' ? ' ' : c;
-    if (!type.declarative()) {
+    if (!type.declarative() && !type.is_push()) {
         about += "\n-- The functions of its controller are not in this script: pg_dump --schema-only --schema=... copies a schema.";
     }
     return about +

@@ -27,9 +27,15 @@ namespace {
 
 using C = JobColumn;
 
+int requests_under_way(const WorkerSlot& slot) {
+    int count = 0;
+    for (const EndpointUse& use : slot.endpoints) count += use.server != pg::no_oid ? use.in_flight.load() : 0;
+    return count;
+}
+
 const char* state_text(const WorkerSlot& slot, const Activity& activity) {
     if (slot.state == SlotState::starting) return "starting";
-    return activity.job == 0 ? "idle" : "running";
+    return activity.job == 0 && requests_under_way(slot) == 0 ? "idle" : "running";
 }
 
 Datum percent_value(double percent) {
@@ -53,6 +59,9 @@ void add_worker(pg::Arguments& args, const WorkerSlot& slot, bool sees_all) {
     row[5] = {reported ? percent_value(activity.percent) : 0, !reported};
     row[6] = {visible ? pg::text_datum(activity.title) : 0, !visible || activity.title[0] == '\0'};
     row[7] = {visible ? pg::text_datum(activity.description) : 0, !visible || activity.description[0] == '\0'};
+    if (int requests = requests_under_way(slot); requests > 0) {
+        row[7] = {pg::text_datum(std::to_string(requests) + (requests == 1 ? " HTTP request" : " HTTP requests") + " under way"), false};
+    }
     row[8] = {pg::oid_datum(slot.role), false};
     row[9] = {pg::text_datum(state_text(slot, activity)), false};
     Datum values[10];

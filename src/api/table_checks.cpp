@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "api/row_checks.hpp"
+#include "controller/http_declaration.hpp"
 #include "controller/native_library.hpp"
 #include "controller/validation.hpp"
 #include "core/retry.hpp"
@@ -153,6 +154,19 @@ void check_declaration(const TableRow& row) {
     if (pg::json_kind(match) == pg::JsonKind::object && pg::json_fields(match).empty()) throw bad_column("match", "must name at least one column");
 }
 
+void check_http(const TableRow& row) {
+    if (row.is_null("http")) return;
+    for (const char* column : {"match", "field_map", "library"}) {
+        if (!row.is_null(column)) throw bad_column("http", std::string("excludes ") + column);
+    }
+    if (std::string word = row.text("on_delete"); word != "delete" && word != "keep") {
+        throw bad_column("on_delete", "must be delete or keep for an HTTP push, whose http.delete says what is sent");
+    }
+    HttpDeclaration http = read_http_declaration(pg::json_to_text(row.at("http").datum));
+    int set_size = pg::datum_int32(row.at("set_size").datum);
+    if (set_size > 1 && !http.batch) throw bad_column("set_size", "needs http.batch: without it a request is about one document");
+}
+
 void check_condition(const TableRow& row, const char* column, const char* needed, const char* hint) {
     if (row.is_null(column)) return;
     if (row.is_null(needed)) throw bad_column(column, std::string("needs ") + needed);
@@ -220,6 +234,8 @@ constexpr Check form_checks[] = {
     [](const TableRow& row) { check_object(row, "field_map"); },
     [](const TableRow& row) { check_object(row, "match"); },
     check_declaration,
+    [](const TableRow& row) { check_object(row, "http"); },
+    check_http,
     [](const TableRow& row) { check_condition(row, "source_condition", "source_document_type", "It is one condition over source, as in source.country = 'DE'."); },
     [](const TableRow& row) { check_condition(row, "surplus_condition", "match", "It is one condition over target, as in target.origin = 'ERP'."); },
     check_on_delete,

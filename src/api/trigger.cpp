@@ -6,6 +6,7 @@
 #include "core/state.hpp"
 #include "core/text.hpp"
 #include "document/deleted_document.hpp"
+#include "engine/sync.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/json.hpp"
@@ -99,6 +100,7 @@ void check_table(const pg::TriggerCall& call, const JobType& type) {
 
 // A job has written this that brings the type's target here: there it came from.
 bool is_echo(const JobType& type) {
+    if (writes_answer_of(type.name)) return true;
     return type.ignore_synced && type.target != pg::no_oid && current_source_type() == type.target;
 }
 

@@ -33,9 +33,10 @@ std::uint64_t function_generation = 1;
 std::shared_ptr<Controller> make(const JobType& type) {
     try {
         require_secret_columns(type);
-        auto controller = type.declarative() ? make_declarative_controller(type)
-                          : type.native()    ? make_native_controller(type)
-                                             : make_function_controller(type);
+        auto controller = type.is_push()       ? make_push_controller(type)
+                          : type.declarative() ? make_declarative_controller(type)
+                          : type.native()      ? make_native_controller(type)
+                                               : make_function_controller(type);
         if (!type.source_condition.empty()) controller->source_condition = std::make_shared<SourceCondition>(type);
         return controller;
     } catch (const SetupError&) {
@@ -99,7 +100,8 @@ ControllerKind controller_kind(const JobType& type) {
     CachedKind& cached = kinds[type.name];
     if (cached.types == job_type_generation() && cached.functions == function_generation) return cached.kind;
     CachedKind fresh{{}, job_type_generation(), function_generation};
-    Oid module = type.declarative() ? pg::no_oid : pg::schema_oid(type.module);
+    fresh.kind.bypass = type.is_push();
+    Oid module = type.declarative() || type.is_push() ? pg::no_oid : pg::schema_oid(type.module);
     if (module != pg::no_oid) {
         for (const pg::FunctionInfo& info : pg::functions_named(module, "execute")) {
             fresh.kind.bypass = true;
@@ -124,6 +126,7 @@ bool syncs_by_statements(const JobType& type) {
 
 bool runs_in_sets(const JobType& type) {
     if (type.background) return false;
+    if (type.is_push()) return type.set_size > 1;  // which the table allows with batch only
     ControllerKind kind = known_kind(type);
     return !kind.bypass && !kind.commits && !kind.relays && type.batchable.value_or(true);
 }
@@ -145,7 +148,7 @@ std::shared_ptr<Controller> find_controller(const JobType& type) {
 }
 
 std::shared_ptr<Controller> find_failed_hook(const JobType& type) {
-    if (type.declarative() || type.native() || type.background) return nullptr;
+    if (type.declarative() || type.native() || type.is_push() || type.background) return nullptr;
     try {
         pg::Subtransaction subtransaction;
         auto controller = make_failed_hook(type);

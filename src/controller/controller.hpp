@@ -33,6 +33,8 @@ struct BypassResult {
     std::optional<std::string> document_name;
     std::optional<Operation> operation;
     pg::Value diff;
+    std::optional<Status> status;  // HTTP push: nothing is sent, as the job ends so
+    pg::Value result;              // HTTP push: the request
 };
 
 // The documents of an attempt, as hooks get them.
@@ -58,6 +60,7 @@ struct SetDocument {
     ColumnSet explicit_columns;  // and the columns set on purpose, those of match where it is new
 };
 
+class HttpPush;
 class Mapping;
 class SourceCondition;
 
@@ -74,6 +77,8 @@ public:
     virtual Mapping* mapping() { return nullptr; }
     // Declared by match: where a document's target is. Of a deleted document targets() reads by itself what it needs. Else null.
     virtual Mapping* match() { return mapping(); }
+    // HTTP push. Else null.
+    virtual HttpPush* push() { return nullptr; }
     // Of the type; null: it has none.
     std::shared_ptr<SourceCondition> source_condition;
 

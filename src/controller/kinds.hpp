@@ -14,6 +14,8 @@ std::shared_ptr<Controller> make_failed_hook(const JobType& type);
 
 // Declared by match and field_map.
 std::shared_ptr<Controller> make_declarative_controller(const JobType& type);
+// Declared by http: its execute() makes the request and sends nothing.
+std::shared_ptr<Controller> make_push_controller(const JobType& type);
 
 // A library named by the job type; which target belongs to a source may be declared by match.
 std::shared_ptr<Controller> make_native_controller(const JobType& type);

@@ -7,6 +7,7 @@
 
 #include "controller/columns_read.hpp"
 #include "controller/controller.hpp"
+#include "controller/http_push.hpp"
 #include "controller/kinds.hpp"
 #include "controller/mapping.hpp"
 #include "controller/search_path.hpp"
@@ -16,6 +17,7 @@
 #include "job/internal_sql.hpp"
 #include "job/source_triggers.hpp"
 #include "pg/catalog.hpp"
+#include "pg/http_library.hpp"
 #include "pg/json.hpp"
 #include "pg/role.hpp"
 #include "pg/settings.hpp"
@@ -226,6 +228,24 @@ void check_echo(const JobType& type, std::vector<Finding>& findings) {
     }
 }
 
+// Reaches no network.
+void check_push(const JobType& type, std::vector<Finding>& findings) {
+    HttpPush push(type);
+    const HttpDeclaration& http = push.declaration();
+    push.require_endpoint(type.run_as);
+    if (!http.remove && type.on_delete == JobType::OnDelete::remove && type.source != pg::no_oid) {
+        findings.push_back({false, "http",
+                            pg::Error("01000", "nothing is sent when a document is deleted")
+                                .hint("Write http.delete, {} for DELETE to the same path; or set on_delete to keep.")
+                                .column("http")
+                                .share()});
+    }
+    if (!pg::library_is_installed("pg_sync_job_http")) {
+        findings.push_back({true, "http",
+                            pg::Error("58P01", "library pg_sync_job_http is not installed").hint("It is built and installed apart: make http && make install-http.").column("http").share()});
+    }
+}
+
 // What is not an error in any part, but may surprise.
 void add_warnings(const JobType& type, std::vector<Finding>& findings) {
     for (const LeftOut& left_out : left_out_of_search_path(type)) {
@@ -304,7 +324,9 @@ std::vector<Finding> validate(const JobType& type, Depth depth) {
     if (type.on_delete == JobType::OnDelete::set && type.target != pg::no_oid) {
         look_as_its_role("on_delete", [&] { check_on_delete(type, findings); });
     }
-    if (type.declarative()) {
+    if (type.is_push()) {
+        look_as_its_role("http", [&] { check_push(type, findings); });
+    } else if (type.declarative()) {
         look_as_its_role("field_map", [&] {
             Mapping mapping(type);
             check_match(type, mapping, findings);

@@ -257,6 +257,7 @@ Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limi
     SyncContext sync;
     sync.job = original.copy();
     sync.second_look = look_again == nullptr;
+    sync.push = limits.push;
     Limit limit = limit_for(original, limits);
     bool check_deferred = original.flag(C::dry_run) && deferred_constraints_hold();
     if (original.flag(C::dry_run) && !check_deferred && limits.batch_microseconds > 0) {

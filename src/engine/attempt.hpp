@@ -14,6 +14,8 @@
 
 namespace sync_job {
 
+struct PushStep;
+
 struct AttemptLimits {
     // In a batch a job may take this long; if it takes longer, it runs alone. 0: only the job's own limit.
     std::int64_t batch_microseconds = 0;
@@ -26,6 +28,8 @@ struct AttemptLimits {
     bool may_run_together = false;
     // A job that has waited this long for somebody else's lock, and done little else, is left in the queue. 0: it waits on.
     std::int64_t lock_patience_microseconds = 0;
+    // Of a job of an HTTP push, which only an HTTP worker attempts.
+    const PushStep* push = nullptr;
 };
 
 Outcome attempt(const Job& job, const AttemptLimits& limits);

@@ -13,6 +13,7 @@
 #include "queue/record.hpp"
 #include "queue/task.hpp"
 #include "shared/document_locks.hpp"
+#include "shared/wake.hpp"
 
 namespace sync_job {
 
@@ -144,6 +145,11 @@ std::vector<pg::ScanCondition> due_in(const std::string& queue, Oid run_as) {
     return conditions;
 }
 
+bool is_push_type(const std::string& name) {
+    auto type = find_job_type(name);
+    return type != nullptr && type->is_push();
+}
+
 bool is_paused(const std::string& name) {
     auto type = find_job_type(name);
     return type != nullptr && type->paused;
@@ -216,7 +222,7 @@ bool may_have_document(const Job& job) {
 }
 
 bool type_is_held(const std::string& name) {
-    if (is_paused(name)) return true;
+    if (is_paused(name) || is_push_type(name)) return true;
     pg::Table live(schema_objects().live, pg::TableLock::read);
     return first_held(live, name, nullptr).has_value();
 }
@@ -254,7 +260,8 @@ Claim::Candidate Claim::candidate(pg::IndexScan& scan, pg::RowPlace place, bool 
             key_of(columns),
             keys_of_set(scan, columns),
             ready,
-            runs_while_paused(columns.text(C::operation))};
+            runs_while_paused(columns.text(C::operation)),
+            is_task(columns.text(C::operation))};
 }
 
 void Claim::read_ready() {
@@ -321,15 +328,20 @@ bool Claim::take_documents(const Candidate& candidate) {
     return any;
 }
 
-// A job of a paused type leaves the indexes of the claim, and keeps its place.
+// A job of a paused type leaves the indexes of the claim, and keeps its place. So does one of an HTTP push that has come by way of
+// its time, or was enqueued before its type was one.
 bool Claim::hold(const Candidate& candidate) {
-    if (candidate.while_paused || !is_paused(candidate.type) || is_in_progress(candidate.position.id)) return false;
+    auto type = find_job_type(candidate.type);
+    bool is_push = type != nullptr && type->is_push() && !candidate.is_task;
+    bool held = is_push || (type != nullptr && type->paused && !candidate.while_paused);
+    if (!held || is_in_progress(candidate.position.id)) return false;
     pg::StoredRow row;
     if (table_.lock(candidate.place, false, &row) != pg::LockResult::locked) return false;
     Job job(row);
     job.set(C::held, pg::bool_datum(true));
     table_.replace(candidate.place, job.row());
     pg::command_counter_increment();
+    if (is_push) wake_at_commit(job);
     return true;
 }
 

@@ -90,6 +90,7 @@ private:
         std::vector<std::uint64_t> documents;  // of a set job
         bool ready;  // from the index of jobs due at once, not from that of scheduled jobs
         bool while_paused;  // it runs also while its type is paused
+        bool is_task;
     };
     static Candidate candidate(pg::IndexScan& scan, pg::RowPlace place, bool ready);
     void read_ready();

@@ -319,6 +319,7 @@ bool may_remove_targets(const JobType& type) {
 
 void require_comparable(const JobType& type) {
     const char* why = type.background                ? "It is that of background work, which has no documents."
+                      : type.is_push()              ? "It is an HTTP push, whose targets are not in this database."
                       : type.source == pg::no_oid    ? "It has no source document type."
                       : controller_kind(type).bypass ? "Its controller is a function execute, which does all by itself."
                                                      : nullptr;

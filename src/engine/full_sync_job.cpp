@@ -84,6 +84,7 @@ void require_full_sync(const JobType& type, const FullSyncRequest& request) {
             .detail(why)
             .hint(hint);
     };
+    if (type.is_push()) cannot("It is an HTTP push, which is sent by jobs of its own.", "Enqueue its documents with enqueue_sync_jobs().");
     if (controller_kind(type).bypass)
         cannot("Its controller is a function execute, which does all by itself.", "Enqueue its documents with enqueue_sync_jobs().");
     if (!request.delete_surplus) return;

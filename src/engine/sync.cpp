@@ -441,6 +441,14 @@ void run_bypass(SyncContext& sync) {
     if (result.document_name) job.set_text(C::target_document_name, *result.document_name);
     if (result.operation) job.set_text(C::operation, to_text(*result.operation));
     if (!result.diff.null) sync.diff = {without_secrets(result.diff.datum, sync.secret), false};
+    if (result.status) sync.status = *result.status;
+    if (!result.result.null) sync.result = result.result;
+}
+
+// Nobody but an HTTP worker can run such a job: its type has changed since it was claimed, and it is claimed anew.
+void require_same_kind(const SyncContext& sync, const JobType& type) {
+    if (type.is_push() == (sync.push != nullptr)) return;
+    throw pg::Error("40001", "sync job type " + quoted(type.name) + (type.is_push() ? " has become an HTTP push" : " is no HTTP push any more"));
 }
 
 void run_document_sync(SyncContext& sync, const JobType& type) {
@@ -449,7 +457,9 @@ void run_document_sync(SyncContext& sync, const JobType& type) {
     sync.secret = type.secret_columns;
     replace_dropped_document_types(sync.job, type);
     close_gates(sync, type);
+    require_same_kind(sync, type);
     sync.controller = find_controller(type);
+    if (sync.push != nullptr && sync.push->reply != nullptr) return write_answer(sync, type);
     load_source(sync, type);
     if (sync.was_not_there || is_no_surplus_any_more(sync)) {
         sync.status = Status::no_target;
@@ -513,7 +523,7 @@ void run_sync(SyncContext& sync, const JobType& type) {
         return;
     }
     run_document_sync(sync, type);
-    forget_kept(sync);
+    if (sync.push == nullptr) forget_kept(sync);  // else it is not sent yet, and may be made anew
 }
 
 void call_quietly(Hook hook, SyncContext& sync, pg::Value extra) {

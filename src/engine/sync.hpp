@@ -9,6 +9,13 @@
 
 namespace sync_job {
 
+struct HttpReply;
+
+// What an attempt at a job of an HTTP push does; sending is no part of it.
+struct PushStep {
+    const HttpReply* reply = nullptr;  // writes back what this says. Null: it makes the request, which is the result
+};
+
 // What is known so far; the attempt reads it after a failure, too.
 struct SyncContext {
     Job job;  // as the controller sees it: operation, target and context filled in as they are found
@@ -31,6 +38,7 @@ struct SyncContext {
     bool inserting = false;         // it has reached the insert: a unique violation may mean somebody else's insert
     bool engine_at_work = true;     // no code of the controller runs: trouble of the server is not the job's
     bool second_look = false;       // this is the attempt's second pass
+    const PushStep* push = nullptr;  // of an HTTP push
 };
 
 // Runs code of the controller: what it raises, even trouble of the server, may be about that code alone.
@@ -49,6 +57,11 @@ void run_sync(SyncContext& sync, const JobType& type);
 // What the trigger saw, in the job's context, may be out of date: if the document has been deleted since, it is a delete;
 // if it exists again, an update.
 void correct_operation_hint(Job& job, bool deleted);
+
+// Writes back what the reply of the step says.
+void write_answer(SyncContext& sync, const JobType& type);
+// Whether this process is writing the answer to an HTTP push of this type: its own triggers leave that alone.
+bool writes_answer_of(const std::string& type);
 
 // Calls a hook that must not undo the sync: it runs in a subtransaction of its own, and an error becomes a warning.
 void call_quietly(Hook hook, SyncContext& sync, pg::Value extra);

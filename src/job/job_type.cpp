@@ -95,6 +95,7 @@ std::shared_ptr<JobType> job_type_of(const TableRow& row) {
     type->match = json("match");
     type->library = row.text("library");
     type->library_trusted = row.flag("library_trusted");
+    type->http = json("http");
     if (!row.is_null("batchable")) type->batchable = row.flag("batchable");
     type->queue = row.text("queue");
     type->priority = pg::datum_int32(row.at("priority").datum);
@@ -206,6 +207,20 @@ std::vector<Queue> all_queues() {
     std::vector<Queue> all;
     for (const auto& [name, queue] : queues()) all.push_back(*queue);
     return all;
+}
+
+const std::vector<std::string>& push_types() {
+    static std::uint64_t looked_at = 0;
+    static auto& names = *new std::vector<std::string>;
+    if (looked_at == generation) return names;
+    looked_at = generation;
+    names.clear();
+    if (!schema_objects().current) return names;
+    type_table = schema_objects().type_table;
+    for (const pg::RowValues& row : pg::read_rows(type_table, {"name", "http"})) {
+        if (!row.nulls[1]) names.emplace_back(pg::datum_text(row.values[0]));
+    }
+    return names;
 }
 
 std::uint64_t job_type_generation() { return generation; }

@@ -23,10 +23,12 @@ struct JobType {
     std::string match, field_map;  // as JSON; empty: none
     std::string source_condition;   // SQL; empty: none
     std::string surplus_condition;  // the same, over the target
+    std::string http;  // as JSON; empty: none
     bool declarative() const { return !field_map.empty(); }
     std::string library;  // of a native controller; empty: none
     bool library_trusted = false;  // a superuser has named or confirmed it
     bool native() const { return !library.empty(); }
+    bool is_push() const { return !http.empty(); }  // no controller: HTTP workers send its documents
     bool background = false;  // the built-in type of plain background work: it calls the job's procedure
     bool publish_events = false, publish_starts = false;
     std::optional<bool> batchable;
@@ -82,6 +84,8 @@ std::vector<Queue> all_queues();
 
 // Grows whenever types or queues may have changed: caches built from them compare it.
 std::uint64_t job_type_generation();
+// The names of the types that are HTTP pushes.
+const std::vector<std::string>& push_types();
 // For the relcache callback: types depend on the definitions of their relations too.
 void invalidate_job_types(Oid relation);
 

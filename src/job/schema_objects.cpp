@@ -91,7 +91,12 @@ SchemaObjects look_up() {
     found->live_id = hidden("sync_job_live_id");
     found->live_claim = hidden("sync_job_live_claim");
     found->live_scheduled = hidden("sync_job_live_scheduled");
-    if (current) found->live_held = hidden("sync_job_live_held");
+    if (current) {
+        found->live_held = hidden("sync_job_live_held");
+        found->live_push = hidden("sync_job_live_push");
+        found->http_request = hidden("http_request");
+        found->http_document = hidden("http_document");
+    }
     found->live_source = hidden("sync_job_live_source");
     found->live_job_id = hidden("sync_job_live_job_id");
     found->failed_id = hidden("sync_job_failed_id");
@@ -119,7 +124,7 @@ SchemaObjects look_up() {
 bool is_one_of_ours(const SchemaObjects& o, Oid relation) {
     for (Oid own : {o.job_table, o.live, o.failed, o.ended, o.live_id, o.live_claim, o.live_scheduled, o.live_held, o.live_source,
                     o.live_job_id, o.failed_id, o.ended_id, o.type_table, o.queue_table, o.error_table, o.deleted_table,
-                    o.document_table, o.written_table, o.id_sequence}) {
+                    o.document_table, o.written_table, o.id_sequence, o.live_push, o.http_request, o.http_document}) {
         if (relation == own) return true;
     }
     return false;

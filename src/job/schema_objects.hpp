@@ -23,6 +23,7 @@ struct SchemaObjects {
     Oid failed_id = 0, ended_id = 0;
     Oid type_table = 0, queue_table = 0, error_table = 0, deleted_table = 0, written_table = 0;
     Oid document_table = 0;  // sync_job_document; not of 0.1.0
+    Oid live_push = 0, http_request = 0, http_document = 0;  // the same
     Oid id_sequence = 0, deleted_sequence = 0;
     Oid target_type = 0, result_type = 0;  // sync_job_target, sync_job_result
     // Why the rows of sync_job_type cannot be trusted: a trigger that is not ours has the last word on them. Empty:

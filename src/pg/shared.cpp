@@ -148,6 +148,14 @@ bool wait_for_latch(long milliseconds) {
     return woken;
 }
 
+void wait_for_latch_or(int descriptor, long milliseconds) {
+    guarded([&] {
+        WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_SOCKET_READABLE | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, descriptor, milliseconds, PG_WAIT_EXTENSION);
+        if (!ShutdownRequestPending) check_all_interrupts();
+    });
+    reload_settings_if_asked();
+}
+
 void pause(long milliseconds) {
     guarded([&] {
         WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);

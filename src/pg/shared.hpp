@@ -61,6 +61,8 @@ private:
 // Waits for this process's latch, at most this long (-1: forever); handles interrupts and configuration reloads. The
 // normal way to wait in this project. False when the time has passed.
 bool wait_for_latch(long milliseconds);
+// The same, also until the descriptor is readable.
+void wait_for_latch_or(int descriptor, long milliseconds);
 // Sleeps this long, ignoring the latch; interruptible. For the rare wait that nobody can end earlier.
 void pause(long milliseconds);
 void reset_latch();

@@ -9,6 +9,7 @@
 #include "pg/json.hpp"
 #include "pg/xact.hpp"
 #include "queue/in_progress.hpp"
+#include "queue/push.hpp"
 #include "shared/wake.hpp"
 
 namespace sync_job {
@@ -37,6 +38,7 @@ bool due_no_later(const Job& waiting, const Job& wanted) {
 
 // Whether it would do exactly what is asked for.
 bool fulfils(const Job& waiting, const Job& wanted) {
+    if (requests_of(waiting) > 0) return false;  // it may send again what was made before this change
     for (C column : {C::sync_job_type, C::source_document_name, C::target_document_name, C::operation, C::job_id,
                      C::procedure, C::on_success, C::on_failure}) {
         if (!same_text(waiting, wanted, column)) return false;

@@ -323,7 +323,8 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
     job.set_text(C::sync_job_type, type_->name);
     job.set_status(request.queue_on_insert.value_or(true) ? Status::queued : Status::pending);
     bool may_be_held = !request.task || !runs_while_paused(to_text(*request.task));
-    if (type_->paused && may_be_held && job.status() == Status::queued) job.set(C::held, pg::bool_datum(true));
+    bool held = (type_->paused && may_be_held) || (type_->is_push() && !request.task && !request.scheduled_at);
+    if (held && job.status() == Status::queued) job.set(C::held, pg::bool_datum(true));
     job.set_oid(C::source_document_type, source);
     job.set_oid(C::target_document_type, target.type);
     set_optional_text(job, C::target_document_name, target.name);

@@ -40,7 +40,9 @@ public:
 private:
     static std::string select(const std::string& columns, const std::string& from) {
         return "SELECT j.sync_job_type, j.queue, count(*), " + columns + " FROM (SELECT * FROM sync_job_internal." + from + ") AS j" +
-               " CROSS JOIN LATERAL (SELECT coalesce(j.scheduled_at, j.created_at) AS since, statement_timestamp() AS now) AS s GROUP BY 1, 2";
+               " CROSS JOIN LATERAL (SELECT coalesce(j.scheduled_at, j.created_at) AS since, statement_timestamp() AS now,"
+               " j.held IS TRUE AND NOT EXISTS (SELECT FROM {}.sync_job_type AS t WHERE t.name = j.sync_job_type AND t.http IS NOT NULL AND NOT t.paused)"
+               " AS held) AS s GROUP BY 1, 2";
     }
 
     // Returns how many jobs there were. A sample may miss what the oldest have shown.
@@ -72,9 +74,9 @@ private:
 std::vector<Backlog> read_backlog() {
     static auto& live = *new Counted(
         "sync_job_live",
-        "count(*) FILTER (WHERE j.status = 'Queued' AND s.since <= s.now AND j.held IS NOT TRUE),"
-        " count(*) FILTER (WHERE j.status = 'Queued' AND s.since > s.now AND j.held IS NOT TRUE),"
-        " count(*) FILTER (WHERE j.held), count(*) FILTER (WHERE j.status = 'Pending'), 0::bigint, 0::bigint,"
+        "count(*) FILTER (WHERE j.status = 'Queued' AND s.since <= s.now AND NOT s.held),"
+        " count(*) FILTER (WHERE j.status = 'Queued' AND s.since > s.now AND NOT s.held),"
+        " count(*) FILTER (WHERE s.held), count(*) FILTER (WHERE j.status = 'Pending'), 0::bigint, 0::bigint,"
         " min(s.since) FILTER (WHERE j.status <> 'Pending' AND s.since <= s.now AND NOT j.dry_run)");
     static auto& failed = *new Counted(
         "sync_job_failed",

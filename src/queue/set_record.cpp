@@ -9,6 +9,7 @@
 #include "pg/xact.hpp"
 #include "queue/dependencies.hpp"
 #include "queue/in_progress.hpp"
+#include "queue/push.hpp"
 #include "queue/record.hpp"
 #include "queue/task.hpp"
 #include "shared/activity.hpp"
@@ -35,6 +36,7 @@ Job job_of_its_own(const Job& set, const std::string& name, const Job* ended) {
     }
     auto type = find_job_type(std::string(job.text(C::sync_job_type)));
     if (type != nullptr) job.set_title(type->source_label, type->target_label);
+    hold_push(job);
     return job;
 }
 
@@ -143,6 +145,7 @@ void record_set(const SetProgress& set) {
     job.set_status(Status::queued);
     job.clear(C::started_at);
     job.set(C::source_documents, pg::text_array_datum(done.left));
+    hold_push(job);
     store_job({job, Partition::live});
     clear_in_progress(job.id());
     wake_at_commit(job);

@@ -1,6 +1,8 @@
 #include "queue/task.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 
 #include "core/text.hpp"
 #include "pg/error.hpp"
@@ -35,6 +37,10 @@ std::int64_t task_number(const pg::JsonField& field, std::int64_t least, std::in
 double task_percent(const pg::JsonField& field) { return number_of(field, 0.0, 100.0, "context"); }
 
 bool runs_while_paused(std::string_view operation) { return operation == to_text(Task::revert) || operation == to_text(Task::apply); }
+
+bool is_task(std::string_view operation) {
+    return std::any_of(std::begin(all_tasks), std::end(all_tasks), [&](Task task) { return operation == to_text(task); });
+}
 
 std::optional<Task> task_of(const Job& job) {
     if (job.is_null(JobColumn::operation)) return std::nullopt;

@@ -18,6 +18,7 @@ constexpr const char* may_have_documents = "(documents IS NOT NULL OR operation 
 std::string_view to_text(Task task);
 // None for a job of one document, and for background work.
 std::optional<Task> task_of(const Job& job);
+bool is_task(std::string_view operation);
 
 // One that is as urgent while its type is paused: that is what it is paused for.
 bool runs_while_paused(std::string_view operation);

@@ -5,6 +5,7 @@
 #include "pg/error.hpp"
 #include "pg/xact.hpp"
 #include "queue/events.hpp"
+#include "queue/push.hpp"
 #include "queue/record.hpp"
 #include "shared/metrics.hpp"
 #include "shared/wake.hpp"
@@ -30,6 +31,7 @@ Job queue_again(StoredJob& stored) {
     Job job = stored.job.copy();
     job.set_status(Status::queued);
     for (C column : {C::started_at, C::ended_at, C::time_taken, C::retry_after, C::worker_pid}) job.clear(column);
+    hold_push(job);
     store_job({job, stored.partition});
     wake_at_commit(job);
     return job;

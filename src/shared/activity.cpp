@@ -72,7 +72,7 @@ void show_job_end() {
     if (slot == nullptr) return;
     write_activity(*slot, [](Activity& activity) { activity.job = 0; });
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (slot->cancel_job == 0) return;
+    if (slot->cancel_job == 0 || slot->http) return;
     pg::SharedLock lock(pg::SharedLock::Mode::write);
     acknowledge_cancel(*slot);
     slot->cancel_job = 0;
@@ -155,7 +155,7 @@ Activity read_activity(const WorkerSlot& slot) {
 
 bool cancel_requested(std::int64_t job_id) {
     WorkerSlot* slot = my_slot_or_null();
-    if (slot == nullptr) return false;
+    if (slot == nullptr || slot->http) return false;  // an HTTP worker looks for itself
     if (slot->cancel_job == job_id) {
         pg::SharedLock lock(pg::SharedLock::Mode::write);
         acknowledge_cancel(*slot);
@@ -193,6 +193,22 @@ bool request_cancel(Oid database, std::int64_t job_id, const std::string& reason
         std::atomic_thread_fence(std::memory_order_seq_cst);
         if (read_activity(slot).job != job_id) return false;
         pg::signal_cancel(slot.pid);
+        return true;
+    }
+    return false;
+}
+
+bool request_http_cancel(int pid, std::int64_t job_id, const std::string& reason) {
+    Shared* s = shared();
+    if (s == nullptr) return false;
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    for (WorkerSlot& slot : s->workers) {
+        if (slot.state != SlotState::running || !slot.http || slot.pid != pid) continue;
+        if (slot.cancel_job != 0) return slot.cancel_job == job_id;  // one after the other
+        copy_text(slot.cancel_reason, reason);
+        slot.cancel_known = false;
+        slot.cancel_job = job_id;
+        pg::wake_process(slot.process_number);
         return true;
     }
     return false;

@@ -55,5 +55,7 @@ bool runs_now(Oid database, std::int64_t job_id);
 bool session_runs(Oid database, std::int64_t job_id);  // and no worker
 // Cancels the job if a worker of the database runs it right now; false when none does.
 bool request_cancel(Oid database, std::int64_t job_id, const std::string& reason);
+// The same for a job that the HTTP worker with this pid has under way; false also while that ends another one.
+bool request_http_cancel(int pid, std::int64_t job_id, const std::string& reason);
 
 }  // namespace sync_job

@@ -59,6 +59,8 @@ void clear_slot(WorkerSlot& slot) {
     slot.queue_hash = 0;
     slot.idle = slot.stop = slot.blocked = slot.progress_changed = false;
     slot.isolate = 0;
+    slot.http = false;
+    for (EndpointUse& use : slot.endpoints) use.server = pg::no_oid, use.in_flight = 0;
     slot.in_place_alone = slot.gave_way = slot.cut_short = false;
     slot.lock_waits = 0;
     slot.unheeded_since = slot.unheeded_told = 0;

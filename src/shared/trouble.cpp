@@ -127,7 +127,11 @@ void add_workers(const Shared& s, const std::string& queue, bool sees_all, Reaso
             pg::SharedLock lock(pg::SharedLock::Mode::read);
             std::memcpy(of_worker, slot.types_alone, sizeof(of_worker));
         }
-        add_names(of_worker, alone);
+        if (!slot.http) {
+            add_names(of_worker, alone);
+        } else if (*of_worker != '\0') {
+            reasons.emplace_back(of_worker);
+        }
     }
     if (lock_waits > 0) reasons.push_back("jobs that wait for locks of other sessions: " + std::to_string(lock_waits));
     if (cautious) reasons.emplace_back("jobs run one by one for a while, after a crash or the sudden end of a worker");

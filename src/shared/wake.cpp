@@ -2,6 +2,7 @@
 #include "shared/wake.hpp"
 
 #include "core/claim_position.hpp"
+#include "job/job_type.hpp"
 #include "pg/background.hpp"
 #include "pg/hooks.hpp"
 #include "pg/xact.hpp"
@@ -17,6 +18,7 @@ namespace {
 struct Group {
     std::uint32_t queue_hash;
     Oid role;
+    bool http;            // they are HTTP pushes
     ClaimPosition first;  // of the jobs that wait now
 };
 
@@ -37,7 +39,7 @@ Pending pending = nothing_pending;
 
 bool matches(const WorkerSlot& slot, const Group& group, Oid database) {
     return slot.state == SlotState::running && slot.database == database && slot.role == group.role &&
-           slot.queue_hash == group.queue_hash;
+           slot.queue_hash == group.queue_hash && slot.http == group.http;
 }
 
 // Before anybody is woken: whoever wakes up looks from there.
@@ -72,7 +74,7 @@ bool wake_worker(Shared& s, const Group& group, Oid database) {
         busy = slot.process_number;
     }
     if (busy >= 0) pg::wake_process(busy);
-    return false;
+    return group.http && busy >= 0;  // one is enough
 }
 
 void lower(std::atomic<std::int64_t>& time, std::int64_t to) {
@@ -129,6 +131,11 @@ void at_transaction_end(bool committed) {
     pending = nothing_pending;
 }
 
+bool waits_for_http(const Job& job) {
+    auto type = find_job_type(std::string(job.text(JobColumn::sync_job_type)));
+    return type != nullptr && type->is_push() && !type->paused;
+}
+
 }  // namespace
 
 void register_wake() {
@@ -138,17 +145,18 @@ void register_wake() {
 
 void wake_at_commit(const Job& job) {
     note_change(job);
-    if (shared() == nullptr || job.is_held()) return;
+    if (shared() == nullptr || (job.is_held() && !waits_for_http(job))) return;
     if (!job.is_null(JobColumn::scheduled_at) && job.int64(JobColumn::scheduled_at) > pg::now()) {
         return wake_at(job.int64(JobColumn::scheduled_at));
     }
     pending.any = true;
     Group group{queue_hash(std::string(job.text(JobColumn::queue)).c_str()),
                 job.oid(JobColumn::run_as),
+                job.is_held(),
                 {job.int32(JobColumn::priority), job.id()}};
     for (int i = 0; i < pending.group_count; i++) {
         Group& known = pending.groups[i];
-        if (known.queue_hash != group.queue_hash || known.role != group.role) continue;
+        if (known.queue_hash != group.queue_hash || known.role != group.role || known.http != group.http) continue;
         known.first = std::min(known.first, group.first);
         return;
     }

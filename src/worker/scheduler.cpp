@@ -203,6 +203,7 @@ void read_work(Scheduler& scheduler, Plan& plan) {
         step(scheduler.alerts, "sync job scheduler: could not look at the alerts", [] {
             look_at_alerts();
             make_room_for_counts(*my_slot);
+            if (!push_types().empty()) sweep_http_requests();
         });
     }
     step(scheduler.resumes, "sync job scheduler: could not resume jobs whose type was held",
@@ -313,7 +314,7 @@ void note_ended_workers(Scheduler& scheduler) {
     pg::SharedLock lock(pg::SharedLock::Mode::read);
     for (WorkerSlot& slot : used_slots(*shared())) {
         if (slot.state != SlotState::free || slot.database != my_slot->database) continue;
-        if (slot.cut_short.exchange(false)) scheduler.cut_short.insert({slot.queue, slot.role});
+        if (slot.cut_short.exchange(false) && !slot.http) scheduler.cut_short.insert({slot.queue, slot.role});
         if (slot.gave_way.exchange(false)) {
             scheduler.groups[{slot.queue, slot.role}].share_had = Clock::now() + share_pause;
         }
@@ -324,11 +325,11 @@ void note_ended_workers(Scheduler& scheduler) {
 // that was killed, and any worker that joins one of these. `isolate`: how many jobs that one still runs in this way.
 Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& state, int isolate) {
     if (state.next_try > Clock::now()) return Started::failed;
-    bool trusted = (!shared()->crashed || scheduler.trusted.count(group) > 0) && scheduler.cut_short.count(group) == 0;
+    bool trusted = group.http || ((!shared()->crashed || scheduler.trusted.count(group) > 0) && scheduler.cut_short.count(group) == 0);
     WorkerSlot* slot = pool().reserve(group, trusted ? isolate : settings.batch_jobs);
     if (slot == nullptr) return Started::no_place;
     pg::Timestamp reserved = slot->since;
-    auto worker = pg::start_worker("sync job worker " + group.queue, "sync job worker", worker_entry, slot_index(slot));
+    auto worker = pg::start_worker((group.http ? "sync job HTTP worker " : "sync job worker ") + group.queue, "sync job worker", worker_entry, slot_index(slot));
     if (worker.result == pg::StartResult::no_slot) {
         slot->state = SlotState::free;
         return Started::no_process;
@@ -377,6 +378,7 @@ bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
         state.busy_since.reset();
         return false;
     }
+    if (group.http && (view.workers > 0 || view.any_stopping)) return false;  // one sends all of them
     if (view.workers > 0) {
         if (!state.busy_since) state.busy_since = Clock::now();
         bool waited = view.all_alone || Clock::now() - *state.busy_since >= patience;

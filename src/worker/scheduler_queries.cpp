@@ -83,6 +83,24 @@ void add_ready_groups(const std::map<DueGroup, ClaimPosition>& served, std::vect
     add_until(nullptr);
 }
 
+// HTTP pushes are held, and have no claim position; those under way count where nobody sends them. A few index probes for each group.
+void add_push_groups(std::vector<DueGroup>& groups) {
+    static auto& select = *new InternalStatement(
+        "WITH RECURSIVE push (queue, run_as, type) AS ("
+        "  (SELECT queue, run_as::oid, sync_job_type FROM sync_job_internal.sync_job_live WHERE status = 'Queued' AND held"
+        "   ORDER BY queue, run_as, sync_job_type LIMIT 1)"
+        "  UNION ALL"
+        "  SELECT n.queue, n.run_as, n.sync_job_type FROM push AS p CROSS JOIN LATERAL"
+        "   (SELECT l.queue, l.run_as::oid, l.sync_job_type FROM sync_job_internal.sync_job_live AS l WHERE l.status = 'Queued' AND l.held"
+        "     AND (l.queue, l.run_as::oid, l.sync_job_type) > (p.queue, p.run_as, p.type)"
+        "    ORDER BY l.queue, l.run_as, l.sync_job_type LIMIT 1) AS n)"
+        " SELECT p.queue, p.run_as FROM push AS p JOIN {}.sync_job_type AS t ON t.name = p.type WHERE t.http IS NOT NULL AND NOT t.paused"
+        " UNION SELECT l.queue, l.run_as FROM sync_job_internal.http_request AS r JOIN sync_job_internal.sync_job_live AS l ON l.id = r.sync_job"
+        "  JOIN {}.sync_job_type AS t ON t.name = l.sync_job_type WHERE l.status = 'Started' AND t.http IS NOT NULL AND NOT t.paused",
+        std::vector<Oid>{});
+    for (const Row& row : select.run({})) groups.push_back({text_of(row[0]), pg::datum_oid(row[1].datum), true});
+}
+
 // Adds the groups with due scheduled jobs; returns when the next one is due.
 std::int64_t add_scheduled_groups(std::vector<DueGroup>& groups) {
     static auto& select = *new InternalStatement(
@@ -124,6 +142,7 @@ std::int64_t next_retry_time(std::int64_t after) {
 DueWork due_work(const std::map<DueGroup, ClaimPosition>& served, std::int64_t retried) {
     DueWork work;
     add_ready_groups(served, work.groups);
+    if (!push_types().empty()) add_push_groups(work.groups);
     work.next = std::min(add_scheduled_groups(work.groups), next_retry_time(retried));
     std::sort(work.groups.begin(), work.groups.end());
     work.groups.erase(std::unique(work.groups.begin(), work.groups.end()), work.groups.end());
@@ -168,7 +187,7 @@ ReleasedHeld release_held_jobs(Oid run_as) {
         " SELECT j.id FROM held AS h CROSS JOIN LATERAL (SELECT l.id FROM sync_job_internal.sync_job_live AS l"
         "  WHERE l.status = 'Queued' AND l.held AND l.sync_job_type = h.type"
         "   AND ($1 = 0::oid OR l.run_as::oid = $1) AND l.id <> ALL ($2) ORDER BY l.priority, l.id LIMIT 500) AS j"
-        " WHERE NOT EXISTS (SELECT FROM {}.sync_job_type AS t WHERE t.name = h.type AND t.paused)",
+        " WHERE NOT EXISTS (SELECT FROM {}.sync_job_type AS t WHERE t.name = h.type AND (t.paused OR t.http IS NOT NULL))",
         {pg::type::oid, pg::type::int8_array});
     static auto& set_aside = *new SetAside("released after a pause");
     std::vector<std::int64_t> jobs;
@@ -243,9 +262,12 @@ bool recover(std::int64_t id, bool after_crash, bool only_one) {
 
 }  // namespace
 
+// What an HTTP worker has left is sent again by the next one.
 void recover_orphans(bool after_crash) {
     static auto& select = *new InternalStatement(
-        "SELECT id FROM sync_job_internal.sync_job_live WHERE status = 'Started' ORDER BY id", std::vector<Oid>{});
+        "SELECT l.id FROM sync_job_internal.sync_job_live AS l WHERE l.status = 'Started'"
+        " AND NOT EXISTS (SELECT FROM sync_job_internal.http_request AS r JOIN {}.sync_job_type AS t ON t.name = l.sync_job_type"
+        "  WHERE r.sync_job = l.id AND t.http IS NOT NULL) ORDER BY l.id", std::vector<Oid>{});
     static auto& set_aside = *new SetAside("recovered");
     std::vector<std::int64_t> orphans;
     for (const Row& row : select.run({})) {
@@ -264,6 +286,17 @@ void recover_orphans(bool after_crash) {
         }
     } unlock{orphans};
     for (std::int64_t id : orphans) set_aside.for_each({id}, [&](std::size_t) { return recover(id, after_crash, orphans.size() == 1); });
+}
+
+// Of jobs that were canceled, deleted, or have failed for good; and of those that came back as ordinary ones.
+void sweep_http_requests() {
+    static const std::string gone =
+        " AS r WHERE NOT EXISTS (SELECT FROM sync_job_internal.sync_job_live AS l WHERE l.id = r.sync_job)"
+        " AND NOT EXISTS (SELECT FROM sync_job_internal.sync_job_failed AS f WHERE f.id = r.sync_job AND f.retry_after IS NOT NULL)";
+    static auto& requests = *new InternalStatement("DELETE FROM sync_job_internal.http_request" + gone, std::vector<Oid>{});
+    static auto& documents = *new InternalStatement("DELETE FROM sync_job_internal.http_document" + gone, std::vector<Oid>{});
+    requests.run({});
+    documents.run({});
 }
 
 void make_room_for_counts(DatabaseSlot& database) {

@@ -17,6 +17,7 @@ namespace sync_job {
 struct DueGroup {
     std::string queue;
     Oid role;
+    bool http = false;  // its jobs are HTTP pushes, which one worker of their own sends
     bool operator==(const DueGroup&) const = default;
     auto operator<=>(const DueGroup&) const = default;
 };
@@ -41,6 +42,8 @@ struct ReleasedHeld {
 ReleasedHeld release_held_jobs(Oid run_as = 0);  // 0: of any role
 // Recovers jobs that are Started while nobody runs them. After a crash, one that ran alone is blamed for it.
 void recover_orphans(bool after_crash);
+// Forgets the HTTP requests of jobs that are not to be tried again.
+void sweep_http_requests();
 // Where jobs are counted as of type "other" for lack of places: types that have gone make room.
 void make_room_for_counts(DatabaseSlot& database);
 // The view sync_job_queue_status of 0.1.0 cannot say that jobs wait for ALTER EXTENSION UPDATE: adds that to it, until the

@@ -8,144 +8,34 @@
 //   SIGTERM             the job is rolled back; if it was Started, the scheduler queues it again. The next worker runs the
 //                       jobs one by one: one of them may be ending its own process
 //   an unexpected error logged, a pause, another round; the pauses grow
+//
+// One whose slot says http sends requests instead: http_worker.cpp.
 #include <algorithm>
 #include <chrono>
 #include <ctime>
 
 #include "controller/native_library.hpp"
 #include "controller/search_path.hpp"
-#include "core/retry.hpp"
 #include "engine/plan_invalidation.hpp"
 #include "engine/runner.hpp"
-#include "job/schema_objects.hpp"
 #include "pg/background.hpp"
-#include "pg/catalog.hpp"
 #include "pg/deadline.hpp"
 #include "pg/error.hpp"
 #include "pg/memory.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared.hpp"
-#include "pg/spi.hpp"
 #include "pg/xact.hpp"
 #include "shared/activity.hpp"
 #include "shared/settings.hpp"
 #include "shared/slots.hpp"
 #include "worker/mains.hpp"
+#include "worker/worker_session.hpp"
 
 namespace sync_job {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-bool in_round = false;
-
-void at_exit() {
-    WorkerSlot& slot = *my_slot_or_null();
-    slot.cut_short = in_round && !slot.stop;  // not if it was told to end
-    // A session that waits for a cancellation, and a scheduler that counts workers, look at the state only.
-    slot.pid = 0;
-    slot.process_number = -1;
-    slot.idle = false;
-    Oid database = slot.database;
-    slot.state = SlotState::free;
-    report_orphans(database);
-}
-
-// Sessions are READ COMMITTED and read/write, whatever the role's settings; the settings of a job end with it.
-void fix_settings() {
-    pg::set_session("role", "none");  // ALTER ROLE … SET role would have its jobs run as another
-    pg::set_session("default_transaction_isolation", "read committed");
-    pg::set_session("default_transaction_read_only", "off");
-    pg::set_session("default_transaction_deferrable", "off");
-    pg::set_session("statement_timeout", "0");
-    pg::set_session("idle_in_transaction_session_timeout", "0");
-    pg::set_session("session_replication_role", "origin");
-    pg::set_session("sync_job.traceparent", "");
-}
-
-// A worker's transactions: its own, from beginning to end.
-class WorkerTransactions : public Transactions {
-public:
-    void begin() override {
-        if (fixes_settings_) {  // no scope could undo what a job has SET across its commits
-            pg::reset_settings();
-            fix_settings();
-            fixes_settings_ = false;
-        }
-        pg::start_transaction();
-        pg::SnapshotScope snapshot;
-        if (!hold_extension()) pg::exit_worker(0);  // dropped
-    }
-    void commit() override {
-        pg::commit_transaction();
-        after();
-    }
-    void rollback() noexcept override { pg::abort_transaction(); }
-    bool ends_with_process() const override { return true; }
-    void keep_search_path(const std::string& path) override {
-        if (!path.empty() && pg::search_path() != path) pg::set_session("search_path", path);
-    }
-    void run_committing_job(std::int64_t id) override {
-        expect_committing_job(id);
-        fixes_settings_ = true;
-        pg::run_in_portal("CALL sync_job_internal.run_committing_job(" + std::to_string(id) + ")");
-        after();
-    }
-
-private:
-    static void after() {
-        pg::flush_statistics(false);
-        pg::clean_session();
-    }
-
-    bool fixes_settings_ = false;  // before the next transaction
-};
-
-// Pauses for this long, unless the worker has to end: new work does not cut the pause short.
-void rest_after_failure(WorkerSlot& slot, long milliseconds) {
-    auto until = Clock::now() + std::chrono::milliseconds(milliseconds);
-    slot.idle = false;  // it is not available for work
-    while (!pg::shutdown_requested() && !slot.stop) {
-        auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
-        if (left <= 0) return;
-        pg::reset_latch();
-        pg::wait_for_latch(left);
-    }
-}
-
-struct Rounds {
-    Runner& runner;
-    WorkerSlot& slot;
-    int failures = 0;
-
-    int run_round() const {
-        struct InRound {  // stays set if the process ends in between
-            InRound() { in_round = true; }
-            ~InRound() { in_round = false; }
-        } until_return;
-        return runner.run_round(0);
-    }
-
-    // One round; 0 when nothing was due. After an error it pauses, longer with each error in a row; only the first one is
-    // logged, and that rounds succeed again.
-    int next() {
-        try {
-            int ended = run_round();
-            if (failures > 0) pg::log("sync job worker: rounds succeed again");
-            failures = 0;
-            if (ended == 0) slot.isolate = 0;
-            return ended;
-        } catch (const pg::Error& error) {
-            failures++;
-            if (failures == 1) pg::log_error("sync job worker: a round failed", error);
-            report_orphans(slot.database);
-            constexpr long longest = 60000;
-            rest_after_failure(slot, growing_pause(pg::is_server_trouble(error) ? 1000 : 100, longest, failures));
-            return 0;
-        }
-    }
-};
 
 // Pauses in proportion to the processor time that the round took, while other sessions have something to do. Jobs that
 // only waited took nothing from them.
@@ -180,7 +70,7 @@ void run() {
     std::string queue = slot.queue;
     Runner runner(queue, slot.role, transactions, limits);
     runner.isolate(slot.isolate);
-    Rounds rounds{runner, slot};
+    Rounds rounds([&runner] { return runner.run_round(0); }, slot);
     auto idle_since = Clock::now();
     auto has_to_end = [&] { return pg::shutdown_requested() || slot.stop || runner.gives_way() || wants_new_process(); };
     while (!has_to_end()) {
@@ -202,7 +92,7 @@ void run() {
             leave_room(std::clock() - round_began);
             round_began = std::clock();
         }
-        if (rounds.failures > 0) {  // it has paused already, and the error says nothing about what is due
+        if (rounds.failures() > 0) {  // it has paused already, and the error says nothing about what is due
             idle_since = Clock::now();
             continue;
         }
@@ -230,7 +120,7 @@ extern "C" void sync_job_worker_main(Datum index) {
     set_my_slot(&shared()->workers[pg::datum_int32(index)]);
     pg::run_worker_main([] {
         WorkerSlot& slot = *my_slot_or_null();
-        pg::begin_worker(at_exit);
+        pg::begin_worker(leave_worker_slot);
         slot.process_number = pg::my_process_number();
         slot.pid = pg::my_pid();
         pg::connect_to_database(slot.database, slot.role);
@@ -241,6 +131,6 @@ extern "C" void sync_job_worker_main(Datum index) {
         pg::show_application_name("sync job worker " + std::string(slot.queue));
         slot.since = pg::now();
         slot.state = SlotState::running;
-        run();
+        slot.http ? run_http_worker() : run();
     });
 }

@@ -51,7 +51,7 @@ int count_all_workers() { return static_cast<int>(std::ranges::count_if(shared()
 }  // namespace
 
 bool WorkerPool::in_group(const WorkerSlot& slot, const DueGroup& group) const {
-    return is_worker(slot) && slot.role == group.role && in_queue(slot, group.queue);
+    return is_worker(slot) && slot.role == group.role && slot.http == group.http && in_queue(slot, group.queue);
 }
 
 bool WorkerPool::in_queue(const WorkerSlot& slot, const std::string& queue) const {
@@ -66,7 +66,7 @@ int WorkerPool::count(const std::string& queue) const {
 std::map<DueGroup, ClaimPosition> WorkerPool::served_groups() const {
     std::map<DueGroup, ClaimPosition> groups;
     for (const WorkerSlot& slot : shared()->workers) {
-        if (slot.state != SlotState::running || slot.database != database_) continue;
+        if (slot.state != SlotState::running || slot.database != database_ || slot.http) continue;
         ClaimPosition start = claim_start_of(slot);
         auto [known, is_new] = groups.try_emplace(DueGroup{slot.queue, slot.role}, start);
         if (!is_new) known->second = std::min(known->second, start);
@@ -77,7 +77,11 @@ std::map<DueGroup, ClaimPosition> WorkerPool::served_groups() const {
 WorkerPool::GroupView WorkerPool::view_of(const DueGroup& group) const {
     GroupView view;
     for (WorkerSlot& slot : shared()->workers) {
-        if (!in_group(slot, group) || slot.stop) continue;
+        if (!in_group(slot, group)) continue;
+        if (slot.stop) {
+            view.any_stopping = true;
+            continue;
+        }
         view.workers++;
         if (slot.state == SlotState::starting) view.any_idle = true;
         if (slot.idle) view.any_idle = true, view.idle = &slot;
@@ -94,6 +98,7 @@ WorkerSlot* WorkerPool::reserve(const DueGroup& group, int isolate) const {
     if (slot == nullptr) return nullptr;
     slot->database = database_;
     slot->role = group.role;
+    slot->http = group.http;
     slot->queue_hash = queue_hash(group.queue.c_str());
     std::size_t length = std::min<std::size_t>(group.queue.size(), queue_name_bytes - 1);
     group.queue.copy(slot->queue, length);

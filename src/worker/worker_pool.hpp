@@ -22,6 +22,7 @@ public:
         int workers = 0;
         int isolate = 0;  // the most jobs that one of them still runs one by one
         bool any_idle = false, all_alone = true;
+        bool any_stopping = false;
         WorkerSlot* idle = nullptr;
     };
 

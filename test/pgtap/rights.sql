@@ -89,7 +89,7 @@ SELECT set_eq(
 SELECT set_eq(
     $$SELECT proname::text FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$,
     ARRAY['adopt_sync_jobs', 'clear_all_sync_jobs', 'clear_old_sync_jobs', 'clear_sync_job_logs', 'enable_sync_job_schedules',
-        'disable_sync_job_schedules', 'check_queue', 'check_type', 'note_type_change', 'check_alert', 'delete_sync_job', 'types_changed', 'rows_restored', 'wake_launcher'],
+        'disable_sync_job_schedules', 'check_queue', 'check_type', 'note_type_change', 'check_http_options', 'check_alert', 'delete_sync_job', 'types_changed', 'rows_restored', 'wake_launcher'],
     'what PUBLIC may not call');
 SELECT set_eq(
     $$SELECT DISTINCT proname::text FROM member_function WHERE has_function_privilege('public', oid, 'EXECUTE')$$,

@@ -57,6 +57,7 @@ INSERT INTO expected VALUES
     ('sync_job_type', 'ignore_synced', 'boolean'),
     ('sync_job_type', 'secret_columns', 'text[]'),
     ('sync_job_type', 'publish_starts', 'boolean'),
+    ('sync_job_type', 'http', 'jsonb'),
     ('sync_job_type_change', 'sync_job_type', 'text'),
     ('sync_job_type_change', 'operation', 'text'),
     ('sync_job_type_change', 'changed_at', 'timestamp with time zone'),

@@ -1,0 +1,84 @@
+// What takes the place of a controller in an HTTP push: makes the request for a document, or for many, and writes what its answer
+// says into the source or the target. Sends nothing: a request is a value, jsonb, which the engine keeps until it has been
+// answered (engine/http_requests.hpp):
+//
+//   {"server": …, "method": …, "target": path and query, "headers": {name: text | {"secret": …} | {"hmac": …}}, "body": text,
+//    "operation": …, "key": the header for the idempotency key, "documents": names of a batch, "keys": what they are known by in its answer}
+//
+// Whatever is computed, and all writing, runs as the current user.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "controller/controller.hpp"
+#include "controller/http_declaration.hpp"
+#include "pg/spi.hpp"
+
+namespace sync_job {
+
+// What a server has answered, for one document.
+struct HttpReply {
+    int status = 0;
+    pg::JsonField headers;  // an object of texts, names in lower case
+    pg::JsonField body;     // of a batch the document's own part; null: it was no JSON
+};
+
+class HttpPush {
+public:
+    // Raises what is wrong with the declaration: with its values, its columns. Servers and secrets: require_endpoint().
+    explicit HttpPush(const JobType& type);
+
+    const HttpDeclaration& declaration() const { return http_; }
+    // Raises if the role may not use the server, or has not all the secrets.
+    void require_endpoint(Oid role) const;
+
+    // In an SpiScope, both. Of one document; of a type with batch: a batch of one.
+    Datum render(const Job& job, pg::Value source_row, Operation operation);
+    struct Batch {
+        std::vector<std::string> names;  // of the documents in it
+        Datum request = 0;
+    };
+    // Those of the documents that are there, and for which source_condition holds.
+    Batch render_many(const Job& set, const std::vector<std::string>& names);
+
+    // In an SpiScope. A source or target that is gone gets nothing.
+    void write_answer(const std::string& source_name, const HttpReply& reply);
+
+private:
+    // A template, and the statement that computes its values.
+    struct Bound {
+        const HttpTemplate* request;
+        std::vector<const HttpValue*> values;
+        std::unique_ptr<pg::Statement> statement;
+    };
+    class Row;
+    void bind(Bound& bound, const HttpTemplate& request, bool many);
+    void add_values(Bound& bound, bool many) const;
+    std::string sql_of(const HttpValue& value) const;
+    std::string values_sql(const Bound& bound, int first_parameter) const;
+    void raise_of_value(const Bound& bound) const;
+    std::vector<Oid> job_types(bool with_source) const;
+    void check_answer() const;
+    std::string target_of(const HttpTemplate& request, const Row& row) const;
+    void add_headers(pg::JsonBuilder& json, const HttpTemplate& request, const Row& row, const Job& job) const;
+    static Datum body_of(const HttpTemplate& request, const Row& row);
+    struct Contents {
+        Operation operation;
+        const std::string* body;  // null: none
+        std::vector<std::string> names, keys;
+    };
+    Datum request_json(const HttpTemplate& request, const Row& row, const Job& job, const Contents& contents) const;
+    pg::Value find_target(const std::vector<pg::JsonField>& match);
+    void write_target(const std::string& source_name, const HttpReply& reply);
+
+    HttpDeclaration http_;
+    std::shared_ptr<DocumentType> source_, target_;  // null: the type has none
+    std::string condition_;
+    HttpValue key_;  // of a batch whose answers have keys
+    Bound send_, remove_, many_;
+    std::unique_ptr<pg::Statement> find_target_;
+};
+
+}  // namespace sync_job

@@ -1,0 +1,289 @@
+#include "engine/http_claim.hpp"
+
+#include <algorithm>
+
+#include "controller/controller.hpp"
+#include "controller/http_push.hpp"
+#include "controller/search_path.hpp"
+#include "engine/attempt.hpp"
+#include "engine/claim.hpp"
+#include "engine/document_batch.hpp"
+#include "engine/sync.hpp"
+#include "job/job_store.hpp"
+#include "job/schema_objects.hpp"
+#include "pg/deadline.hpp"
+#include "pg/hooks.hpp"
+#include "pg/json.hpp"
+#include "pg/settings.hpp"
+#include "pg/xact.hpp"
+#include "queue/events.hpp"
+#include "queue/in_progress.hpp"
+#include "queue/push.hpp"
+#include "queue/record.hpp"
+#include "queue/rights.hpp"
+#include "queue/set_record.hpp"
+#include "shared/document_locks.hpp"
+#include "shared/metrics.hpp"
+#include "shared/slots.hpp"
+#include "shared/wake.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using C = JobColumn;
+using Op = pg::ScanCondition::Operator;
+
+constexpr int most_at_a_time = 200;
+constexpr int most_passed_over = 5000;
+
+// How many documents a request of the type has at most. What is wrong with the declaration is for the attempt to say.
+std::size_t most_in_batch(const JobType& type) {
+    try {
+        pg::Subtransaction subtransaction;
+        HttpDeclaration http = read_http_declaration(type.http);
+        subtransaction.commit();
+        return http.batch ? static_cast<std::size_t>(http.batch->size) : 1;
+    } catch (const pg::Error& error) {
+        if (!pg::is_specific(error)) throw;
+        return 1;
+    }
+}
+
+}  // namespace
+
+// First all of them are locked; what renders them runs in subtransactions, and a scan must not be open around these.
+std::vector<HttpFlight> HttpClaim::claim() {
+    require_writable_tables();
+    collect();
+    leave_taken();
+    std::vector<std::int64_t> with_requests;
+    for (const Claimed& claimed : claimed_) {
+        if (requests_of(claimed.job) > 0) with_requests.push_back(claimed.job.id());
+    }
+    std::unordered_map<std::int64_t, HttpFlight> stored;
+    for (HttpFlight& flight : stored_requests(with_requests)) stored.emplace(flight.job, std::move(flight));
+    for (const Claimed& claimed : claimed_) {
+        if (auto known = stored.find(claimed.job.id()); known != stored.end()) {
+            start(claimed, std::move(known->second));  // exactly what was sent before
+        } else if (is_set(claimed.job)) {
+            render_set(claimed);
+        } else {
+            render(claimed);
+        }
+        pg::command_counter_increment();
+    }
+    insert_requests(new_requests_);
+    met_ += static_cast<int>(flights_.size());
+    if (met_ > 0) announce_ended_at_commit();
+    return std::move(flights_);
+}
+
+void HttpClaim::collect() {
+    for (const std::string& name : push_types()) {
+        auto type = find_job_type(name);
+        if (type == nullptr || !type->is_push() || type->paused) continue;
+        collect_of(type);
+    }
+}
+
+void HttpClaim::collect_of(const std::shared_ptr<const JobType>& type) {
+    int room = limits_.room(*type), passed_over = 0;
+    if (room <= 0) return;
+    std::size_t most = most_in_batch(*type);
+    pg::Table table(schema_objects().live, pg::TableLock::write);
+    pg::IndexScan scan(table, schema_objects().live_push,
+                       {{1, Op::equal_text, pg::text_datum(queue_)}, {2, Op::equal_oid, pg::oid_datum(run_as_)}, {3, Op::equal_text, pg::text_datum(type->name)}});
+    while (room > 0 && passed_over < most_passed_over && claimed_.size() < most_at_a_time && documents_ + most <= most_documents && scan.next()) {
+        Job seen(scan.row());
+        bool due = seen.is_null(C::scheduled_at) || seen.int64(C::scheduled_at) <= pg::now();
+        Claimed claimed{seen, type, {}, {}};
+        if (is_set(seen)) {
+            claimed.keys = document_keys(seen);
+        } else if (std::uint64_t key = document_key(seen); key != 0) {
+            claimed.keys = {key};
+        }
+        if (!due || limits_.is_left_out(seen.id()) || !take(claimed, most)) {
+            for (std::uint64_t key : claimed.keys) behind_[key] = true;
+            passed_over++;
+            continue;
+        }
+        pg::StoredRow row;
+        bool locked = table.lock(seen.place, false, &row) == pg::LockResult::locked;
+        for (std::uint64_t key : claimed.keys) behind_[key] = true;
+        if (!locked) {
+            passed_over++;
+            continue;
+        }
+        claimed.job = Job(row);
+        claimed_.push_back(std::move(claimed));
+        room--;
+    }
+}
+
+// Its documents, or as many of a set's as fit into a request: neither a request of this process has them, nor a transaction of
+// another one.
+bool HttpClaim::take(Claimed& claimed, std::size_t most) {
+    claimed.free.assign(claimed.keys.size(), false);
+    std::vector<std::size_t> wanted;
+    std::vector<std::uint64_t> keys;
+    for (std::size_t i = 0; i < claimed.keys.size() && wanted.size() < most; i++) {
+        if (behind_.count(claimed.keys[i]) > 0 || limits_.is_taken(claimed.keys[i])) continue;
+        wanted.push_back(i);
+        keys.push_back(claimed.keys[i]);
+    }
+    std::vector<bool> locked = lock_documents(keys);
+    bool any = claimed.keys.empty();
+    for (std::size_t i = 0; i < wanted.size(); i++) {
+        claimed.free[wanted[i]] = locked[i];
+        any = any || locked[i];
+    }
+    documents_ += keys.size();
+    return any;
+}
+
+// Requests of other processes, or of jobs that have failed and whose outcome is not known. Looked at after the documents are locked.
+void HttpClaim::leave_taken() {
+    std::vector<std::uint64_t> keys;
+    for (const Claimed& claimed : claimed_) keys.insert(keys.end(), claimed.keys.begin(), claimed.keys.end());
+    auto taken = taken_documents(keys);
+    auto by_another = [&](std::uint64_t key, std::int64_t job) {
+        auto [from, to] = taken.equal_range(key);
+        return std::any_of(from, to, [&](const auto& entry) { return entry.second != job; });
+    };
+    std::erase_if(claimed_, [&](Claimed& claimed) {
+        bool any = claimed.keys.empty();
+        for (std::size_t i = 0; i < claimed.keys.size(); i++) {
+            if (by_another(claimed.keys[i], claimed.job.id())) claimed.free[i] = false;
+            any = any || claimed.free[i];
+        }
+        return !any;
+    });
+}
+
+void HttpClaim::start(const Claimed& claimed, HttpFlight flight) {
+    Job started = as_started(claimed.job);
+    set_requests(started, flight.number);
+    store_job({started, Partition::live});
+    note_change(started);
+    publish_start(started);
+    flight.type = claimed.type->name;
+    flight.timeout = started.microseconds(C::timeout) / 1000;
+    flights_.push_back(std::move(flight));
+}
+
+void HttpClaim::make_request(const Claimed& claimed, Datum request, const std::vector<std::string>& names) {
+    HttpFlight flight;
+    flight.job = claimed.job.id();
+    flight.number = requests_of(claimed.job) + 1;
+    flight.fresh = true;
+    flight.request = pg::json_to_text(request);
+    for (const pg::JsonField& field : pg::json_fields(request)) {
+        if (field.key == "server") flight.endpoint = field.text;
+    }
+    if (is_set(claimed.job)) {
+        auto all = pg::datum_text_array(claimed.job.datum(C::source_documents));
+        for (std::size_t i = 0; i < all.size(); i++) {
+            if (std::find(names.begin(), names.end(), all[i]) != names.end()) flight.documents.push_back(claimed.keys[i]);
+        }
+    } else {
+        flight.documents = claimed.keys;
+    }
+    new_requests_.push_back(flight);
+    start(claimed, std::move(flight));
+}
+
+// What has nothing to send ends here; what met a deadlock or the like is left as it is.
+void HttpClaim::render(const Claimed& claimed) {
+    PushStep step;
+    AttemptLimits limits;
+    limits.push = &step;
+    Outcome outcome = attempt(claimed.job, limits);
+    if (outcome.verdict != Verdict::ended) {
+        clear_in_progress(claimed.job.id());
+        return;
+    }
+    bool sends = outcome.error == nullptr && outcome.job.status() == Status::finished && !outcome.job.flag(C::dry_run);
+    if (!sends) {
+        outcome.job.clear(C::checkpoint);
+        met_++;
+        return record({outcome});
+    }
+    clear_in_progress(claimed.job.id());
+    make_request(claimed, outcome.job.datum(C::result), {});
+}
+
+namespace {
+
+HttpPush::Batch render_batch(const Job& set, const JobType& type, const std::vector<std::string>& names) {
+    pg::ErrorContext context("sync " + describe(set));
+    Job started = as_started(set);
+    CurrentJobScope current(started, describe(set), depth_of(set));
+    pg::SettingsScope settings;
+    set_search_path(type);
+    pg::Deadline deadline(set.microseconds(C::timeout));
+    pg::Subtransaction subtransaction;
+    HttpPush::Batch batch;
+    {
+        pg::SpiScope spi;
+        pg::SnapshotScope snapshot;
+        require_trusted_type(type, set);
+        auto controller = find_controller(type);
+        try {
+            controller->push()->require_endpoint(set.oid(C::run_as));
+        } catch (const pg::Error& error) {
+            throw SetupError(error);
+        }
+        batch = controller->push()->render_many(set, names);
+    }
+    deadline.stop();
+    subtransaction.commit();
+    return batch;
+}
+
+}  // namespace
+
+// Of those that are free, as many as one request may have. What is not there, or has left the type's scope, is for a job of its own.
+void HttpClaim::render_set(const Claimed& claimed) {
+    std::vector<std::string> all = pg::datum_text_array(claimed.job.datum(C::source_documents)), names, rest;
+    SetProgress set{as_started(claimed.job), {}};
+    try {
+        auto controller = find_controller(*claimed.type);
+        const auto& batch = controller->push()->declaration().batch;
+        std::size_t most = batch ? static_cast<std::size_t>(batch->size) : 0;
+        for (std::size_t i = 0; i < all.size(); i++) (claimed.free[i] && names.size() < most ? names : rest).push_back(all[i]);
+        bool closed = !claimed.type->update_enabled || !claimed.job.enables(Operation::update);
+        HttpPush::Batch rendered;
+        if (!closed && !names.empty()) rendered = render_batch(claimed.job, *claimed.type, names);
+        if (rendered.names.size() == names.size() && !names.empty()) {
+            clear_in_progress(claimed.job.id());
+            return make_request(claimed, rendered.request, rendered.names);
+        }
+        std::vector<std::string> gone;
+        for (const std::string& name : names) {
+            if (std::find(rendered.names.begin(), rendered.names.end(), name) == rendered.names.end()) gone.push_back(name);
+        }
+        if (closed) {
+            set.done[Count::skipped] += static_cast<std::int64_t>(names.size());
+        } else {
+            set.done = hand_over(set.job, most == 0 ? all : gone);
+            if (most == 0) rest.clear();
+            rest.insert(rest.begin(), rendered.names.begin(), rendered.names.end());  // sent when it is claimed next
+        }
+        set.done.left = rest;
+    } catch (const SetupError& error) {
+        Outcome outcome = failed_outcome(set.job, error, false);
+        outcome.setup_error = true;
+        met_++;
+        return record({outcome});
+    } catch (const pg::Error& error) {
+        if (!pg::is_specific(error)) throw;
+        set.done = hand_over(set.job, names);  // one of them cannot be sent: it is soon alone
+        set.done.left = rest;
+    }
+    met_++;
+    record_set(set);
+    clear_in_progress(claimed.job.id());
+}
+
+}  // namespace sync_job

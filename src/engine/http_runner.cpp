@@ -1,0 +1,406 @@
+#include "engine/http_runner.hpp"
+
+#include <algorithm>
+
+#include "controller/controller.hpp"
+#include "controller/http_declaration.hpp"
+#include "core/text.hpp"
+#include "job/job_store.hpp"
+#include "pg/background.hpp"
+#include "pg/shared.hpp"
+#include "pg/xact.hpp"
+#include "queue/record.hpp"
+#include "queue/transition.hpp"
+#include "shared/activity.hpp"
+#include "shared/settings.hpp"
+#include "shared/wake.hpp"
+
+namespace sync_job {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using C = JobColumn;
+
+// What is claimed ahead, so that an answer makes way for the next request at once.
+int ahead_of(int in_flight) { return std::max(1, in_flight / 2); }
+// A pause that is shorter than this is waited out by what is claimed already.
+constexpr std::int64_t short_pause = 2000;
+// A backend's snapshot cache holds 64 subtransactions of a transaction; a write-back has one of its own at least.
+constexpr int most_subtransactions = 48;
+
+}  // namespace
+
+HttpRunner::HttpRunner(std::string queue, Oid run_as, Transactions& transactions, WorkerSlot& slot)
+    : queue_(std::move(queue)), run_as_(run_as), transactions_(transactions), slot_(slot), memory_("sync job HTTP round", pg::Memory::Parent::backend) {}
+
+HttpTransport& HttpRunner::transport() {
+    if (transport_ != nullptr) return *transport_;
+    try {
+        transport_ = std::make_unique<HttpTransport>();
+        show_types_alone("");
+    } catch (const pg::Error& error) {
+        show_types_alone("HTTP pushes wait: " + error.report().message);
+        throw;
+    }
+    return *transport_;
+}
+
+// --- Between transactions ---
+
+bool HttpRunner::step() {
+    ask_for_cancel();
+    transport().step();
+    while (auto answer = transport().take()) {
+        auto flight = flights_.find(answer->job);
+        if (flight == flights_.end()) continue;
+        if ((answer->status == 429 || answer->status == 503) && answer->retry_after > 0) note_pause(flight->second.endpoint, answer->retry_after);
+        arrived_.push_back({answer->job, std::move(*answer)});
+    }
+    send_ready();
+    return !arrived_.empty() || !answered_.empty();
+}
+
+void HttpRunner::ask_for_cancel() {
+    std::int64_t job = slot_.cancel_job;
+    if (job == 0 || slot_.cancel_known) return;
+    slot_.cancel_known = true;
+    auto flight = flights_.find(job);
+    if (flight == flights_.end()) {
+        slot_.cancel_job = 0;
+        return;
+    }
+    if (flight->second.sent && !flight->second.answer) return transport().cancel(job);
+    HttpAnswer never_sent;
+    never_sent.job = job;
+    never_sent.canceled = true;
+    std::erase(ready_[flight->second.endpoint], job);
+    std::erase(answered_, job);
+    arrived_.push_back({job, never_sent});
+}
+
+void HttpRunner::send_ready() {
+    for (auto& [endpoint, jobs] : ready_) {
+        while (!jobs.empty() && (transport().room(endpoint) > 0 || !transport().can_use(endpoint))) {
+            std::int64_t job = jobs.front();
+            jobs.pop_front();
+            auto flight = flights_.find(job);
+            if (flight != flights_.end()) send(flight->second);
+            transport().step();  // so that the room is what is left
+        }
+    }
+}
+
+void HttpRunner::send(HttpFlight& flight) {
+    pg::MemorySwitch memory(memory_);
+    flight.sent = true;
+    std::string key = installation_ + "-" + std::to_string(flight.job) + "-" + std::to_string(flight.number);
+    HttpTransport::Sending sending{flight.job, flight.endpoint, 0, key, flight.timeout};
+    try {
+        sending.request = pg::json_from_text(flight.request);
+        transport().send(sending);
+    } catch (const pg::Error& error) {
+        HttpAnswer refused;
+        refused.job = flight.job;
+        refused.outcome = HttpAnswer::Outcome::not_sent;
+        refused.error = error.report().message;
+        arrived_.push_back({flight.job, refused});
+    }
+}
+
+std::int64_t HttpRunner::next_time() {
+    if (!arrived_.empty() || !answered_.empty()) return 0;
+    std::int64_t next = transport().next_timeout();
+    auto lower = [&](std::int64_t time) {
+        if (time >= 0 && (next < 0 || time < next)) next = time;
+    };
+    for (const auto& [endpoint, jobs] : ready_) {
+        if (!jobs.empty()) lower(transport().room_in(endpoint));
+    }
+    if (resumes_ != Clock::time_point::max()) {
+        lower(std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(resumes_ - Clock::now()).count()));
+    }
+    if (more_ && claims_) lower(0);
+    return next;
+}
+
+// --- Endpoints ---
+
+// All workers keep the pause that a server has asked one for.
+void HttpRunner::note_pause(const std::string& server, std::int64_t milliseconds) {
+    auto known = endpoints_.find(server);
+    if (known == endpoints_.end()) return;
+    milliseconds = std::min<std::int64_t>(milliseconds, known->second.longest_pause);
+    pg::Timestamp until = pg::now() + milliseconds * 1000;
+    pg::SharedLock lock(pg::SharedLock::Mode::write);
+    EndpointPause* place = nullptr;
+    for (EndpointPause& pause : shared()->endpoint_pauses) {
+        bool same = pause.database == slot_.database && pause.server == known->second.server;
+        if (same || (place == nullptr && pause.until < pg::now())) place = &pause;
+        if (same) break;
+    }
+    if (place == nullptr) return;
+    place->database = slot_.database.load();
+    place->server = known->second.server;
+    place->until = until;
+}
+
+namespace {
+
+std::int64_t pause_left(Oid database, Oid server) {
+    for (const EndpointPause& pause : shared()->endpoint_pauses) {
+        if (pause.database == database && pause.server == server) return (pause.until - pg::now() + 999) / 1000;
+    }
+    return 0;
+}
+
+}  // namespace
+
+// How the server is to be called now. False: it is not there, or may not be used.
+bool HttpRunner::use_endpoint(const std::string& server) {
+    try {
+        pg::Subtransaction subtransaction;
+        HttpEndpoint endpoint = find_endpoint(server, run_as_);
+        HttpSecrets secrets = secrets_of(endpoint, run_as_);
+        subtransaction.commit();
+        transport().use(endpoint, std::move(secrets));
+        endpoints_[server] = endpoint;
+        std::int64_t pause = pause_left(slot_.database, endpoint.server);
+        if (pause > transport().paused_for(server)) transport().pause(server, pause);
+        return true;
+    } catch (const pg::Error& error) {
+        if (!pg::is_specific(error)) throw;
+        return false;
+    }
+}
+
+int HttpRunner::room_of(const JobType& type) {
+    constexpr int to_fail = 50;  // jobs at a time, whose attempt says what is wrong
+    ServerOf& known = servers_[type.name];
+    if (known.generation != job_type_generation()) {
+        try {
+            HttpDeclaration http = read_http_declaration(type.http);
+            known = {job_type_generation(), http.server};
+        } catch (const pg::Error& error) {
+            if (!pg::is_specific(error)) throw;
+            return to_fail;
+        }
+    }
+    if (!use_endpoint(known.server)) return to_fail;
+    const HttpEndpoint& endpoint = endpoints_.at(known.server);
+    if (std::int64_t pause = transport().paused_for(known.server); pause > 0) {
+        resumes_ = std::min(resumes_, Clock::now() + std::chrono::milliseconds(pause));
+        return 0;
+    }
+    int own = 0, of_type = 0, others = 0;
+    for (const auto& [job, flight] : flights_) {
+        if (flight.endpoint == known.server && !flight.answer) own++;
+        if (flight.type == type.name) of_type++;
+    }
+    for (const WorkerSlot& slot : used_slots(*shared())) {
+        if (&slot == &slot_ || slot.state != SlotState::running || !slot.http || slot.database != slot_.database) continue;
+        for (const EndpointUse& use : slot.endpoints) others += use.server == endpoint.server ? use.in_flight.load() : 0;
+    }
+    int room = endpoint.in_flight - others + ahead_of(endpoint.in_flight) - own;
+    if (type.concurrency_limit) room = std::min(room, *type.concurrency_limit - of_type);
+    return room;
+}
+
+// --- Rounds ---
+
+int HttpRunner::run_round() {
+    memory_.reset();
+    pg::MemorySwitch memory(memory_);
+    step();
+    bool records = !arrived_.empty() || !answered_.empty() || !loaded_;
+    auto now = Clock::now();
+    bool looks = claims_ && (more_ || records || now >= resumes_ || now - looked_ >= std::chrono::milliseconds(settings.poll_interval));
+    if (!looks && !records) return 0;
+    Done done;
+    std::vector<std::int64_t> later;  // answers that are written back in the next round
+    try {
+        transactions_.begin();
+        if (!loaded_) load_left_over();
+        for (const Arrived& arrived : arrived_) settle_one(arrived, done);
+        std::size_t written = 0;
+        while (written < answered_.size() && pg::cached_subtransactions() < most_subtransactions) write_back_one(answered_[written++], done);
+        later.assign(answered_.begin() + static_cast<std::ptrdiff_t>(written), answered_.end());
+        give_back_waiting(done);
+        if (looks) claim(done);
+        transactions_.commit();
+    } catch (const pg::Error& error) {
+        transactions_.rollback();
+        more_ = true;
+        if ((arrived_.empty() && answered_.empty()) || pg::is_server_trouble(error)) throw;
+        run_apart();
+        return 1;
+    }
+    int count = static_cast<int>(arrived_.size() + answered_.size() + done.begun.size());
+    arrived_.clear();
+    answered_ = std::move(later);
+    apply(done);
+    show();
+    return count;
+}
+
+void HttpRunner::settle_one(const Arrived& arrived, Done& done) {
+    auto found = flights_.find(arrived.job);
+    if (found == flights_.end()) return;
+    HttpFlight flight = found->second;
+    std::string reason(slot_.cancel_job == arrived.job ? slot_.cancel_reason : "");
+    bool by_somebody = slot_.cancel_job == arrived.job;
+    HttpFate fate = settle(flight, arrived.answer, by_somebody ? &reason : nullptr);
+    pg::command_counter_increment();
+    fate == HttpFate::answered ? done.changed.push_back(std::move(flight)) : done.over.push_back(arrived.job);
+}
+
+void HttpRunner::write_back_one(std::int64_t job, Done& done) {
+    auto found = flights_.find(job);
+    if (found == flights_.end()) return;
+    HttpFlight flight = found->second;
+    HttpFate fate = write_back(flight);
+    pg::command_counter_increment();
+    fate == HttpFate::again ? done.changed.push_back(std::move(flight)) : done.over.push_back(job);
+}
+
+// The endpoint asks for a long pause: what has not been sent yet waits in the queue instead.
+void HttpRunner::give_back_waiting(Done& done) {
+    for (const auto& [endpoint, jobs] : ready_) {
+        if (jobs.empty() || transport().paused_for(endpoint) < short_pause) continue;
+        for (std::int64_t job : jobs) {
+            auto flight = flights_.find(job);
+            if (flight == flights_.end() || flight->second.sent) continue;
+            auto stored = lock_job(job);
+            if (stored && stored->job.status() == Status::started) recover_job(*stored, nullptr, 0);
+            if (flight->second.fresh) delete_requests({job});  // else what was sent before is sent again as it was
+            done.over.push_back(job);
+        }
+    }
+}
+
+void HttpRunner::claim(Done& done) {
+    looked_ = Clock::now();
+    resumes_ = Clock::time_point::max();
+    more_ = false;
+    auto queue = find_queue(queue_);
+    if (queue == nullptr || queue->paused) return;
+    HttpClaim claim(queue_, run_as_,
+                    {[this](const JobType& type) { return room_of(type); },
+                     [this](std::uint64_t key) { return documents_.count(key) > 0; },
+                     [this](std::int64_t job) { return set_aside_.has(job) || flights_.count(job) > 0; }});
+    done.begun = claim.claim();
+    more_ = claim.met() > 0;
+}
+
+// Of a worker that has ended: what it has sent is sent again, as nobody knows what became of it.
+void HttpRunner::load_left_over() {
+    installation_ = installation();
+    Done done;
+    for (HttpFlight& flight : stored_requests(jobs_left_over(queue_, run_as_))) {
+        auto stored = find_job(flight.job);
+        if (!stored) continue;
+        flight.type = std::string(stored->job.text(C::sync_job_type));
+        flight.timeout = stored->job.microseconds(C::timeout) / 1000;
+        auto type = find_job_type(flight.type);
+        if (type != nullptr && type->is_push()) room_of(*type);
+        use_endpoint(flight.endpoint);
+        done.begun.push_back(std::move(flight));
+    }
+    apply(done);
+    loaded_ = true;
+}
+
+void HttpRunner::apply(Done& done) {
+    for (std::int64_t job : done.over) forget(job);
+    for (HttpFlight& flight : done.changed) {
+        std::int64_t job = flight.job;
+        flights_[job] = std::move(flight);
+        answered_.push_back(job);
+    }
+    for (HttpFlight& flight : done.begun) {
+        for (std::uint64_t key : flight.documents) documents_.emplace(key, flight.job);
+        if (flight.answer) {
+            answered_.push_back(flight.job);
+        } else {
+            ready_[flight.endpoint].push_back(flight.job);
+        }
+        flights_[flight.job] = std::move(flight);
+    }
+    send_ready();
+}
+
+void HttpRunner::forget(std::int64_t job) {
+    auto found = flights_.find(job);
+    if (found == flights_.end()) return;
+    for (std::uint64_t key : found->second.documents) {
+        auto [from, to] = documents_.equal_range(key);
+        auto own = std::find_if(from, to, [&](const auto& entry) { return entry.second == job; });
+        if (own != to) documents_.erase(own);
+    }
+    std::erase(ready_[found->second.endpoint], job);
+    flights_.erase(found);
+    if (slot_.cancel_job != job) return;
+    slot_.cancel_job = 0;
+    slot_.cancel_known = false;
+}
+
+// Together they could not be committed: each in a transaction of its own shows which one it is.
+void HttpRunner::run_apart() {
+    for (const Arrived& arrived : std::exchange(arrived_, {})) {
+        run_one_apart(arrived.job, [&](Done& done) { settle_one(arrived, done); });
+    }
+    for (std::int64_t job : std::exchange(answered_, {})) {
+        run_one_apart(job, [&](Done& done) { write_back_one(job, done); });
+    }
+}
+
+void HttpRunner::run_one_apart(std::int64_t job, const std::function<void(Done&)>& act) {
+    Done done;
+    try {
+        transactions_.begin();
+        act(done);
+        transactions_.commit();
+        return apply(done);
+    } catch (const pg::Error& error) {
+        transactions_.rollback();
+        if (!pg::is_specific(error)) throw;
+        auto flight = flights_.find(job);
+        if (flight == flights_.end()) return;
+        for (bool bare : {false, true}) {
+            try {
+                transactions_.begin();
+                fail_push(flight->second, error, bare);
+                transactions_.commit();
+                break;
+            } catch (const pg::Error& another) {
+                transactions_.rollback();
+                if (!pg::is_specific(another)) throw;
+                if (bare) set_aside_.add(job, another);
+            }
+        }
+        forget(job);
+    }
+}
+
+// For other workers and whoever looks.
+void HttpRunner::show() {
+    std::map<Oid, int> uses;
+    for (const auto& [job, flight] : flights_) {
+        auto endpoint = endpoints_.find(flight.endpoint);
+        if (endpoint != endpoints_.end() && flight.sent && !flight.answer) uses[endpoint->second.server]++;
+    }
+    std::size_t place = 0;
+    for (const auto& [server, count] : uses) {
+        if (place == most_endpoints_of_worker) break;
+        slot_.endpoints[place].in_flight = count;
+        slot_.endpoints[place++].server = server;
+    }
+    for (; place < most_endpoints_of_worker; place++) slot_.endpoints[place].server = pg::no_oid;
+    std::vector<std::string> resting;
+    for (const auto& [name, endpoint] : endpoints_) {
+        if (transport().paused_for(name) > 0) resting.push_back(quoted(name));
+    }
+    show_types_alone(resting.empty() ? "" : "servers that have asked for a pause: " + join(resting, ", "));
+}
+
+}  // namespace sync_job

@@ -1,0 +1,99 @@
+// Sends the HTTP pushes of one role in one queue. A round is one transaction: it records what has been answered and claims what can be
+// sent next. Requests go out after its commit, and no transaction is open while they are under way.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/http_claim.hpp"
+#include "engine/http_requests.hpp"
+#include "engine/http_settle.hpp"
+#include "engine/http_transport.hpp"
+#include "engine/runner.hpp"
+#include "pg/memory.hpp"
+#include "queue/set_aside.hpp"
+#include "shared/slots.hpp"
+
+namespace sync_job {
+
+class HttpRunner {
+public:
+    HttpRunner(std::string queue, Oid run_as, Transactions& transactions, WorkerSlot& slot);
+
+    // Returns how many jobs it has begun, ended or moved on; 0: there was nothing to do. Raises errors that are no job's fault, after a
+    // rollback.
+    int run_round();
+    // Without a transaction: takes what has come, and sends what is ready. True: a round has something to record.
+    bool step();
+    // Somebody has enqueued.
+    void look_again() { more_ = true; }
+    // No more is begun; what is under way goes on.
+    void begin_no_more() { claims_ = false; }
+    std::size_t under_way() const { return flights_.size(); }
+    // An endpoint has asked for a pause, and jobs of it may wait.
+    bool rests() const { return resumes_ != std::chrono::steady_clock::time_point::max(); }
+
+    int descriptor() { return transport().descriptor(); }
+    // When step() or run_round() may have something to do although nothing wakes the worker, in milliseconds; below 0: never.
+    std::int64_t next_time();
+
+private:
+    struct Arrived {
+        std::int64_t job;
+        HttpAnswer answer;
+    };
+    // What a transaction has done, for when it has been committed.
+    struct Done {
+        std::vector<std::int64_t> over;
+        std::vector<HttpFlight> changed;  // with their answer stored, or without it
+        std::vector<HttpFlight> begun;
+    };
+    HttpTransport& transport();
+    void load_left_over();
+    void ask_for_cancel();
+    bool use_endpoint(const std::string& server);
+    int room_of(const JobType& type);
+    void settle_one(const Arrived& arrived, Done& done);
+    void write_back_one(std::int64_t job, Done& done);
+    void claim(Done& done);
+    void apply(Done& done);
+    void run_apart();
+    void run_one_apart(std::int64_t job, const std::function<void(Done&)>& act);
+    void send_ready();
+    void send(HttpFlight& flight);
+    void forget(std::int64_t job);
+    void give_back_waiting(Done& done);
+    void note_pause(const std::string& server, std::int64_t milliseconds);
+    void show();
+
+    std::string queue_;
+    Oid run_as_;
+    Transactions& transactions_;
+    WorkerSlot& slot_;
+    std::unique_ptr<HttpTransport> transport_;
+    pg::Memory memory_;
+    std::string installation_;
+    std::unordered_map<std::int64_t, HttpFlight> flights_;  // Started, whether sent yet or answered
+    std::unordered_multimap<std::uint64_t, std::int64_t> documents_;
+    std::map<std::string, std::deque<std::int64_t>> ready_;  // by endpoint: to be sent when there is room
+    std::vector<Arrived> arrived_;
+    std::vector<std::int64_t> answered_;  // their answer is stored, and to be written back
+    std::map<std::string, HttpEndpoint> endpoints_;
+    struct ServerOf {
+        std::uint64_t generation = 0;
+        std::string server;
+    };
+    std::unordered_map<std::string, ServerOf> servers_;  // by type
+    SetAside set_aside_{"sent"};
+    std::chrono::steady_clock::time_point looked_{};
+    std::chrono::steady_clock::time_point resumes_ = std::chrono::steady_clock::time_point::max();  // when an endpoint's pause is over
+    bool loaded_ = false, claims_ = true, more_ = true;
+};
+
+}  // namespace sync_job

@@ -1,0 +1,24 @@
+// What becomes of a job when its request has been answered, or cannot be: recorded in the transaction under way.
+#pragma once
+
+#include "engine/http_requests.hpp"
+#include "engine/http_transport.hpp"
+#include "pg/error.hpp"
+
+namespace sync_job {
+
+enum class HttpFate {
+    over,      // the request is forgotten: the job has ended, waits for a retry that makes a new one, or has gone
+    kept,      // the job has failed; what it sent, or what was answered, is there for its retry
+    answered,  // the answer is stored, and is written back in another transaction
+    again      // the write-back has met a deadlock or the like
+};
+
+// `reason`: somebody has canceled the job.
+HttpFate settle(HttpFlight& flight, const HttpAnswer& answer, const std::string* reason = nullptr);
+// Of a flight whose answer is stored.
+HttpFate write_back(HttpFlight& flight);
+// The request could not be sent, or its job not be recorded.
+void fail_push(const HttpFlight& flight, const pg::Error& error, bool bare);
+
+}  // namespace sync_job

@@ -1,0 +1,28 @@
+// Foreign servers and user mappings, as the catalogs have them.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "pg/types.hpp"
+
+namespace sync_job::pg {
+
+struct ForeignServer {
+    Oid oid = no_oid;
+    std::string name, wrapper;
+    std::map<std::string, std::string> options;
+};
+std::optional<ForeignServer> find_foreign_server(const std::string& name);
+bool may_use_server(Oid role, Oid server);
+// Of the role, else of PUBLIC. None: there is no mapping.
+std::optional<std::map<std::string, std::string>> user_mapping(Oid role, Oid server);
+
+// Whose options a validator is asked about: its second argument.
+enum class OptionsOf { wrapper, server, mapping, other };
+OptionsOf options_of(Oid catalog);
+// A validator's first argument.
+std::map<std::string, std::string> option_list(Datum options);
+
+}  // namespace sync_job::pg

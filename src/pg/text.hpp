@@ -1,0 +1,11 @@
+// Text from outside the server.
+#pragma once
+
+#include <string_view>
+
+namespace sync_job::pg {
+
+// It is valid in the database's encoding, and has no zero byte.
+bool is_text(std::string_view bytes);
+
+}  // namespace sync_job::pg

@@ -1,0 +1,75 @@
+# A local web server, what it has received, and a job type that sends to it, for tests of HTTP pushes with a real PostgreSQL.
+package Web;
+
+use strict;
+use warnings;
+use Exporter 'import';
+use HTTP::Tiny;
+use IPC::Open2;
+use JSON::PP;
+use Test::More;
+
+our @EXPORT = qw(start_web start_shop tell_shop requests_of push_type);
+
+sub start_python
+{
+	my ($script, @options) = @_;
+	my $pid = open2(my $out, my $in, 'python3', "$ENV{TESTDIR}/http/$script", @options);
+	my $line = <$out> // BAIL_OUT("$script does not start");
+	return { port => decode_json($line)->{port}, pid => $pid, in => $in, out => $out };
+}
+
+# server.py, which answers as the path says, until the test ends.
+sub start_web
+{
+	my ($name) = @_;
+	mkdir $ENV{TESTDATADIR};
+	my $log = "$ENV{TESTDATADIR}/$name.log";
+	return { %{ start_python('server.py', '--log', $log) }, log => $log };
+}
+
+# shop.py, which keeps what it is sent, and fails.
+sub start_shop { return start_python('shop.py', @_) }
+
+# As in 'faults/5'; 'state' returns what it has.
+sub tell_shop
+{
+	my ($shop, $what) = @_;
+	my $answer = HTTP::Tiny->new->get("http://127.0.0.1:$shop->{port}/$what");
+	die "the shop does not answer: $answer->{status} $answer->{content}" if !$answer->{success};
+	return decode_json($answer->{content});
+}
+
+# The requests that server.py has had, in their order, each with its headers as a hash too.
+sub requests_of
+{
+	my ($web) = @_;
+	open my $file, '<', $web->{log} or die "$web->{log}: $!";
+	my @requests = map { decode_json($_) } <$file>;
+	for my $request (@requests)
+	{
+		$request->{header} = { map { lc $_->[0] => $_->[1] } @{ $request->{headers} } };
+	}
+	return @requests;
+}
+
+# Table product, an endpoint, and a type that sends it there; `http` says what differs from PUT /products/{sku}, `server` more options,
+# `columns` and `values` more of the type.
+sub push_type
+{
+	my ($node, $web, %options) = @_;
+	my $http = $options{http} // '{}';
+	my ($server, $columns, $values) = map { $options{$_} ? ", $options{$_}" : '' } qw(server columns values);
+	$node->safe_psql('postgres', qq{
+		CREATE TABLE product (sku text PRIMARY KEY, name text, price numeric, version int NOT NULL DEFAULT 1, shop_id text, shop_status int);
+		CREATE SERVER shop FOREIGN DATA WRAPPER sync_job_http OPTIONS (url 'http://127.0.0.1:$web->{port}', networks '127.0.0.0/8'$server);
+		CREATE USER MAPPING FOR postgres SERVER shop OPTIONS (token 'very-secret-token', sign 'signing-key');
+		INSERT INTO sync_job_type (name, source_document_type, retry_delay, max_retries, retry_backoff, http$columns)
+		VALUES ('Shop', 'product', '100 ms', 20, 'constant', '{"server": "shop", "method": "PUT", "path": "/products/{sku}",
+			"body": {"sku": "sku", "name": "name", "price": "price", "version": "version"}, "delete": {}}'::jsonb || '$http'::jsonb$values);
+	});
+	$node->safe_psql('postgres', q{SELECT attach_sync_job_triggers('Shop', 'product', level => 'statement')});
+	return;
+}
+
+1;
