@@ -158,7 +158,7 @@ SELECT set_eq(
 SELECT set_eq(
     $$SELECT attname::text FROM pg_attribute WHERE attrelid = 'sync_job_type'::regclass AND attnum > 0 AND NOT attnotnull$$,
     ARRAY['source_document_type', 'target_document_type', 'source_key', 'target_key', 'module', 'field_map', 'match', 'batchable', 'timeout',
-        'concurrency_limit', 'description', 'source_condition', 'secret_columns', 'surplus_condition', 'library', 'library_trusted'],
+        'concurrency_limit', 'description', 'source_condition', 'secret_columns', 'surplus_condition', 'library', 'library_trusted', 'http'],
     'what may be null in sync_job_type');
 SELECT set_eq(
     $$SELECT attname::text FROM pg_attribute WHERE attrelid = 'sync_job'::regclass AND attnum > 0 AND attnotnull$$,
