@@ -26,7 +26,7 @@ inline std::string own_function(std::string_view name) {
 }
 
 // The kind of controller of a job type t.
-inline constexpr std::string_view kind_of_type = R"(CASE WHEN t.match IS NOT NULL THEN 'declarative'
+inline constexpr std::string_view kind_of_type = R"(CASE WHEN t.http IS NOT NULL THEN 'http' WHEN t.library IS NOT NULL THEN 'native' WHEN t.match IS NOT NULL THEN 'declarative'
                  WHEN EXISTS (SELECT FROM pg_catalog.pg_proc AS p WHERE p.proname = 'execute' AND p.pronamespace =
                      (SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = t.module)) THEN 'bypass'
                  ELSE 'standard' END)";

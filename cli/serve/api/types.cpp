@@ -36,7 +36,8 @@ constexpr std::string_view columns = R"(
         t.match::text AS match, t.batchable, t.queue, t.priority, t.timeout::text AS timeout, t.retry_delay::text AS retry_delay,
         t.retry_backoff, t.max_retries, t.concurrency_limit, t.verbose_logging, t.disabled, t.is_standard, t.publish_events, t.run_as,
         t.description, t.created_at, t.modified_at, t.set_size, t.insert_enabled, t.update_enabled, t.delete_enabled, t.paused,
-        t.source_condition, t.on_delete, t.ignore_synced, t.surplus_condition, t.secret_columns, t.publish_starts)";
+        t.source_condition, t.on_delete, t.ignore_synced, t.surplus_condition, t.secret_columns, t.publish_starts,
+        t.library, t.library_trusted, t.http::text AS http)";
 
 // validate_sync_job_type() may read a whole target, so it has a route of its own.
 const std::string one = "WITH " + std::string(counted_jobs) + R"(,

@@ -39,6 +39,7 @@ const conditions: Spec[] = [
     { name: 'secret_columns', label: 'Secret columns', kind: 'list', hint: 'Their values are recorded nowhere' },
     { name: 'module', label: 'Schema of the functions', kind: 'text', hint: 'For a controller of functions' },
     { name: 'library', label: 'Library', kind: 'text', hint: 'For a native controller; only superusers name one' },
+    { name: 'http', label: 'HTTP push', kind: 'json', hint: 'A JSON object: {"server": …, "path": …}, for a type that sends its documents' },
     { name: 'library_trusted', label: 'A superuser has confirmed the library', kind: 'text', choices: [['', '–'], ['true', 'yes'], ['false', 'no']] },
 ]
 const switches: Spec[] = [
@@ -82,7 +83,7 @@ function definition(values: Values, before: Values): Record<string, unknown> {
     return Object.fromEntries(specs.filter(({ name }) => values[name] !== before[name]).map((spec) => [spec.name, asJson(spec, values[spec.name]!)]))
 }
 
-const wellFormed = (values: Values): boolean => mappings.every(({ name }) => checkObject(values[name]!) === '')
+const wellFormed = (values: Values): boolean => specs.filter(({ kind }) => kind === 'json').every(({ name }) => checkObject(values[name]!) === '')
 
 function useFindings(values: Values, before: Values, name: string | null): { findings: Finding[]; checking: boolean; error: unknown } {
     const [state, setState] = useState<{ findings: Finding[]; checking: boolean; error: unknown }>({ findings: [], checking: false, error: null })
@@ -203,7 +204,7 @@ function SpecField({ spec, value, findings, onChange }: { spec: Spec; value: str
                 {(a) => {
                     if (spec.table) return <TableInput {...a} value={value} onInput={onChange} />
                     if (spec.choices) return <select {...a} value={value} onChange={(e) => onChange(e.currentTarget.value)}>{spec.choices.map(([v, label]) => <option key={v} value={v}>{label}</option>)}</select>
-                    if (spec.kind === 'long') return <textarea {...a} rows={2} value={value} onInput={(e) => onChange(e.currentTarget.value)} />
+                    if (spec.kind === 'long' || spec.kind === 'json') return <textarea {...a} rows={2} value={value} onInput={(e) => onChange(e.currentTarget.value)} />
                     return <input {...a} value={value} inputMode={spec.kind === 'number' ? 'numeric' : undefined} required={spec.name === 'name'} spellcheck={false} autocomplete="off" onInput={(e) => onChange(e.currentTarget.value)} />
                 }}
             </Field>
