@@ -214,9 +214,7 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
     }
     note_interruption(error);
     bool counted = dynamic_cast<const SetupError*>(&error) == nullptr;
-    outcome = failed_outcome(original, error, counted);
-    outcome.setup_error = !counted;
-    outcome.news = outcome.setup_error && is_news(original, *outcome.error);
+    outcome = counted ? failed_outcome(original, error, true) : setup_failure(original, error);
     if (counted && limits.may_run_together && depends_on_other_documents(error.sqlstate())) {
         outcome.verdict = Verdict::run_together;
         outcome.error = nullptr;

@@ -22,6 +22,7 @@
 #include "queue/record.hpp"
 #include "queue/rights.hpp"
 #include "queue/set_record.hpp"
+#include "queue/setup_error.hpp"
 #include "shared/document_locks.hpp"
 #include "shared/metrics.hpp"
 #include "shared/slots.hpp"
@@ -272,10 +273,8 @@ void HttpClaim::render_set(const Claimed& claimed) {
         }
         set.done.left = rest;
     } catch (const SetupError& error) {
-        Outcome outcome = failed_outcome(set.job, error, false);
-        outcome.setup_error = true;
         met_++;
-        return record({outcome});
+        return record({setup_failure(set.job, error)});
     } catch (const pg::Error& error) {
         if (!pg::is_specific(error)) throw;
         set.done = hand_over(set.job, names);  // one of them cannot be sent: it is soon alone

@@ -11,9 +11,11 @@
 #include "job/job_store.hpp"
 #include "job/job_type.hpp"
 #include "pg/error.hpp"
+#include "pg/text.hpp"
 #include "pg/xact.hpp"
 #include "queue/push.hpp"
 #include "queue/record.hpp"
+#include "queue/setup_error.hpp"
 #include "queue/transition.hpp"
 #include "shared/wake.hpp"
 
@@ -54,7 +56,7 @@ pg::Error refused(const HttpFlight& flight, const HttpAnswer& answer) {
     }
     pg::Error error("HV000", "server " + quoted(flight.endpoint) + " has answered with status " + std::to_string(answer.status));
     constexpr int most = 500;
-    std::string said = is_valid_text(answer.body) ? pg::clipped(answer.body, most) : std::string();
+    std::string said = pg::is_text(answer.body) ? pg::clipped(answer.body, most) : std::string();
     return error.detail("The request was " + what + "." + (said.empty() ? "" : " The answer: " + said));
 }
 
@@ -142,9 +144,7 @@ std::optional<HttpFate> without_push(const Ours& ours, const HttpFlight& flight)
         return HttpFate::over;
     }
     if (ours.broken != nullptr) {
-        Outcome outcome = failed_outcome(ours.stored->job, SetupError(pg::Error(std::make_shared<pg::ErrorReport>(*ours.broken))), false);
-        outcome.setup_error = true;
-        record({outcome});
+        record({setup_failure(ours.stored->job, pg::Error(std::make_shared<pg::ErrorReport>(*ours.broken)))});
         return HttpFate::kept;
     }
     if (ours.push == nullptr) return queue_anew(*ours.stored, flight);

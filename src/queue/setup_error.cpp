@@ -27,13 +27,20 @@ pg::Value text(std::string_view value) {
 
 pg::Value attempt_of(const Job& job) { return {pg::int32_datum(job.int32(C::retry_count) + 1), false}; }
 
-}  // namespace
-
 bool is_news(const Job& job, const pg::ErrorReport& report) {
     static auto& select = *new InternalStatement(
         "SELECT FROM {}.sync_job_error WHERE sync_job = $1 AND attempt = $2 AND NOT counted AND sqlstate = $3 AND message = $4",
         {pg::type::int8, pg::type::int4, pg::type::text, pg::type::text});
     return select.run({{pg::int64_datum(job.id()), false}, attempt_of(job), text(report.sqlstate), text(report.message)}).empty();
+}
+
+}  // namespace
+
+Outcome setup_failure(const Job& job, const pg::Error& error) {
+    Outcome outcome = failed_outcome(job, error, false);
+    outcome.setup_error = true;
+    outcome.news = is_news(job, *outcome.error);
+    return outcome;
 }
 
 void note_setup_errors(const std::vector<Outcome>& outcomes) {

@@ -12,8 +12,8 @@
 
 namespace sync_job {
 
-// The attempt under way has not failed by this mistake before.
-bool is_news(const Job& job, const pg::ErrorReport& report);
+// failed_outcome() of an attempt that met such a mistake: it is not counted, and news unless the last one failed by the same.
+Outcome setup_failure(const Job& job, const pg::Error& error);
 // Keeps what is new among the mistakes that these attempts have met, with a line in the log for each.
 void note_setup_errors(const std::vector<Outcome>& outcomes);
 // The job waits for its next try, and its last one failed by a mistake in the set-up.

@@ -55,5 +55,14 @@ ok($state->{during_pause} <= 8, "few requests came during the pause: $state->{du
 is($node->safe_psql('postgres', q{SELECT count(*) FROM sync_job_error WHERE message LIKE '%429%'}), 0, 'a pause is no failure');
 is(scalar(grep { $_ == 4 } values %{ $state->{products} }), scalar(grep { $_ ne 'P3' } keys %table), 'and then all is sent');
 
+# A mistake in the set-up of a type with batches is known, as that of any other.
+$node->safe_psql('postgres', q{ALTER SERVER shop RENAME TO store; UPDATE product SET version = 5 WHERE name <> 'refused'});
+poll($node, q{SELECT count(*) = 1 FROM sync_job_setup_error WHERE sync_job_type = 'Shop' AND message = 'server "shop" does not exist'}, 'a server that is not there is a set-up error');
+$node->safe_psql('postgres', q{ALTER SERVER store RENAME TO shop});
+wait_for_jobs($node);
+$state = tell_shop($shop, 'state');
+is(scalar(grep { $_ == 5 } values %{ $state->{products} }), scalar(grep { $_ ne 'P3' } keys %table), 'with the server all is sent');
+poll($node, q{SELECT count(*) = 0 FROM sync_job_setup_error}, 'and the error is known no more');
+
 $node->stop;
 done_testing();
