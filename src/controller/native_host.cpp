@@ -8,6 +8,7 @@
 #include "pg/float8.hpp"
 #include "pg/json.hpp"
 #include "pg/native_value.hpp"
+#include "pg/text.hpp"
 
 namespace sync_job {
 
@@ -310,11 +311,8 @@ private:
     static std::string readable(sync_job_text text) {
         constexpr std::size_t longest = 10000;
         std::string read(view(text).substr(0, longest));
-        try {
-            pg::require_valid_text(read);
-        } catch (const pg::Error&) {
-            std::replace_if(read.begin(), read.end(), [](char c) { return c == '\0' || static_cast<unsigned char>(c) >= 0x80; }, '?');
-        }
+        if (pg::is_text(read)) return read;
+        std::replace_if(read.begin(), read.end(), [](char c) { return c == '\0' || static_cast<unsigned char>(c) >= 0x80; }, '?');
         return read;
     }
 };

@@ -24,7 +24,7 @@ using C = JobColumn;
 
 std::optional<Datum> parsed(const std::string& body) {
     std::size_t first = body.find_first_not_of(" \t\r\n");
-    if (first == std::string::npos || !is_valid_text(body)) return std::nullopt;
+    if (first == std::string::npos || !pg::is_text(body)) return std::nullopt;
     try {
         pg::Subtransaction subtransaction;
         Datum json = pg::json_from_text(body);
@@ -149,8 +149,6 @@ private:
 
 }  // namespace
 
-bool is_valid_text(const std::string& text) { return pg::is_text(text); }
-
 Datum json_of(const HttpAnswer& answer) {
     pg::JsonBuilder json;
     json.begin_object();
@@ -159,7 +157,7 @@ Datum json_of(const HttpAnswer& answer) {
     json.key("headers");
     json.begin_object();
     for (const auto& [name, value] : answer.headers) {
-        if (is_valid_text(name) && is_valid_text(value)) json.field(name, value);
+        if (pg::is_text(name) && pg::is_text(value)) json.field(name, value);
     }
     json.end_object();
     if (auto body = parsed(answer.body)) {

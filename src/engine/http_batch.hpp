@@ -13,9 +13,6 @@ public:
     explicit UnusableAnswer(const pg::Error& error) : pg::Error(error) {}
 };
 
-// Text that came from outside: in the database's encoding, and without zero bytes.
-bool is_valid_text(const std::string& text);
-
 // {"status": …, "headers": {…}, "body": …}; no body where it is no JSON.
 Datum json_of(const HttpAnswer& answer);
 HttpReply reply_of(Datum json);

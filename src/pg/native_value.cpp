@@ -12,6 +12,7 @@ extern "C" {
 #include "pg/error.hpp"
 #include "pg/json.hpp"
 #include "pg/native_value.hpp"
+#include "pg/text.hpp"
 
 namespace sync_job::pg {
 
@@ -91,10 +92,6 @@ void to_native(const RowValues& row, const sync_job_columns& columns, sync_job_v
         bool is_null = static_cast<int>(i) >= row.count || row.nulls[i] || columns.columns[i].name.size == 0;
         out[i] = is_null ? sync_job_value{} : to_native(row.values[i], columns.columns[i].type);
     }
-}
-
-void require_valid_text(std::string_view text) {
-    guarded([&] { pg_verifymbstr(text.data(), static_cast<int>(text.size()), false); });
 }
 
 namespace {

@@ -21,7 +21,4 @@ Value from_native(const sync_job_value& value, Oid type, std::int32_t typmod);
 // As a parameter of SQL, with its type.
 Value parameter_from_native(const sync_job_value& value, Oid* type);
 
-// Raises 22021 where it is not in the encoding of the database, or has a zero byte.
-void require_valid_text(std::string_view text);
-
 }  // namespace sync_job::pg

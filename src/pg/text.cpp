@@ -10,8 +10,11 @@ extern "C" {
 namespace sync_job::pg {
 
 bool is_text(std::string_view bytes) {
-    if (bytes.find('\0') != std::string_view::npos) return false;
     return guarded([&] { return pg_verifymbstr(bytes.data(), static_cast<int>(bytes.size()), true); });
+}
+
+void require_valid_text(std::string_view bytes) {
+    guarded([&] { pg_verifymbstr(bytes.data(), static_cast<int>(bytes.size()), false); });
 }
 
 }  // namespace sync_job::pg
