@@ -1,4 +1,4 @@
-"""What the tests of `sync-job serve` have in common: a server to attack, requests down to the bytes, and the list of tests.
+"""What the tests of `sync-job serve` have in common: a server to attack, and requests down to the bytes.
 
 The suite has started a cluster and says by the environment where it is (PGHOST, PGPORT); COMMAND is the program.
 """
@@ -11,18 +11,9 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import time
-import traceback
 
-LIMIT = 60  # seconds until something that must happen has not happened
-
-tests = []
-
-
-def test(function):
-    tests.append(function)
-    return function
+from cases import LIMIT, eventually, main, test
 
 
 def sql(statement, database="console", role="postgres"):
@@ -31,16 +22,6 @@ def sql(statement, database="console", role="postgres"):
                          capture_output=True, text=True, env={**os.environ, "PGPASSWORD": "secret"})
     assert run.returncode == 0, run.stderr
     return run.stdout.strip()
-
-
-def eventually(condition, what, limit=LIMIT):
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError("not within %d s: %s" % (limit, what))
 
 
 @contextlib.contextmanager
@@ -246,21 +227,3 @@ class Events:
 
     def close(self):
         self.connection.close()
-
-
-def main():
-    """Runs the tests whose names have one of the words of TESTS in them."""
-    wanted = os.environ.get("TESTS", "").split()
-    failed = 0
-    for function in tests:
-        name = function.__name__
-        if wanted and not any(word in name for word in wanted):
-            continue
-        begin = time.monotonic()
-        try:
-            function()
-            print("ok      %-60s %5d ms" % (name, (time.monotonic() - begin) * 1000), flush=True)
-        except Exception:
-            failed += 1
-            print("FAILED  %s\n%s" % (name, traceback.format_exc()), flush=True)
-    sys.exit(1 if failed else 0)

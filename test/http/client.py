@@ -1,4 +1,4 @@
-"""What the tests of the HTTP client have in common: the driver, which does with the library what it is told; the web server; the list of tests.
+"""What the tests of the HTTP client have in common: the driver, which does with the library what it is told; the web server.
 
 DRIVER and LIBRARY say by the environment where the two built things are.
 """
@@ -9,33 +9,16 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 
-LIMIT = 60  # seconds until something that must happen has not happened
+from cases import LIMIT, eventually, main, test
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-
-tests = []
 
 # As in transport.h.
 (OK, INVALID, INTERNAL, NAME_NOT_FOUND, NAME_FAILED, ADDRESS_REFUSED, CONNECT_FAILED, TLS_FAILED, TIMEOUT, BROKEN, NOT_HTTP, HEAD_TOO_LARGE, ANSWER_TOO_LARGE,
  REDIRECT_REFUSED, CANCELLED) = range(15)
 
 LOOPBACK = ["127.0.0.1/32"]
-
-
-def test(function):
-    tests.append(function)
-    return function
-
-
-def eventually(condition, what, limit=LIMIT):
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError("not within %d s: %s" % (limit, what))
 
 
 def same(got, expected, what=""):
@@ -154,21 +137,3 @@ def served(*options, endpoint=None, **settings):
     with Server(*options) as server, Driver(**settings) as driver:
         driver.endpoint(server, **(endpoint or {}))
         yield driver, server
-
-
-def main():
-    """Runs the tests whose names have one of the words of TESTS in them."""
-    wanted = os.environ.get("TESTS", "").split()
-    failed = 0
-    for function in tests:
-        name = function.__name__
-        if wanted and not any(word in name for word in wanted):
-            continue
-        begin = time.monotonic()
-        try:
-            function()
-            print("ok      %-60s %5d ms" % (name, (time.monotonic() - begin) * 1000), flush=True)
-        except Exception:
-            failed += 1
-            print("FAILED  %s\n%s" % (name, traceback.format_exc()), flush=True)
-    sys.exit(1 if failed else 0)
