@@ -77,14 +77,18 @@ std::string scan(std::string_view condition, std::string_view id = "j.id") {
            std::string(id) + " DESC LIMIT {most} + 1";
 }
 
-// Whether what is asked for by index is rarer than a job in 4,000, as far as from an id up to the end was looked. Without other
-// conditions what was found says so.
-std::string is_rare(std::string_view found, std::string_view at_least, std::string_view jobs) {
-    return "CASE WHEN num_nonnulls($3, $5, $6, $7, $8, $9, $10, $11, $13) = 0 AND coalesce($15, 'compare') IN ('compare', 'full-sync', 'apply', 'revert') "
-           "THEN (SELECT count(*) FROM " + std::string(found) + ") <= " + std::string(jobs) + " / 4000 ELSE (SELECT count(*) FROM (SELECT FROM "
-           "@extschema@.sync_job AS j WHERE j.id >= (SELECT " + std::string(at_least) + " FROM span) AND j.id < (SELECT below FROM span) AND {mine} "
-           "AND {indexed} LIMIT " + std::string(jobs) + " / 4000 + 1) AS j) <= " + std::string(jobs) + " / 4000 END";
-}
+// Whether something is asked for that has an index.
+constexpr std::string_view by_index =
+    "(num_nonnulls($1, $2, $4, $12, $14) > 0 OR coalesce($15, '') IN ('compare', 'full-sync', 'apply', 'revert'))";
+
+// Whether that is rarer in the window than a job in 4,000. Without other conditions what was found says so.
+constexpr std::string_view is_rare = R"(CASE
+    WHEN num_nonnulls($3, $5, $6, $7, $8, $9, $10, $11, $13) = 0 AND coalesce($15, 'compare') IN ('compare', 'full-sync', 'apply', 'revert')
+    THEN (SELECT count(*) FROM newest) <= {window} / 4000
+    ELSE (SELECT count(*) FROM (
+        SELECT FROM @extschema@.sync_job AS j
+        WHERE m.open AND j.id >= (SELECT far FROM span) AND j.id < (SELECT below FROM span) AND {mine} AND {indexed}
+        LIMIT {window} / 4000 + 1) AS j) <= {window} / 4000 END)";
 
 }  // namespace
 
@@ -95,19 +99,22 @@ reader AS MATERIALIZED (
     SELECT sync_job_internal.has_level('operator', 'viewer') AS sees_all,
         ARRAY(SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE pg_has_role(r.oid, 'USAGE')) AS roles
 ), )" + std::string(times) + R"(
--- Who sees all and asks for anything needs no window: what is there is found at once.
+-- Who sees all and asks for anything needs no window: what is there is found at once. What has an index is looked for in a quarter first.
 span AS MATERIALIZED (
-    SELECT b.from_low AS at_least, b.to_high AS below, greatest(b.from_low, b.to_high - 400000) AS far, greatest(b.from_low, b.to_high - CASE
-        WHEN (SELECT sees_all FROM reader) AND num_nonnulls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) = 0
-        THEN b.to_high ELSE {window} END) AS near
+    SELECT b.from_low AS at_least, b.to_high AS below, greatest(b.from_low, b.to_high - {window}) AS far,
+        greatest(b.from_low, b.to_high - CASE
+            WHEN (SELECT sees_all FROM reader) AND num_nonnulls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) = 0
+            THEN b.to_high WHEN {by_index} THEN {window} / 4 ELSE {window} END) AS near
     FROM bounds AS b ORDER BY b.step DESC LIMIT 1
 ),
 -- Whether the person's own jobs are few: then these are all that is looked at.
 person AS MATERIALIZED (
     SELECT NOT (SELECT sees_all FROM reader) AND (SELECT count(*) FROM (
-        SELECT FROM @extschema@.sync_job AS j
-        WHERE NOT (SELECT sees_all FROM reader) AND j.id >= (SELECT below - 200000 FROM span) AND j.id < (SELECT below FROM span) AND {mine}
-        LIMIT 51) AS j) <= 50 AS has_few
+        SELECT FROM unnest((SELECT roles FROM reader)) AS r (oid) CROSS JOIN LATERAL (
+            SELECT FROM @extschema@.sync_job AS j
+            WHERE NOT (SELECT sees_all FROM reader) AND j.owner = r.oid AND j.status IN ('Finished', 'Skipped', 'No Target', 'Relayed', 'Canceled')
+            LIMIT 3001) AS j
+        LIMIT 3001) AS j) <= 3000 AS has_few
 ),
 of_document AS MATERIALIZED (
     SELECT ARRAY(SELECT h.sync_job FROM @extschema@.sync_job_document_history AS h
@@ -115,16 +122,13 @@ of_document AS MATERIALIZED (
 ),
 near AS MATERIALIZED ()" + scan("NOT (SELECT has_few FROM person) AND j.id >= (SELECT near FROM span) AND j.id < (SELECT below FROM span) AND {mine}") + R"(),
 after_near AS MATERIALIZED (
-    SELECT s.open AND )" + is_rare("near", "near", "{window}") + R"( AS rare
-    FROM (SELECT NOT has_few AND near > at_least AND (SELECT count(*) FROM near) <= {most}
-              AND (num_nonnulls($1, $2, $4, $12, $14) > 0 OR coalesce($15, '') IN ('compare', 'full-sync', 'apply', 'revert')) AS open
-          FROM span CROSS JOIN person) AS s
+    SELECT {by_index} AND NOT has_few AND near > at_least AND (SELECT count(*) FROM near) <= {most} AS open FROM span CROSS JOIN person
 ),
-middle AS MATERIALIZED ()" + scan("(SELECT rare FROM after_near) AND j.id >= (SELECT far FROM span) AND j.id < (SELECT near FROM span) AND {mine}") + R"(),
+middle AS MATERIALIZED ()" + scan("(SELECT open FROM after_near) AND j.id >= (SELECT far FROM span) AND j.id < (SELECT near FROM span) AND {mine}") + R"(),
 newest AS MATERIALIZED (SELECT id, status FROM near UNION ALL SELECT id, status FROM middle),
 after_middle AS MATERIALIZED (
-    SELECT a.rare AND s.far > s.at_least AND (SELECT count(*) FROM newest) <= {most} AND )" + is_rare("newest", "far", "400000") + R"( AS rare
-    FROM after_near AS a CROSS JOIN span AS s
+    SELECT m.open AND )" + std::string(is_rare) + R"( AS rare
+    FROM (SELECT a.open AND s.far > s.at_least AND (SELECT count(*) FROM newest) <= {most} AS open FROM after_near AS a CROSS JOIN span AS s) AS m
 ),
 rest AS MATERIALIZED (
     ()" + scan("(SELECT rare FROM after_middle) AND j.id + 0 >= (SELECT at_least FROM span) AND j.id + 0 < (SELECT far FROM span) AND {mine}", "j.id + 0") + R"()
@@ -136,7 +140,7 @@ rest AS MATERIALIZED (
 -- How far was looked, and whether that was all.
 looked AS MATERIALIZED (
     SELECT p.has_few OR m.rare OR (SELECT count(*) FROM newest) > {most} AS all_of_it,
-        CASE WHEN a.rare THEN least(s.far, s.near) ELSE s.near END AS reached, s.at_least, s.below
+        CASE WHEN a.open THEN least(s.far, s.near) ELSE s.near END AS reached, s.at_least, s.below
     FROM person AS p CROSS JOIN after_near AS a CROSS JOIN after_middle AS m CROSS JOIN span AS s
 ),
 searched AS MATERIALIZED (
@@ -148,6 +152,7 @@ searched AS MATERIALIZED (
 found AS MATERIALIZED (
     SELECT id, status FROM newest UNION ALL SELECT id, status FROM rest ORDER BY id DESC LIMIT {most} + 1
 ))";
+    replace(sql, "{by_index}", by_index);
     replace(sql, "{mine}", mine);
     replace(sql, "{indexed}", indexed);
     replace(sql, "{others}", others);
