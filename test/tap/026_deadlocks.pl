@@ -91,8 +91,8 @@ $hasty->query_safe('BEGIN; UPDATE target SET v = \'mine\' WHERE id = 15');
 my $before = -s $node->logfile;
 enqueue_set();
 resume();
-# The worker looks for a deadlock once, and has done so before there is one.
-ok($node->wait_for_log(qr/still waiting for ShareLock on transaction/, $before), 'the set waits for the session');
+# The set has been given up, and of the job that is left the worker has looked for a deadlock: it does so once, before there is one.
+ok($node->wait_for_log(qr/still waiting for ShareLock on transaction(?:(?! LOG: ).)*\n\tsync job \d+ \(Set, source 15\)/s, $before), 'a job of the set waits for the session');
 $hasty->query("UPDATE target SET v = 'mine' WHERE id = 3");
 like($hasty->{stderr}, qr/deadlock detected/, 'the session is told of the deadlock');
 $hasty->{stderr} = '';
