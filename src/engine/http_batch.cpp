@@ -6,12 +6,14 @@
 
 #include "core/text.hpp"
 #include "engine/attempt.hpp"
+#include "engine/claim.hpp"
 #include "engine/document_batch.hpp"
 #include "engine/sync.hpp"
 #include "job/schema_objects.hpp"
 #include "pg/error.hpp"
 #include "pg/text.hpp"
 #include "pg/xact.hpp"
+#include "queue/push.hpp"
 #include "queue/record.hpp"
 #include "queue/set_record.hpp"
 #include "shared/wake.hpp"
@@ -76,6 +78,34 @@ pg::Error refused_document(const pg::JsonField& answer, const HttpBatch& batch, 
     return error.detail("It says: " + pg::clipped(said ? said->text : pg::json_to_text(answer.value), most));
 }
 
+// What was sent, for messages: the answer of one document is kept with it.
+Datum without_documents(const HttpFlight& flight) {
+    pg::JsonBuilder json;
+    json.begin_object();
+    for (const pg::JsonField& field : pg::json_fields(pg::json_from_text(flight.request))) {
+        if (field.key == "body" || field.key == "documents" || field.key == "keys") continue;
+        json.key(field.key);
+        json.value(field.value, false, pg::type::jsonb, false);
+    }
+    json.end_object();
+    return json.finish();
+}
+
+// As that of a whole answer, whose body is the document's own part.
+Datum json_of(const HttpReply& reply) {
+    pg::JsonBuilder json;
+    json.begin_object();
+    json.key("status");
+    json.number(reply.status);
+    for (const auto& [key, part] : {std::pair("headers", &reply.headers), std::pair("body", &reply.body)}) {
+        if (part->kind == pg::JsonKind::null) continue;
+        json.key(key);
+        json.value(part->value, false, pg::type::jsonb, false);
+    }
+    json.end_object();
+    return json.finish();
+}
+
 class EndedBatch {
 public:
     EndedBatch(const Job& set, const HttpFlight& flight, HttpPush& push) : set_(set), flight_(flight), push_(push), progress_{set.copy(), {}} {}
@@ -85,6 +115,11 @@ public:
         if (reply != nullptr && !is_well(reply->body, batch)) return add_failed(name, refused_document(reply->body, batch, flight_));
         if (reply != nullptr && push_.declaration().answer.any()) return add_written(name, *reply);
         add_well(name);
+    }
+    // Each document's answer is written back in a transaction of its own: one of them keeps this one from being committed.
+    void add_apart(const std::string& name, const HttpReply& reply) {
+        if (is_well(reply.body, *push_.declaration().batch)) return keep_answer(name, reply, Outcome());
+        add(name, &reply);
     }
 
     HttpFate record() {
@@ -97,6 +132,7 @@ public:
         record_set(progress_);
         announce_ended_at_commit();
         delete_requests({flight_.job});
+        insert_requests(kept_);
         return HttpFate::over;
     }
     void hand_over(const std::string& name) {
@@ -126,7 +162,6 @@ private:
         outcome.job = job_of_its_own(set_, name, &outcome.job);
         progress_.done.jobs.push_back(std::move(outcome));
     }
-    // What cannot be written back is sent once more, by a job of its own: it has an answer of its own then.
     void add_written(const std::string& name, const HttpReply& reply) {
         PushStep step{&reply};
         AttemptLimits limits;
@@ -134,17 +169,36 @@ private:
         limits.push = &step;
         Outcome outcome = attempt(job_for(name), limits);
         pg::command_counter_increment();
-        if (outcome.verdict != Verdict::ended) return hand_over(name);
-        if (outcome.error == nullptr && outcome.job.status() == Status::finished) return add_well(name);
-        progress_.done[Count::failed]++;
-        outcome.job = job_of_its_own(set_, name, &outcome.job);
-        progress_.done.jobs.push_back(std::move(outcome));
+        bool ended = outcome.verdict == Verdict::ended;
+        if (ended && outcome.error == nullptr && outcome.job.status() == Status::finished) return add_well(name);
+        if (!ended) outcome = Outcome();
+        keep_answer(name, reply, std::move(outcome));
+    }
+    // The server has had the document, and what it said is known: it leaves the set with its answer, and nothing is sent for it again.
+    // `failed`: of the write-back; without an error it has not been tried.
+    void keep_answer(const std::string& name, const HttpReply& reply, Outcome failed) {
+        bool tried = failed.error != nullptr;
+        progress_.done[tried ? Count::failed : Count::handed_over]++;
+        bool again = !tried || !failed.job.is_null(C::retry_after);
+        failed.job = job_of_its_own(set_, name, tried ? &failed.job : nullptr);
+        if (again) {
+            HttpFlight own;
+            own.job = failed.job.id();
+            own.number = 1;
+            own.request = pg::json_to_text(without_documents(flight_));
+            own.answer = pg::json_to_text(json_of(reply));
+            own.documents = {document_key(job_for(name))};
+            set_requests(failed.job, own.number);
+            kept_.push_back(std::move(own));
+        }
+        progress_.done.jobs.push_back(std::move(failed));
     }
 
     const Job& set_;
     const HttpFlight& flight_;
     HttpPush& push_;
     SetProgress progress_;
+    std::vector<HttpFlight> kept_;
 };
 
 }  // namespace
@@ -197,7 +251,7 @@ HttpReply own_part(const HttpReply& reply, const HttpPush& push, const HttpFligh
     return own;
 }
 
-HttpFate end_batch(const Job& set, const HttpFlight& flight, const HttpReply* reply, HttpPush& push) {
+HttpFate end_batch(const Job& set, const HttpFlight& flight, const HttpReply* reply, HttpPush& push, bool apart) {
     EndedBatch batch(set, flight, push);
     std::vector<std::string> names = batch_names(flight);
     std::vector<pg::JsonField> answers;
@@ -205,10 +259,10 @@ HttpFate end_batch(const Job& set, const HttpFlight& flight, const HttpReply* re
     for (std::size_t i = 0; i < names.size(); i++) {
         if (reply == nullptr) {
             batch.add(names[i], nullptr);
-        } else {
-            HttpReply own{reply->status, reply->headers, answers[i]};
-            batch.add(names[i], &own);
+            continue;
         }
+        HttpReply own{reply->status, reply->headers, answers[i]};
+        apart ? batch.add_apart(names[i], own) : batch.add(names[i], &own);
     }
     return batch.record();
 }

@@ -22,8 +22,8 @@ bool reads_answers(const HttpBatch& batch);
 HttpReply own_part(const HttpReply& reply, const HttpPush& push, const HttpFlight& flight);
 
 // The documents of the batch leave the set, which ends or waits on with the rest. `reply`: what each of them was answered; null: all
-// are well.
-HttpFate end_batch(const Job& set, const HttpFlight& flight, const HttpReply* reply, HttpPush& push);
+// are well. `apart`: nothing is written back now, but by a job for each of them, which has its answer.
+HttpFate end_batch(const Job& set, const HttpFlight& flight, const HttpReply* reply, HttpPush& push, bool apart = false);
 // Each of its documents gets a job of its own: one of them may be why the whole was refused.
 HttpFate break_up_batch(const Job& set, const HttpFlight& flight);
 // The names of its documents, as the request has them.

@@ -35,8 +35,9 @@ namespace {
 using C = JobColumn;
 using Op = pg::ScanCondition::Operator;
 
-constexpr int most_at_a_time = 200;
+constexpr std::size_t most_at_a_time = 200;
 constexpr int most_passed_over = 5000;
+constexpr std::size_t fewest_read = 16, most_read = 128;  // jobs that are looked at together
 
 // How many documents a request of the type has at most. What is wrong with the declaration is for the attempt to say.
 std::size_t most_in_batch(const JobType& type) {
@@ -88,78 +89,122 @@ void HttpClaim::collect() {
     }
 }
 
+bool HttpClaim::Claimed::any_free() const { return keys.empty() || std::find(free.begin(), free.end(), true) != free.end(); }
+
+namespace {
+
+// Marks the documents as not free that stand in a request of another job: it is under way, or nobody knows what became of it.
+template <class Jobs>
+void mark_taken(Jobs& jobs) {
+    std::vector<std::uint64_t> keys;
+    for (const auto& one : jobs) {
+        for (std::size_t i = 0; i < one.keys.size(); i++) {
+            if (one.free[i]) keys.push_back(one.keys[i]);
+        }
+    }
+    auto taken = taken_documents(keys);
+    if (taken.empty()) return;
+    for (auto& one : jobs) {
+        for (std::size_t i = 0; i < one.keys.size(); i++) {
+            auto [from, to] = taken.equal_range(one.keys[i]);
+            if (std::any_of(from, to, [&](const auto& entry) { return entry.second != one.job.id(); })) one.free[i] = false;
+        }
+    }
+}
+
+}  // namespace
+
+// Some of those that come next and are due, each with what it would have of its documents if no other process wanted them.
+std::vector<HttpClaim::Claimed> HttpClaim::read_some(pg::IndexScan& scan, const std::shared_ptr<const JobType>& type, std::size_t most) const {
+    std::vector<Claimed> met;
+    while (met.size() < most && scan.next()) {
+        Claimed claimed{Job(scan.row()), type, {}, {}};
+        if (is_set(claimed.job)) {
+            claimed.keys = document_keys(claimed.job);
+        } else if (std::uint64_t key = document_key(claimed.job); key != 0) {
+            claimed.keys = {key};
+        }
+        for (std::uint64_t key : claimed.keys) claimed.free.push_back(!limits_.is_taken(key));
+        met.push_back(std::move(claimed));
+    }
+    mark_taken(met);
+    return met;
+}
+
+bool HttpClaim::has_place(std::size_t most) const { return claimed_.size() < most_at_a_time && documents_ + most <= most_documents; }
+
+// Jobs whose documents are taken are passed over before anything of them is locked, and take nobody's room. There may be very many: a claim gives up
+// after some thousands, and the next one goes on behind them.
 void HttpClaim::collect_of(const std::shared_ptr<const JobType>& type) {
     int room = limits_.room(*type), passed_over = 0;
     if (room <= 0) return;
     std::size_t most = most_in_batch(*type);
+    Sweep& sweep = sweeps_[type->name];
+    ClaimPosition at = sweep.at.value_or(ClaimPosition());
     pg::Table table(schema_objects().live, pg::TableLock::write);
     pg::IndexScan scan(table, schema_objects().live_push,
-                       {{1, Op::equal_text, pg::text_datum(queue_)}, {2, Op::equal_oid, pg::oid_datum(run_as_)}, {3, Op::equal_text, pg::text_datum(type->name)}});
-    while (room > 0 && passed_over < most_passed_over && claimed_.size() < most_at_a_time && documents_ + most <= most_documents && scan.next()) {
-        Job seen(scan.row());
-        bool due = seen.is_null(C::scheduled_at) || seen.int64(C::scheduled_at) <= pg::now();
-        Claimed claimed{seen, type, {}, {}};
-        if (is_set(seen)) {
-            claimed.keys = document_keys(seen);
-        } else if (std::uint64_t key = document_key(seen); key != 0) {
-            claimed.keys = {key};
+                       {{1, Op::equal_text, pg::text_datum(queue_)}, {2, Op::equal_oid, pg::oid_datum(run_as_)}, {3, Op::equal_text, pg::text_datum(type->name)}},
+                       pg::ScanStart{4, at.priority, at.id});
+    bool at_end = false;
+    while (!at_end && room > 0 && has_place(most) && passed_over < most_passed_over) {
+        auto wanted = std::clamp<std::size_t>(static_cast<std::size_t>(room), fewest_read, most_read);
+        std::vector<Claimed> met = read_some(scan, type, wanted);
+        at_end = met.size() < wanted;
+        for (Claimed& claimed : met) {
+            if (room <= 0 || !has_place(most)) break;
+            at = {claimed.job.int32(C::priority), claimed.job.id() + 1};
+            bool taken = take(table, claimed, most, sweep);
+            sweep.behind.insert(claimed.keys.begin(), claimed.keys.end());
+            if (taken) {
+                claimed_.push_back(std::move(claimed));
+                room--;
+            } else {
+                passed_over++;
+            }
         }
-        if (!due || limits_.is_left_out(seen.id()) || !take(claimed, most)) {
-            for (std::uint64_t key : claimed.keys) behind_[key] = true;
-            passed_over++;
-            continue;
-        }
-        pg::StoredRow row;
-        bool locked = table.lock(seen.place, false, &row) == pg::LockResult::locked;
-        for (std::uint64_t key : claimed.keys) behind_[key] = true;
-        if (!locked) {
-            passed_over++;
-            continue;
-        }
-        claimed.job = Job(row);
-        claimed_.push_back(std::move(claimed));
-        room--;
     }
+    sweep.at.reset();
+    if (passed_over >= most_passed_over) sweep.at = at;
+    if (!sweep.at) sweep.behind.clear();
+    gave_up_ = gave_up_ || sweep.at;
 }
 
-// Its documents, or as many of a set's as fit into a request: neither a request of this process has them, nor a transaction of
-// another one.
-bool HttpClaim::take(Claimed& claimed, std::size_t most) {
-    claimed.free.assign(claimed.keys.size(), false);
+// Its row and some of its documents, if there are any that it may have.
+bool HttpClaim::take(pg::Table& table, Claimed& claimed, std::size_t most, const Sweep& sweep) {
+    const Job& seen = claimed.job;
+    bool due = seen.is_null(C::scheduled_at) || seen.int64(C::scheduled_at) <= pg::now();
+    if (!due || limits_.is_left_out(seen.id())) return false;
+    for (std::size_t i = 0; i < claimed.keys.size(); i++) {
+        if (sweep.behind.count(claimed.keys[i]) > 0) claimed.free[i] = false;
+    }
+    if (!claimed.any_free()) return false;
+    lock_documents_of(claimed, most);
+    if (!claimed.any_free()) return false;
+    pg::StoredRow row;
+    bool locked = table.lock(seen.place, false, &row) == pg::LockResult::locked;
+    if (locked) claimed.job = Job(row);
+    return locked;
+}
+
+// As many of a set's as fit into a request, and which no transaction of another process has.
+void HttpClaim::lock_documents_of(Claimed& claimed, std::size_t most) {
     std::vector<std::size_t> wanted;
     std::vector<std::uint64_t> keys;
     for (std::size_t i = 0; i < claimed.keys.size() && wanted.size() < most; i++) {
-        if (behind_.count(claimed.keys[i]) > 0 || limits_.is_taken(claimed.keys[i])) continue;
+        if (!claimed.free[i]) continue;
         wanted.push_back(i);
         keys.push_back(claimed.keys[i]);
     }
     std::vector<bool> locked = lock_documents(keys);
-    bool any = claimed.keys.empty();
-    for (std::size_t i = 0; i < wanted.size(); i++) {
-        claimed.free[wanted[i]] = locked[i];
-        any = any || locked[i];
-    }
+    claimed.free.assign(claimed.keys.size(), false);
+    for (std::size_t i = 0; i < wanted.size(); i++) claimed.free[wanted[i]] = locked[i];
     documents_ += keys.size();
-    return any;
 }
 
-// Requests of other processes, or of jobs that have failed and whose outcome is not known. Looked at after the documents are locked.
+// What another process has begun since they were read: it has unlocked the documents since.
 void HttpClaim::leave_taken() {
-    std::vector<std::uint64_t> keys;
-    for (const Claimed& claimed : claimed_) keys.insert(keys.end(), claimed.keys.begin(), claimed.keys.end());
-    auto taken = taken_documents(keys);
-    auto by_another = [&](std::uint64_t key, std::int64_t job) {
-        auto [from, to] = taken.equal_range(key);
-        return std::any_of(from, to, [&](const auto& entry) { return entry.second != job; });
-    };
-    std::erase_if(claimed_, [&](Claimed& claimed) {
-        bool any = claimed.keys.empty();
-        for (std::size_t i = 0; i < claimed.keys.size(); i++) {
-            if (by_another(claimed.keys[i], claimed.job.id())) claimed.free[i] = false;
-            any = any || claimed.free[i];
-        }
-        return !any;
-    });
+    mark_taken(claimed_);
+    std::erase_if(claimed_, [](const Claimed& claimed) { return !claimed.any_free(); });
 }
 
 void HttpClaim::start(const Claimed& claimed, HttpFlight flight) {

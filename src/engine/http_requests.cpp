@@ -30,7 +30,8 @@ std::vector<pg::Value> ids(const std::vector<std::int64_t>& jobs) { return {{pg:
 void insert_requests(const std::vector<HttpFlight>& flights) {
     std::vector<pg::RowValues> requests, documents;
     for (const HttpFlight& flight : flights) {
-        requests.push_back(row_of({number(flight.job), {pg::int32_datum(flight.number), false}, {pg::json_from_text(flight.request), false}, {}}));
+        pg::Value answer = flight.answer ? pg::Value{pg::json_from_text(*flight.answer), false} : pg::Value();
+        requests.push_back(row_of({number(flight.job), {pg::int32_datum(flight.number), false}, {pg::json_from_text(flight.request), false}, answer}));
         for (std::uint64_t key : flight.documents) documents.push_back(row_of({number(flight.job), number(static_cast<std::int64_t>(key))}));
     }
     if (requests.empty()) return;

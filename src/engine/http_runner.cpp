@@ -287,9 +287,10 @@ void HttpRunner::claim(Done& done) {
     HttpClaim claim(queue_, run_as_,
                     {[this](const JobType& type) { return room_of(type); },
                      [this](std::uint64_t key) { return documents_.count(key) > 0; },
-                     [this](std::int64_t job) { return set_aside_.has(job) || flights_.count(job) > 0; }});
+                     [this](std::int64_t job) { return set_aside_.has(job) || flights_.count(job) > 0; }},
+                    sweeps_);
     done.begun = claim.claim();
-    more_ = claim.met() > 0;
+    more_ = claim.met() > 0 || claim.gave_up();
 }
 
 // Of a worker that has ended: what it has sent is sent again, as nobody knows what became of it.

@@ -90,6 +90,7 @@ private:
         std::string server;
     };
     std::unordered_map<std::string, ServerOf> servers_;  // by type
+    HttpClaim::Sweeps sweeps_;
     SetAside set_aside_{"sent"};
     std::chrono::steady_clock::time_point looked_{};
     std::chrono::steady_clock::time_point resumes_ = std::chrono::steady_clock::time_point::max();  // when an endpoint's pause is over

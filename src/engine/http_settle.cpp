@@ -225,14 +225,28 @@ HttpFate write_back(HttpFlight& flight) {
     }
 }
 
+namespace {
+
+// Of a batch whose answer cannot be written back: false where there is none, or it is another matter.
+bool write_back_apart(const HttpFlight& flight) {
+    if (!flight.answer) return false;
+    Ours ours = find_ours(flight);
+    if (!ours.stored || ours.push == nullptr || !is_set(ours.stored->job)) return false;
+    HttpReply reply = reply_of(pg::json_from_text(*flight.answer));
+    end_batch(ours.stored->job, flight, &reply, *ours.push, true);
+    return true;
+}
+
+}  // namespace
+
 void fail_push(const HttpFlight& flight, const pg::Error& error, bool bare) {
+    if (!bare && write_back_apart(flight)) return;
     auto stored = lock_job(flight.job);
     if (!stored || stored->partition != Partition::live || stored->job.status() == Status::pending) return;
     Outcome outcome = failed_outcome(stored->job, error, !pg::is_server_trouble(error));
     bare ? record_bare_end(outcome) : record({outcome});
     announce_ended_at_commit();
-    if (flight.answer || !outcome.job.is_null(C::retry_after)) return;
-    delete_requests({flight.job});
+    if (outcome.job.is_null(C::retry_after)) delete_requests({flight.job});
 }
 
 }  // namespace sync_job

@@ -18,7 +18,7 @@ enum class HttpFate {
 HttpFate settle(HttpFlight& flight, const HttpAnswer& answer, const std::string* reason = nullptr);
 // Of a flight whose answer is stored.
 HttpFate write_back(HttpFlight& flight);
-// The request could not be sent, or its job not be recorded.
+// The request could not be sent, or its job not be recorded. A batch whose answer is stored is written back document by document instead.
 void fail_push(const HttpFlight& flight, const pg::Error& error, bool bare);
 
 }  // namespace sync_job

@@ -48,16 +48,6 @@ std::string hex(const unsigned char* bytes, std::size_t count) {
     return out;
 }
 
-// Shorter ones would take every other letter away.
-void remove_secrets(std::string& text, const HttpSecrets& secrets) {
-    constexpr std::size_t shortest = 6;
-    for (const auto& [name, secret] : secrets) {
-        if (secret.size() < shortest) continue;
-        const std::string instead = "(secret " + name + ")";
-        for (std::size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at + instead.size())) text.replace(at, secret.size(), instead);
-    }
-}
-
 }  // namespace
 
 HttpTransport::HttpTransport() : api_(pg::http_library()) {
@@ -74,6 +64,7 @@ HttpTransport::~HttpTransport() { api_.close(transport_); }
 
 void HttpTransport::use(const HttpEndpoint& endpoint, HttpSecrets secrets) {
     Known& known = endpoints_[endpoint.name];
+    if (known.filter == nullptr || known.secrets != secrets) known.filter = std::make_shared<const SecretFilter>(secrets);
     known.secrets = std::move(secrets);
     if (known.endpoint == endpoint) return;
     known.problem.clear();
@@ -174,7 +165,7 @@ void HttpTransport::send(const Sending& sending) {
     request.max_answer_bytes = known.endpoint.most_answer_bytes;
     char error[256] = "";
     if (api_.send(transport_, &request, error, sizeof(error)) != SYNC_JOB_HTTP_OK) throw pg::Error("22023", std::string("the request cannot be sent: ") + error);
-    sent_to_[sending.job] = sending.endpoint;
+    sent_with_[sending.job] = known.filter;
 }
 
 void HttpTransport::cancel(std::int64_t job) { api_.cancel(transport_, static_cast<std::uint64_t>(job)); }
@@ -200,12 +191,11 @@ std::optional<HttpAnswer> HttpTransport::take() {
         answer.headers.emplace_back(lower(string(given->headers[i].name)), string(given->headers[i].value));
     }
     api_.release(transport_, given);
-    auto endpoint = sent_to_.find(answer.job);
-    if (endpoint != sent_to_.end()) {
-        const HttpSecrets& secrets = endpoints_.at(endpoint->second).secrets;
-        remove_secrets(answer.body, secrets);
-        for (auto& header : answer.headers) remove_secrets(header.second, secrets);
-        sent_to_.erase(endpoint);
+    auto sent = sent_with_.find(answer.job);
+    if (sent != sent_with_.end()) {
+        sent->second->hide(answer.body, answer.cut);
+        for (auto& header : answer.headers) sent->second->hide(header.second);
+        sent_with_.erase(sent);
     }
     return answer;
 }

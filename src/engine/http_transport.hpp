@@ -4,12 +4,14 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "controller/http_endpoint.hpp"
+#include "core/secret_text.hpp"
 #include "pg/json.hpp"
 
 struct SyncJobHttp;
@@ -67,6 +69,7 @@ private:
     struct Known {
         HttpEndpoint endpoint;
         HttpSecrets secrets;
+        std::shared_ptr<const SecretFilter> filter;
         std::string problem;  // why the client does not take it; empty: it does
     };
     const Known* known_of(const std::string& endpoint) const;
@@ -76,7 +79,7 @@ private:
     const SyncJobHttpApi& api_;
     SyncJobHttp* transport_;
     std::map<std::string, Known> endpoints_;
-    std::map<std::int64_t, std::string> sent_to_;  // whose secrets an answer must not have
+    std::map<std::int64_t, std::shared_ptr<const SecretFilter>> sent_with_;  // the secrets that an answer must not have: those of then
 };
 
 }  // namespace sync_job

@@ -94,13 +94,27 @@ like($node->safe_psql('postgres', "SELECT error_message FROM sync_job WHERE id =
 	qr{server "shop" has answered with status 422.*PUT /echo/x\?status=422.*\(secret token\)}s, 'the error tells the status and the answer');
 $node->safe_psql('postgres', qq{SELECT cancel_sync_job($failed)});
 
+# In whatever encoding it does: base64, by itself or as user:password, hexadecimal, percent-encoded, escaped as JSON; and what a secret that is base64 stands for.
+$node->safe_psql('postgres', q{ALTER USER MAPPING FOR postgres SERVER shop OPTIONS (SET token 'very-secret/"töken', ADD basic 'am9lOnZlcnktc2VjcmV0LXdvcmQ=')});
+for my $header ('"secret": "token", "prefix": "Bearer "', '"secret": "basic", "prefix": "Basic "')
+{
+	$node->safe_psql('postgres', qq{UPDATE sync_job_type SET http = http || '{"path": "/mirror", "headers": {"Authorization": {$header}}}'});
+	$failed = enqueue($node, 'Shop', 'N', 'verbose_logging => true');
+	poll($node, qq{SELECT status = 'Failed' FROM sync_job WHERE id = $failed}, 'it says the secret back');
+	my $said = $node->safe_psql('postgres', "SELECT error_message FROM sync_job WHERE id = $failed");
+	my $count = () = $said =~ /\(secret \w+\)/g;
+	cmp_ok($count, '>=', 5, "each form of it is replaced: $count");
+	$node->safe_psql('postgres', qq{SELECT cancel_sync_job($failed)});
+}
+
 # The secret is in nothing that was written: tables, history, log.
+my $secret = qr/very-secret|signing-key|766572792d73656372|dmVyeS1zZWNyZX|Zlcnktc2VjcmV0|am9lOn/i;
 my $dump = $node->safe_psql('postgres', q{SELECT string_agg(j::text, ' ') FROM sync_job AS j}) .
   $node->safe_psql('postgres', q{SELECT string_agg(e::text, ' ') FROM sync_job_error AS e}) .
   $node->safe_psql('postgres', q{SELECT coalesce(string_agg(r::text, ' '), '') FROM sync_job_internal.http_request AS r}) .
   $node->safe_psql('postgres', q{SELECT string_agg(a::text, ' ') FROM pg_stat_activity AS a WHERE query !~ 'string_agg'});
-unlike($dump, qr/very-secret|signing-key/, 'no table has a secret');
-unlike(slurp_file($node->logfile) =~ s/^.*CREATE USER MAPPING.*$//mgr, qr/very-secret|signing-key/, 'nor the log');
+unlike($dump, $secret, 'no table has a secret');
+unlike(slurp_file($node->logfile) =~ s/^.*(CREATE|ALTER) USER MAPPING.*$//mgr, $secret, 'nor the log');
 
 # One worker, one thread, counted; no transaction is open while it waits.
 $node->safe_psql('postgres', q{UPDATE sync_job_type SET http = http || '{"path": "/delay/1500", "query": {}}'});

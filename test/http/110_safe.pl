@@ -1,25 +1,35 @@
 # A shop that fails now and then, workers that are killed, a server that crashes: every document arrives, no key has two bodies, and what the
-# shop has in the end is what the table has.
+# shop has in the end is what the table has. Meanwhile no snapshot is old, and jobs of another type are not held up.
+# DOCUMENTS=20000 FAULTS=5 IN_FLIGHT=64 for the proof; the test itself is short.
 use strict;
 use warnings;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
+use Time::HiRes qw(time usleep);
 use SyncJob;
 use Web;
 
 my $documents = $ENV{DOCUMENTS} || 300;
-my $shop = start_shop('--delay', 5, '--faults', 15);
+my $faults = $ENV{FAULTS} || 15;
+my $shop = start_shop('--delay', 5, '--faults', $faults);
 my $node = new_cluster('main', conf => "sync_job.poll_interval = 1000\nrestart_after_crash = on\n");
-push_type($node, $shop, server => "in_flight '16', timeout '700'", http => q({"answer": {"source": {"shop_id": "/id"}}}));
+push_type($node, $shop, server => sprintf("in_flight '%d', timeout '700'", $ENV{IN_FLIGHT} || 16), http => q({"answer": {"source": {"shop_id": "/id"}}}));
+
+other_type($node);
 
 my $worker = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'sync job worker' AND query LIKE '%under way%' OR application_name LIKE 'sync job HTTP worker%' LIMIT 1};
 
 sub in_step
 {
 	my ($name) = @_;
+	my $began = time;
+	my ($oldest, $longest) = watch_jobs($node);
+	note sprintf('%s: %.1f s; the oldest transaction %.3f s; another job took %.3f s at most', $name, time - $began, $oldest, $longest);
+	cmp_ok($oldest, '<', 5, "$name: no snapshot is old meanwhile");
+	cmp_ok($longest, '<', 10, "$name: jobs of another type are not held up");
 	tell_shop($shop, 'faults/0');
-	like(wait_for_jobs($node), qr/^Finished=\d+$/, "$name: all jobs have ended well");
+	wait_for_jobs($node);
+	is($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT status, ' ') FROM sync_job WHERE sync_job_type = 'Shop'}), 'Finished', "$name: all jobs have ended well");
 	my $state = tell_shop($shop, 'state');
 	is($state->{two_bodies}, 0, "$name: no key has two bodies");
 	is($state->{backwards}, 0, "$name: no document went backwards");
@@ -42,7 +52,7 @@ $node->safe_psql('postgres', q{DELETE FROM product WHERE random() < 0.1});
 in_step('faults');
 
 # Killed at random, with changes going on. A server without cassert restarts all after a kill -9.
-tell_shop($shop, 'faults/10');
+tell_shop($shop, "faults/$faults");
 my $kills = 0;
 for my $round (1 .. 8)
 {
@@ -57,7 +67,7 @@ ok($kills > 0, "$kills kills");
 in_step('kill -9');
 
 # An ordinary end of the worker, and a restart of the server.
-tell_shop($shop, 'faults/5');
+tell_shop($shop, "faults/$faults");
 $node->safe_psql('postgres', q{UPDATE product SET version = version + 1});
 usleep(50_000);
 $node->safe_psql('postgres', qq{SELECT pg_terminate_backend(pid) FROM ($worker) AS w});
@@ -71,7 +81,20 @@ tell_shop($shop, 'faults/100');
 $node->safe_psql('postgres', q{UPDATE sync_job_type SET retry_delay = '1 second'; UPDATE product SET version = version + 1 WHERE sku = (SELECT min(sku) FROM product)});
 poll($node, q{SELECT count(*) > 0 FROM sync_job WHERE status = 'Failed' AND error_message LIKE '%not known whether%' OR status = 'Failed'}, 'the shop fails');
 $node->safe_psql('postgres', q{UPDATE product SET version = version + 1 WHERE sku = (SELECT min(sku) FROM product)});
+tell_shop($shop, 'faults/0');
 in_step('after an unknown outcome');
+
+# However many wait for that, they do not hold up those behind them.
+$node->safe_psql('postgres', q{ALTER SERVER shop OPTIONS (SET in_flight '2'); UPDATE sync_job_type SET retry_delay = '1 hour' WHERE name = 'Shop';
+	UPDATE product SET version = version + 1, name = 'lost' WHERE sku IN (SELECT sku FROM product ORDER BY sku LIMIT 200)});
+my ($lost) = $node->safe_psql('postgres', q{SELECT count(*) FROM product WHERE name = 'lost'});
+poll($node, qq{SELECT count(*) = $lost FROM sync_job WHERE status = 'Failed' AND error_message LIKE '%is not known%'}, "of $lost requests nobody knows whether they have come");
+$node->safe_psql('postgres', q{UPDATE product SET version = version + 1, name = 'Product' WHERE name = 'lost'; INSERT INTO product VALUES ('Z', 'Product', 1)});
+poll($node, q{SELECT count(*) = 1 FROM sync_job WHERE source_document_name = 'Z' AND status = 'Finished'}, 'a document behind them is sent');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM sync_job WHERE sync_job_type = 'Shop' AND status = 'Queued'}), $lost, 'and they wait');
+tell_shop($shop, 'found');
+$node->safe_psql('postgres', q{SELECT retry_sync_job(array_agg(id)) FROM sync_job WHERE status = 'Failed'});
+in_step('sent again');
 
 $node->stop;
 done_testing();

@@ -3,6 +3,7 @@ use strict;
 use warnings;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 use SyncJob;
 use Web;
 
@@ -55,13 +56,47 @@ ok($state->{during_pause} <= 8, "few requests came during the pause: $state->{du
 is($node->safe_psql('postgres', q{SELECT count(*) FROM sync_job_error WHERE message LIKE '%429%'}), 0, 'a pause is no failure');
 is(scalar(grep { $_ == 4 } values %{ $state->{products} }), scalar(grep { $_ ne 'P3' } keys %table), 'and then all is sent');
 
+# An answer that cannot be written back: the document leaves the batch with it, and is not sent again. Whether the statement fails, or the commit.
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not %', new.sku; END $$;
+	CREATE TRIGGER at_once BEFORE UPDATE OF shop_id ON product FOR EACH ROW WHEN (new.shop_id = 'id-P20') EXECUTE FUNCTION refuse();
+	CREATE CONSTRAINT TRIGGER at_commit AFTER UPDATE OF shop_id ON product DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.shop_id = 'id-P21') EXECUTE FUNCTION refuse();
+	ALTER TABLE product DISABLE TRIGGER USER; UPDATE product SET shop_id = NULL; ALTER TABLE product ENABLE TRIGGER USER;
+	UPDATE sync_job_type SET max_retries = 20, retry_delay = '50 ms' WHERE name = 'Shop'});
+my $documents = tell_shop($shop, 'state')->{documents};
+my $changed = $node->safe_psql('postgres', q{WITH changed AS (UPDATE product SET version = 5 WHERE name <> 'refused' RETURNING 1) SELECT count(*) FROM changed});
+poll($node, qq{SELECT count(*) = $changed - 2 FROM product WHERE shop_id = 'id-' || sku}, 'all others are written back');
+poll($node, q{SELECT count(DISTINCT e.message) = 2 FROM sync_job_error AS e WHERE e.message IN ('not P20', 'not P21')}, 'the two have failed, and are tried again');
+$node->safe_psql('postgres', q{DROP TRIGGER at_once ON product; DROP TRIGGER at_commit ON product; UPDATE sync_job_type SET max_retries = 3 WHERE name = 'Shop'});
+poll($node, qq{SELECT count(*) = $changed FROM product WHERE shop_id = 'id-' || sku}, 'until they are written back');
+wait_for_jobs($node);
+is(tell_shop($shop, 'state')->{documents} - $documents, $changed, 'each document was sent once');
+is($node->safe_psql('postgres', q{SELECT (SELECT count(*) FROM sync_job_internal.http_request) + (SELECT count(*) FROM sync_job_internal.http_document)}), 0, 'no request is left');
+
+# Documents of which nobody knows whether they have come do not hold up others of their set.
+$node->safe_psql('postgres', q{UPDATE sync_job_type SET retry_delay = '1 hour' WHERE name = 'Shop';
+	UPDATE product SET version = 6, name = 'lost' WHERE sku IN (SELECT sku FROM product WHERE name <> 'refused' ORDER BY sku LIMIT 20)});
+poll($node, q{SELECT count(*) > 0 FROM sync_job WHERE status = 'Failed' AND error_message LIKE '%is not known%'}, 'a batch is lost');
+$node->safe_psql('postgres', q{UPDATE product SET version = 7, name = 'Product' WHERE name <> 'refused'});
+for (1 .. 600)
+{
+	$state = tell_shop($shop, 'state');
+	last if grep({ $_ == 7 } values %{ $state->{products} }) == $changed - 20;
+	usleep(100_000);
+}
+is(scalar(grep { $_ == 7 } values %{ $state->{products} }), $changed - 20, 'those that are not in it are sent');
+tell_shop($shop, 'found');
+$node->safe_psql('postgres', q{UPDATE sync_job_type SET retry_delay = '50 ms' WHERE name = 'Shop'; SELECT retry_sync_job(array_agg(id)) FROM sync_job WHERE status = 'Failed' AND error_message LIKE '%is not known%'});
+wait_for_jobs($node);
+is(scalar(grep { $_ == 7 } values %{ tell_shop($shop, 'state')->{products} }), $changed, 'and then the others');
+
 # A mistake in the set-up of a type with batches is known, as that of any other.
-$node->safe_psql('postgres', q{ALTER SERVER shop RENAME TO store; UPDATE product SET version = 5 WHERE name <> 'refused'});
+$node->safe_psql('postgres', q{ALTER SERVER shop RENAME TO store; UPDATE product SET version = 8 WHERE name <> 'refused'});
 poll($node, q{SELECT count(*) = 1 FROM sync_job_setup_error WHERE sync_job_type = 'Shop' AND message = 'server "shop" does not exist'}, 'a server that is not there is a set-up error');
 $node->safe_psql('postgres', q{ALTER SERVER store RENAME TO shop});
 wait_for_jobs($node);
 $state = tell_shop($shop, 'state');
-is(scalar(grep { $_ == 5 } values %{ $state->{products} }), scalar(grep { $_ ne 'P3' } keys %table), 'with the server all is sent');
+is(scalar(grep { $_ == 8 } values %{ $state->{products} }), scalar(grep { $_ ne 'P3' } keys %table), 'with the server all is sent');
 poll($node, q{SELECT count(*) = 0 FROM sync_job_setup_error}, 'and the error is known no more');
 
 $node->stop;

@@ -3,7 +3,7 @@
 use strict;
 use warnings;
 use Test::More;
-use Time::HiRes qw(time usleep);
+use Time::HiRes qw(time);
 use SyncJob;
 use Web;
 
@@ -12,27 +12,14 @@ my $batched = $ENV{BATCHED} || 5000;
 my $shop = start_shop('--delay', 50);
 my $node = new_cluster('main', conf => "sync_job.max_workers = 4\n");
 push_type($node, $shop, server => "in_flight '64'");
-$node->safe_psql('postgres', q{CREATE TABLE copy (sku text PRIMARY KEY, name text);
-	INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map) VALUES ('Copy', 'product', 'copy', '{"sku": "sku"}', '{"name": "name"}')});
+other_type($node);
 
 # Until all have ended: how long it took, the oldest snapshot, the longest wait of a job of the other type.
 sub measure
 {
 	my ($name, $documents, $least) = @_;
 	my $started = time;
-	my ($oldest, $longest) = (0, 0);
-	while (1)
-	{
-		my ($left, $age) = split /\|/, $node->safe_psql('postgres', q{SELECT count(*), (SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0) FROM pg_stat_activity
-			WHERE backend_type = 'sync job worker') FROM sync_job WHERE sync_job_type = 'Shop' AND status IN ('Queued', 'Started')});
-		$oldest = $age if $age > $oldest;
-		last if $left == 0;
-		my $before = time;
-		my $job = enqueue($node, 'Copy', 'P1');
-		$node->safe_psql('postgres', "CALL wait_for_sync_job($job, '30 s')");
-		$longest = time - $before if time - $before > $longest;
-		usleep(100_000);
-	}
+	my ($oldest, $longest) = watch_jobs($node);
 	my $rate = $documents / (time - $started);
 	note sprintf('%s: %d documents, %.0f a second; the oldest transaction %.3f s; another job took %.3f s at most', $name, $documents, $rate, $oldest, $longest);
 	cmp_ok($rate, '>', $least, "$name: more than $least documents a second");

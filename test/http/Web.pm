@@ -8,8 +8,10 @@ use HTTP::Tiny;
 use IPC::Open2;
 use JSON::PP;
 use Test::More;
+use Time::HiRes qw(time usleep);
+use SyncJob;
 
-our @EXPORT = qw(start_web start_shop tell_shop requests_of push_type);
+our @EXPORT = qw(start_web start_shop tell_shop requests_of push_type other_type watch_jobs);
 
 sub start_python
 {
@@ -70,6 +72,38 @@ sub push_type
 	});
 	$node->safe_psql('postgres', q{SELECT attach_sync_job_triggers('Shop', 'product', level => 'statement')});
 	return;
+}
+
+# Beside it a type that sends nothing, of the same role.
+sub other_type
+{
+	my ($node) = @_;
+	$node->safe_psql('postgres', q{CREATE TABLE original (id int PRIMARY KEY, name text); CREATE TABLE copy (LIKE original INCLUDING ALL);
+		INSERT INTO original VALUES (1, 'one');
+		INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map) VALUES ('Copy', 'original', 'copy', '{"id": "id"}', '{"name": "name"}')});
+	return;
+}
+
+# Until all jobs that send have ended: the age of the oldest transaction or snapshot of a worker, and the longest time that a job of the other
+# type has taken, in seconds.
+sub watch_jobs
+{
+	my ($node) = @_;
+	my ($oldest, $longest) = (0, 0);
+	for (my $end = time + ($ENV{PG_TEST_TIMEOUT_DEFAULT} // 180) * 10; time < $end;)
+	{
+		my ($left, $age) = split /\|/, $node->safe_psql('postgres', q{SELECT count(*), (SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0) FROM pg_stat_activity
+			WHERE backend_type = 'sync job worker' AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL))
+			FROM sync_job WHERE sync_job_type = 'Shop' AND (status IN ('Queued', 'Started') OR status = 'Failed' AND retry_after IS NOT NULL)});
+		$oldest = $age if $age > $oldest;
+		last if $left == 0;
+		my $before = time;
+		my $job = enqueue($node, 'Copy', 1);
+		$node->safe_psql('postgres', "CALL wait_for_sync_job($job, '30 s')");
+		$longest = time - $before if time - $before > $longest;
+		usleep(100_000);
+	}
+	return ($oldest, $longest);
 }
 
 1;

@@ -32,6 +32,8 @@ Paths; a query may add ?delay=MS (answer so much later), and to those that answe
 """
 import argparse
 import asyncio
+import base64
+import contextlib
 import gzip
 import json
 import random
@@ -185,6 +187,15 @@ async def say(connection, request, _):
     await connection.answer(request, body=request.part(1).encode())
 
 
+async def mirror(connection, request, _):
+    """Says its credentials back as APIs do, who quote what they were sent."""
+    said = request.header("authorization").partition(" ")[2].encode("latin-1")
+    forms = [said, base64.b64encode(said), base64.b64encode(b"token:" + said), said.hex().encode(), urllib.parse.quote(said, safe="").encode()]
+    with contextlib.suppress(ValueError):
+        forms.append(base64.b64decode(said, validate=True))
+    await connection.answer(request, body=json.dumps([form.decode("latin-1") for form in forms]).encode(), headers=["Content-Type: application/json"])
+
+
 async def many_bytes(connection, request, _):
     await connection.answer(request, body=b"x" * request.number(1))
 
@@ -282,7 +293,7 @@ async def answers(connection, request, _):
     await connection.answer(request, body=kept.get(request.part(1), b""))
 
 
-ANSWERS = {"ok": ok, "echo": echo, "status": status, "delay": delay, "say": say, "bytes": many_bytes, "chunked": chunked, "gzip": packed, "deflate": packed,
+ANSWERS = {"ok": ok, "echo": echo, "status": status, "delay": delay, "say": say, "mirror": mirror, "bytes": many_bytes, "chunked": chunked, "gzip": packed, "deflate": packed,
            "gzip-twice": packed_twice, "bad-gzip": bad_gzip, "trickle": trickle, "endless": endless, "endless-head": endless, "endless-continue": endless,
            "nothing": nothing, "close": close, "reset": reset, "partial": partial, "partial-reset": partial, "answer-and-close": answer_and_close,
            "not-http": no_http, "old-http": no_http, "redirect": redirect, "flaky": flaky, "set": keep, "answers": answers}

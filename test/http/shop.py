@@ -8,7 +8,8 @@ It prints {"port": …} when it listens, and ends when its standard input does.
     PUT, DELETE /products/SKU       body {"sku", "version", …}; 200 with {"id": …}
     POST /batch                     body {"products": [...]}; 200 with {"results": [{"sku", "status", "id" | "message"}]}, in any order. A product whose
                                     name is "refused" gets status 422; "short" leaves the product out of the first answer; "bad" makes the whole a 400
-    POST /faults/PERCENT, /delay/MS, /pause/SECONDS (429 with Retry-After, that long)
+    a product whose name is "lost"  is kept, and the connection reset instead of the answer, until POST /found
+    POST /faults/PERCENT, /delay/MS, /found, /pause/SECONDS (429 with Retry-After, that long)
     GET /state                      {"products": {sku: version}, "requests", "most_in_flight", "keys", "two_bodies", "backwards", "during_pause"}
 A fault is, each as often: 503; a reset before the change; a reset after it; no answer. A request whose key is known gets the answer it has had, and
 changes nothing; one with a known key and another body counts as two_bodies.
@@ -71,6 +72,8 @@ def control(path):
         options.faults = float(parts[2])
     elif parts[1] == "delay":
         options.delay = float(parts[2])
+    elif parts[1] == "found":
+        options.loses = False
     elif parts[1] == "pause":
         paused_until = time.time() + float(parts[2])
     else:
@@ -112,7 +115,7 @@ async def one(method, path, headers, body, writer):
         state["two_bodies"] += known[0] != (method, path, body)
     else:
         known = keys[key] = ((method, path, body), change(method, path, body))
-    if fault == 2:
+    if fault == 2 or (options.loses and '"lost"' in body):
         reset(writer)
         return False
     if fault == 3:
@@ -149,6 +152,7 @@ async def main():
     parser.add_argument("--faults", type=float, default=0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    options.loses = True
     random.seed(options.seed)
     server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1000)
     print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
