@@ -152,12 +152,24 @@ ErrorData* to_server(const ErrorReport& report) {
     pg_unreachable();
 }
 
+// Which database a line of the log is about: %d of log_line_prefix says it of sessions only. Null in a session, and before it can be looked up.
+const char* log_context() {
+    static auto& text = *new std::string;
+    if (MyBackendType != B_BG_WORKER || !OidIsValid(MyDatabaseId)) return nullptr;
+    if (text.empty() && IsTransactionState()) {
+        const char* name = guarded([] { return get_database_name(MyDatabaseId); });
+        if (name != nullptr) text = "database \"" + std::string(name) + "\"";
+    }
+    return null_if_empty(text);
+}
+
 void emit(int level, const std::string& message, const std::string& detail, const std::string& hint) {
     const char* m = message.c_str();
     const char* d = null_if_empty(detail);
     const char* h = null_if_empty(hint);
+    const char* c = level == LOG ? log_context() : nullptr;
     guarded([&] {
-        ereport(level, (errmsg_internal("%s", m), d ? errdetail_internal("%s", d) : 0, h ? errhint("%s", h) : 0));
+        ereport(level, (errmsg_internal("%s", m), d ? errdetail_internal("%s", d) : 0, h ? errhint("%s", h) : 0, c ? errcontext("%s", c) : 0));
     });
 }
 
@@ -246,10 +258,11 @@ void log_error(const std::string& what, const Error& error) {
     const char* d = null_if_empty(report.detail);
     const char* h = null_if_empty(report.hint);
     const char* c = null_if_empty(report.context);
+    const char* database = log_context();
     int code = encode_sqlstate(report.sqlstate);
     guarded([&] {
         ereport(LOG, (errcode(code), errmsg_internal("%s: %s", w, m), d ? errdetail_internal("%s", d) : 0,
-                      h ? errhint("%s", h) : 0, c ? errcontext("%s", c) : 0));
+                      h ? errhint("%s", h) : 0, c ? errcontext("%s", c) : 0, database ? errcontext("%s", database) : 0));
     });
 }
 

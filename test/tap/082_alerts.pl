@@ -88,7 +88,7 @@ like_log($node, $from, qr/LOG:  the set-up of sync job type "Debtor" is broken/,
 for my $alert ('broken', 'late', 'silent')
 {
 	like_log($node, $from, qr/LOG:  alert "$alert": (failed|oldest_change|no_success)/, 1, "$alert: one line when it comes");
-	like_log($node, $from, qr/LOG:  alert "$alert": all is well again/, 1, 'and one when all is well');
+	like_log($node, $from, qr/LOG:  alert "$alert": all is well again.*\n.*CONTEXT:  database "postgres"/, 1, 'and one when all is well, which names the database');
 	ok($listener->wait_for('sync_job', qr/"state": "$_".*"alert": "$alert"|"alert": "$alert".*"state": "$_"/), "the event of $_") for 'firing', 'ok';
 }
 
