@@ -1,4 +1,4 @@
--- What the workload `console` looks at: a history that is mostly of forty types, with rare ones in it, of which twenty jobs belong to a role of their own,
+-- What the workload `console` looks at: a history that is mostly of forty types, with rare ones and one of long ago in it, of which twenty jobs belong to a role of their own,
 -- failed jobs with long errors, and waiting ones. fill_console(n) makes it, of n finished jobs of the last twenty days.
 CREATE ROLE console_app LOGIN;
 CREATE ROLE console_viewer LOGIN PASSWORD 'secret';
@@ -18,7 +18,7 @@ INSERT INTO app.source SELECT i, 'Customer ' || i, i FROM generate_series(1, 100
 INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, run_as)
 SELECT name, (owner || '.source')::regclass, (owner || '.target')::regclass, '{"source_id": "id"}', '{"name": "name", "amount": "amount"}', role
 FROM (SELECT 'Customer Sync ' || lpad(i::text, 2, '0'), 'app', 'console_app'::regrole FROM generate_series(1, 40) AS i
-      UNION ALL SELECT n, 'app', 'console_app' FROM unnest('{Rare Sync,Uncommon Sync,Seldom Sync}'::text[]) AS n
+      UNION ALL SELECT n, 'app', 'console_app' FROM unnest('{Rare Sync,Uncommon Sync,Seldom Sync,Former Sync}'::text[]) AS n
       UNION ALL SELECT 'Own Sync', 'twenty', 'console_twenty') AS t (name, owner, role);
 
 -- Of n jobs, those from first to last.
@@ -28,6 +28,7 @@ INSERT INTO sync_job_internal.sync_job_ended (id, sync_job_type, title, status, 
     update_without_changes_enabled, verbose_logging, dry_run, queue_on_insert, trigger_type, diff_summary, run_as, owner, enqueued_by, created_at, started_at,
     ended_at, time_taken, publish_event, worker_pid)
 SELECT i, CASE WHEN own THEN 'Own Sync' WHEN i % (n / 20) = 17 THEN 'Rare Sync' WHEN i % 10000 = 18 THEN 'Uncommon Sync' WHEN i % 3333 = 19 THEN 'Seldom Sync'
+        WHEN i < n / 4 AND i % 3 = 0 THEN 'Former Sync'
         ELSE 'Customer Sync ' || lpad((1 + floor(40 * power(random(), 3)))::int::text, 2, '0') END,
     'source > target: ' || document,
     CASE WHEN i % 20000 = 3 THEN 'Canceled' WHEN i % 1000 = 4 THEN 'Relayed' WHEN i % 20 = 5 THEN 'No Target' WHEN i % 10 = 6 THEN 'Skipped' ELSE 'Finished' END,

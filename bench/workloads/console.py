@@ -86,7 +86,7 @@ def pages():
         some, some_document = session.rows('SELECT id, source_document_name FROM sync_job_internal.sync_job_failed ORDER BY id DESC LIMIT 1')[0]
         day = [session.value(f"SELECT to_char((now() - interval '{back}') AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')") for back in ('10 days', '9 days', '9 days 23:55')]
     lists = [{}, *({'status': status} for status in ('Failed', 'Queued', 'Canceled', 'Relayed', 'Finished', 'Failed,Canceled')),
-             *({'type': name} for name in ('Customer Sync 01', 'Customer Sync 40', 'Rare Sync', 'Uncommon Sync', 'Seldom Sync', 'Own Sync', 'None')),
+             *({'type': name} for name in ('Customer Sync 01', 'Customer Sync 40', 'Rare Sync', 'Uncommon Sync', 'Seldom Sync', 'Former Sync', 'Own Sync', 'None')),
              {'type': 'Customer Sync 01', 'status': 'Canceled'}, {'type': 'Seldom Sync', 'status': 'Skipped'}, {'queue': 'long'}, {'queue': 'short'},
              {'document': own_document}, {'document': some_document, 'type': 'Customer Sync 03'}, {'document': 'none'},
              {'target': some_document}, {'from_': day[0], 'to': day[1]}, {'from_': day[0], 'to': day[2], 'type': 'Rare Sync'}, {'to': day[0]},
@@ -95,7 +95,7 @@ def pages():
              {'role': 'console_twenty'}, {'parent': '77'}, {'group': 'x'}, {'id': own}, {'kind': 'set'}, {'kind': 'full-sync'}, {'kind': 'dry-run'},
              {'before': str(JOBS // 2)}, {'before': '100'}, {'before': str(JOBS // 2), 'error': 'x'}]
     found = {'jobs ' + json.dumps(filters): [('jobs', filters), ('jobs/count', {name: value for name, value in filters.items() if name != 'before'})] for filters in lists}
-    found |= {'all that match ' + json.dumps(filters): [('jobs/ids', filters)] for filters in lists[:8] + lists[26:32]}
+    found |= {'all that match ' + json.dumps(filters): [('jobs/ids', filters)] for filters in lists[:8] + lists[27:33]}
     for name in ('overview', 'types', 'queues', 'workers', 'runs', 'schedules', 'alerts', 'freshness'):
         found[name] = [(name, {})]
     found['a job'] = [(f'jobs/{own}', {})]

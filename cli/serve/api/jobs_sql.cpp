@@ -71,10 +71,9 @@ void replace(std::string& text, std::string_view word, std::string_view by) {
     }
 }
 
-// The newest matches of a part of the ids.
-std::string scan(std::string_view condition, std::string_view id = "j.id") {
-    return "SELECT j.id, j.status FROM @extschema@.sync_job AS j WHERE " + std::string(condition) + " AND {indexed} {others} ORDER BY " +
-           std::string(id) + " DESC LIMIT {most} + 1";
+// Matches of a part of the ids.
+std::string scan(std::string_view condition, std::string_view which = "ORDER BY j.id DESC LIMIT {most} + 1") {
+    return "SELECT j.id, j.status FROM @extschema@.sync_job AS j WHERE " + std::string(condition) + " AND {indexed} {others} " + std::string(which);
 }
 
 // Whether something is asked for that has an index.
@@ -130,16 +129,19 @@ after_middle AS MATERIALIZED (
     SELECT m.open AND )" + std::string(is_rare) + R"( AS rare
     FROM (SELECT a.open AND s.far > s.at_least AND (SELECT count(*) FROM newest) <= {most} AS open FROM after_near AS a CROSS JOIN span AS s) AS m
 ),
+-- What is rare among the newest may have been frequent once. Then those that are found first are not the newest.
+older AS MATERIALIZED ()" + scan("(SELECT rare FROM after_middle) AND j.id + 0 >= (SELECT at_least FROM span) AND j.id + 0 < (SELECT far FROM span) AND {mine}",
+                                 "LIMIT greatest({most}, 10000) + 1") + R"(),
 rest AS MATERIALIZED (
-    ()" + scan("(SELECT rare FROM after_middle) AND j.id + 0 >= (SELECT at_least FROM span) AND j.id + 0 < (SELECT far FROM span) AND {mine}", "j.id + 0") + R"()
+    SELECT id, status FROM older WHERE {most} >= 10000 OR (SELECT count(*) FROM older) <= 10000
     UNION ALL
     SELECT o.id, o.status FROM unnest((SELECT roles FROM reader)) AS r (oid) CROSS JOIN LATERAL ()" +
         scan("(SELECT has_few FROM person) AND j.owner = r.oid AND j.id + 0 >= (SELECT at_least FROM span) AND j.id + 0 < (SELECT below FROM span)",
-             "j.id + 0") + R"() AS o
+             "ORDER BY j.id + 0 DESC LIMIT {most} + 1") + R"() AS o
 ),
 -- How far was looked, and whether that was all.
 looked AS MATERIALIZED (
-    SELECT p.has_few OR m.rare OR (SELECT count(*) FROM newest) > {most} AS all_of_it,
+    SELECT p.has_few OR (m.rare AND (SELECT count(*) FROM older) <= greatest({most}, 10000)) OR (SELECT count(*) FROM newest) > {most} AS all_of_it,
         CASE WHEN a.open THEN least(s.far, s.near) ELSE s.near END AS reached, s.at_least, s.below
     FROM person AS p CROSS JOIN after_near AS a CROSS JOIN after_middle AS m CROSS JOIN span AS s
 ),
