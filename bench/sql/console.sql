@@ -28,7 +28,7 @@ INSERT INTO sync_job_internal.sync_job_ended (id, sync_job_type, title, status, 
     update_without_changes_enabled, verbose_logging, dry_run, queue_on_insert, trigger_type, diff_summary, run_as, owner, enqueued_by, created_at, started_at,
     ended_at, time_taken, publish_event, worker_pid)
 SELECT i, CASE WHEN own THEN 'Own Sync' WHEN i % (n / 20) = 17 THEN 'Rare Sync' WHEN i % 10000 = 18 THEN 'Uncommon Sync' WHEN i % 3333 = 19 THEN 'Seldom Sync'
-        WHEN i < n / 4 AND i % 3 = 0 THEN 'Former Sync'
+        WHEN i BETWEEN n / 100 AND n / 4 AND i % 3 = 0 THEN 'Former Sync'
         ELSE 'Customer Sync ' || lpad((1 + floor(40 * power(random(), 3)))::int::text, 2, '0') END,
     'source > target: ' || document,
     CASE WHEN i % 20000 = 3 THEN 'Canceled' WHEN i % 1000 = 4 THEN 'Relayed' WHEN i % 20 = 5 THEN 'No Target' WHEN i % 10 = 6 THEN 'Skipped' ELSE 'Finished' END,
