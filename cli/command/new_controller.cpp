@@ -6,6 +6,7 @@
 
 #include <fstream>
 #include <iostream>
+#include <sstream>
 
 namespace sync_job {
 
@@ -14,6 +15,7 @@ namespace {
 struct NewOptions {
     std::string type, source, target, language = "plpgsql", output;
     bool make = false, attach = false;
+    bool is_native() const { return language == "c++" || language == "C++"; }
 };
 
 /// By the name of a table, with or without its schema: one that is there once, whatever the search_path is.
@@ -47,6 +49,21 @@ std::string table_named(Transaction& transaction, const std::string& name) {
                         found, tables.empty() ? "" : "Name the schema, too.", "");
 }
 
+/// Of C++ the file cannot be run by psql: what makes the type stands in it as a comment.
+std::string as_comment(const std::string& statements) {
+    if (statements.empty()) {
+        return "";
+    }
+    std::istringstream lines(statements);
+    std::string comment = "// The type, in psql:\n//\n";
+    for (std::string line; std::getline(lines, line);) {
+        if (!line.empty()) {
+            comment += "//   " + line + '\n';
+        }
+    }
+    return comment + "//\n";
+}
+
 /// The type is made in a transaction that only `--make` commits, as the functions are written for a type that is there.
 std::string make_script(Invocation& invocation, const NewOptions& options) {
     Connection& database = invocation.database();
@@ -65,6 +82,9 @@ std::string make_script(Invocation& invocation, const NewOptions& options) {
             end = "\n" + lines.row(0)["attach"] + "\n";
         }
     }
+    if (options.is_native() && options.make) {
+        throw UsageError("--make makes no controller in C++: it has to be built first");
+    }
     const std::string functions = transaction.query(boilerplate_sql, {options.type, options.language}).row(0)["script"];
     if (options.make) {
         transaction.query(functions);
@@ -72,6 +92,9 @@ std::string make_script(Invocation& invocation, const NewOptions& options) {
             transaction.query(end);
         }
         transaction.commit();
+    }
+    if (options.is_native()) {
+        return as_comment(begin + end) + functions;
     }
     return begin + functions + (functions.ends_with('\n') ? "" : "\n") + end;
 }
@@ -90,7 +113,10 @@ int new_controller(Invocation& invocation, const NewOptions& options) {
     } else if (options.output.empty() && !options.make) {
         print_script(script);
     } else {
-        std::cout << (options.make ? "The type and its functions are there. Read them before you use them." : "Written. Read it, and run it with psql -f.") << '\n';
+        std::cout << (options.make          ? "The type and its functions are there. Read them before you use them."
+                      : options.is_native() ? "Written. Read it; how to build it stands at its beginning."
+                                            : "Written. Read it, and run it with psql -f.")
+                  << '\n';
     }
     return exit_good;
 }
@@ -102,7 +128,7 @@ void add_new_controller(CLI::App& app, Invocation& invocation) {
     arguments.positional("type", options.type, "the name of the job type");
     arguments.option("--source", options.source, "the table it syncs from, where the type is new");
     arguments.option("--target", options.target, "the table it syncs to, where the type is new");
-    arguments.option("-l,--language", options.language, "plpgsql, sql or plpython3u");
+    arguments.option("-l,--language", options.language, "plpgsql, sql, plpython3u or c++");
     arguments.option("-o,--output", options.output, "write it into this file");
     arguments.flag("--triggers", options.attach, "with the triggers that enqueue a job for each row that changes");
     arguments.flag("--make", options.make, "make them in the database, too");

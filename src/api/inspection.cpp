@@ -17,6 +17,7 @@
 #include "pg/shared.hpp"
 #include "queue/rights.hpp"
 #include "shared/activity.hpp"
+#include "shared/endpoints.hpp"
 #include "shared/trouble.hpp"
 #include "shared/wake.hpp"
 #include "worker/database_commands.hpp"
@@ -29,7 +30,7 @@ using C = JobColumn;
 
 int requests_under_way(const WorkerSlot& slot) {
     int count = 0;
-    for (const EndpointUse& use : slot.endpoints) count += use.server != pg::no_oid ? use.in_flight.load() : 0;
+    for (const RequestUse& use : request_uses(slot)) count += is_endpoint_key(use.key) ? use.in_flight.load() : 0;
     return count;
 }
 

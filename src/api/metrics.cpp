@@ -24,6 +24,7 @@
 #include "queue/gauges.hpp"
 #include "queue/rights.hpp"
 #include "shared/activity.hpp"
+#include "shared/endpoints.hpp"
 #include "shared/metrics.hpp"
 #include "shared/settings.hpp"
 
@@ -136,20 +137,21 @@ std::string seconds_text(std::int64_t microseconds) {
     return text;
 }
 
-void add_histogram(Output& output, const std::vector<Counted>& all, std::size_t histogram) {
+// `count`: of each bucket, and then the sum of the times.
+void add_histogram(Output& output, const Labels& of, const std::function<std::uint64_t(std::size_t)>& count) {
     std::array<std::string, time_buckets> bounds;
     std::transform(time_bounds.begin(), time_bounds.end(), bounds.begin(), seconds_text);
     bounds.back() = "+Inf";
-    for (const Counted& counted : all) {
-        std::uint64_t sum = 0;
-        for (std::size_t i = 0; i < time_buckets; i++) {
-            sum += counted.tally[histogram + i];
-            output.add({{"queue", counted.queue}, {"type", counted.type}, {"le", bounds[i]}}, static_cast<double>(sum), "_bucket");
-        }
-        Labels labels{{"queue", counted.queue}, {"type", counted.type}};
-        output.add(labels, static_cast<double>(counted.tally[histogram + time_buckets]) / 1e6, "_sum");
-        output.add(labels, static_cast<double>(sum), "_count");
+    Labels labels = of;
+    labels.emplace_back("le", "");
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < time_buckets; i++) {
+        sum += count(i);
+        labels.back().second = bounds[i];
+        output.add(labels, static_cast<double>(sum), "_bucket");
     }
+    output.add(of, static_cast<double>(count(time_buckets)) / 1e6, "_sum");
+    output.add(of, static_cast<double>(sum), "_count");
 }
 
 void add_all_counts(Output& output) {
@@ -158,7 +160,11 @@ void add_all_counts(Output& output) {
         output.metric(name, "counter", help, [&] { add_count(output, all(), counter); });
     };
     auto histogram = [&](const char* name, const char* help, std::size_t which) {
-        output.metric(name, "histogram", help, [&] { add_histogram(output, all(), which); });
+        output.metric(name, "histogram", help, [&] {
+            for (const Counted& counted : all()) {
+                add_histogram(output, {{"queue", counted.queue}, {"type", counted.type}}, [&](std::size_t i) { return counted.tally[which + i]; });
+            }
+        });
     };
     output.metric("sync_job_jobs_total", "counter", "Attempts that have ended, and jobs that were canceled, by the state that this led to.", [&] {
         add_counts(output, all(), Counter::finished, "status", {"Finished", "Skipped", "No Target", "Relayed", "Failed", "Canceled"});
@@ -311,6 +317,61 @@ void add_alerts(Output& output) {
     });
 }
 
+// --- Endpoints of HTTP pushes ---
+
+struct NamedEndpoint {
+    std::string name;
+    const SharedEndpoint* shared;
+    std::uint64_t at(std::size_t count) const { return shared->counts[count].load(std::memory_order_relaxed); }
+};
+
+// Those to which something was sent since the server started.
+std::vector<NamedEndpoint> read_endpoints() {
+    static auto& select = *new InternalStatement("SELECT srvname::text FROM pg_catalog.pg_foreign_server WHERE oid = $1", {pg::type::oid});
+    std::vector<NamedEndpoint> all;
+    for_each_endpoint(pg::my_database(), [&](SharedEndpoint& endpoint) {
+        for (const Row& row : select.run({{pg::oid_datum(endpoint.server), false}})) all.push_back({text_of(row[0]), &endpoint});
+    });
+    std::sort(all.begin(), all.end(), [](const NamedEndpoint& one, const NamedEndpoint& other) { return one.name < other.name; });
+    return all;
+}
+
+int requests_of_all(Oid server, std::atomic<int> RequestUse::*count) {
+    int sum = 0;
+    for (const WorkerSlot& slot : used_slots(*shared())) {
+        if (slot.state != SlotState::running || slot.database != pg::my_database()) continue;
+        for (const RequestUse& use : request_uses(slot)) sum += use.key == endpoint_key(server) ? (use.*count).load() : 0;
+    }
+    return sum;
+}
+
+void add_endpoint_counts(Output& output, const NamedEndpoint& of) {
+    constexpr const char* ends[] = {"2xx", "3xx", "4xx", "5xx", "unknown", "not sent"};
+    for (std::size_t i = 0; i < std::size(ends); i++) output.add({{"foreign_server", of.name}, {"answer", ends[i]}}, static_cast<double>(of.at(i)));
+}
+
+void add_endpoints(Output& output) {
+    Lazy<std::vector<NamedEndpoint>> all(read_endpoints);
+    output.metric("sync_job_http_requests_total", "counter", "HTTP requests that are over, by the class of the status; unknown: it is not known whether the server has had it.", [&] {
+        for (const NamedEndpoint& of : all()) add_endpoint_counts(output, of);
+    });
+    output.metric("sync_job_http_request_seconds", "histogram", "How long HTTP requests took that have left.", [&] {
+        for (const NamedEndpoint& of : all()) {
+            add_histogram(output, {{"foreign_server", of.name}}, [&](std::size_t i) { return of.at(request_histogram + i); });
+        }
+    });
+    auto measure = [&](const char* name, const char* help, const std::function<double(const SharedEndpoint&)>& value) {
+        output.metric(name, "gauge", help, [&] {
+            for (const NamedEndpoint& of : all()) output.add({{"foreign_server", of.name}}, value(*of.shared));
+        });
+    };
+    measure("sync_job_http_in_flight", "HTTP requests under way.", [](const SharedEndpoint& of) { return requests_of_all(of.server, &RequestUse::in_flight); });
+    measure("sync_job_http_waiting", "HTTP requests that are ready, and wait for in_flight, per_second, concurrency_limit or the end of a pause.",
+            [](const SharedEndpoint& of) { return requests_of_all(of.server, &RequestUse::waiting); });
+    measure("sync_job_http_pause_seconds", "How much longer the endpoint rests, as its server has asked for; 0: it does not.",
+            [](const SharedEndpoint& of) { return std::max(0.0, static_cast<double>(of.paused_until - pg::now()) / 1e6); });
+}
+
 // --- Processes ---
 
 const char* state_of(const WorkerSlot& slot) {
@@ -358,7 +419,9 @@ SYNC_JOB_FUNCTION(sync_job_metrics) {
     add_queues(output);
     add_types(output);
     add_alerts(output);
-    if (shared() != nullptr) add_processes(output);
+    if (shared() == nullptr) return args.null_result();
+    add_endpoints(output);
+    add_processes(output);
     return args.null_result();
 }
 

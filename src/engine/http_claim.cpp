@@ -214,6 +214,7 @@ void HttpClaim::start(const Claimed& claimed, HttpFlight flight) {
     note_change(started);
     publish_start(started);
     flight.type = claimed.type->name;
+    flight.most_of_type = claimed.type->concurrency_limit.value_or(0);
     flight.timeout = started.microseconds(C::timeout) / 1000;
     flights_.push_back(std::move(flight));
 }

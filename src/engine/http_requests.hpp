@@ -20,6 +20,7 @@ struct HttpFlight {
     std::optional<std::string> answer;     // stored, and to be written back
     std::vector<std::uint64_t> documents;  // their keys
     std::int64_t timeout = 0;              // of the job, in milliseconds
+    int most_of_type = 0;                  // at a time; 0: no limit
     bool sent = false;
     bool fresh = false;  // made by this process: whatever is known of it, is known of all that was sent for it
     int repeats = 0;  // of the write-back, after deadlocks and the like

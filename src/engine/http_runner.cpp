@@ -52,9 +52,12 @@ bool HttpRunner::step() {
     ask_for_cancel();
     transport().step();
     while (auto answer = transport().take()) {
+        send_ended(*answer);
         auto flight = flights_.find(answer->job);
         if (flight == flights_.end()) continue;
-        if ((answer->status == 429 || answer->status == 503) && answer->retry_after > 0) note_pause(flight->second.endpoint, answer->retry_after);
+        auto endpoint = endpoints_.find(flight->second.endpoint);
+        bool asks = (answer->status == 429 || answer->status == 503) && answer->retry_after > 0 && endpoint != endpoints_.end();
+        if (asks) note_pause(endpoint->second.server, std::min<std::int64_t>(answer->retry_after, endpoint->second.longest_pause) * 1000);
         arrived_.push_back({answer->job, std::move(*answer)});
     }
     send_ready();
@@ -80,15 +83,59 @@ void HttpRunner::ask_for_cancel() {
 }
 
 void HttpRunner::send_ready() {
+    next_turn_ = -1;
     for (auto& [endpoint, jobs] : ready_) {
-        while (!jobs.empty() && (transport().room(endpoint) > 0 || !transport().can_use(endpoint))) {
-            std::int64_t job = jobs.front();
-            jobs.pop_front();
-            auto flight = flights_.find(job);
-            if (flight != flights_.end()) send(flight->second);
-            transport().step();  // so that the room is what is left
+        std::deque<std::int64_t> of_full_types;
+        while (!jobs.empty() && begin_first(endpoint, jobs, of_full_types)) {
+        }
+        jobs.insert(jobs.begin(), of_full_types.begin(), of_full_types.end());
+        auto known = endpoints_.find(endpoint);
+        if (known != endpoints_.end()) show_waiting_requests(endpoint_key(known->second.server), static_cast<int>(jobs.size()));
+    }
+    std::map<RequestKey, int> waiting;  // of types
+    for (const auto& [endpoint, jobs] : ready_) {
+        for (std::int64_t job : jobs) {
+            if (RequestKey type = limits_of(flights_.at(job)).type; type != 0) waiting[type]++;
         }
     }
+    for (const RequestUse& use : request_uses(slot_)) {
+        if (use.key != 0 && !is_endpoint_key(use.key)) show_waiting_requests(use.key, waiting[use.key]);
+    }
+}
+
+// False: none of the endpoint's may begin now.
+bool HttpRunner::begin_first(const std::string& endpoint, std::deque<std::int64_t>& jobs, std::deque<std::int64_t>& of_full_types) {
+    auto flight = flights_.find(jobs.front());
+    bool usable = transport().can_use(endpoint);  // else the attempt says why not
+    if (flight != flights_.end() && usable) {
+        if (transport().room(endpoint) <= 0) return false;
+        RequestLimits limits = limits_of(flight->second);
+        Turn turn = begin_request(limits);
+        if (turn.is != Turn::Is::now && turn.wait >= 0) {
+            std::int64_t wait = (turn.wait + 999) / 1000;
+            next_turn_ = next_turn_ < 0 ? wait : std::min(next_turn_, wait);
+        }
+        if (turn.is == Turn::Is::later) return false;
+        if (turn.is == Turn::Is::of_type_later) {
+            of_full_types.push_back(jobs.front());
+            jobs.pop_front();
+            return true;
+        }
+        begun_[flight->first] = {limits.server, limits.type, Clock::now()};
+    }
+    jobs.pop_front();
+    if (flight != flights_.end()) send(flight->second);
+    transport().step();  // so that the room is what is left
+    return true;
+}
+
+RequestLimits HttpRunner::limits_of(const HttpFlight& flight) const {
+    const HttpEndpoint& endpoint = endpoints_.at(flight.endpoint);
+    RequestLimits limits{endpoint.server, endpoint.in_flight, endpoint.per_second};
+    if (flight.most_of_type == 0) return limits;
+    limits.type = type_requests_key(type_key(flight.type));
+    limits.of_type = flight.most_of_type;
+    return limits;
 }
 
 void HttpRunner::send(HttpFlight& flight) {
@@ -104,8 +151,20 @@ void HttpRunner::send(HttpFlight& flight) {
         refused.job = flight.job;
         refused.outcome = HttpAnswer::Outcome::not_sent;
         refused.error = error.report().message;
+        send_ended(refused);
         arrived_.push_back({flight.job, refused});
     }
+}
+
+void HttpRunner::send_ended(const HttpAnswer& answer) {
+    auto begun = begun_.find(answer.job);
+    if (begun == begun_.end()) return;
+    constexpr int not_sent = -1;
+    auto took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun->second.at).count();
+    end_request(begun->second.server, begun->second.type);
+    bool sent = answer.outcome != HttpAnswer::Outcome::not_sent;
+    count_request(begun->second.server, !sent ? not_sent : answer.outcome == HttpAnswer::Outcome::definite ? answer.status : 0, took);
+    begun_.erase(begun);
 }
 
 std::int64_t HttpRunner::next_time() {
@@ -115,8 +174,9 @@ std::int64_t HttpRunner::next_time() {
         if (time >= 0 && (next < 0 || time < next)) next = time;
     };
     for (const auto& [endpoint, jobs] : ready_) {
-        if (!jobs.empty()) lower(transport().room_in(endpoint));
+        if (!jobs.empty()) lower(transport().room_in(endpoint) > 0 ? transport().room_in(endpoint) : -1);
     }
+    lower(next_turn_);
     if (resumes_ != Clock::time_point::max()) {
         lower(std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(resumes_ - Clock::now()).count()));
     }
@@ -125,36 +185,6 @@ std::int64_t HttpRunner::next_time() {
 }
 
 // --- Endpoints ---
-
-// All workers keep the pause that a server has asked one for.
-void HttpRunner::note_pause(const std::string& server, std::int64_t milliseconds) {
-    auto known = endpoints_.find(server);
-    if (known == endpoints_.end()) return;
-    milliseconds = std::min<std::int64_t>(milliseconds, known->second.longest_pause);
-    pg::Timestamp until = pg::now() + milliseconds * 1000;
-    pg::SharedLock lock(pg::SharedLock::Mode::write);
-    EndpointPause* place = nullptr;
-    for (EndpointPause& pause : shared()->endpoint_pauses) {
-        bool same = pause.database == slot_.database && pause.server == known->second.server;
-        if (same || (place == nullptr && pause.until < pg::now())) place = &pause;
-        if (same) break;
-    }
-    if (place == nullptr) return;
-    place->database = slot_.database.load();
-    place->server = known->second.server;
-    place->until = until;
-}
-
-namespace {
-
-std::int64_t pause_left(Oid database, Oid server) {
-    for (const EndpointPause& pause : shared()->endpoint_pauses) {
-        if (pause.database == database && pause.server == server) return (pause.until - pg::now() + 999) / 1000;
-    }
-    return 0;
-}
-
-}  // namespace
 
 // How the server is to be called now. False: it is not there, or may not be used.
 bool HttpRunner::use_endpoint(const std::string& server) {
@@ -165,7 +195,7 @@ bool HttpRunner::use_endpoint(const std::string& server) {
         subtransaction.commit();
         transport().use(endpoint, std::move(secrets));
         endpoints_[server] = endpoint;
-        std::int64_t pause = pause_left(slot_.database, endpoint.server);
+        std::int64_t pause = (pause_left(endpoint.server) + 999) / 1000;
         if (pause > transport().paused_for(server)) transport().pause(server, pause);
         return true;
     } catch (const pg::Error& error) {
@@ -192,18 +222,17 @@ int HttpRunner::room_of(const JobType& type) {
         resumes_ = std::min(resumes_, Clock::now() + std::chrono::milliseconds(pause));
         return 0;
     }
-    int own = 0, of_type = 0, others = 0;
+    int own = 0, of_type = 0;
     for (const auto& [job, flight] : flights_) {
         if (flight.endpoint == known.server && !flight.answer) own++;
         if (flight.type == type.name) of_type++;
     }
-    for (const WorkerSlot& slot : used_slots(*shared())) {
-        if (&slot == &slot_ || slot.state != SlotState::running || !slot.http || slot.database != slot_.database) continue;
-        for (const EndpointUse& use : slot.endpoints) others += use.server == endpoint.server ? use.in_flight.load() : 0;
-    }
-    int room = endpoint.in_flight - others + ahead_of(endpoint.in_flight) - own;
-    if (type.concurrency_limit) room = std::min(room, *type.concurrency_limit - of_type);
-    return room;
+    // Whoever has none takes one, to get its share.
+    int room = endpoint.in_flight - requests_of_others(endpoint_key(endpoint.server)) + ahead_of(endpoint.in_flight) - own;
+    if (own == 0) room = std::max(room, 1);
+    if (!type.concurrency_limit) return room;
+    int left = *type.concurrency_limit - requests_of_others(type_requests_key(type_key(type.name))) - of_type;
+    return std::min(room, of_type == 0 ? std::max(left, 1) : left);
 }
 
 // --- Rounds ---
@@ -304,6 +333,7 @@ void HttpRunner::load_left_over() {
         flight.timeout = stored->job.microseconds(C::timeout) / 1000;
         auto type = find_job_type(flight.type);
         if (type != nullptr && type->is_push()) room_of(*type);
+        if (type != nullptr) flight.most_of_type = type->concurrency_limit.value_or(0);
         use_endpoint(flight.endpoint);
         done.begun.push_back(std::move(flight));
     }
@@ -385,18 +415,6 @@ void HttpRunner::run_one_apart(std::int64_t job, const std::function<void(Done&)
 
 // For other workers and whoever looks.
 void HttpRunner::show() {
-    std::map<Oid, int> uses;
-    for (const auto& [job, flight] : flights_) {
-        auto endpoint = endpoints_.find(flight.endpoint);
-        if (endpoint != endpoints_.end() && flight.sent && !flight.answer) uses[endpoint->second.server]++;
-    }
-    std::size_t place = 0;
-    for (const auto& [server, count] : uses) {
-        if (place == most_endpoints_of_worker) break;
-        slot_.endpoints[place].in_flight = count;
-        slot_.endpoints[place++].server = server;
-    }
-    for (; place < most_endpoints_of_worker; place++) slot_.endpoints[place].server = pg::no_oid;
     std::vector<std::string> resting;
     for (const auto& [name, endpoint] : endpoints_) {
         if (transport().paused_for(name) > 0) resting.push_back(quoted(name));

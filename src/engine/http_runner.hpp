@@ -18,6 +18,7 @@
 #include "engine/runner.hpp"
 #include "pg/memory.hpp"
 #include "queue/set_aside.hpp"
+#include "shared/endpoints.hpp"
 #include "shared/slots.hpp"
 
 namespace sync_job {
@@ -66,10 +67,12 @@ private:
     void run_apart();
     void run_one_apart(std::int64_t job, const std::function<void(Done&)>& act);
     void send_ready();
+    bool begin_first(const std::string& endpoint, std::deque<std::int64_t>& jobs, std::deque<std::int64_t>& of_full_types);
+    RequestLimits limits_of(const HttpFlight& flight) const;
     void send(HttpFlight& flight);
+    void send_ended(const HttpAnswer& answer);
     void forget(std::int64_t job);
     void give_back_waiting(Done& done);
-    void note_pause(const std::string& server, std::int64_t milliseconds);
     void show();
 
     std::string queue_;
@@ -85,6 +88,13 @@ private:
     std::vector<Arrived> arrived_;
     std::vector<std::int64_t> answered_;  // their answer is stored, and to be written back
     std::map<std::string, HttpEndpoint> endpoints_;
+    struct Begun {
+        Oid server;
+        RequestKey type;
+        std::chrono::steady_clock::time_point at;
+    };
+    std::unordered_map<std::int64_t, Begun> begun_;  // by job: counted in shared memory
+    std::int64_t next_turn_ = -1;  // milliseconds until what is ready may begin, though nothing of this worker ends; below 0: not known
     struct ServerOf {
         std::uint64_t generation = 0;
         std::string server;

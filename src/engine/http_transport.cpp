@@ -12,6 +12,7 @@ namespace sync_job {
 namespace {
 
 constexpr int most_in_flight = 1000;
+constexpr int other_descriptors = 12;  // for looking up names, and the library's own
 
 SyncJobHttpText text(const std::string& value) { return {value.data(), value.size()}; }
 std::string string(SyncJobHttpText value) { return std::string(value.data, value.length); }
@@ -50,17 +51,22 @@ std::string hex(const unsigned char* bytes, std::size_t count) {
 
 }  // namespace
 
-HttpTransport::HttpTransport() : api_(pg::http_library()) {
+HttpTransport::HttpTransport() : api_(pg::http_library()), descriptors_(pg::reserve_descriptors(most_in_flight + other_descriptors)) {
     std::string agent = std::string("pg_sync_job/") + SYNC_JOB_VERSION;
     SyncJobHttpSettings settings = {};
     settings.user_agent = text(agent);
-    settings.max_in_flight = most_in_flight;
+    settings.max_in_flight = std::max(1, descriptors_ - other_descriptors);
     char error[256] = "";
     transport_ = api_.open(&settings, error, sizeof(error));
-    if (transport_ == nullptr) throw pg::Error("58000", std::string("could not start the HTTP client: ") + error);
+    if (transport_ != nullptr) return;
+    pg::release_descriptors(descriptors_);
+    throw pg::Error("58000", std::string("could not start the HTTP client: ") + error);
 }
 
-HttpTransport::~HttpTransport() { api_.close(transport_); }
+HttpTransport::~HttpTransport() {
+    api_.close(transport_);
+    pg::release_descriptors(descriptors_);
+}
 
 void HttpTransport::use(const HttpEndpoint& endpoint, HttpSecrets secrets) {
     Known& known = endpoints_[endpoint.name];

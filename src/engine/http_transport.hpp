@@ -77,6 +77,7 @@ private:
     std::string signature(const std::string& key, const std::vector<pg::JsonField>& parts, const std::string& body) const;
 
     const SyncJobHttpApi& api_;
+    int descriptors_;  // kept for sockets
     SyncJobHttp* transport_;
     std::map<std::string, Known> endpoints_;
     std::map<std::int64_t, std::shared_ptr<const SecretFilter>> sent_with_;  // the secrets that an answer must not have: those of then

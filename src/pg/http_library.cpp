@@ -2,6 +2,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
+extern "C" {
+#include "storage/fd.h"
+}
+
 #include "http/transport.h"
 #include "pg/error.hpp"
 #include "pg/http_library.hpp"
@@ -23,6 +29,19 @@ const SyncJobHttpApi& http_library() {
     }
     loaded = api;
     return *loaded;
+}
+
+int reserve_descriptors(int most) {
+    constexpr int others = 16;  // what waits, and whatever else the server opens: of a third it refuses more
+    int count = std::min(most, std::max(max_safe_fds / 3 - others, others));
+    guarded([&] {
+        for (int i = 0; i < count; i++) ReserveExternalFD();
+    });
+    return count;
+}
+
+void release_descriptors(int count) noexcept {
+    for (int i = 0; i < count; i++) ReleaseExternalFD();
 }
 
 bool library_is_installed(const std::string& name) { return access((std::string(pkglib_path) + "/" + name + ".so").c_str(), R_OK) == 0; }

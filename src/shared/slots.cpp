@@ -6,6 +6,7 @@
 
 #include "pg/xact.hpp"
 #include "shared/claim_cursor.hpp"
+#include "shared/endpoints.hpp"
 
 namespace sync_job {
 
@@ -15,7 +16,7 @@ WorkerSlot* my_slot = nullptr;
 
 Shared* shared() { return static_cast<Shared*>(pg::shared_memory()); }
 
-std::size_t shared_bytes() { return sizeof(Shared); }
+std::size_t shared_bytes() { return sizeof(Shared) + sizeof(SharedRequests); }
 
 void initialize_shared(void* memory) {
     std::memset(memory, 0, sizeof(Shared));
@@ -48,6 +49,7 @@ void initialize_shared(void* memory) {
         worker.change = 0;
         clear_slot(worker);
     }
+    initialize_requests();
     pg::initialize_condition(s->ended);
 }
 
@@ -60,7 +62,7 @@ void clear_slot(WorkerSlot& slot) {
     slot.idle = slot.stop = slot.blocked = slot.progress_changed = false;
     slot.isolate = 0;
     slot.http = false;
-    for (EndpointUse& use : slot.endpoints) use.server = pg::no_oid, use.in_flight = 0;
+    clear_requests(slot);
     slot.in_place_alone = slot.gave_way = slot.cut_short = false;
     slot.lock_waits = 0;
     slot.unheeded_since = slot.unheeded_told = 0;

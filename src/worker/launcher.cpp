@@ -19,6 +19,7 @@
 #include "pg/memory.hpp"
 #include "pg/shared.hpp"
 #include "pg/xact.hpp"
+#include "shared/endpoints.hpp"
 #include "shared/metrics.hpp"
 #include "shared/slots.hpp"
 #include "worker/mains.hpp"
@@ -153,6 +154,7 @@ bool reconcile(Launcher& launcher, Oid database, const std::string& name) {
         if (launcher.wanted.count(database) == 0) {
             launcher.absent.insert(database);
             forget_series(database);
+            forget_endpoints(database);
             slot->database = pg::no_oid;
             return false;
         }
@@ -181,6 +183,7 @@ void forget_dropped(Launcher& launcher, const std::map<Oid, std::string>& existi
         if (database == pg::no_oid || existing.count(database) > 0 || slot.scheduler_pid != 0) continue;
         if (blocked(slot)) continue;
         forget_series(database);
+        forget_endpoints(database);
         slot.database = pg::no_oid;
         launcher.trouble.erase(database);
     }

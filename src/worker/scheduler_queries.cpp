@@ -21,6 +21,7 @@
 #include "queue/setup_error.hpp"
 #include "queue/transition.hpp"
 #include "shared/activity.hpp"
+#include "shared/endpoints.hpp"
 #include "shared/metrics.hpp"
 #include "shared/slots.hpp"
 #include "worker/scheduler_queries.hpp"
@@ -297,6 +298,10 @@ void sweep_http_requests() {
     static auto& documents = *new InternalStatement("DELETE FROM sync_job_internal.http_document" + gone, std::vector<Oid>{});
     requests.run({});
     documents.run({});
+    static auto& exists = *new InternalStatement("SELECT FROM pg_catalog.pg_foreign_server WHERE oid = $1", {pg::type::oid});
+    for_each_endpoint(pg::my_database(), [](SharedEndpoint& endpoint) {
+        if (exists.run({{pg::oid_datum(endpoint.server), false}}).empty()) forget_endpoint(endpoint);
+    });
 }
 
 void make_room_for_counts(DatabaseSlot& database) {

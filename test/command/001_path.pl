@@ -37,6 +37,20 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM "Jobs".sync_job_type'), '0
 my ($status, $stdout, $stderr) = $node->psql('postgres', "SET search_path = public;\n$out", on_error_stop => 1);
 is($status, 0, 'the script runs') or diag($stderr);
 
+
+# In C++: a file that compiles, with the statements as a comment.
+($code, $out) = call('new-controller', 'Native', '-l', 'c++', '--source', 'customer', '--target', 'sap_customer', '--triggers');
+is($code, 0, 'a controller in C++');
+my ($statements) = $out =~ m{^// The type, in psql:\n//\n((?://   .*\n)+)//\n};
+like($statements, qr/INSERT INTO "Jobs"\.sync_job_type .*\n.*attach_sync_job_triggers\('Native'/, '… begins with what makes the type');
+my $folder = PostgreSQL::Test::Utils::tempdir();
+append_to_file("$folder/native.cpp", $out);
+is(system('g++', '-std=c++20', '-Wall', '-Wextra', '-Werror', '-fsyntax-only', '-I', "$ENV{CHECKOUT}/include", "$folder/native.cpp"), 0, '… and compiles');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM "Jobs".sync_job_type WHERE name = 'Native'}), 0, '… and nothing of it is there yet');
+($code, $out, $err) = call('new-controller', 'Native', '-l', 'c++', '--source', 'customer', '--target', 'sap_customer', '--make');
+is($code, 2, '… nor can it be made');
+like($err, qr/has to be built first/, '… as the message says');
+
 ($code, $out, $err) = call('validate');
 is($code, 0, 'the type is valid') or diag($out, $err);
 ($code, $out) = call('dry-run', 'SAP Customer Sync', 'CUST-1');

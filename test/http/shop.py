@@ -9,7 +9,7 @@ It prints {"port": …} when it listens, and ends when its standard input does.
     POST /batch                     body {"products": [...]}; 200 with {"results": [{"sku", "status", "id" | "message"}]}, in any order. A product whose
                                     name is "refused" gets status 422; "short" leaves the product out of the first answer; "bad" makes the whole a 400
     a product whose name is "lost"  is kept, and the connection reset instead of the answer, until POST /found
-    POST /faults/PERCENT, /delay/MS, /found, /pause/SECONDS (429 with Retry-After, that long)
+    POST /faults/PERCENT, /delay/MS, /found, /watch (most_in_flight from now on), /pause/SECONDS (429 with Retry-After, that long)
     GET /state                      {"products": {sku: version}, "requests", "most_in_flight", "keys", "two_bodies", "backwards", "during_pause"}
 A fault is, each as often: 503; a reset before the change; a reset after it; no answer. A request whose key is known gets the answer it has had, and
 changes nothing; one with a known key and another body counts as two_bodies.
@@ -72,6 +72,8 @@ def control(path):
         options.faults = float(parts[2])
     elif parts[1] == "delay":
         options.delay = float(parts[2])
+    elif parts[1] == "watch":
+        state["most_in_flight"] = 0
     elif parts[1] == "found":
         options.loses = False
     elif parts[1] == "pause":

@@ -19,6 +19,9 @@ SELECT enqueue_sync_job('Probe', '104', queue_on_insert => false);
 SELECT enqueue_sync_job('Broken', '1');
 SELECT enqueue_sync_job('Paused "type" \ ü', '1');
 SELECT enqueue_sync_jobs('Part', ARRAY(SELECT i::text FROM generate_series(1, 10) AS i));
+CREATE SERVER shop FOREIGN DATA WRAPPER sync_job_http OPTIONS (url 'http://127.0.0.1:1', networks '127.0.0.0/8');
+INSERT INTO sync_job_type (name, http, max_retries) VALUES ('Push', '{"server": "shop", "path": "/"}', 0);
+SELECT enqueue_sync_job('Push');
 SELECT enqueue_compare('Part') AS compare \gset
 CALL wait_for_sync_job(:compare, '60 s');
 DO $$
@@ -26,7 +29,7 @@ BEGIN
     FOR i IN 1 .. 600 LOOP
         EXIT WHEN (SELECT state = 'firing' FROM sync_job_alert WHERE name = 'failures')
             AND (SELECT out_of_step > 0 FROM sync_job_internal.last_success WHERE sync_job_type = 'Part')
-            AND NOT EXISTS (SELECT FROM sync_job WHERE status IN ('Queued', 'Started') AND sync_job_type = 'Probe' AND scheduled_at IS NULL);
+            AND NOT EXISTS (SELECT FROM sync_job WHERE status IN ('Queued', 'Started') AND sync_job_type IN ('Probe', 'Push') AND scheduled_at IS NULL);
         COMMIT;
         PERFORM pg_sleep(0.1);
     END LOOP;
