@@ -485,7 +485,11 @@ SysScanDesc begin_small_scan(::Relation table, const std::string* key, ScanKeyDa
     CommandCounterIncrement();
     PushActiveSnapshot(GetTransactionSnapshot());
     if (key == nullptr) return systable_beginscan(table, InvalidOid, false, GetActiveSnapshot(), 0, nullptr);
+#if PG_VERSION_NUM >= 180000
+    Oid index = RelationGetPrimaryKeyIndex(table, false);
+#else
     Oid index = RelationGetPrimaryKeyIndex(table);
+#endif
     HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
     if (tuple == nullptr) elog(ERROR, "relation \"%s\" has no primary key", RelationGetRelationName(table));
     AttrNumber column = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple))->indkey.values[0];
