@@ -63,6 +63,7 @@ install-native:
 uninstall: uninstall-native
 uninstall-native:
 	rm -rf '$(DESTDIR)$(native_include)/sync_job' '$(DESTDIR)$(native_cmake)'
+	-rmdir '$(DESTDIR)$(native_library)' # which may have controllers of others
 else
 all install:
 	@echo "PostgreSQL's server headers are missing. Run: make deps" && false
@@ -74,7 +75,7 @@ $(SCRIPT_SQL): $(SQL_PARTS)
 	cat $^ > $@
 
 # For goals that compile here only: a build that was killed leaves half a .d behind, which make cannot read.
-ifneq ($(filter-out clean help deps cli install-cli http install-http test test-% lint tidy fuzz demo% bench%, $(or $(MAKECMDGOALS), all)),)
+ifneq ($(filter-out clean help deps cli install-cli uninstall-cli http install-http uninstall-http dist deb test test-% lint tidy fuzz demo% bench%, $(or $(MAKECMDGOALS), all)),)
 -include $(OBJS:.o=.d)
 endif
 
@@ -87,8 +88,10 @@ deps:
 	scripts/install-packages build
 
 ## make cli           install what is missing, build the command sync-job: build/cli/sync-job
-## make install-cli   install it below PREFIX (/usr/local)
-.PHONY: cli install-cli
+## make install-cli   install it below PREFIX (/usr/local); make uninstall-cli removes what it installed
+.PHONY: cli install-cli uninstall-cli
+# What CMake has installed last, from the list that it keeps.
+uninstall_listed = xargs -d '\n' -I {} rm -f '$(DESTDIR){}' < $(1)/install_manifest.txt
 PREFIX ?= /usr/local
 cli:
 	scripts/install-packages cli
@@ -97,10 +100,12 @@ cli:
 install-cli:
 	@test -x build/cli/sync-job || { echo "There is nothing to install yet. Run: make cli" && false; }
 	DESTDIR=$(DESTDIR) cmake --install build/cli --prefix $(PREFIX)
+uninstall-cli:
+	$(call uninstall_listed,build/cli)
 
 ## make http          install what is missing, build the HTTP client, which a server loads that pushes over HTTP: build/http
-## make install-http  install it beside the extension
-.PHONY: http install-http
+## make install-http  install it beside the extension; make uninstall-http removes it
+.PHONY: http install-http uninstall-http
 http:
 	scripts/install-packages http
 	cmake -S http -B build/http -DPG_CONFIG=$(PG_CONFIG) >/dev/null
@@ -108,6 +113,16 @@ http:
 install-http:
 	@test -f build/http/pg_sync_job_http.so || { echo "There is nothing to install yet. Run: make http" && false; }
 	DESTDIR=$(DESTDIR) cmake --install build/http
+uninstall-http:
+	$(call uninstall_listed,build/http)
+
+## make dist          the archives of a release, from the commit that is checked out: build/dist
+## make deb           install what is missing, build the Debian packages of that archive: build/deb
+.PHONY: dist deb
+dist:
+	scripts/dist
+deb:
+	scripts/deb
 
 ## make demo          install what is missing, build, show the extension at work on real data in a throw-away server, and the console over it
 ## make demo-stop     end both servers and remove all of it
@@ -131,6 +146,7 @@ demo-stop:
 ## make test-metrics  promtool, postgres_exporter and Prometheus against the database, and the files of monitoring/; not part of make test
 ## make test-console the console: its routes, attacks on its server, its pages, stories in a browser; not part of make test, but for a look at it
 ## make test-http     the HTTP client, and HTTP pushes, against web servers that behave badly; not part of make test
+## make test-package  the archives and Debian packages of the last commit: built, then installed, used and removed in a new Debian; needs root
 ## make test-model    spin looks through a model of enqueue, claim, crash, recovery and cancel; not part of make test
 ## make test-mutants  puts faults of one line into a copy of the tree, one after the other: a test must find each; half an hour
 ##                    MUTANTS="cursor limit": only those with such names
@@ -143,7 +159,7 @@ demo-stop:
 ##                    MATRIX="trixie": only these; MATRIX_SUITES="regress tap"; needs root; the first time takes long
 ## make test-fresh    make demo, make demo-stop and make test as on a new Debian that has make and nothing more; needs root
 SUITES = lint exports unit regress isolation tap pgtap docs demo chaos upgrade model sqlsmith clients command metrics console http native
-.PHONY: test $(SUITES:%=test-%) test-mutants test-sanitize test-assert test-valgrind test-matrix test-fresh lint fuzz tidy
+.PHONY: test $(SUITES:%=test-%) test-mutants test-sanitize test-assert test-valgrind test-matrix test-fresh test-package lint fuzz tidy
 test:
 	scripts/test
 $(SUITES:%=test-%): test-%:
@@ -160,6 +176,8 @@ test-matrix:
 	scripts/matrix
 test-fresh:
 	scripts/fresh
+test-package:
+	scripts/package
 
 ## make web           check and build the console's pages, cli/web, into cli/web/dist, which is committed; needs Node 18 and npm
 .PHONY: web
@@ -170,11 +188,14 @@ web:
 ## make bench         install what is missing, measure the extension beside others in a throw-away server: minutes
 ##                    BENCH="noop latency": only these workloads (bench/README.md lists them); PEERS=no: without other systems
 ## make bench-full    the same, with larger sizes and more passes: hours
-.PHONY: bench bench-full
+## make bench-public  plays the phases of the public benchmark of PostgreSQL job queues (bench/public): MINUTE=10 seconds, RATE=800, WORKERS=4
+.PHONY: bench bench-full bench-public
 bench:
 	bench/run
 bench-full:
 	FULL=1 bench/run
+bench-public:
+	BENCH=public OUT=$(or $(OUT),output_bench) bench/run
 
 ## make lint          compiler warnings and shellcheck, as in the tests
 lint: test-lint

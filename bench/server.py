@@ -7,7 +7,7 @@ import time
 import psycopg2
 
 WORK = os.environ['WORK']
-SOCKET = f'{WORK}/socket'
+SOCKET = os.environ.get('SOCKET') or f'{WORK}/socket'
 BINDIR = os.environ['BINDIR']
 HERE = os.path.dirname(os.path.abspath(__file__))
 

@@ -10,6 +10,52 @@ BEGIN
     END IF;
 END $$;
 
+-- All tables are locked before any is changed. Only the first lock is waited for, while nothing is held yet; so no transaction that has
+-- read one of them and then enqueues can meet this one in a deadlock, and lose its write. If they are not to be had within some tenths of a
+-- second, all are given back, and it is tried again, less and less often: others do not wait behind this for a transaction that is long.
+DO $$
+DECLARE
+    began timestamptz := pg_catalog.clock_timestamp();
+    pause double precision := 0.1;
+    tried timestamptz;
+    target pg_catalog.regclass;
+    patience CONSTANT text := pg_catalog.current_setting('lock_timeout');
+BEGIN
+    LOOP
+        BEGIN
+            SET LOCAL lock_timeout TO '300 ms';
+            LOCK TABLE @extschema@.sync_job_type IN ACCESS EXCLUSIVE MODE;
+            PERFORM pg_catalog.set_config('lock_timeout', patience, true);
+            tried := pg_catalog.clock_timestamp();
+            FOR target IN
+                SELECT c.oid FROM pg_catalog.pg_extension AS e
+                JOIN pg_catalog.pg_depend AS d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass
+                    AND d.refobjid OPERATOR(pg_catalog.=) e.oid AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+                JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) d.objid
+                WHERE e.extname OPERATOR(pg_catalog.=) 'pg_sync_job' AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::"char"[])
+                ORDER BY c.oid
+            LOOP
+                LOOP
+                    BEGIN
+                        EXECUTE pg_catalog.format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE NOWAIT', target);
+                        EXIT;
+                    EXCEPTION WHEN lock_not_available THEN
+                        IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) (tried OPERATOR(pg_catalog.+) interval '0.3 s') THEN RAISE; END IF;
+                    END;
+                    PERFORM pg_catalog.pg_sleep(0.005);
+                END LOOP;
+            END LOOP;
+            EXIT;
+        EXCEPTION WHEN lock_not_available THEN
+            IF patience OPERATOR(pg_catalog.<>) '0' AND pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) (began OPERATOR(pg_catalog.+) patience::pg_catalog.interval) THEN
+                RAISE;
+            END IF;
+        END;
+        PERFORM pg_catalog.pg_sleep(pause);
+        pause := LEAST(pause OPERATOR(pg_catalog.*) 2, 5);
+    END LOOP;
+END $$;
+
 ALTER TABLE @extschema@.sync_job ADD COLUMN depth integer, ADD COLUMN documents integer, ADD COLUMN source_documents text[],
     ADD COLUMN relation text COLLATE "C", ADD COLUMN held boolean;
 COMMENT ON COLUMN @extschema@.sync_job.depth IS 'how many jobs led to this one, each by a trigger on what the one before wrote; NULL: none did';

@@ -1,5 +1,6 @@
 #include "pg/server.hpp"
 
+#include <dlfcn.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,13 +15,25 @@ extern "C" {
 
 namespace sync_job::pg {
 
+namespace {
+
+// The file of a library beside this one. That need not be the server's own folder: an extension may be found through dynamic_library_path.
+std::string beside_this_one(const std::string& name) {
+    Dl_info here{};
+    std::string path = dladdr(reinterpret_cast<void*>(&library_is_installed), &here) != 0 ? here.dli_fname : "";
+    return path.substr(0, path.rfind('/') + 1) + name + ".so";
+}
+
+}  // namespace
+
 const SyncJobHttpApi& http_library() {
     static const SyncJobHttpApi* loaded = nullptr;
     if (loaded != nullptr) return *loaded;
     if (!library_is_installed("pg_sync_job_http")) {
         throw Error("58P01", "library pg_sync_job_http is not installed").hint("It is built and installed apart: make http && make install-http.");
     }
-    void* symbol = guarded([] { return load_external_function("$libdir/pg_sync_job_http", SYNC_JOB_HTTP_SYMBOL, true, nullptr); });
+    const std::string path = beside_this_one("pg_sync_job_http");
+    void* symbol = guarded([&] { return load_external_function(path.c_str(), SYNC_JOB_HTTP_SYMBOL, true, nullptr); });
     const SyncJobHttpApi* api = reinterpret_cast<SyncJobHttpApiFunction>(symbol)();
     if (api->version != SYNC_JOB_HTTP_VERSION || api->size < sizeof(SyncJobHttpApi)) {
         throw Error("58P01", "library pg_sync_job_http has interface version " + std::to_string(api->version) + ", and " +
@@ -44,6 +57,6 @@ void release_descriptors(int count) noexcept {
     for (int i = 0; i < count; i++) ReleaseExternalFD();
 }
 
-bool library_is_installed(const std::string& name) { return access((std::string(pkglib_path) + "/" + name + ".so").c_str(), R_OK) == 0; }
+bool library_is_installed(const std::string& name) { return access(beside_this_one(name).c_str(), R_OK) == 0; }
 
 }  // namespace sync_job::pg

@@ -3,7 +3,7 @@ way round, each SQL panel runs as a viewer, each runbook is there, promtool find
 import re
 import subprocess
 
-from monitoring import BOARDS, DOCUMENT, FOLDER, RULES, Checks, board, exposition, family, psql, samples, targets
+from monitoring import BOARDS, DOCUMENT, FOLDER, RULES, RUNBOOK, Checks, board, exposition, family, psql, samples, targets
 
 check = Checks()
 rows = samples()
@@ -42,21 +42,15 @@ for name, kind, of in listed:
     check(kinds.get(name) == kind, f"{name} is a {kinds.get(name)}, not a {kind}")
     check(labels.get(name) == set(re.findall(r"\w+", of)), f"{name} has the labels {labels.get(name)}, not {of}")
 
-# ---- Runbooks ----
+# ---- Runbooks, whose statements the suite of the documentation runs ----
 
-anchors = {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)$", page, re.M)}
+with open(RUNBOOK, encoding="utf-8") as file:
+    headings = re.findall(r"^#+ (.*)$", file.read(), re.M)
+anchors = {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in headings}
 addresses = re.findall(r'runbook_url: "(.*)"', rules)
 check(len(addresses) == rules.count("- alert:"), "each alert has a runbook")
 for address in addresses:
-    check(address.startswith("docs/monitoring.md#") and address.split("#")[1] in anchors, f"there is a runbook {address}")
-
-statements = re.findall(r"`(SELECT [^`]*)`", page)
-check(len(statements) > 8, "the runbooks have statements")
-for statement in statements:
-    try:
-        psql("EXPLAIN " + statement.replace("'…'", "'Probe'"), "postgres")
-    except subprocess.CalledProcessError as error:
-        check(False, f"{statement}: {error.stderr}")
+    check(address.startswith("docs/runbook.md#") and address.split("#")[1] in anchors, f"there is a runbook {address}")
 
 # ---- Boards ----
 

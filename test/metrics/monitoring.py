@@ -10,6 +10,7 @@ import urllib.request
 
 FOLDER = os.path.join(os.environ["CHECKOUT"], "monitoring")
 DOCUMENT = os.path.join(os.environ["CHECKOUT"], "docs", "monitoring.md")
+RUNBOOK = os.path.join(os.environ["CHECKOUT"], "docs", "runbook.md")
 BOARDS = ["grafana_prometheus.json", "grafana_postgres.json"]
 RULES = os.path.join(FOLDER, "prometheus_rules.yaml")
 

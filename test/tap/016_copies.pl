@@ -137,6 +137,43 @@ is($node->safe_psql('without', $_->[0]), $_->[1], $_->[0]) for (
 	[ q{SELECT count(*) FROM sync_job_internal.type_grant}, '0' ],
 	[ q{SELECT count(*) FROM sync_job_deleted_document}, '0' ]);
 
+# A dump that takes long holds its snapshot and a lock on each table. Clean-up goes on beside it: it keeps no enqueue waiting for 100 ms, and
+# takes nothing from the dump. One that is made afterwards has every job.
+my $is_old = q{ended_at < now() - interval '39 days'};
+$node->safe_psql('postgres', qq{
+	ALTER DATABASE postgres SET sync_job.log_retention_days = -1;
+	INSERT INTO sync_job_internal.sync_job_ended
+	SELECT (jsonb_populate_record(j, jsonb_build_object('id', nextval('sync_job_internal.sync_job_id_seq'), 'ended_at', now() - interval '40 days'))).*
+	FROM sync_job_internal.sync_job_ended AS j, generate_series(1, 20000) AS n WHERE j.id = (SELECT min(id) FROM sync_job WHERE status = 'Finished');
+	INSERT INTO sync_job_error (sync_job, attempt, occurred_at, sqlstate, message, counted) SELECT id, 1, ended_at, '23514', 'an error', true FROM sync_job WHERE $is_old});
+my ($before, $before_errors) = map { $node->safe_psql('postgres', $_) } $everything, $errors;
+my $long = $node->background_psql('postgres');
+my $snapshot = $long->query_safe(q{BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_export_snapshot()});
+$long->query_safe(join ';', map { "LOCK TABLE $_ IN ACCESS SHARE MODE" } split /\n/,
+	$node->safe_psql('postgres', q{SELECT oid::regclass FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace::regnamespace::text !~ '^(pg_|information)'}));
+my $app = $node->background_psql('postgres');
+$app->query_safe(q{SET lock_timeout = '100 ms'});
+$node->safe_psql('postgres', 'ALTER DATABASE postgres RESET sync_job.log_retention_days');
+my ($enqueued, $deadline) = (0, time + $PostgreSQL::Test::Utils::timeout_default);
+while (time < $deadline)
+{
+	$app->query_safe(q{SELECT enqueue_sync_job('Probe', '64', scheduled_at => now() + '1 day')}) for 1 .. 20;
+	$enqueued += 20;
+	last if $app->query_safe("SELECT EXISTS (SELECT FROM sync_job WHERE $is_old)") eq 'f';
+}
+is($node->safe_psql('postgres', "SELECT count(*) FROM sync_job WHERE $is_old"), '0', "20,000 jobs were cleared beside a dump, and $enqueued enqueued");
+$app->quit;
+for my $one ([ 'held', "--snapshot=$snapshot" ], [ 'afterwards' ])
+{
+	my ($name, @options) = @$one;
+	my @expected = @options ? ($before, $before_errors) : map { $node->safe_psql('postgres', $_) } $everything, $errors;
+	$node->command_ok([ 'pg_dump', '-Fc', @options, '-f', "$ENV{TESTDATADIR}/$name", $node->connstr('postgres') ], "a dump, $name");
+	$node->safe_psql('postgres', "CREATE DATABASE $name");
+	$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr($name), "$ENV{TESTDATADIR}/$name" ], 'is restored');
+	is_deeply([ map { $node->safe_psql($name, $_) } $everything, $errors ], \@expected, 'with each job, and each error');
+}
+$long->quit;
+
 # A standby: nothing runs on it.
 $node->backup('copy');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
