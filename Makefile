@@ -147,6 +147,7 @@ demo-stop:
 ## make test-console the console: its routes, attacks on its server, its pages, stories in a browser; not part of make test, but for a look at it
 ## make test-http     the HTTP client, and HTTP pushes, against web servers that behave badly; not part of make test
 ## make test-package  the archives and Debian packages of the last commit: built, then installed, used and removed in a new Debian; needs root
+## make test-citus    three servers with Citus, which CITUS_PREFIX=… brings (test/README.md); skipped without; not part of make test
 ## make test-model    spin looks through a model of enqueue, claim, crash, recovery and cancel; not part of make test
 ## make test-mutants  puts faults of one line into a copy of the tree, one after the other: a test must find each; half an hour
 ##                    MUTANTS="cursor limit": only those with such names
@@ -158,7 +159,7 @@ demo-stop:
 ## make test-matrix   the suites on this machine, and with the newer PostgreSQL of newer Debian releases and of experimental, each in a folder
 ##                    MATRIX="trixie": only these; MATRIX_SUITES="regress tap"; needs root; the first time takes long
 ## make test-fresh    make demo, make demo-stop and make test as on a new Debian that has make and nothing more; needs root
-SUITES = lint exports unit regress isolation tap pgtap docs demo chaos upgrade model sqlsmith clients command metrics console http native
+SUITES = lint exports unit regress isolation tap pgtap docs demo chaos upgrade model sqlsmith clients command metrics console http native citus
 .PHONY: test $(SUITES:%=test-%) test-mutants test-sanitize test-assert test-valgrind test-matrix test-fresh test-package lint fuzz tidy
 test:
 	scripts/test

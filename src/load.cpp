@@ -7,6 +7,7 @@
 #include "job/table_guard.hpp"
 #include "pg/background.hpp"
 #include "pg/catalog.hpp"
+#include "pg/citus.hpp"
 #include "pg/error.hpp"
 #include "pg/hooks.hpp"
 #include "pg/shared.hpp"
@@ -30,6 +31,7 @@ void at_relation_change(Oid relation) {
     invalidate_job_types(relation);
     invalidate_document_types(relation);
     pg::invalidate_table_writer(relation);
+    pg::citus::invalidate(relation);
 }
 
 void at_function_change() {

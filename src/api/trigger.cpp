@@ -7,6 +7,7 @@
 #include "core/text.hpp"
 #include "document/deleted_document.hpp"
 #include "engine/sync.hpp"
+#include "pg/citus.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/json.hpp"
@@ -90,8 +91,9 @@ void check_call(const pg::TriggerCall& call) {
 
 // The rows of another table are not documents of the type: their keys would name others.
 void check_table(const pg::TriggerCall& call, const JobType& type) {
-    if (type.source == pg::no_oid || call.relation == type.source || pg::is_partition_of(call.relation, type.source))
-        return;
+    if (type.source == pg::no_oid || call.relation == type.source) return;
+    Oid table = pg::citus::table_of(call.relation);
+    if (table == type.source || pg::is_partition_of(table, type.source)) return;
     throw pg::Error("42809", "trigger " + quoted(call.trigger_name) + " is on " +
                                  quoted(pg::relation_name(call.relation)) + ", and sync job type " + quoted(type.name) +
                                  " syncs from " + quoted(type.source_label))
@@ -180,8 +182,8 @@ private:
     static EnqueueRequest request(const Options& options, const JobType& type, const pg::TriggerCall& call) {
         EnqueueRequest request;
         request.sync_job_type = options.sync_job_type;
-        // A partition's rows are documents of the type's own table.
-        request.source_document_type = type.source == pg::no_oid ? call.relation : type.source;
+        // The rows of a partition or a shard are documents of the type's own table.
+        request.source_document_type = type.source == pg::no_oid ? pg::citus::table_of(call.relation) : type.source;
         request.trigger_type = "Document Hook";
         request.owner = pg::relation_owner(call.relation);
         request.deduplicate = options.deduplicate;
@@ -307,7 +309,7 @@ void rows_updated(Changes& changes, pg::Arguments& args, const pg::TriggerCall& 
     if (!pg::has_transition(args, pg::Transition::old_rows) || !pg::has_transition(args, pg::Transition::new_rows)) {
         no_transition_table(call, "OLD TABLE AS ... NEW TABLE AS ...");
     }
-    bool same_names = call.relation == documents.relation().oid && !pg::may_have_changed(args, documents.key());
+    bool same_names = documents.has_columns_of(call.relation) && !pg::may_have_changed(args, documents.key());
     if (same_names && !changes.may_concern(args)) return;
     if (same_names && !pg::may_have_changed(args, changes.kept_columns())) return rows_of_same_names(changes, args);
     std::unordered_set<std::string> of_no_concern = rows_of_no_concern(changes, args, call);

@@ -22,11 +22,16 @@ std::string output_name(std::size_t index) { return "sync_job_" + std::to_string
 }  // namespace
 
 Mapping::Mapping(const JobType& type)
+    : Mapping(type, DocumentType::find(type.source, type.source_key), DocumentType::find(type.target, type.target_key)) {
+    if (keeps_shards()) of_shards_ = std::make_unique<JobType>(type);
+}
+
+Mapping::Mapping(const JobType& type, std::shared_ptr<DocumentType> source, std::shared_ptr<DocumentType> target)
     : type_name_(type.name),
       condition_(condition_sql(type)),
       on_delete_values_(type.on_delete_values),
-      source_(DocumentType::find(type.source, type.source_key)),
-      target_(DocumentType::find(type.target, type.target_key)),
+      source_(std::move(source)),
+      target_(std::move(target)),
       match_only_(type.field_map.empty()) {
     read(type);
     judge_match();
@@ -128,7 +133,7 @@ void Mapping::prepare_statements() {
     if (reads_target()) late_ = late_values(early_count_, items_.size());
     match_ = one_document(0, match_count_, given_row);
     std::string named = target.quoted + " AS " + target.alias;
-    std::string find = "SELECT " + target.alias + " FROM " + named + " WHERE " + match_condition("$", target.alias) + " LIMIT 2";
+    std::string find = "SELECT " + target_->whole_row() + " FROM " + named + " WHERE " + match_condition("$", target.alias) + " LIMIT 2";
     find_ = make(find, match_types, by_match);
     find_locked_ = make(find + " FOR NO KEY UPDATE OF " + target.alias, match_types, by_match);
     try {
@@ -329,6 +334,8 @@ namespace {
 }  // namespace
 
 pg::Value Mapping::find(const pg::RowValues& wanted, Lock lock, bool by_active_snapshot) {
+    if (Mapping* shard = here(wanted)) return shard->find(wanted, lock, by_active_snapshot);
+    if (lock == Lock::for_update && target_->distributed() != nullptr) return find_distributed_locked(wanted);
     std::vector<pg::Value> values;
     for (std::size_t i = 0; i < match_count_; i++) values.push_back(wanted.at(items_[i].column));
     pg::Rows rows = (lock == Lock::none ? find_ : find_locked_)->execute(values, by_active_snapshot);
@@ -405,6 +412,7 @@ bool Mapping::lives_by_index() { return !match_is_shared_ || (living() != nullpt
 Mapping::Living Mapping::lives(const pg::RowValues& wanted) {
     constexpr std::int64_t most_pages = 1024;  // 8 MB, some milliseconds
     if (!match_is_shared_) return Living::no;
+    if (Mapping* shard = here(wanted)) return shard->lives(wanted);
     pg::Statement* statement = living();
     bool too_slow = !living_by_index_ && pg::relation_pages(source_->relation().oid).value_or(0) > most_pages;
     if (statement == nullptr || too_slow) return Living::unknown;

@@ -28,6 +28,11 @@ public:
     // Raises what is wrong with the declaration.
     explicit Mapping(const JobType& type);
 
+    // Of distributed tables whose documents belong together shard by shard: the same on that shard alone, as of ordinary tables. Null:
+    // the tables are not such, or it lies elsewhere.
+    Mapping* on_shard(std::size_t number);
+    bool has_shards() const { return of_shards_ != nullptr; }
+
     DocumentType& source() const { return *source_; }
     DocumentType& target() const { return *target_; }
     // There is no field_map: a native controller computes the rest.
@@ -174,6 +179,10 @@ private:
     std::unique_ptr<pg::Statement> one_document(std::size_t first, std::size_t end, const std::string& from) const;
     pg::RowValues only_row(const pg::Rows& rows, std::size_t count) const;
     std::unique_ptr<pg::Statement> match_over_readable(const KeptDocument& kept) const;
+    Mapping(const JobType& type, std::shared_ptr<DocumentType> source, std::shared_ptr<DocumentType> target);
+    bool keeps_shards() const;
+    Mapping* here(const pg::RowValues& wanted);
+    pg::Value find_distributed_locked(const pg::RowValues& wanted);
     void judge_match();
     std::string living_sql() const;
     pg::Statement* living();
@@ -213,6 +222,8 @@ private:
     std::string matched_sources_;  // in FROM: sources by arrays, with their values (w) and targets; empty: not in one statement
     std::vector<Oid> source_array_types_;
     std::map<ColumnSet, std::shared_ptr<pg::Statement>> update_sources_;
+    std::unique_ptr<JobType> of_shards_;                  // null: it has no shards
+    std::map<std::size_t, std::unique_ptr<Mapping>> shards_;
     std::unique_ptr<pg::Statement> insert_sources_;  // null: where nothing keeps a second target from being inserted
 };
 

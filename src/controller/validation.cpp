@@ -349,6 +349,7 @@ std::vector<Finding> validate(const JobType& type, Depth depth) {
     } else {
         validate_functions(type, look);
     }
+    look_as_its_role("source_document_type", [&] { check_distribution(type, findings); });
     look("ignore_synced", [&] { check_echo(type, findings); });
     look("source_document_type", [&] { add_warnings(type, findings); });
     return findings;

@@ -31,4 +31,9 @@ std::optional<Finding> first_finding(const JobType& type);
 void validate_functions(const JobType& type,
                        const std::function<void(const std::string& object, const std::function<void()>& check)>& look);
 
+// Raises if Citus has a copy of it on each node, whose triggers would fire for each.
+void refuse_as_source(Oid relation);
+// What is to be said of tables that Citus distributes.
+void check_distribution(const JobType& type, std::vector<Finding>& findings);
+
 }  // namespace sync_job

@@ -4,6 +4,7 @@
 
 #include "core/text.hpp"
 #include "document/written_values.hpp"
+#include "pg/citus.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
 #include "pg/xact.hpp"
@@ -92,14 +93,22 @@ std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std:
         constexpr Oid varchar = 1043;
         type->name_is_text_ = base == pg::type::text || base == varchar;
     }
-    type->named_ = relation->quoted + " AS " + relation->alias;
-    type->returning_ = " RETURNING " + relation->alias;
-    std::string where = " WHERE " + type->key_condition(1);
-    type->load_sql_ = "SELECT " + relation->alias + " FROM " + type->named_ + where;
-    type->lock_sql_ = type->load_sql_ + " FOR NO KEY UPDATE";
-    type->remove_sql_ = "DELETE FROM " + type->named_ + where + type->returning_;
+    type->distributed_ = pg::citus::distributed_table(oid);
+    type->make_statements(type->distributed_ != nullptr ? relation->quoted : "");
     if (cached_at == generation) cache().emplace(cache_key, type);
     return type;
+}
+
+// Whole rows of a distributed table by the names of their columns: a shard is made anew as it moves, without those that have been
+// dropped, and what Citus has planned gives its rows as they are.
+void DocumentType::make_statements(const std::string& row_type) {
+    whole_row_ = row_type.empty() ? relation_->alias : "ROW(" + relation_->alias + ".*)::" + row_type;
+    named_ = relation_->quoted + " AS " + relation_->alias;
+    returning_ = " RETURNING " + whole_row_;
+    std::string where = " WHERE " + key_condition(1);
+    load_sql_ = "SELECT " + whole_row_ + " FROM " + named_ + where;
+    lock_sql_ = load_sql_ + " FOR NO KEY UPDATE";
+    remove_sql_ = "DELETE FROM " + named_ + where + returning_;
 }
 
 // --- Names ---
@@ -124,24 +133,6 @@ std::string DocumentType::name_of(const pg::RowValues& row) const {
 }
 
 std::string DocumentType::name_of(Datum row) const { return name_of(pg::take_apart(row, *relation_)); }
-
-pg::RowValues DocumentType::row_of(Oid relation, Datum row) const {
-    if (relation == relation_->oid) return pg::take_apart(row, *relation_);
-    auto other = pg::read_relation(relation);
-    return row_of(relation, pg::take_apart(row, *other));
-}
-
-// Columns are matched by name.
-pg::RowValues DocumentType::row_of(Oid relation, const pg::RowValues& from) const {
-    if (relation == relation_->oid) return from;
-    auto other = pg::read_relation(relation);
-    pg::RowValues to = pg::empty_row(*relation_);
-    for (const pg::Column& column : relation_->columns) {
-        const pg::Column* same_name = column.dropped ? nullptr : other->column(column.name);
-        if (same_name != nullptr) to.set(column.number, from.at(same_name->number));
-    }
-    return to;
-}
 
 std::vector<pg::Value> DocumentType::key_values(const std::string& name) const {
     std::vector<std::string> texts;
@@ -269,12 +260,14 @@ bool DocumentType::lockable() {
 }
 
 pg::Value DocumentType::load(const std::string& name, Lock lock) {
+    if (auto shard = here(shard_of(name))) return shard->load(name, lock);
     bool lock_row = lock == Lock::for_update && locks_rows();
     const std::string& sql = lock_row ? lock_sql_ : load_sql_;
     return only_row(statement(sql, key_types())->execute(values_of(name), false), label_);
 }
 
 pg::Value DocumentType::remove(const std::string& name) {
+    if (auto shard = here(shard_of(name))) return shard->remove(name);
     pg::Value removed = only_row(statement(remove_sql_, key_types())->execute(values_of(name)), label_);
     if (!removed.null) forget_written(*this, canonical_name(name));
     return removed;
@@ -290,6 +283,8 @@ Datum DocumentType::written(const pg::Rows& rows, const char* command) const {
 }
 
 Datum DocumentType::insert(const pg::RowValues& row, const ColumnSet& columns, Identity identity) {
+    auto shard = here(shard_of(row));
+    if (shard != nullptr && shard->has_defaults_but(columns)) return shard->insert(row, columns, identity);
     std::string names, values;
     std::vector<Oid> types;
     std::vector<pg::Value> arguments;
@@ -309,6 +304,7 @@ Datum DocumentType::insert(const pg::RowValues& row, const ColumnSet& columns, I
 }
 
 Datum DocumentType::update(const std::string& name, const pg::RowValues& row, const ColumnSet& columns) {
+    if (auto shard = here(shard_of(name))) return shard->update(name, row, columns);
     std::string assignments;
     std::vector<Oid> types = key_types();
     std::vector<pg::Value> arguments = values_of(name);

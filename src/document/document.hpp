@@ -16,6 +16,10 @@
 
 namespace sync_job {
 
+namespace pg::citus {
+struct DistributedTable;
+}
+
 // The columns that changed, by attnum, ascending.
 using ColumnSet = std::vector<int>;
 bool contains(const ColumnSet& columns, int number);
@@ -40,12 +44,25 @@ public:
     const std::string& label() const { return label_; }  // for messages and titles
     const ColumnSet& key() const { return key_; }
 
+    // --- Where Citus distributes the table: null elsewhere ---
+    const pg::citus::DistributedTable* distributed() const { return distributed_.get(); }
+    // The number of the shard that the document, or the row, belongs to; nothing: its key does not tell, or the table has no shards.
+    std::optional<std::size_t> shard_of(const std::string& name) const;
+    std::optional<std::size_t> shard_of(const pg::RowValues& row) const;
+    // Documents of this type, rows and all, that are read and written on this shard itself, which stays until the transaction ends.
+    // Null: it lies on another node.
+    std::shared_ptr<DocumentType> on_shard(std::size_t number);
+
     // --- Names ---
     std::string name_of(Datum row) const;
     std::string name_of(const pg::RowValues& row) const;
     // A row of another relation as one of this type: of a partition, whose columns may be in other positions.
     pg::RowValues row_of(Oid relation, Datum row) const;
     pg::RowValues row_of(Oid relation, const pg::RowValues& row) const;
+    // The other relation's rows are rows of this type as they are.
+    bool has_columns_of(Oid relation) const;
+    // The whole row by the relation's alias, in SQL.
+    const std::string& whole_row() const { return whole_row_; }
     // The name as name_of() would write it. Raises 22023 for one that the key's types reject.
     std::string canonical_name(const std::string& name) const;
     // Sets the key columns of a row from a name.
@@ -65,7 +82,8 @@ public:
     pg::Value remove(const std::string& name);
 
     // --- Many rows per statement; in an SpiScope, and the rows live as long as it ---
-    // False if a key column is an array or composite.
+    // False if a key column is an array or composite; or the table is distributed, as rows then come back in any order; or it is a
+    // shard without defaults of its own.
     bool supports_many() const;
     // The keys of these names, as one array per key column.
     std::vector<pg::Value> key_arrays(const std::vector<std::string>& names) const;
@@ -115,13 +133,21 @@ private:
     // The caller holds it while it is executed: a trigger may run a job that drops it here.
     std::shared_ptr<pg::Statement> statement(const std::string& sql, const std::vector<Oid>& types);
     bool lockable();
+    void make_statements(const std::string& row_type);
+    bool has_defaults_but(const ColumnSet& columns) const;
+    std::shared_ptr<DocumentType> here(std::optional<std::size_t> shard) { return shard ? on_shard(*shard) : nullptr; }
+    std::shared_ptr<DocumentType> part(Oid relation) const;
     Datum written(const pg::Rows& rows, const char* command) const;
 
     std::shared_ptr<pg::RelationInfo> relation_;
+    std::shared_ptr<const pg::citus::DistributedTable> distributed_;
     std::string label_;
     ColumnSet key_;
     std::optional<bool> lockable_;           // of a view: whether its rows can be locked
     bool name_is_text_ = false;              // a single text column: its value is the name
+    std::vector<std::shared_ptr<DocumentType>> shards_;  // null: not used yet
+    ColumnSet defaults_of_table_;                        // of a shard: columns whose default only the distributed table has
+    std::string whole_row_;                              // in SQL: by the alias; of a shard and of a distributed table by its columns
     std::string named_, returning_;  // parts of statements: table AS alias, RETURNING alias
     std::string load_sql_, lock_sql_, remove_sql_;
     std::map<std::string, std::shared_ptr<pg::Statement>> statements_;

@@ -36,6 +36,7 @@ pg::Value column_array(const std::vector<pg::RowValues>& rows, const pg::Column&
 bool fits_array(Oid base_type) { return pg::array_type_of(base_type) != pg::no_oid && !pg::is_composite(base_type); }
 
 bool DocumentType::supports_many() const {
+    if (distributed_ != nullptr || !defaults_of_table_.empty()) return false;
     std::vector<Oid> types = key_types();
     return std::all_of(types.begin(), types.end(), fits_array);
 }

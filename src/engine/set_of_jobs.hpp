@@ -35,8 +35,9 @@ private:
 
 class Set {
 public:
-    Set(const std::vector<Job>& jobs, const JobType& type, Controller& controller)
-        : jobs_(jobs), type_(type), controller_(controller), mapping_(*controller.match()), outcomes_(jobs.size()) {}
+    // `mapping`: that of the controller, or its part for the shard of all these documents.
+    Set(const std::vector<Job>& jobs, const JobType& type, Controller& controller, Mapping& mapping)
+        : jobs_(jobs), type_(type), controller_(controller), mapping_(mapping), outcomes_(jobs.size()) {}
 
     std::vector<std::optional<Outcome>> run();
     // Whatever is otherwise raises an error: a target that is there or not, a document that comes twice, is gone or was deleted

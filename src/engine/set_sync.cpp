@@ -1,6 +1,7 @@
 #include "engine/set_sync.hpp"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <unordered_set>
 
@@ -154,6 +155,35 @@ namespace {
 
 using Outcomes = std::vector<std::optional<Outcome>>;
 
+Outcomes sync_here(const std::vector<Job>& started, const JobType& type, Controller& controller, Mapping& mapping, LastSet& last,
+                   LastSet::All guess) {
+    if (!mapping.supports_many() || !mapping.target().locks_rows()) return Outcomes(started.size());
+    Set set(started, type, controller, mapping);
+    Outcomes outcomes = guess == LastSet::All::various ? set.run() : set.run_as(guess, last.columns());
+    set.note_in(last);
+    return outcomes;
+}
+
+// A set each for the shards that lie here. What lies elsewhere runs by itself.
+Outcomes sync_shards(const std::vector<Job>& started, const JobType& type, Controller& controller, LastSet& last, LastSet::All guess) {
+    Mapping& whole = *controller.match();
+    std::map<std::size_t, std::vector<std::size_t>> by_shard;
+    for (std::size_t i = 0; i < started.size(); i++) {
+        auto shard = whole.source().shard_of(std::string(started[i].text(C::source_document_name)));
+        if (shard) by_shard[*shard].push_back(i);
+    }
+    Outcomes outcomes(started.size());
+    for (const auto& [shard, numbers] : by_shard) {
+        Mapping* mapping = whole.on_shard(shard);
+        if (mapping == nullptr) continue;
+        std::vector<Job> jobs;
+        for (std::size_t number : numbers) jobs.push_back(started[number].copy());
+        Outcomes of_shard = sync_here(jobs, type, controller, *mapping, last, guess);
+        for (std::size_t i = 0; i < numbers.size(); i++) outcomes[numbers[i]] = std::move(of_shard[i]);
+    }
+    return outcomes;
+}
+
 Outcomes sync_within(const std::vector<Job>& jobs, LastSet& last, LastSet::All guess, std::int64_t batch_microseconds,
                      std::int64_t lock_patience_microseconds) {
     auto type = require_job_type(std::string(jobs[0].text(C::sync_job_type)));
@@ -182,11 +212,8 @@ Outcomes sync_within(const std::vector<Job>& jobs, LastSet& last, LastSet::All g
         Mapping& mapping = *controller->match();
         require_own_documents(mapping.source());
         require_own_documents(mapping.target());
-        if (mapping.supports_many() && mapping.target().locks_rows()) {
-            Set set(started, *type, *controller);
-            outcomes = guess == LastSet::All::various ? set.run() : set.run_as(guess, last.columns());
-            set.note_in(last);
-        }
+        outcomes = mapping.has_shards() ? sync_shards(started, *type, *controller, last, guess)
+                                        : sync_here(started, *type, *controller, mapping, last, guess);
     } catch (const pg::Error& error) {
         if (!deadline.passed() && !patience.gave_up()) note_interruption(error);
         throw;

@@ -10,6 +10,7 @@ extern "C" {
 }
 
 #include "pg/catalog.hpp"
+#include "pg/citus.hpp"
 #include "pg/error.hpp"
 
 namespace sync_job::pg {
@@ -239,6 +240,15 @@ std::int64_t own_pages(Oid relation) {
 }  // namespace
 
 std::optional<std::int64_t> relation_pages(Oid relation) {
+    if (auto distributed = citus::distributed_table(relation)) {
+        std::int64_t sum = 0;
+        for (const auto& shard : distributed->shards) {
+            std::int64_t part = shard.table == no_oid ? 0 : guarded([&] { return own_pages(shard.table); });
+            if (part < 0) return std::nullopt;
+            sum += part;
+        }
+        return sum;
+    }
     std::int64_t pages = guarded([&] {
         std::int64_t sum = own_pages(relation);
         if (sum < 0 || get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE) return sum;

@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "pg/citus.hpp"
 #include "pg/error.hpp"
 
 namespace sync_job::pg {
@@ -112,7 +113,12 @@ ErrorData* take_error() {
     report->from_server = true;
     report->to_log = data->output_to_server;
     report->to_client = data->output_to_client;
+    bool canceled = data->sqlerrcode == ERRCODE_QUERY_CANCELED;
     FreeErrorData(data);
+    if (canceled && citus::canceled_for_deadlock()) {  // which Citus says only where an error is logged
+        report->sqlstate = "40P01";
+        report->message = "canceling the transaction since it was involved in a distributed deadlock";
+    }
     throw Error(std::move(report));
 }
 

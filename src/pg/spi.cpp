@@ -11,6 +11,7 @@ extern "C" {
 
 #include <string_view>
 
+#include "pg/citus.hpp"
 #include "pg/error.hpp"
 #include "pg/memory.hpp"
 #include "pg/spi.hpp"
@@ -198,12 +199,33 @@ void Statement::check() {
     subtransaction.commit();
 }
 
+namespace {
+
+// Citus sends it to a shard that its parameters say: for a plan without them it may have no plan at all.
+bool reads_distributed(SPIPlanPtr plan) {
+    const ListCell *source, *relation;
+    foreach (source, SPI_plan_get_plan_sources(plan)) {
+        foreach (relation, static_cast<CachedPlanSource*>(lfirst(source))->relationOids) {
+            if (citus::is_distributed(lfirst_oid(relation))) return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace
+
 void Statement::prepare() {
-    SPIPlanPtr plan = guarded([&] {
-        return SPI_prepare_cursor(sql_.c_str(), static_cast<int>(argument_types_.size()), argument_types_.data(),
-                                  CURSOR_OPT_GENERIC_PLAN);
-    });
-    if (plan == nullptr) spi_failed(sql_, SPI_result);
+    auto prepare = [&](int options) {
+        SPIPlanPtr plan = guarded(
+            [&] { return SPI_prepare_cursor(sql_.c_str(), static_cast<int>(argument_types_.size()), argument_types_.data(), options); });
+        if (plan == nullptr) spi_failed(sql_, SPI_result);
+        return plan;
+    };
+    SPIPlanPtr plan = prepare(CURSOR_OPT_GENERIC_PLAN);
+    if (reads_distributed(plan)) {
+        plan = prepare(0);
+        access_ = Access::any;  // where it is carried out, it is planned again
+    }
     guarded([&] { SPI_keepplan(plan); });
     plan_ = plan;
 }

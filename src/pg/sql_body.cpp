@@ -11,6 +11,7 @@ extern "C" {
 #include "rewrite/rewriteHandler.h"
 }
 
+#include "pg/citus.hpp"
 #include "pg/error.hpp"
 #include "pg/memory.hpp"
 #include "pg/sql_body.hpp"
@@ -172,7 +173,7 @@ void end_rows(DestReceiver*) {}
 ParamListInfo parameters_of(FunctionCallInfo call, const Oid* types) {
     if (call->nargs == 0) return nullptr;
     ParamListInfo list = makeParamList(call->nargs);
-    for (int i = 0; i < call->nargs; i++) list->params[i] = {call->args[i].value, call->args[i].isnull, 0, types[i]};
+    for (int i = 0; i < call->nargs; i++) list->params[i] = {call->args[i].value, call->args[i].isnull, PARAM_FLAG_CONST, types[i]};
     return list;
 }
 
@@ -221,6 +222,9 @@ SqlBody::SqlBody(Oid function) : function_(function) {
     name_ = name;
     text_ = body;
     guarded([&] { make_plan(tuple); });
+    if (source_ == nullptr) return;
+    const ListCell* cell;
+    foreach (cell, source_->relationOids) plans_by_value_ = plans_by_value_ || citus::is_distributed(lfirst_oid(cell));
 }
 
 void SqlBody::make_plan(HeapTupleData* tuple) {
@@ -260,7 +264,8 @@ bool SqlBody::call(FunctionCallInfoBaseData* call, const Oid* types, Datum* resu
     if (source_ == nullptr) return false;
     Running running{name_.c_str(), text_.c_str()};
     ContextLines context(&running);
-    CachedPlan* plan = GetCachedPlan(source_, nullptr, CurrentResourceOwner, nullptr);
+    ParamListInfo parameters = parameters_of(call, types);
+    CachedPlan* plan = GetCachedPlan(source_, plans_by_value_ ? parameters : nullptr, CurrentResourceOwner, nullptr);
     bool usable = source_->resultDesc->natts > 0;  // taking its locks may have shown that it is out of date
     if (usable) {
         if (!reads_only_) {
@@ -271,7 +276,6 @@ bool SqlBody::call(FunctionCallInfoBaseData* call, const Oid* types, Datum* resu
         row.receiver = {receive_row, begin_rows, end_rows, end_rows, DestSQLFunction};
         row.type = type_;
         row.whole = whole_;
-        ParamListInfo parameters = parameters_of(call, types);
         run_plan(linitial_node(PlannedStmt, plan->stmt_list), text_.c_str(), parameters, &row, type_ == VOIDOID, &running);
         if (!reads_only_) PopActiveSnapshot();
         *result = row.value;

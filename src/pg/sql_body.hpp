@@ -43,6 +43,7 @@ private:
     Definition definition_;
     std::string name_, text_;
     CachedPlanSource* source_ = nullptr;
+    bool plans_by_value_ = false;  // its parameters have to be known: see citus::is_distributed()
     Oid type_ = no_oid;   // of the result
     bool whole_ = false;  // the columns of the query are those of that type
 };

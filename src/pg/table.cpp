@@ -10,6 +10,7 @@ extern "C" {
 
 #include "pg/attached.hpp"
 #include "pg/catalog.hpp"
+#include "pg/citus.hpp"
 #include "pg/error.hpp"
 #include "pg/table.hpp"
 
@@ -239,7 +240,10 @@ Table::Table(Oid relation, TableLock lock) : oid_(relation), exceptions_(std::un
     });
     // On an error the abort closes it.
     if (open_callback != nullptr) open_callback();
-    if (lock == TableLock::write) require_nothing_attached(relation_);
+    if (lock == TableLock::write) {
+        require_nothing_attached(relation_);
+        citus::commit_in_two_phases();  // what a job does on another node, and the job's own row
+    }
     guarded([&] {
         if (lock == TableLock::write) {
             lock_slot_ = MakeSingleTupleTableSlot(RelationGetDescr(relation_), table_slot_callbacks(relation_));

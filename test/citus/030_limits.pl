@@ -1,0 +1,80 @@
+# What Citus does not do, or does otherwise: deadlocks between nodes, reference tables, tables that do not lie together.
+use strict;
+use warnings;
+use Test::More;
+use PostgreSQL::Test::Utils;
+use SyncJob;
+use Citus;
+
+my ($coordinator, @workers) = citus_cluster(2, 'deadlock_timeout = 200ms');
+load_documents();
+
+# --- A job in a deadlock between nodes is run again. Each node looks for deadlocks of what it has begun: here the job's does ---
+$coordinator->safe_psql('postgres', $_) for 'ALTER SYSTEM SET citus.distributed_deadlock_detection_factor = -1', 'SELECT pg_reload_conf()';
+$coordinator->safe_psql('postgres', $_) for q{
+	CREATE SCHEMA both_sync}, q{
+	CREATE FUNCTION both_sync.execute(sync_job sync_job, source_doc jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+	BEGIN
+		UPDATE bypass_target SET city = 'job' WHERE customer = sync_job.context ->> 'first';
+		UPDATE bypass_target SET city = 'job' WHERE customer = sync_job.context ->> 'second';
+		RETURN NULL;
+	END $$};
+on_all_nodes(q{INSERT INTO sync_job_type (name, source_document_type, module) VALUES ('both', 'customer', 'both_sync')});
+my ($here, $there) = map { name_on($_, 'both') } @workers;
+$coordinator->safe_psql('postgres', qq{INSERT INTO customer (name, city) VALUES ('$here', 'a'), ('$there', 'a')});
+wait_everywhere('the documents');
+my $client = $coordinator->background_psql('postgres');
+$client->query_safe(qq{BEGIN; UPDATE bypass_target SET city = 'client' WHERE customer = '$there'});
+my $job = $workers[0]->safe_psql('postgres', qq{SELECT enqueue_sync_job('both', '$here', context => '{"first": "$here", "second": "$there"}')});
+poll($workers[1], q{SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE%bypass_target%'}, 'the job waits for the client on the other node');
+$client->query_safe(qq{UPDATE bypass_target SET city = 'client' WHERE customer = '$here'});
+$client->query_safe('COMMIT');
+$client->quit;
+poll($workers[0], qq{SELECT status IN ('Finished', 'Failed') FROM sync_job WHERE id = $job}, 'it has ended');
+is($workers[0]->safe_psql('postgres', qq{SELECT status, retry_count FROM sync_job WHERE id = $job}), 'Finished|0', 'well, and the deadlock counts for nothing');
+is($workers[0]->safe_psql('postgres', q{SELECT count(*) FROM sync_job_error WHERE counted}), '0', 'no error is counted');
+
+# --- A reference table is no source ---
+$coordinator->safe_psql('postgres', $_) for q{CREATE TABLE region (name text PRIMARY KEY, city text)}, q{SELECT create_reference_table('region')};
+on_all_nodes(q{INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map)
+	VALUES ('region', 'region', 'declared_target', '{"customer": "name"}', '{"city": "city"}')});
+my ($result, $output, $error) = $coordinator->psql('postgres', q{SELECT attach_sync_job_triggers('region', 'region')});
+like($error, qr/ERROR:  "region" is a reference table of Citus, and cannot be the source of sync jobs\nDETAIL:  It has a copy on each node/, 'a reference table is refused');
+like($error, qr/HINT:  Distribute it by a column/, 'with a hint');
+sub findings
+{
+	my ($type) = @_;
+	return $coordinator->safe_psql('postgres', qq{SELECT string_agg(severity || ' ' || object || ': ' || message, E'\\n') FROM validate_sync_job_type('$type')});
+}
+like(findings('region'), qr/error source_document_type: "region" is a reference table/, 'validation says so');
+
+# --- What validation says of distributed tables ---
+is(findings($_), '', "nothing is wrong with $_") for qw(plpgsql sql declared bypass);
+$coordinator->safe_psql('postgres', $_) for q{
+	CREATE TABLE apart (customer text, id bigint, city text, PRIMARY KEY (customer, id))}, q{
+	SELECT create_distributed_table('apart', 'id')}, q{
+	CREATE TABLE beside (customer text, other text, city text, PRIMARY KEY (customer, other))}, q{
+	SELECT create_distributed_table('beside', 'other', colocate_with => 'customer')}, q{
+	CREATE TABLE plain (customer text PRIMARY KEY, city text)};
+$coordinator->safe_psql('postgres', q{INSERT INTO sync_job_type (name, source_document_type, target_document_type, target_key, match, field_map) VALUES
+	('apart', 'customer', 'apart', NULL, '{"customer": "name"}', '{"city": "city", "id": {"value": 1}}'),
+	('short', 'customer', 'apart', '{customer}', '{"customer": "name"}', '{"city": "city", "id": {"value": 1}}'),
+	('beside', 'customer', 'beside', NULL, '{"customer": "name"}', '{"city": "city", "other": "name"}'),
+	('plain', 'customer', 'plain', NULL, '{"customer": "name"}', '{"city": "city"}')});
+like(findings('apart'), qr/warning target_document_type: a document of "customer" and its target in "apart" may lie on different nodes/, 'tables that are not colocated');
+like(findings('short'), qr/error target_document_type: the key of "apart" does not contain "id", by which it is distributed/, 'a key that does not say which shard');
+like(findings('beside'), qr/warning match: match does not say which shard the target is on/, 'a match that does not');
+like(findings('plain'), qr/warning target_document_type: a document of "customer" and its target in "plain" may lie on different nodes/, 'a target that is not distributed');
+
+# --- They are synced all the same ---
+on_all_nodes(q{INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map) VALUES
+	('beside', 'customer', 'beside', '{"customer": "name"}', '{"city": "city", "other": "name"}') ON CONFLICT DO NOTHING});
+$coordinator->safe_psql('postgres', q{SELECT attach_sync_job_triggers('beside', 'customer')});
+$coordinator->safe_psql('postgres', q{INSERT INTO customer (name, city) SELECT 'beside' || n, 'x' FROM generate_series(1, 40) AS n});
+$coordinator->safe_psql('postgres', q{UPDATE customer SET city = 'y' WHERE name LIKE 'beside%'});
+$coordinator->safe_psql('postgres', q{DELETE FROM customer WHERE name LIKE 'beside1%'});
+wait_everywhere('targets that match does not place');
+is($coordinator->safe_psql('postgres', q{SELECT count(*), count(*) FILTER (WHERE b.city = s.city) FROM beside AS b JOIN customer AS s ON s.name = b.other WHERE s.name LIKE 'beside%'}), '29|29', 'they are in step');
+
+unlike_accidents($_) for $coordinator, @workers;
+done_testing();
