@@ -166,9 +166,11 @@ private:
         PushStep step{&reply};
         AttemptLimits limits;
         limits.may_repeat = false;
+        limits.lock_patience_microseconds = write_back_patience;
         limits.push = &step;
         Outcome outcome = attempt(job_for(name), limits);
         pg::command_counter_increment();
+        if (outcome.waits_for_lock) throw LockedDocument(pg::Error("55P03", "document " + quoted(name) + " is locked"));
         bool ended = outcome.verdict == Verdict::ended;
         if (ended && outcome.error == nullptr && outcome.job.status() == Status::finished) return add_well(name);
         if (!ended) outcome = Outcome();

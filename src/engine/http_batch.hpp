@@ -13,6 +13,15 @@ public:
     explicit UnusableAnswer(const pg::Error& error) : pg::Error(error) {}
 };
 
+// Somebody has locked one of the documents: nothing of the batch can be written back without waiting.
+class LockedDocument : public pg::Error {
+public:
+    explicit LockedDocument(const pg::Error& error) : pg::Error(error) {}
+};
+// How long a write-back waits for a lock, in microseconds: it shares its transaction with others, whose rows are locked meanwhile, and
+// somebody may wait for these.
+constexpr std::int64_t write_back_patience = 50'000;
+
 // {"status": …, "headers": {…}, "body": …}; no body where it is no JSON.
 Datum json_of(const HttpAnswer& answer);
 HttpReply reply_of(Datum json);
@@ -22,7 +31,7 @@ bool reads_answers(const HttpBatch& batch);
 HttpReply own_part(const HttpReply& reply, const HttpPush& push, const HttpFlight& flight);
 
 // The documents of the batch leave the set, which ends or waits on with the rest. `reply`: what each of them was answered; null: all
-// are well. `apart`: nothing is written back now, but by a job for each of them, which has its answer.
+// are well. `apart`: nothing is written back now, but by a job for each of them, which has its answer. Raises LockedDocument.
 HttpFate end_batch(const Job& set, const HttpFlight& flight, const HttpReply* reply, HttpPush& push, bool apart = false);
 // Each of its documents gets a job of its own: one of them may be why the whole was refused.
 HttpFate break_up_batch(const Job& set, const HttpFlight& flight);

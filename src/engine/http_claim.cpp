@@ -1,6 +1,7 @@
 #include "engine/http_claim.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 #include "controller/controller.hpp"
 #include "controller/http_push.hpp"
@@ -37,6 +38,7 @@ using Op = pg::ScanCondition::Operator;
 
 constexpr std::size_t most_at_a_time = 200;
 constexpr int most_passed_over = 5000;
+constexpr auto longest_rendering = std::chrono::milliseconds(200);
 constexpr std::size_t fewest_read = 16, most_read = 128;  // jobs that are looked at together
 
 // How many documents a request of the type has at most. What is wrong with the declaration is for the attempt to say.
@@ -65,7 +67,12 @@ std::vector<HttpFlight> HttpClaim::claim() {
     }
     std::unordered_map<std::int64_t, HttpFlight> stored;
     for (HttpFlight& flight : stored_requests(with_requests)) stored.emplace(flight.job, std::move(flight));
+    auto end = std::chrono::steady_clock::now() + longest_rendering;
     for (const Claimed& claimed : claimed_) {
+        if (std::chrono::steady_clock::now() > end && met_ + flights_.size() > 0) {
+            gave_up_ = true;  // the others stay as they are
+            break;
+        }
         if (auto known = stored.find(claimed.job.id()); known != stored.end()) {
             start(claimed, std::move(known->second));  // exactly what was sent before
         } else if (is_set(claimed.job)) {

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "pg/types.hpp"
 #include "pg/value.hpp"
 
 namespace sync_job {
@@ -24,6 +25,7 @@ struct HttpFlight {
     bool sent = false;
     bool fresh = false;  // made by this process: whatever is known of it, is known of all that was sent for it
     int repeats = 0;  // of the write-back, after deadlocks and the like
+    pg::Timestamp locked_since = 0, again_at = 0;  // its document has been locked by somebody since then; it is tried again then
 };
 
 void insert_requests(const std::vector<HttpFlight>& flights);

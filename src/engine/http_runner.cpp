@@ -28,6 +28,8 @@ int ahead_of(int in_flight) { return std::max(1, in_flight / 2); }
 constexpr std::int64_t short_pause = 2000;
 // A backend's snapshot cache holds 64 subtransactions of a transaction; a write-back has one of its own at least.
 constexpr int most_subtransactions = 48;
+// After this nothing more is begun in a transaction.
+constexpr auto longest_round = std::chrono::milliseconds(200);
 
 }  // namespace
 
@@ -61,7 +63,7 @@ bool HttpRunner::step() {
         arrived_.push_back({answer->job, std::move(*answer)});
     }
     send_ready();
-    return !arrived_.empty() || !answered_.empty();
+    return !arrived_.empty() || any_answer_due();
 }
 
 void HttpRunner::ask_for_cancel() {
@@ -168,7 +170,7 @@ void HttpRunner::send_ended(const HttpAnswer& answer) {
 }
 
 std::int64_t HttpRunner::next_time() {
-    if (!arrived_.empty() || !answered_.empty()) return 0;
+    if (!arrived_.empty() || any_answer_due()) return 0;
     std::int64_t next = transport().next_timeout();
     auto lower = [&](std::int64_t time) {
         if (time >= 0 && (next < 0 || time < next)) next = time;
@@ -177,6 +179,7 @@ std::int64_t HttpRunner::next_time() {
         if (!jobs.empty()) lower(transport().room_in(endpoint) > 0 ? transport().room_in(endpoint) : -1);
     }
     lower(next_turn_);
+    for (std::int64_t job : answered_) lower(std::max<std::int64_t>(0, (flights_.at(job).again_at - pg::now() + 999) / 1000));
     if (resumes_ != Clock::time_point::max()) {
         lower(std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(resumes_ - Clock::now()).count()));
     }
@@ -241,7 +244,7 @@ int HttpRunner::run_round() {
     memory_.reset();
     pg::MemorySwitch memory(memory_);
     step();
-    bool records = !arrived_.empty() || !answered_.empty() || !loaded_;
+    bool records = !arrived_.empty() || any_answer_due() || !loaded_;
     auto now = Clock::now();
     bool looks = claims_ && (more_ || records || now >= resumes_ || now - looked_ >= std::chrono::milliseconds(settings.poll_interval));
     if (!looks && !records) return 0;
@@ -251,20 +254,18 @@ int HttpRunner::run_round() {
         transactions_.begin();
         if (!loaded_) load_left_over();
         for (const Arrived& arrived : arrived_) settle_one(arrived, done);
-        std::size_t written = 0;
-        while (written < answered_.size() && pg::cached_subtransactions() < most_subtransactions) write_back_one(answered_[written++], done);
-        later.assign(answered_.begin() + static_cast<std::ptrdiff_t>(written), answered_.end());
+        later = write_back(done);
         give_back_waiting(done);
         if (looks) claim(done);
         transactions_.commit();
     } catch (const pg::Error& error) {
         transactions_.rollback();
         more_ = true;
-        if ((arrived_.empty() && answered_.empty()) || pg::is_server_trouble(error)) throw;
+        if ((arrived_.empty() && !any_answer_due()) || pg::is_server_trouble(error)) throw;
         run_apart();
         return 1;
     }
-    int count = static_cast<int>(arrived_.size() + answered_.size() + done.begun.size());
+    int count = static_cast<int>(arrived_.size() + answered_.size() - later.size() + done.begun.size());
     arrived_.clear();
     answered_ = std::move(later);
     apply(done);
@@ -283,13 +284,41 @@ void HttpRunner::settle_one(const Arrived& arrived, Done& done) {
     fate == HttpFate::answered ? done.changed.push_back(std::move(flight)) : done.over.push_back(arrived.job);
 }
 
-void HttpRunner::write_back_one(std::int64_t job, Done& done) {
+bool HttpRunner::is_due(std::int64_t job) const {
+    auto flight = flights_.find(job);
+    return flight == flights_.end() || flight->second.again_at <= pg::now();
+}
+
+bool HttpRunner::any_answer_due() const {
+    return std::any_of(answered_.begin(), answered_.end(), [this](std::int64_t job) { return is_due(job); });
+}
+
+// As far as the transaction stays short: what one has written is locked until its end. Returns those that wait for another one.
+std::vector<std::int64_t> HttpRunner::write_back(Done& done) {
+    std::vector<std::int64_t> later;
+    auto end = Clock::now() + longest_round;
+    bool goes_on = true;
+    for (std::int64_t job : answered_) {
+        goes_on = goes_on && pg::cached_subtransactions() < most_subtransactions && Clock::now() < end;
+        if (!goes_on || !is_due(job)) {
+            later.push_back(job);
+        } else {
+            goes_on = write_back_one(job, done);
+        }
+    }
+    return later;
+}
+
+// False: it met a lock, and whoever has that may wait for this transaction.
+bool HttpRunner::write_back_one(std::int64_t job, Done& done) {
     auto found = flights_.find(job);
-    if (found == flights_.end()) return;
+    if (found == flights_.end()) return true;
     HttpFlight flight = found->second;
-    HttpFate fate = write_back(flight);
+    HttpFate fate = sync_job::write_back(flight);
     pg::command_counter_increment();
-    fate == HttpFate::again ? done.changed.push_back(std::move(flight)) : done.over.push_back(job);
+    bool again = fate == HttpFate::again;
+    again ? done.changed.push_back(std::move(flight)) : done.over.push_back(job);
+    return !again;
 }
 
 // The endpoint asks for a long pause: what has not been sent yet waits in the queue instead.
@@ -381,7 +410,11 @@ void HttpRunner::run_apart() {
         run_one_apart(arrived.job, [&](Done& done) { settle_one(arrived, done); });
     }
     for (std::int64_t job : std::exchange(answered_, {})) {
-        run_one_apart(job, [&](Done& done) { write_back_one(job, done); });
+        if (is_due(job)) {
+            run_one_apart(job, [&](Done& done) { write_back_one(job, done); });
+        } else {
+            answered_.push_back(job);
+        }
     }
 }
 

@@ -61,7 +61,10 @@ private:
     bool use_endpoint(const std::string& server);
     int room_of(const JobType& type);
     void settle_one(const Arrived& arrived, Done& done);
-    void write_back_one(std::int64_t job, Done& done);
+    bool is_due(std::int64_t job) const;
+    bool any_answer_due() const;
+    std::vector<std::int64_t> write_back(Done& done);
+    bool write_back_one(std::int64_t job, Done& done);
     void claim(Done& done);
     void apply(Done& done);
     void run_apart();

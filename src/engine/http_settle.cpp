@@ -176,29 +176,42 @@ HttpFate settle_definite(const Ours& ours, HttpFlight& flight, const HttpAnswer&
     return fail(stored, flight, refused(flight, answer), false);
 }
 
+constexpr int most_repeats = 3;
+
+// Later, when whoever has locked the document may have ended.
+HttpFate again(HttpFlight& flight) {
+    constexpr std::int64_t first = 50'000, longest = 2'000'000;
+    flight.again_at = pg::now() + std::min(first << std::min(flight.repeats, 10), longest);
+    flight.repeats++;
+    return HttpFate::again;
+}
+
 HttpFate write_one(const Job& job, HttpFlight& flight, const HttpReply& reply) {
-    constexpr int most_repeats = 3;
     PushStep step{&reply};
     AttemptLimits limits;
     limits.may_repeat = flight.repeats < most_repeats;
+    limits.lock_patience_microseconds = write_back_patience;
     limits.push = &step;
     Outcome outcome = attempt(job, limits);
     pg::command_counter_increment();
-    if (outcome.verdict != Verdict::ended) {
-        flight.repeats++;
-        return HttpFate::again;
+    if (outcome.waits_for_lock) {
+        if (flight.locked_since == 0) flight.locked_since = pg::now();
+        bool too_long = flight.timeout > 0 && pg::now() - flight.locked_since > flight.timeout * 1000;
+        if (!too_long) return again(flight);
+        outcome = failed_outcome(as_started(job), pg::Error("55P03", "the answer cannot be written back, as another transaction has locked the document"), true);
     }
+    if (outcome.verdict != Verdict::ended) return again(flight);
     if (outcome.error == nullptr && outcome.job.status() == Status::finished) {
         outcome.job.set(C::started_at, job.datum(C::started_at));
         Outcome done = finished(outcome.job, flight, reply.status);
         done.job.place = outcome.job.place;
         return end(done, flight);
     }
-    bool again = !outcome.job.is_null(C::retry_after);
+    bool retried = !outcome.job.is_null(C::retry_after);
     record({outcome});
     announce_ended_at_commit();
-    if (!again) delete_requests({flight.job});
-    return again ? HttpFate::kept : HttpFate::over;
+    if (!retried) delete_requests({flight.job});
+    return retried ? HttpFate::kept : HttpFate::over;
 }
 
 }  // namespace
@@ -217,9 +230,16 @@ HttpFate write_back(HttpFlight& flight) {
     if (auto fate = without_push(ours, flight)) return *fate;
     HttpReply reply = reply_of(pg::json_from_text(*flight.answer));
     try {
-        if (is_set(ours.stored->job)) return end_batch(ours.stored->job, flight, &reply, *ours.push);
+        if (is_set(ours.stored->job)) {
+            pg::Subtransaction subtransaction;
+            HttpFate fate = end_batch(ours.stored->job, flight, &reply, *ours.push, flight.repeats >= most_repeats);
+            subtransaction.commit();
+            return fate;
+        }
         HttpReply own = own_part(reply, *ours.push, flight);
         return write_one(ours.stored->job, flight, own);
+    } catch (const LockedDocument&) {
+        return again(flight);
     } catch (const UnusableAnswer& error) {  // it counts for no document; the batch is made anew, as a server may answer a key as it did before
         return fail(*ours.stored, flight, error, false);
     }

@@ -11,7 +11,7 @@ enum class HttpFate {
     over,      // the request is forgotten: the job has ended, waits for a retry that makes a new one, or has gone
     kept,      // the job has failed; what it sent, or what was answered, is there for its retry
     answered,  // the answer is stored, and is written back in another transaction
-    again      // the write-back has met a deadlock or the like
+    again      // the write-back has met a deadlock, a lock or the like
 };
 
 // `reason`: somebody has canceled the job.
