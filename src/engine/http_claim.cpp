@@ -114,6 +114,7 @@ void mark_taken(Jobs& jobs) {
     for (auto& one : jobs) {
         for (std::size_t i = 0; i < one.keys.size(); i++) {
             auto [from, to] = taken.equal_range(one.keys[i]);
+            one.has_request = one.has_request || std::any_of(from, to, [&](const auto& entry) { return entry.second == one.job.id(); });
             if (std::any_of(from, to, [&](const auto& entry) { return entry.second != one.job.id(); })) one.free[i] = false;
         }
     }
@@ -125,7 +126,7 @@ void mark_taken(Jobs& jobs) {
 std::vector<HttpClaim::Claimed> HttpClaim::read_some(pg::IndexScan& scan, const std::shared_ptr<const JobType>& type, std::size_t most) const {
     std::vector<Claimed> met;
     while (met.size() < most && scan.next()) {
-        Claimed claimed{Job(scan.row()), type, {}, {}};
+        Claimed claimed{Job(scan.row()), type, {}, {}, false};
         if (is_set(claimed.job)) {
             claimed.keys = document_keys(claimed.job);
         } else if (std::uint64_t key = document_key(claimed.job); key != 0) {
@@ -181,7 +182,8 @@ bool HttpClaim::take(pg::Table& table, Claimed& claimed, std::size_t most, const
     const Job& seen = claimed.job;
     bool due = seen.is_null(C::scheduled_at) || seen.int64(C::scheduled_at) <= pg::now();
     if (!due || limits_.is_left_out(seen.id())) return false;
-    for (std::size_t i = 0; i < claimed.keys.size(); i++) {
+    // What waits for a request is not before it, though it may have come earlier.
+    for (std::size_t i = 0; i < claimed.keys.size() && !claimed.has_request; i++) {
         if (sweep.behind.count(claimed.keys[i]) > 0) claimed.free[i] = false;
     }
     if (!claimed.any_free()) return false;

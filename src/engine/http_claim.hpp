@@ -42,6 +42,7 @@ private:
         std::shared_ptr<const JobType> type;
         std::vector<std::uint64_t> keys;  // of its documents, in their order
         std::vector<bool> free;           // of these
+        bool has_request = false;         // that is sent again
         bool any_free() const;
     };
     void collect();

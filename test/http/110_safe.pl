@@ -92,6 +92,12 @@ poll($node, qq{SELECT count(*) = $lost FROM sync_job WHERE status = 'Failed' AND
 $node->safe_psql('postgres', q{UPDATE product SET version = version + 1, name = 'Product' WHERE name = 'lost'; INSERT INTO product VALUES ('Z', 'Product', 1)});
 poll($node, q{SELECT count(*) = 1 FROM sync_job WHERE source_document_name = 'Z' AND status = 'Finished'}, 'a document behind them is sent');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM sync_job WHERE sync_job_type = 'Shop' AND status = 'Queued'}), $lost, 'and they wait');
+
+# An earlier job of a document, which was refused, and a later one of which nobody knows: neither waits for the other for ever.
+$node->safe_psql('postgres', q{UPDATE product SET version = 2, name = 'busy' WHERE sku = 'Z'});
+poll($node, q{SELECT count(*) = 1 FROM sync_job WHERE source_document_name = 'Z' AND status = 'Failed' AND error_message LIKE '%503%'}, 'one is refused');
+$node->safe_psql('postgres', q{UPDATE product SET version = 3, name = 'lost' WHERE sku = 'Z'});
+poll($node, q{SELECT count(*) = 1 FROM sync_job WHERE source_document_name = 'Z' AND status = 'Failed' AND error_message LIKE '%is not known%'}, 'the next one is lost');
 tell_shop($shop, 'found');
 $node->safe_psql('postgres', q{SELECT retry_sync_job(array_agg(id)) FROM sync_job WHERE status = 'Failed'});
 in_step('sent again');

@@ -92,14 +92,15 @@ sub watch_jobs
 	my ($oldest, $longest) = (0, 0);
 	for (my $end = time + ($ENV{PG_TEST_TIMEOUT_DEFAULT} // 180) * 10; time < $end;)
 	{
-		my ($left, $age) = split /\|/, $node->safe_psql('postgres', q{SELECT count(*), (SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0) FROM pg_stat_activity
+		my $seen = eval { $node->safe_psql('postgres', q{SELECT count(*), (SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0) FROM pg_stat_activity
 			WHERE backend_type = 'sync job worker' AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL))
-			FROM sync_job WHERE sync_job_type = 'Shop' AND (status IN ('Queued', 'Started') OR status = 'Failed' AND retry_after IS NOT NULL)});
+			FROM sync_job WHERE sync_job_type = 'Shop' AND (status IN ('Queued', 'Started') OR status = 'Failed' AND retry_after IS NOT NULL)}) };
+		next if !defined $seen;  # it restarts after a kill
+		my ($left, $age) = split /\|/, $seen;
 		$oldest = $age if $age > $oldest;
 		last if $left == 0;
 		my $before = time;
-		my $job = enqueue($node, 'Copy', 1);
-		$node->safe_psql('postgres', "CALL wait_for_sync_job($job, '30 s')");
+		eval { $node->safe_psql('postgres', sprintf q{CALL wait_for_sync_job(%d, '30 s')}, enqueue($node, 'Copy', 1)); 1 } or next;
 		$longest = time - $before if time - $before > $longest;
 		usleep(100_000);
 	}

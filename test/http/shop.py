@@ -8,7 +8,7 @@ It prints {"port": …} when it listens, and ends when its standard input does.
     PUT, DELETE /products/SKU       body {"sku", "version", …}; 200 with {"id": …}
     POST /batch                     body {"products": [...]}; 200 with {"results": [{"sku", "status", "id" | "message"}]}, in any order. A product whose
                                     name is "refused" gets status 422; "short" leaves the product out of the first answer; "bad" makes the whole a 400
-    a product whose name is "lost"  is kept, and the connection reset instead of the answer, until POST /found
+    a product whose name is "lost"  is kept, and the connection reset instead of the answer, until POST /found; one whose name is "busy" gets 503
     POST /faults/PERCENT, /delay/MS, /found, /watch (most_in_flight from now on), /pause/SECONDS (429 with Retry-After, that long)
     GET /state                      {"products": {sku: version}, "requests", "most_in_flight", "keys", "two_bodies", "backwards", "during_pause"}
 A fault is, each as often: 503; a reset before the change; a reset after it; no answer. A request whose key is known gets the answer it has had, and
@@ -105,7 +105,7 @@ async def one(method, path, headers, body, writer):
         return True
     await asyncio.sleep(options.delay / 1000)
     fault = random.randrange(4) if random.random() * 100 < options.faults else None
-    if fault == 0:
+    if fault == 0 or (options.loses and '"busy"' in body):
         answer(writer, 503, {})
         return True
     if fault == 1:
