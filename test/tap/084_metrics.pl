@@ -120,7 +120,7 @@ for my $file ('prometheus_rules.yaml', 'grafana_prometheus.json', 'postgres_expo
 	my $text = slurp_file("$folder/$file");
 	$text =~ s/^\w+:$//gm;    # in the exporter's file: the first words of a name
 	my %named = map { $_ => 1 } $text =~ /\b(sync_job_\w+)\b/g;
-	delete @named{qw(sync_job_metrics sync_job_alert)};
+	delete @named{qw(sync_job_metrics sync_job_alert), grep { /^sync_job_http_/ } keys %named};    # those of requests have no sample here, but in the suite metrics
 	is(join(' ', sort grep { !$metrics{$_} } keys %named), '', "$file names metrics that there are");
 	cmp_ok(scalar(keys %named), '>', 10, 'and many of them');
 }
