@@ -22,9 +22,10 @@ DATA = $(filter-out $(SCRIPT_SQL), $(wildcard sql/pg_sync_job--*.sql)) sql/pg_sy
 
 # Exports only what the server must find, and binds no inline symbol to another extension's.
 # WERROR=-Werror is for the tests; a user's newer compiler may warn of what ours does not. So is SANITIZE=address,undefined:
-# with the server's own -O2 -g, the compiler would then take three times as long.
+# with the server's own -O2 -g, the compiler would then take three times as long. COPT is what pg_buildext hands on; the server's own
+# makefile gives it to what is in C.
 PG_CXXFLAGS = -std=gnu++20 -Wall -Wextra -Wno-register -fvisibility=hidden -fvisibility-inlines-hidden \
-	-Isrc -Iinclude -MMD -MP $(WERROR) -DSYNC_JOB_VERSION='"$(EXTENSION_VERSION)"' $(SANITIZE:%=-fsanitize=% -fno-omit-frame-pointer -O1 -g1)
+	-Isrc -Iinclude -MMD -MP $(COPT) $(WERROR) -DSYNC_JOB_VERSION='"$(EXTENSION_VERSION)"' $(SANITIZE:%=-fsanitize=% -fno-omit-frame-pointer -O1 -g1)
 SHLIB_LINK += -lstdc++ -Wl,--version-script=src/exports.map $(SANITIZE:%=-fsanitize=%)
 EXTRA_CLEAN = $(OBJS:.o=.d) $(SCRIPT_SQL) build output_*
 # No JIT bitcode: a worker gains nothing from inlining its own functions into queries.
