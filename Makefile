@@ -15,7 +15,7 @@ OBJS = $(SOURCES:.cpp=.o)
 # The install script of this version is made from parts, in this order. Those of released versions are frozen, and installed
 # beside it with the scripts that lead from one version to the next.
 SQL_PARTS = $(addprefix sql/, header.sql types.sql tables.sql enqueue.sql control.sql trigger.sql maintenance.sql \
-	background.sql schedule.sql views.sql alerts.sql console.sql metrics.sql http.sql rights.sql)
+	background.sql schedule.sql views.sql alerts.sql console.sql metrics.sql http.sql nodes.sql rights.sql)
 SCRIPT_SQL = sql/pg_sync_job--$(EXTENSION_VERSION).sql
 DATA_built = $(SCRIPT_SQL)
 DATA = $(filter-out $(SCRIPT_SQL), $(wildcard sql/pg_sync_job--*.sql)) sql/pg_sync_job_testing--1.0.0.sql
