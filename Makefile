@@ -15,16 +15,17 @@ OBJS = $(SOURCES:.cpp=.o)
 # The install script of this version is made from parts, in this order. Those of released versions are frozen, and installed
 # beside it with the scripts that lead from one version to the next.
 SQL_PARTS = $(addprefix sql/, header.sql types.sql tables.sql enqueue.sql control.sql trigger.sql maintenance.sql \
-	background.sql schedule.sql views.sql alerts.sql console.sql metrics.sql http.sql rights.sql)
+	background.sql schedule.sql views.sql alerts.sql console.sql metrics.sql http.sql nodes.sql rights.sql)
 SCRIPT_SQL = sql/pg_sync_job--$(EXTENSION_VERSION).sql
 DATA_built = $(SCRIPT_SQL)
 DATA = $(filter-out $(SCRIPT_SQL), $(wildcard sql/pg_sync_job--*.sql)) sql/pg_sync_job_testing--1.0.0.sql
 
 # Exports only what the server must find, and binds no inline symbol to another extension's.
 # WERROR=-Werror is for the tests; a user's newer compiler may warn of what ours does not. So is SANITIZE=address,undefined:
-# with the server's own -O2 -g, the compiler would then take three times as long.
+# with the server's own -O2 -g, the compiler would then take three times as long. COPT is what pg_buildext hands on; the server's own
+# makefile gives it to what is in C.
 PG_CXXFLAGS = -std=gnu++20 -Wall -Wextra -Wno-register -fvisibility=hidden -fvisibility-inlines-hidden \
-	-Isrc -Iinclude -MMD -MP $(WERROR) -DSYNC_JOB_VERSION='"$(EXTENSION_VERSION)"' $(SANITIZE:%=-fsanitize=% -fno-omit-frame-pointer -O1 -g1)
+	-Isrc -Iinclude -MMD -MP $(COPT) $(WERROR) -DSYNC_JOB_VERSION='"$(EXTENSION_VERSION)"' $(SANITIZE:%=-fsanitize=% -fno-omit-frame-pointer -O1 -g1)
 SHLIB_LINK += -lstdc++ -Wl,--version-script=src/exports.map $(SANITIZE:%=-fsanitize=%)
 EXTRA_CLEAN = $(OBJS:.o=.d) $(SCRIPT_SQL) build output_*
 # No JIT bitcode: a worker gains nothing from inlining its own functions into queries.

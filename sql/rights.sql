@@ -65,7 +65,10 @@ GRANT EXECUTE ON FUNCTION sync_job_internal.activity(), sync_job_internal.troubl
     sync_job_internal.waiting_elsewhere(), sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way(),
     sync_job_internal.preloaded(), sync_job_internal.has_level(text[]), sync_job_internal.may_read(regrole, regrole, regclass), sync_job_internal.next_cron_time(text, timestamptz) TO PUBLIC;
 -- With the rights of who asks.
-GRANT EXECUTE ON FUNCTION sync_job_internal.act_on_jobs(text, bigint[], jsonb, text, boolean), sync_job_internal.write_type(text, jsonb) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION sync_job_internal.act_on_jobs(text, bigint[], jsonb, text, boolean), sync_job_internal.write_type(text, jsonb),
+    sync_job_internal.connect_node(integer, text), sync_job_internal.disconnect_node(integer, text), sync_job_internal.await_node(integer, text, double precision),
+    sync_job_internal.call_node(integer, text), sync_job_internal.read_nodes(text, boolean), sync_job_internal.job_of_node(jsonb),
+    sync_job_internal.take_setup(jsonb), sync_job_internal.this_node() TO PUBLIC;
 -- A worker connected as any role runs its jobs through it; it takes only the job that its worker has just started.
 GRANT USAGE ON SCHEMA sync_job_internal TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE sync_job_internal.run_committing_job(bigint) TO PUBLIC;
@@ -163,7 +166,7 @@ CREATE POLICY owner ON @extschema@.sync_job_schedule FOR SELECT
     USING (pg_catalog.pg_has_role(owner, 'USAGE')
            OR (SELECT sync_job_internal.has_level('manager', 'operator', 'viewer')));
 GRANT SELECT ON @extschema@.sync_job_schedule TO PUBLIC;
-REVOKE EXECUTE ON FUNCTION @extschema@.adopt_sync_jobs(), @extschema@.clear_all_sync_jobs(),
+REVOKE EXECUTE ON FUNCTION @extschema@.set_sync_job_node(integer), @extschema@.adopt_sync_jobs(), @extschema@.clear_all_sync_jobs(),
     @extschema@.clear_old_sync_jobs(integer, integer), @extschema@.delete_sync_job(bigint), @extschema@.enable_sync_job_schedules(),
     @extschema@.disable_sync_job_schedules() FROM PUBLIC;
 REVOKE EXECUTE ON PROCEDURE @extschema@.clear_sync_job_logs(integer) FROM PUBLIC;

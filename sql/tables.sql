@@ -501,13 +501,15 @@ CREATE TABLE sync_job_internal.home (
     system_identifier bigint NOT NULL,
     database          oid NOT NULL,
     clears_jobs       boolean NOT NULL DEFAULT true,
-    installation      uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid()
+    installation      uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+    node              integer
 );
 COMMENT ON TABLE sync_job_internal.home IS 'the server and database whose workers may run the jobs';
 COMMENT ON COLUMN sync_job_internal.home.system_identifier IS 'of the server, as in pg_control_system()';
 COMMENT ON COLUMN sync_job_internal.home.database IS 'OID of the database';
 COMMENT ON COLUMN sync_job_internal.home.clears_jobs IS 'the scheduler clears jobs by the default of sync_job.log_retention_days; false where the database was updated from a version that did not, and then only as the setting is set';
 COMMENT ON COLUMN sync_job_internal.home.installation IS 'begins the keys of HTTP requests, by which a server knows one that it has had already';
+COMMENT ON COLUMN sync_job_internal.home.node IS 'number among the nodes, as set_sync_job_node() has set it; NULL: it has none';
 ALTER TABLE sync_job_internal.home REPLICA IDENTITY FULL;
 INSERT INTO sync_job_internal.home
     SELECT system_identifier, (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database())

@@ -2,6 +2,7 @@
 #include <deque>
 #include <vector>
 
+#include "api/nodes.hpp"
 #include "controller/callable.hpp"
 #include "core/text.hpp"
 #include "engine/claim.hpp"
@@ -174,13 +175,27 @@ Job retry(std::int64_t id, pg::Value context) {
 
 Job start(std::int64_t id) { return start_job(locked_job(id, Action::start, require_may_run)); }
 
-// The array forms act on the jobs whose state allows the action, and leave the others alone.
+// The arguments after the id, as they are sent to the node that the job is at.
+std::string context_text(pg::Arguments& args) {
+    return args.is_null(1) ? "" : ", context => " + pg::quoted_literal(pg::value_to_text(args.datum(1), pg::type::jsonb)) + "::jsonb";
+}
+std::string text_of_request(const CancelRequest& request) {
+    return ", " + (request.reason.empty() ? "NULL" : pg::quoted_literal(request.reason)) + "::text, " + (request.running ? "true" : "false");
+}
+
+std::optional<Datum> act_elsewhere(std::int64_t id, const std::string& function, const std::string& arguments = {}) {
+    return job_elsewhere(id, function + "(" + std::to_string(id) + "::bigint" + arguments + ")");
+}
+
+// The array forms act on the jobs whose state allows the action, and leave the others alone. `function` is the one to call at
+// other nodes.
 template <class F>
-Datum for_each(pg::Arguments& args, Action action, bool also_running, F&& act) {
+Datum for_each(pg::Arguments& args, Action action, bool also_running, const std::string& function, const std::string& arguments, F&& act) {
     pg::require_writable("this function");
     args.begin_rows();
-    std::deque<std::int64_t> ids;
-    for (std::int64_t id : args.int64_array(0)) ids.push_back(id);
+    std::vector<std::int64_t> given = args.int64_array(0);
+    for (Datum job : jobs_elsewhere(given, function, arguments)) args.add_composite(job);
+    std::deque<std::int64_t> ids(given.begin(), given.end());
     while (!ids.empty()) {
         std::int64_t id = ids.front();
         ids.pop_front();
@@ -332,34 +347,42 @@ using namespace sync_job;
 
 SYNC_JOB_FUNCTION(sync_job_start) {
     pg::require_writable("start_sync_job()");
-    return shown(start(required_id(args)));
+    std::int64_t id = required_id(args);
+    if (auto there = act_elsewhere(id, "start_sync_job")) return *there;
+    return shown(start(id));
 }
 
 SYNC_JOB_FUNCTION(sync_job_start_many) {
-    return for_each(args, Action::start, false, [](std::int64_t id) { return shown(start(id)); });
+    return for_each(args, Action::start, false, "start_sync_jobs", "", [](std::int64_t id) { return shown(start(id)); });
 }
 
 SYNC_JOB_FUNCTION(sync_job_retry) {
     pg::require_writable("retry_sync_job()");
     pg::Value context{args.datum(1), args.is_null(1)};
     check_context(context);
-    return shown(retry(required_id(args), context));
+    std::int64_t id = required_id(args);
+    if (auto there = act_elsewhere(id, "retry_sync_job", context_text(args))) return *there;
+    return shown(retry(id, context));
 }
 
 SYNC_JOB_FUNCTION(sync_job_retry_many) {
     pg::Value context{args.datum(1), args.is_null(1)};
     check_context(context);
-    return for_each(args, Action::retry, false, [&](std::int64_t id) { return shown(retry(id, context)); });
+    return for_each(args, Action::retry, false, "retry_sync_jobs", context_text(args),
+                    [&](std::int64_t id) { return shown(retry(id, context)); });
 }
 
 SYNC_JOB_FUNCTION(sync_job_cancel) {
     pg::require_writable("cancel_sync_job()");
-    return shown(cancel(required_id(args), cancel_request(args)));
+    std::int64_t id = required_id(args);
+    CancelRequest request = cancel_request(args);
+    if (auto there = act_elsewhere(id, "cancel_sync_job", text_of_request(request))) return *there;
+    return shown(cancel(id, request));
 }
 
 SYNC_JOB_FUNCTION(sync_job_cancel_many) {
     CancelRequest request = cancel_request(args);
-    return for_each(args, Action::cancel, request.running,
+    return for_each(args, Action::cancel, request.running, "cancel_sync_jobs", text_of_request(request),
                     [&](std::int64_t id) { return shown(cancel(id, request)); });
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "api/nodes.hpp"
 #include "controller/boilerplate.hpp"
 #include "core/text.hpp"
 #include "job/internal_sql.hpp"
@@ -15,6 +16,7 @@
 #include "pg/function.hpp"
 #include "pg/role.hpp"
 #include "pg/shared.hpp"
+#include "pg/spi.hpp"
 #include "queue/rights.hpp"
 #include "shared/activity.hpp"
 #include "shared/endpoints.hpp"
@@ -132,9 +134,9 @@ SYNC_JOB_FUNCTION(sync_job_rows_restored) {
 
 SYNC_JOB_FUNCTION(sync_job_adopt) {
     static auto& replace = *new InternalStatement(
-        "WITH old AS (DELETE FROM sync_job_internal.home RETURNING clears_jobs)"
-        " INSERT INTO sync_job_internal.home (system_identifier, database, clears_jobs)"
-        " SELECT system_identifier, $1, coalesce((SELECT bool_and(clears_jobs) FROM old), true) FROM pg_control_system()",
+        "WITH old AS (DELETE FROM sync_job_internal.home RETURNING clears_jobs, node)"
+        " INSERT INTO sync_job_internal.home (system_identifier, database, clears_jobs, node)"
+        " SELECT system_identifier, $1, coalesce((SELECT bool_and(clears_jobs) FROM old), true), (SELECT max(node) FROM old) FROM pg_control_system()",
         {pg::type::oid});
     static auto& replace_old = *new InternalStatement(  // until ALTER EXTENSION UPDATE
         "WITH old AS (DELETE FROM sync_job_internal.home RETURNING 1)"
@@ -179,6 +181,18 @@ std::optional<Job> known_job(const std::string& key) {
     return is_number ? known_job(id) : std::nullopt;
 }
 
+std::vector<pg::Value> status_elsewhere(int node, std::int64_t id) {
+    auto answer = call_node(node, "SELECT pg_catalog.to_jsonb(s)::text FROM " + schema_objects().in_schema("get_sync_job_status") + "(" +
+                                      std::to_string(id) + "::bigint) AS s");
+    pg::SpiScope spi;
+    pg::Statement read("SELECT s.* FROM pg_catalog.jsonb_to_record($1::pg_catalog.jsonb) AS s (status text, created_at timestamptz, scheduled_at timestamptz,"
+                       " started_at timestamptz, ended_at timestamptz, retry_count integer, retry_after timestamptz)", {pg::type::text});
+    pg::Rows rows = read.execute({{pg::text_datum(answer.value_or("{}")), false}});
+    std::vector<pg::Value> row;
+    for (int i = 0; i < rows.columns(); i++) row.push_back(rows.copy(0, i));
+    return row;
+}
+
 pg::Value percent_of(std::int64_t id) {
     Shared* s = shared();
     if (s == nullptr) return {};
@@ -194,8 +208,10 @@ pg::Value percent_of(std::int64_t id) {
 
 SYNC_JOB_FUNCTION(sync_job_get_status) {
     if (args.is_null(0)) throw pg::Error("22004", "id must not be null");
-    auto job = known_job(*args.int64(0));
-    if (!job) no_such_job(*args.int64(0));
+    std::int64_t id = *args.int64(0);
+    if (int node = find_job(id) ? 0 : other_node_of(id); node != 0) return row_of(args, status_elsewhere(node, id));
+    auto job = known_job(id);
+    if (!job) no_such_job(id);
     std::vector<pg::Value> row;
     for (C which : {C::status, C::created_at, C::scheduled_at, C::started_at, C::ended_at, C::retry_count, C::retry_after}) {
         row.push_back(column(*job, which));

@@ -3,8 +3,10 @@
 #include <chrono>
 #include <memory>
 
+#include "api/nodes.hpp"
 #include "job/internal_sql.hpp"
 #include "job/job_store.hpp"
+#include "job/schema_objects.hpp"
 #include "pg/error.hpp"
 #include "pg/function.hpp"
 #include "pg/shared.hpp"
@@ -158,6 +160,43 @@ Datum wait_for(pg::Arguments& args, Awaited awaited, int timeout_argument) {
     }
 }
 
+// Several calls, so that no snapshot is held for long; the last one's error is that of the whole.
+constexpr long elsewhere_milliseconds = 3000;
+
+// True when the job has ended.
+bool wait_elsewhere(int node, std::int64_t id, long milliseconds, bool last) {
+    try {
+        pg::Subtransaction subtransaction;
+        call_node(node, "CALL " + schema_objects().in_schema("wait_for_sync_job") + "(" + std::to_string(id) + ", '" + std::to_string(milliseconds) + " ms')");
+        subtransaction.commit();
+        return true;
+    } catch (const pg::Error& error) {
+        bool too_late = error.sqlstate() == "57014" && error.report().message.find(" not ended within ") != std::string::npos;
+        if (last || !too_late) throw;
+        return false;
+    }
+}
+
+Datum wait_for_other_node(pg::Arguments& args, int node, std::int64_t id) {
+    std::optional<std::int64_t> timeout;
+    if (!args.is_null(1)) timeout = pg::interval_microseconds(args.datum(1));
+    if (timeout && *timeout < 0) throw pg::Error("22023", "timeout must not be negative");
+    auto deadline = Clock::now() + std::chrono::microseconds(timeout.value_or(0));
+    bool may_commit = args.may_commit();
+    pg::SpiScope spi(may_commit ? pg::SpiScope::Commits::allowed : pg::SpiScope::Commits::never);
+    for (;;) {
+        pg::ensure_portal_snapshot();
+        long left = elsewhere_milliseconds;
+        bool last = false;
+        if (timeout) {
+            left = std::max(0L, static_cast<long>(std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count()));
+            last = left <= elsewhere_milliseconds;
+        }
+        if (wait_elsewhere(node, id, std::min(left, elsewhere_milliseconds), last)) return args.null_result();
+        if (may_commit) pg::spi_commit();
+    }
+}
+
 }  // namespace
 
 }  // namespace sync_job
@@ -166,7 +205,9 @@ using namespace sync_job;
 
 SYNC_JOB_FUNCTION(sync_job_wait) {
     if (args.is_null(0)) throw pg::Error("22004", "id must not be null");
-    return wait_for(args, {{*args.int64(0)}, std::nullopt, true}, 1);
+    std::int64_t id = *args.int64(0);
+    if (int node = find_job(id) ? 0 : other_node_of(id); node != 0) return wait_for_other_node(args, node, id);
+    return wait_for(args, {{id}, std::nullopt, true}, 1);
 }
 
 SYNC_JOB_FUNCTION(sync_job_wait_many) {

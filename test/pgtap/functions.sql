@@ -8,6 +8,10 @@ CREATE TEMPORARY TABLE expected (name name, arguments text, result text, volatil
 INSERT INTO expected VALUES
     ('sync_job_metrics', 'names text[] DEFAULT NULL::text[], OUT name text, OUT type text, OUT help text, OUT labels jsonb, OUT value double precision', 'SETOF record', 'v', 'u', false),
     ('watch_sync_jobs', '', 'boolean', 'v', 'u', false),
+    ('set_sync_job_node', 'node integer', 'void', 'v', 'u', false),
+    ('get_sync_job', 'id bigint', 'sync_job', 'v', 'u', false),
+    ('sync_jobs_everywhere', 'condition text DEFAULT NULL::text, max_rows integer DEFAULT 1000', 'SETOF sync_job_everywhere', 'v', 'u', false),
+    ('propagate_sync_job_setup', 'INOUT node integer DEFAULT NULL::integer, OUT server text, OUT written integer, OUT problem text', 'SETOF record', 'v', 'u', false),
     ('adopt_sync_jobs', '', 'void', 'v', 'u', false),
     ('apply_sync_job', 'id bigint', 'bigint', 'v', 'u', false),
     ('attach_sync_job_triggers', 'sync_job_type text, source regclass, level text DEFAULT ''row''::text, deduplicate boolean DEFAULT true, keep_deleted boolean DEFAULT true, columns text[] DEFAULT NULL::text[], OUT trigger_name text', 'SETOF text', 'v', 'u', false),
@@ -113,8 +117,8 @@ SELECT is_empty(
 SELECT set_eq(
     $$SELECT proname::text FROM actual WHERE pronamespace = 'sync_job_internal'::regnamespace
         AND has_function_privilege('public', oid, 'EXECUTE')$$,
-    ARRAY['act_on_jobs', 'activity', 'find_in_the_way', 'find_trouble_of_queue', 'has_level', 'in_the_way', 'may_read', 'next_cron_time', 'preloaded', 'run_committing_job', 'trouble_of_queue', 'waiting_elsewhere', 'write_type'],
-    'of sync_job_internal PUBLIC may call what views, policies, workers and the console need, and nothing else');
+    ARRAY['act_on_jobs', 'activity', 'await_node', 'call_node', 'connect_node', 'disconnect_node', 'job_of_node', 'read_nodes', 'take_setup', 'this_node', 'find_in_the_way', 'find_trouble_of_queue', 'has_level', 'in_the_way', 'may_read', 'next_cron_time', 'preloaded', 'run_committing_job', 'trouble_of_queue', 'waiting_elsewhere', 'write_type'],
+    'of sync_job_internal PUBLIC may call what views, policies, workers, the console and other nodes need, and nothing else');
 
 -- Many drivers send parameters without types: of the functions of a name, one must fit best, however many arguments are given.
 CREATE FUNCTION pg_temp.error_of(statement text) RETURNS text LANGUAGE plpgsql AS $$

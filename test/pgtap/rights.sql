@@ -33,7 +33,7 @@ CREATE TEMPORARY TABLE expected_right (relation text, rights text[]);
 INSERT INTO expected_right VALUES
     ('public.sync_job', '{SELECT}'), ('public.sync_job_error', '{SELECT}'), ('public.sync_job_document', '{SELECT}'), ('public.sync_job_document_history', '{SELECT}'), ('public.sync_job_type', '{INSERT,SELECT}'),
     ('public.sync_job_queue', '{SELECT}'), ('public.sync_job_event', '{SELECT}'), ('public.sync_job_schedule', '{SELECT}'),
-    ('public.sync_job_setup_error', '{SELECT}'), ('public.sync_job_type_change', '{SELECT}'), ('public.sync_job_alert', '{DELETE,INSERT,SELECT,UPDATE}'), ('public.sync_job_freshness', '{SELECT}'), ('sync_job_internal.last_success', '{SELECT}'), ('sync_job_internal.type_grant', '{SELECT}'), ('public.sync_job_activity', '{SELECT}'), ('public.sync_job_stats', '{SELECT}'), ('public.sync_job_queue_status', '{SELECT}'),
+    ('public.sync_job_setup_error', '{SELECT}'), ('public.sync_job_type_change', '{SELECT}'), ('public.sync_job_alert', '{DELETE,INSERT,SELECT,UPDATE}'), ('public.sync_job_freshness', '{SELECT}'), ('public.sync_job_node', '{SELECT}'), ('public.sync_job_node_status', '{SELECT}'), ('public.sync_job_everywhere', '{SELECT}'), ('public.sync_job_queue_status_everywhere', '{SELECT}'), ('public.sync_job_freshness_everywhere', '{SELECT}'), ('sync_job_internal.last_success', '{SELECT}'), ('sync_job_internal.type_grant', '{SELECT}'), ('public.sync_job_activity', '{SELECT}'), ('public.sync_job_stats', '{SELECT}'), ('public.sync_job_queue_status', '{SELECT}'),
     ('public.sync_job_relay', '{SELECT}'), ('public.sync_job_recent', '{SELECT}'), ('public.sync_job_schedules', '{SELECT}'),
     -- pg_dump reads sequences whatever it dumps
     ('sync_job_internal.sync_job_id_seq', '{SELECT}'), ('public.sync_job_deleted_document_id_seq', '{SELECT}'), ('public.sync_job_event_id_seq', '{SELECT}');
@@ -58,7 +58,7 @@ SELECT set_eq(
     $$SELECT tablename || '.' || policyname, cmd FROM pg_policies WHERE tablename LIKE 'sync_job%'$$,
     $$VALUES ('sync_job.see', 'SELECT'), ('sync_job_error.job', 'SELECT'), ('sync_job_document.job', 'SELECT'), ('sync_job_type.see', 'SELECT'),
              ('sync_job_type.make', 'INSERT'), ('sync_job_type.change', 'UPDATE'), ('sync_job_type.remove', 'DELETE'),
-             ('sync_job_setup_error.type', 'SELECT'), ('sync_job_type_change.see', 'SELECT'), ('sync_job_alert.see', 'SELECT'), ('sync_job_alert.make', 'INSERT'), ('sync_job_alert.change', 'UPDATE'), ('sync_job_alert.remove', 'DELETE'), ('sync_job_schedule.owner', 'SELECT'), ('sync_job_event.everybody', 'SELECT')$$,
+             ('sync_job_setup_error.type', 'SELECT'), ('sync_job_type_change.see', 'SELECT'), ('sync_job_alert.see', 'SELECT'), ('sync_job_alert.make', 'INSERT'), ('sync_job_alert.change', 'UPDATE'), ('sync_job_alert.remove', 'DELETE'), ('sync_job_schedule.owner', 'SELECT'), ('sync_job_event.everybody', 'SELECT'), ('sync_job_node.everybody', 'SELECT')$$,
     'the policies');
 SELECT is_empty(
     $$SELECT relname FROM member_relation WHERE relkind = 'v' AND NOT coalesce(reloptions @> ARRAY['security_invoker=true'], false)$$,
@@ -70,7 +70,7 @@ SELECT is_empty(
 -- ---- Functions ----
 SELECT set_eq(
     'SELECT proname::text FROM member_function WHERE prosecdef',
-    ARRAY['waiting_elsewhere', 'preloaded'],
+    ARRAY['waiting_elsewhere', 'preloaded', 'this_node'],
     'the functions that run with the rights of their owner');
 SELECT is_empty(
     $$SELECT oid::regprocedure FROM member_function
@@ -89,7 +89,7 @@ SELECT set_eq(
 SELECT set_eq(
     $$SELECT proname::text FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$,
     ARRAY['adopt_sync_jobs', 'clear_all_sync_jobs', 'clear_old_sync_jobs', 'clear_sync_job_logs', 'enable_sync_job_schedules',
-        'disable_sync_job_schedules', 'check_queue', 'check_type', 'note_type_change', 'check_http_options', 'check_alert', 'delete_sync_job', 'types_changed', 'rows_restored', 'wake_launcher'],
+        'disable_sync_job_schedules', 'set_sync_job_node', 'check_queue', 'check_type', 'note_type_change', 'check_http_options', 'check_alert', 'delete_sync_job', 'types_changed', 'rows_restored', 'wake_launcher'],
     'what PUBLIC may not call');
 SELECT set_eq(
     $$SELECT DISTINCT proname::text FROM member_function WHERE has_function_privilege('public', oid, 'EXECUTE')$$,
@@ -101,6 +101,7 @@ SELECT set_eq(
         'compare_sync_documents', 'enqueue_compare', 'enqueue_full_sync', 'pause_sync_job', 'create_sync_job_boilerplate', 'attach_sync_job_triggers', 'detach_sync_job_triggers', 'sync_job_trigger',
         'schedule_sync_job', 'schedule_full_sync', 'unschedule_sync_job', 'run_sync_job_schedule', 'pause_sync_job_schedule', 'resume_sync_job_schedule', 'pause_sync_job_queue', 'resume_sync_job_queue',
         'pause_sync_job_type', 'resume_sync_job_type', 'act_on_jobs', 'write_type', 'sync_job_metrics', 'watch_sync_jobs',
+        'get_sync_job', 'sync_jobs_everywhere', 'propagate_sync_job_setup', 'connect_node', 'await_node', 'disconnect_node', 'call_node', 'read_nodes', 'job_of_node', 'take_setup', 'this_node',
         'auto_retry_failed_sync_jobs', 'grant_sync_job_type', 'revoke_sync_job_type', 'grant_sync_job_access', 'revoke_sync_job_access',
         -- of the job in one's own session
         'current_sync_job', 'report_sync_job_progress', 'get_sync_job_checkpoint', 'set_sync_job_checkpoint',
@@ -124,7 +125,7 @@ SELECT is_empty(
 
 -- ---- Dumped: who has which rights is part of it ----
 SELECT ok((SELECT extconfig FROM pg_extension WHERE extname = 'pg_sync_job') @> ARRAY[t::oid], t || ' is dumped')
-FROM unnest(ARRAY['sync_job_internal.access', 'sync_job_internal.type_grant', 'public.sync_job_type', 'public.sync_job_schedule']::regclass[]) AS t;
+FROM unnest(ARRAY['sync_job_internal.access', 'sync_job_internal.type_grant', 'public.sync_job_type', 'public.sync_job_schedule', 'public.sync_job_node']::regclass[]) AS t;
 
 -- A role or table that was dropped is a number in a dump, and another one where that is restored.
 SELECT is_empty(

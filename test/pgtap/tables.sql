@@ -7,10 +7,10 @@ SELECT has_extension('pg_sync_job');
 SELECT has_schema('sync_job_internal');
 
 SELECT has_table('public', name::name, 'table ' || name)
-FROM unnest(ARRAY['sync_job_queue', 'sync_job_type', 'sync_job_error', 'sync_job_setup_error', 'sync_job_type_change', 'sync_job_deleted_document', 'sync_job_alert']) AS name;
+FROM unnest(ARRAY['sync_job_queue', 'sync_job_type', 'sync_job_error', 'sync_job_setup_error', 'sync_job_type_change', 'sync_job_deleted_document', 'sync_job_alert', 'sync_job_node']) AS name;
 SELECT is_partitioned('public', 'sync_job', 'jobs are partitioned by state');
 SELECT has_view('public', name::name, 'view ' || name)
-FROM unnest(ARRAY['sync_job_activity', 'sync_job_stats', 'sync_job_queue_status', 'sync_job_freshness']) AS name;
+FROM unnest(ARRAY['sync_job_activity', 'sync_job_stats', 'sync_job_queue_status', 'sync_job_freshness', 'sync_job_node_status', 'sync_job_everywhere', 'sync_job_queue_status_everywhere', 'sync_job_freshness_everywhere']) AS name;
 
 SELECT columns_are('public', 'sync_job_queue', ARRAY['name', 'max_workers', 'timeout', 'paused', 'publish_events']);
 SELECT col_is_pk('public', 'sync_job_queue', 'name', 'a queue is known by its name');
@@ -18,6 +18,62 @@ SELECT col_is_pk('public', 'sync_job_type', 'name', 'a type is known by its name
 
 CREATE TEMPORARY TABLE expected (relation name, name name, type text);
 INSERT INTO expected VALUES
+    ('sync_job_node', 'node', 'integer'),
+    ('sync_job_node', 'server', 'text'),
+    ('sync_job_node_status', 'node', 'integer'),
+    ('sync_job_node_status', 'server', 'text'),
+    ('sync_job_node_status', 'version', 'text'),
+    ('sync_job_node_status', 'note', 'text'),
+    ('sync_job_everywhere', 'node', 'integer'),
+    ('sync_job_everywhere', 'id', 'bigint'),
+    ('sync_job_everywhere', 'sync_job_type', 'text'),
+    ('sync_job_everywhere', 'title', 'text'),
+    ('sync_job_everywhere', 'status', 'text'),
+    ('sync_job_everywhere', 'source_document_type', 'text'),
+    ('sync_job_everywhere', 'source_document_name', 'text'),
+    ('sync_job_everywhere', 'target_document_type', 'text'),
+    ('sync_job_everywhere', 'target_document_name', 'text'),
+    ('sync_job_everywhere', 'operation', 'text'),
+    ('sync_job_everywhere', 'queue', 'text'),
+    ('sync_job_everywhere', 'priority', 'integer'),
+    ('sync_job_everywhere', 'retry_count', 'integer'),
+    ('sync_job_everywhere', 'retry_after', 'timestamp with time zone'),
+    ('sync_job_everywhere', 'scheduled_at', 'timestamp with time zone'),
+    ('sync_job_everywhere', 'created_at', 'timestamp with time zone'),
+    ('sync_job_everywhere', 'started_at', 'timestamp with time zone'),
+    ('sync_job_everywhere', 'ended_at', 'timestamp with time zone'),
+    ('sync_job_everywhere', 'error_message', 'text'),
+    ('sync_job_everywhere', 'job_id', 'text'),
+    ('sync_job_everywhere', 'parent_sync_job', 'bigint'),
+    ('sync_job_everywhere', 'run_as', 'text'),
+    ('sync_job_everywhere', 'owner', 'text'),
+    ('sync_job_everywhere', 'job', 'jsonb'),
+    ('sync_job_queue_status_everywhere', 'node', 'integer'),
+    ('sync_job_queue_status_everywhere', 'server', 'text'),
+    ('sync_job_queue_status_everywhere', 'queue', 'text'),
+    ('sync_job_queue_status_everywhere', 'paused', 'boolean'),
+    ('sync_job_queue_status_everywhere', 'max_workers', 'integer'),
+    ('sync_job_queue_status_everywhere', 'workers', 'bigint'),
+    ('sync_job_queue_status_everywhere', 'running', 'bigint'),
+    ('sync_job_queue_status_everywhere', 'waiting', 'bigint'),
+    ('sync_job_queue_status_everywhere', 'scheduled', 'bigint'),
+    ('sync_job_queue_status_everywhere', 'oldest_waiting', 'timestamp with time zone'),
+    ('sync_job_queue_status_everywhere', 'note', 'text'),
+    ('sync_job_queue_status_everywhere', 'failed', 'bigint'),
+    ('sync_job_queue_status_everywhere', 'retrying', 'bigint'),
+    ('sync_job_freshness_everywhere', 'node', 'integer'),
+    ('sync_job_freshness_everywhere', 'server', 'text'),
+    ('sync_job_freshness_everywhere', 'sync_job_type', 'text'),
+    ('sync_job_freshness_everywhere', 'oldest_change', 'timestamp with time zone'),
+    ('sync_job_freshness_everywhere', 'waiting', 'bigint'),
+    ('sync_job_freshness_everywhere', 'running', 'bigint'),
+    ('sync_job_freshness_everywhere', 'retrying', 'bigint'),
+    ('sync_job_freshness_everywhere', 'failed', 'bigint'),
+    ('sync_job_freshness_everywhere', 'last_success', 'timestamp with time zone'),
+    ('sync_job_freshness_everywhere', 'per_minute', 'numeric'),
+    ('sync_job_freshness_everywhere', 'latency_p50', 'interval'),
+    ('sync_job_freshness_everywhere', 'latency_p95', 'interval'),
+    ('sync_job_freshness_everywhere', 'note', 'text'),
     ('sync_job_queue', 'name', 'text'),
     ('sync_job_queue', 'max_workers', 'integer'),
     ('sync_job_queue', 'timeout', 'interval'),
