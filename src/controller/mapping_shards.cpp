@@ -4,10 +4,11 @@
 
 namespace sync_job {
 
-// Whatever a source matches is on its own shard: its distribution column is matched with that of the target.
+// Whatever a source matches is on its own shard: the only one, or its distribution column is matched with that of the target.
 bool Mapping::keeps_shards() const {
     const pg::citus::DistributedTable *source = source_->distributed(), *target = target_->distributed();
     if (source == nullptr || target == nullptr || source->shards.empty() || !pg::citus::are_colocated(*source, *target)) return false;
+    if (source->key == 0) return true;  // each has one shard
     for (std::size_t i = 0; i < match_count_; i++) {
         if (items_[i].column == target->key && items_[i].source_column == source->key) return contains(source_->key(), source->key);
     }

@@ -43,14 +43,18 @@ pg::RowValues DocumentType::row_of(Oid relation, const pg::RowValues& from) cons
 }
 
 std::optional<std::size_t> DocumentType::shard_of(const pg::RowValues& row) const {
-    if (distributed_ == nullptr || distributed_->shards.empty() || row.at(distributed_->key).null) return std::nullopt;
+    if (distributed_ == nullptr || distributed_->shards.empty()) return std::nullopt;
+    if (distributed_->key == 0) return 0;  // there is one
+    if (row.at(distributed_->key).null) return std::nullopt;
     const pg::Column& column = relation_->columns[distributed_->key - 1];
     return distributed_->shard_of(row.at(column.number).datum, column.type, column.collation);
 }
 
 std::optional<std::size_t> DocumentType::shard_of(const std::string& name) const {
-    if (distributed_ == nullptr || !contains(key_, distributed_->key)) return std::nullopt;
+    if (distributed_ == nullptr) return std::nullopt;
     pg::RowValues row = pg::empty_row(*relation_);
+    if (distributed_->key == 0) return shard_of(row);
+    if (!contains(key_, distributed_->key)) return std::nullopt;
     std::vector<pg::Value> values = values_of(name);
     for (std::size_t i = 0; i < key_.size(); i++) row.set(key_[i], values[i]);
     return shard_of(row);

@@ -2,6 +2,7 @@
 #include "pg/server.hpp"
 
 #include <algorithm>
+#include <limits>
 
 extern "C" {
 #include "common/hashfn.h"
@@ -92,14 +93,15 @@ bool is_placed_here(std::int64_t shard) {
 
 std::vector<DistributedTable::Shard> read_shards(Oid relation) {
     constexpr int most = 4096;  // more are left to Citus
+    constexpr std::int32_t all = std::numeric_limits<std::int32_t>::max();
     Found* found = guarded([] { return static_cast<Found*>(palloc(most * sizeof(Found))); });
     int count = 0;
     guarded([&] {
         read_rows("pg_dist_shard", "pg_dist_shard_logical_relid_index", "logicalrelid", F_OIDEQ, ObjectIdGetDatum(relation), [&](auto column) {
             bool is_null;
             Datum last = column("shardmaxvalue", &is_null);
-            if (is_null || count == most) return;
-            found[count].last = pg_strtoint32(TextDatumGetCString(last));
+            if (count == most) return;
+            found[count].last = is_null ? all : pg_strtoint32(TextDatumGetCString(last));
             found[count++].id = DatumGetInt64(column("shardid", &is_null));
         });
     });
@@ -130,7 +132,7 @@ std::shared_ptr<const DistributedTable> read_table(Oid relation) {
                             if (!is_null) table.key = castNode(Var, stringToNode(TextDatumGetCString(key)))->varattno;
                         });
     });
-    if (found && table.kind == DistributedTable::Kind::by_hash) table.shards = read_shards(relation);
+    if (table.kind == DistributedTable::Kind::by_hash || table.kind == DistributedTable::Kind::one_shard) table.shards = read_shards(relation);
     return found ? std::make_shared<const DistributedTable>(table) : nullptr;
 }
 

@@ -29,7 +29,7 @@ struct DistributedTable {
     Kind kind = Kind::other;
     int key = 0;  // by_hash: the attnum of that column
     std::uint32_t colocation = 0;
-    std::vector<Shard> shards;  // by_hash: by their hashes, the same number for tables that are colocated
+    std::vector<Shard> shards;  // by their hashes, the same number for tables that are colocated; one_shard: that one
     // The number of the one for rows whose distribution column, of this type and collation, has the value.
     std::optional<std::size_t> shard_of(Datum value, Oid type, Oid collation) const;
 };

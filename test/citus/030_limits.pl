@@ -76,5 +76,27 @@ $coordinator->safe_psql('postgres', q{DELETE FROM customer WHERE name LIKE 'besi
 wait_everywhere('targets that match does not place');
 is($coordinator->safe_psql('postgres', q{SELECT count(*), count(*) FILTER (WHERE b.city = s.city) FROM beside AS b JOIN customer AS s ON s.name = b.other WHERE s.name LIKE 'beside%'}), '29|29', 'they are in step');
 
+# --- A sequence is the table's: its rows are inserted through Citus. A schema that is distributed as a whole has one shard a table ---
+$coordinator->safe_psql('postgres', $_) for q{
+	CREATE TABLE numbered (customer text PRIMARY KEY, number bigserial, city text)}, q{
+	SELECT create_distributed_table('numbered', 'customer', colocate_with => 'customer')}, q{
+	SET citus.enable_schema_based_sharding = on; CREATE SCHEMA tenant}, q{
+	CREATE TABLE tenant.source (id bigint PRIMARY KEY, city text)}, q{
+	CREATE TABLE tenant.target (id bigint PRIMARY KEY, city text, source bigint UNIQUE)};
+on_all_nodes(q{INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map) VALUES
+	('numbered', 'customer', 'numbered', '{"customer": "name"}', '{"city": "city"}'),
+	('tenant', 'tenant.source', 'tenant.target', '{"source": "id"}', '{"city": "city", "id": {"expr": "source.id + 1000"}}')});
+is(findings($_), '', "nothing is wrong with $_") for qw(numbered tenant);
+$coordinator->safe_psql('postgres', qq{SELECT attach_sync_job_triggers('$$_[0]', '$$_[1]', level => 'statement')}) for ['numbered', 'customer'], ['tenant', 'tenant.source'];
+$coordinator->safe_psql('postgres', q{INSERT INTO customer (name, city) SELECT 'numbered' || n, 'x' FROM generate_series(1, 40) AS n});
+$coordinator->safe_psql('postgres', q{UPDATE customer SET city = 'y' WHERE name LIKE 'numbered%'});
+$coordinator->safe_psql('postgres', q{INSERT INTO tenant.source SELECT n, 'x' FROM generate_series(1, 100) AS n});
+$coordinator->safe_psql('postgres', q{UPDATE tenant.source SET city = 'y'; DELETE FROM tenant.source WHERE id > 90});
+wait_everywhere('sequences and schemas');
+is($coordinator->safe_psql('postgres', q{SELECT count(*), count(DISTINCT number), min(city), max(city) FROM numbered}), '40|40|y|y', 'each row has its number');
+is($coordinator->safe_psql('postgres', q{SELECT count(*), min(city), max(city) FROM tenant.target}), '90|y|y', 'the tables of the schema are in step');
+is($coordinator->safe_psql('postgres', q{SELECT count(*) FROM run_command_on_shards('tenant.target', 'SELECT count(DISTINCT xmin::text) * 3 < count(*) FROM %s') WHERE result <> 't'}),
+	'0', 'many at once');
+
 unlike_accidents($_) for $coordinator, @workers;
 done_testing();
