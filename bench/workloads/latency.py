@@ -40,7 +40,19 @@ def both_spreads(began, commits):
     return {**spreads, 'p50 from its return': after['ms p50'], 'p99 from its return': after['p99']}
 
 
-def ours():
+def prepare_one(connection, enqueue, args):
+    """The same for COMMIT PREPARED, of a transaction that was prepared before: as a router's two-phase commit ends."""
+    with connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute('BEGIN')
+        cursor.execute(enqueue, args)
+        cursor.execute("PREPARE TRANSACTION 'bench'")
+        sent = time.time() * 1000
+        cursor.execute("COMMIT PREPARED 'bench'")
+        return sent, time.time() * 1000
+
+
+def ours(commit=commit_one):
     with SyncJobDatabase() as session:
         session.run("""CREATE SCHEMA tell;
             CREATE FUNCTION tell.execute(sync_job sync_job, source_doc jsonb) RETURNS jsonb LANGUAGE sql VOLATILE AS
@@ -49,7 +61,7 @@ def ours():
         connection = psycopg2.connect(host=SOCKET, user='postgres', dbname='sync_job_bench')
         sent = []
         for _ in range(JOBS + WARM_UP):
-            sent.append(commit_one(connection, "SELECT enqueue_sync_job('Tell')", None))
+            sent.append(commit(connection, "SELECT enqueue_sync_job('Tell')", None))
             pause()
         connection.close()
         wait_until(lambda: session.value("SELECT count(*) FROM sync_job WHERE status = 'Finished'") == len(sent), 60)
@@ -143,3 +155,11 @@ def latency(w):
     w.contender('RQ, forking worker', rq)
     for other in list(w.contenders)[1:]:
         w.ratio(other, 'pg_sync_job')
+
+
+@workload('latency-prepared', 'From sending COMMIT PREPARED until the job begins, idle machine', 'ms p50')
+def latency_prepared(w):
+    w.about = f'{JOBS} jobs, one at a time, 20 to 40 ms apart'
+    w.contender('COMMIT PREPARED', lambda: ours(prepare_one))
+    w.contender('COMMIT', ours)
+    w.ratio('COMMIT PREPARED', 'COMMIT')

@@ -60,6 +60,7 @@ sub in_step
 
 run_recipe('Hash partitions over postgres_fdw');
 in_step('the recipe brings all in step');
+run_recipe('All nodes at once');
 is(sql('SELECT count(*) FROM sap_customer'), '900', 'with inserts, updates and deletes');
 sql('DELETE FROM customer');
 in_step('emptied');
