@@ -366,7 +366,7 @@ void add_endpoints(Output& output) {
         });
     };
     measure("sync_job_http_in_flight", "HTTP requests under way.", [](const SharedEndpoint& of) { return requests_of_all(of.server, &RequestUse::in_flight); });
-    measure("sync_job_http_waiting", "HTTP requests that are ready, and wait for in_flight, per_second, concurrency_limit or the end of a pause.",
+    measure("sync_job_http_waiting", "HTTP requests that are ready, and wait for in_flight, per_second or the end of a pause.",
             [](const SharedEndpoint& of) { return requests_of_all(of.server, &RequestUse::waiting); });
     measure("sync_job_http_pause_seconds", "How much longer the endpoint rests, as its server has asked for; 0: it does not.",
             [](const SharedEndpoint& of) { return std::max(0.0, static_cast<double>(of.paused_until - pg::now()) / 1e6); });

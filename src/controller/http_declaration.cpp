@@ -64,7 +64,7 @@ HttpValue read_value(const pg::JsonField& field, const std::string& place) {
     if (part != nullptr && part->key == "value") {
         value.from = HttpValue::From::constant;
         value.text = part->text;
-        value.constant = part->value;
+        value.constant = pg::json_to_text(part->value);
     } else if (is_text && part->key == "column") {
         value.from = HttpValue::From::column;
         value.text = part->text;

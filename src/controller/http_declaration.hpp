@@ -16,7 +16,7 @@ struct HttpValue {
     enum class From { text, constant, column, expression };
     From from = From::text;
     std::string text;     // a text; a constant as text; the name of a column; SQL
-    Datum constant = 0;   // as jsonb
+    std::string constant;  // as JSON: a Datum would not last as long as this does
     std::string place;    // as in http.path, for errors
     bool computed() const { return from == From::column || from == From::expression; }
 };

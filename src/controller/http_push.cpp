@@ -51,7 +51,7 @@ public:
         return plain_text(computed.datum, type(value));
     }
     void add_json(pg::JsonBuilder& json, const HttpValue& value) const {
-        pg::Value part = value.computed() ? at(value) : pg::Value{value.constant, false};
+        pg::Value part = value.computed() ? at(value) : pg::Value{pg::json_from_text(value.constant), false};
         if (part.null) return json.null();
         json.value(part.datum, false, value.computed() ? type(value) : pg::type::jsonb, false);
     }

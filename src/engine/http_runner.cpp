@@ -90,9 +90,9 @@ void HttpRunner::send_ready() {
         std::deque<std::int64_t> of_full_types;
         while (!jobs.empty() && begin_first(endpoint, jobs, of_full_types)) {
         }
-        jobs.insert(jobs.begin(), of_full_types.begin(), of_full_types.end());
-        auto known = endpoints_.find(endpoint);
+        auto known = endpoints_.find(endpoint);  // a share of it is no use to jobs whose type has none
         if (known != endpoints_.end()) show_waiting_requests(endpoint_key(known->second.server), static_cast<int>(jobs.size()));
+        jobs.insert(jobs.begin(), of_full_types.begin(), of_full_types.end());
     }
     std::map<RequestKey, int> waiting;  // of types
     for (const auto& [endpoint, jobs] : ready_) {

@@ -23,7 +23,7 @@ is($request->{method}, 'PUT', 'the method');
 is($request->{target}, '/echo/A%2F1%20%C3%BC?dear=true', 'path and query are encoded, and null is left out');
 my $body = $request->{body};
 utf8::decode($body);
-is_deeply(JSON::PP->new->decode($body), { sku => "A/1 \x{fc}", name => 'Chair "x"', price => 149.90, version => 1 }, 'the body');
+is_deeply(JSON::PP->new->decode($body), { sku => "A/1 \x{fc}", name => 'Chair "x"', price => 149.90, version => 1, from => { system => 'ERP' } }, 'the body');
 is($request->{header}{authorization}, 'Bearer very-secret-token', 'the secret');
 is($request->{header}{'x-signature'}, 'sha256=' . hmac_sha256_hex($request->{body}, 'signing-key'), 'the signature');
 is($request->{header}{'x-role'}, 'postgres', 'an expression in a header');

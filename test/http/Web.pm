@@ -68,7 +68,7 @@ sub push_type
 		CREATE USER MAPPING FOR postgres SERVER shop OPTIONS (token 'very-secret-token', sign 'signing-key');
 		INSERT INTO sync_job_type (name, source_document_type, retry_delay, max_retries, retry_backoff, http$columns)
 		VALUES ('Shop', 'product', '100 ms', 20, 'constant', '{"server": "shop", "method": "PUT", "path": "/products/{sku}",
-			"body": {"sku": "sku", "name": "name", "price": "price", "version": "version"}, "delete": {}}'::jsonb || '$http'::jsonb$values);
+			"body": {"sku": "sku", "name": "name", "price": "price", "version": "version", "from": {"value": {"system": "ERP"}}}, "delete": {}}'::jsonb || '$http'::jsonb$values);
 	});
 	$node->safe_psql('postgres', q{SELECT attach_sync_job_triggers('Shop', 'product', level => 'statement')});
 	return;
