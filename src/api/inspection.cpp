@@ -168,6 +168,13 @@ std::optional<Job> known_job(std::int64_t id) {
     return stored->job;
 }
 
+// The number that a key is; 0: none.
+std::int64_t id_in(const std::string& key) {
+    std::int64_t id = 0;
+    auto [end, problem] = std::from_chars(key.data(), key.data() + key.size(), id);
+    return problem == std::errc() && end == key.data() + key.size() ? id : 0;
+}
+
 // The newest of that key that the caller may know of. Drivers send an id as text, too, where they do not say its type.
 std::optional<Job> known_job(const std::string& key) {
     static auto& select =
@@ -175,18 +182,16 @@ std::optional<Job> known_job(const std::string& key) {
     for (const auto& row : select.run({{pg::text_datum(key), false}})) {
         if (auto job = known_job(pg::datum_int64(row[0].datum))) return job;
     }
-    std::int64_t id = 0;
-    auto [end, problem] = std::from_chars(key.data(), key.data() + key.size(), id);
-    bool is_number = problem == std::errc() && end == key.data() + key.size();
-    return is_number ? known_job(id) : std::nullopt;
+    std::int64_t id = id_in(key);
+    return id != 0 ? known_job(id) : std::nullopt;
 }
 
-std::vector<pg::Value> status_elsewhere(int node, std::int64_t id) {
+// What get_sync_job_status() with that argument returns at the other node, in these columns.
+std::vector<pg::Value> status_elsewhere(int node, const std::string& argument, const std::string& columns) {
     auto answer = call_node(node, "SELECT pg_catalog.to_jsonb(s)::text FROM " + schema_objects().in_schema("get_sync_job_status") + "(" +
-                                      std::to_string(id) + "::bigint) AS s");
+                                      argument + ") AS s");
     pg::SpiScope spi;
-    pg::Statement read("SELECT s.* FROM pg_catalog.jsonb_to_record($1::pg_catalog.jsonb) AS s (status text, created_at timestamptz, scheduled_at timestamptz,"
-                       " started_at timestamptz, ended_at timestamptz, retry_count integer, retry_after timestamptz)", {pg::type::text});
+    pg::Statement read("SELECT s.* FROM pg_catalog.jsonb_to_record($1::pg_catalog.jsonb) AS s (" + columns + ")", {pg::type::text});
     pg::Rows rows = read.execute({{pg::text_datum(answer.value_or("{}")), false}});
     std::vector<pg::Value> row;
     for (int i = 0; i < rows.columns(); i++) row.push_back(rows.copy(0, i));
@@ -209,7 +214,11 @@ pg::Value percent_of(std::int64_t id) {
 SYNC_JOB_FUNCTION(sync_job_get_status) {
     if (args.is_null(0)) throw pg::Error("22004", "id must not be null");
     std::int64_t id = *args.int64(0);
-    if (int node = find_job(id) ? 0 : other_node_of(id); node != 0) return row_of(args, status_elsewhere(node, id));
+    if (int node = find_job(id) ? 0 : other_node_of(id); node != 0) {
+        return row_of(args, status_elsewhere(node, std::to_string(id) + "::bigint",
+                                             "status text, created_at timestamptz, scheduled_at timestamptz, started_at timestamptz,"
+                                             " ended_at timestamptz, retry_count integer, retry_after timestamptz"));
+    }
     auto job = known_job(id);
     if (!job) no_such_job(id);
     std::vector<pg::Value> row;
@@ -221,8 +230,14 @@ SYNC_JOB_FUNCTION(sync_job_get_status) {
 
 SYNC_JOB_FUNCTION(sync_job_get_status_by_key) {
     if (args.is_null(0)) throw pg::Error("22004", "job_id must not be null");
-    auto job = known_job(*args.text(0));
-    if (!job) throw pg::Error("42704", "no sync job has job_id " + quoted(*args.text(0)));
+    std::string key = *args.text(0);
+    auto job = known_job(key);
+    if (int node = job ? 0 : other_node_of(id_in(key)); node != 0) {
+        return row_of(args, status_elsewhere(node, pg::quoted_literal(key) + "::text",
+                                             "id bigint, status text, percent numeric, created_at timestamptz, started_at timestamptz,"
+                                             " ended_at timestamptz, result jsonb, error_message text"));
+    }
+    if (!job) throw pg::Error("42704", "no sync job has job_id " + quoted(key));
     bool readable = may_read_row(*job);
     auto shown = [&](C which) { return readable ? column(*job, which) : pg::Value{}; };
     return row_of(args, {column(*job, C::id), column(*job, C::status), percent_of(job->id()), column(*job, C::created_at),

@@ -122,15 +122,26 @@ sub fails_with
 	$node->psql('shop', $statement, on_error_stop => 1, stderr => \$stderr);
 	return like($stderr, $error, $name);
 }
+my $late;
+# In a session that goes on afterwards.
+sub interrupted_after
+{
+	my ($stderr, $stdout) = ('', '');
+	$front->psql('shop', "SET statement_timeout = '1 s'; $_[0]; RESET statement_timeout; SELECT status FROM get_sync_job_status($late)", on_error_stop => 0, stdout => \$stdout, stderr => \$stderr);
+	like($stdout, qr/^Queued$/m, 'the session goes on');
+	return $stderr;
+}
 is(note_of($_), 'fine', "node $_ is what it is said to be") for 1 .. 3;
 is(sql(q{SELECT count(*) FROM sync_job_freshness_everywhere WHERE sync_job_type = 'SAP Customer' AND last_success IS NOT NULL AND node IS NOT NULL}), '3', 'freshness of all');
 is(sql(q{SELECT count(*) FROM sync_jobs_everywhere('true', 1)}), '3', 'the newest of each');
 my $node3 = sub { return $server{node3}->safe_psql('shop', $_[0]) };
 $node3->(q{CREATE PROCEDURE boom() LANGUAGE plpgsql AS $$ BEGIN RAISE 'boom'; END $$});
 my $bad = $node3->(q{SELECT enqueue_background_job('boom')});
-my ($waits, $other, $late) = map { $node3->(q{SELECT enqueue_background_job('boom', scheduled_at => now() + '1 hour')}) } 1 .. 3;
+my ($waits, $other);
+($waits, $other, $late) = map { $node3->(q{SELECT enqueue_background_job('boom', scheduled_at => now() + '1 hour')}) } 1 .. 3;
 sql("CALL wait_for_sync_job($bad, '60 s')");
 is(sql("SELECT status FROM get_sync_job_status($bad)"), 'Failed', 'a job of another node is waited for, and its state seen');
+is(sql("SELECT id, status FROM get_sync_job_status('$bad')"), "$bad|Failed", 'also where a driver sends the id as text');
 is(sql("SELECT status, error_message LIKE '%boom%', run_as FROM get_sync_job($bad)"), 'Failed|t|postgres', 'its row, too');
 is(sql(q{SELECT node FROM sync_jobs_everywhere('status = ''Failed''')}), '3', 'it is found');
 is(sql("SELECT status FROM cancel_sync_job($waits, 'for a test')"), 'Canceled', 'one is canceled from the front server');
@@ -141,6 +152,13 @@ is(sql("SELECT status FROM retry_sync_job($bad)"), 'Queued', 'one is tried again
 sql("CALL wait_for_sync_job($bad, '60 s')");
 is($node3->("SELECT count(*) FROM sync_job_error WHERE sync_job = $bad"), '2', 'and has failed again');
 fails_with($front, "CALL wait_for_sync_job($late, '100 ms')", qr/sync job $late has not ended within/, 'waiting has its limit');
+# Waits are cut into calls, and each can be interrupted, without leaving anything behind.
+my $slow = $node3->(q{SELECT enqueue_background_job('boom', scheduled_at => now() + '4 s')});
+sql("CALL wait_for_sync_job($slow)");
+is($node3->("SELECT status FROM sync_job WHERE id = $slow"), 'Failed', 'a long wait ends with the job');
+like(interrupted_after("CALL wait_for_sync_job($late)"), qr/statement timeout/, 'a wait is interrupted');
+like(interrupted_after("SELECT count(*) FROM sync_jobs_everywhere('sync_job_internal.this_node() IS NULL OR pg_sleep(60) IS NULL')"), qr/statement timeout/, 'so is a look at all nodes');
+poll($server{"node$_"}, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()}, "node $_ has ended it", 'shop') for 1 .. 3;
 fails_with($front, 'SELECT cancel_sync_job((9::bigint << 40) + 1)', qr/sync job \d+ does not exist/, 'of a node that nobody knows there are no jobs');
 
 # Set-up, to all nodes and to one.
@@ -194,7 +212,7 @@ sql(q{UPDATE sync_job_node SET node = 7 WHERE node = 2});
 like(note_of(7), qr/^answers as node 2/, 'one that is another, or a copy, is told');
 sql(q{UPDATE sync_job_node SET node = 2 WHERE node = 7});
 $node3->('SELECT set_sync_job_node(3)');
-is($node3->(q{SELECT DISTINCT coalesce(note, 'fine') FROM sync_job_queue_status}), 'fine', 'the same number again changes nothing');
+is($node3->(q{SELECT count(*) FROM sync_job_queue_status WHERE note = 'waits for adopt_sync_jobs()'}), '0', 'the same number again changes nothing');
 $server{node3}->psql('shop', 'SELECT set_sync_job_node(5)', stderr => \$stderr);
 like($stderr, qr/NOTICE:  the jobs that wait here are those of node 3, and wait for adopt_sync_jobs\(\)/, 'a copy that gets a number of its own');
 is($node3->(q{SELECT DISTINCT note FROM sync_job_queue_status}), 'waits for adopt_sync_jobs()', 'does not run the jobs of its original');
