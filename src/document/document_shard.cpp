@@ -20,9 +20,18 @@ std::shared_ptr<DocumentType> DocumentType::part(Oid relation) const {
 
 bool DocumentType::has_columns_of(Oid relation) const {
     if (relation == relation_->oid) return true;
+    static struct {  // asked for each row
+        const pg::RelationInfo* whole;
+        Oid part;
+        std::uint64_t generation;
+        bool same;
+    } last;
+    if (last.whole == relation_.get() && last.part == relation && last.generation == document_generation()) return last.same;
     auto same = [](const pg::Column& one, const pg::Column& other) { return one.name == other.name && one.dropped == other.dropped; };
     const auto& other = part(relation)->relation_->columns;
-    return std::equal(other.begin(), other.end(), relation_->columns.begin(), relation_->columns.end(), same);
+    bool all = std::equal(other.begin(), other.end(), relation_->columns.begin(), relation_->columns.end(), same);
+    last = {relation_.get(), relation, document_generation(), all};
+    return all;
 }
 
 pg::RowValues DocumentType::row_of(Oid relation, Datum row) const {

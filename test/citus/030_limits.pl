@@ -98,5 +98,37 @@ is($coordinator->safe_psql('postgres', q{SELECT count(*), min(city), max(city) F
 is($coordinator->safe_psql('postgres', q{SELECT count(*) FROM run_command_on_shards('tenant.target', 'SELECT count(DISTINCT xmin::text) * 3 < count(*) FROM %s') WHERE result <> 't'}),
 	'0', 'many at once');
 
+# --- A table that is partitioned as well, and a role with the rights that it needs and no more ---
+$coordinator->safe_psql('postgres', $_) for q{
+	CREATE TABLE measured (id text, at date, city text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)}, q{
+	CREATE TABLE measured_old PARTITION OF measured FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')}, q{
+	CREATE TABLE measured_new PARTITION OF measured FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')}, q{
+	SELECT create_distributed_table('measured', 'id')}, q{
+	CREATE TABLE reported (id text, at date, city text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)}, q{
+	CREATE TABLE reported_all PARTITION OF reported FOR VALUES FROM ('2025-01-01') TO ('2027-01-01')}, q{
+	SELECT create_distributed_table('reported', 'id', colocate_with => 'measured')}, q{
+	CREATE ROLE syncer LOGIN}, q{
+	GRANT SELECT ON measured TO syncer}, q{
+	GRANT SELECT, INSERT, UPDATE, DELETE ON reported TO syncer};
+on_all_nodes(q{INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, field_map, run_as)
+	VALUES ('measured', 'measured', 'reported', '{"id": "id", "at": "at"}', '{"city": "city"}', 'syncer')});
+is(findings('measured'), '', 'nothing is wrong with measured');
+$coordinator->safe_psql('postgres', q{SELECT attach_sync_job_triggers('measured', 'measured')});
+$coordinator->safe_psql('postgres', q{INSERT INTO measured SELECT 'm' || n, '2025-12-01'::date + n, 'x' FROM generate_series(1, 60) AS n});
+$coordinator->safe_psql('postgres', q{UPDATE measured SET city = 'y'; DELETE FROM measured WHERE id LIKE 'm1%'});
+wait_everywhere('partitions');
+is($coordinator->safe_psql('postgres', q{SELECT count(*), min(city), max(city) FROM reported}), '49|y|y', 'a partitioned table is in step');
+is(values_everywhere(q{SELECT coalesce(string_agg(DISTINCT source_document_type::regclass || ' ' || run_as, ' '), '-') FROM sync_job WHERE sync_job_type = 'measured'}),
+	'- measured syncer measured syncer', 'its jobs name it, and run as the role');
+
+# --- Whole tables ---
+is($coordinator->safe_psql('postgres', q{SELECT count(*) FROM compare_sync_documents('declared')}), '0', 'all is in step: the coordinator compares');
+$workers[0]->safe_psql('postgres', qq{UPDATE sync_job_type SET disabled = true WHERE name = 'declared'});
+$workers[0]->safe_psql('postgres', qq{UPDATE customer SET city = 'missed' WHERE name = '$here'});
+is($workers[0]->safe_psql('postgres', q{SELECT difference, source_document_name FROM compare_sync_documents('declared')}), "different|$here", 'and a worker');
+$workers[0]->safe_psql('postgres', qq{UPDATE sync_job_type SET disabled = false WHERE name = 'declared'});
+my $run = $workers[0]->safe_psql('postgres', q{SELECT enqueue_full_sync('declared')});
+is(run_of($workers[0], $run), 'Finished updated=1', 'a full sync brings them in step');
+
 unlike_accidents($_) for $coordinator, @workers;
 done_testing();
