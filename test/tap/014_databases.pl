@@ -115,6 +115,9 @@ is(status_of($node, $job, 'one'), 'Queued', 'its jobs wait');
 $node->safe_psql('postgres', 'ALTER DATABASE one RESET sync_job.enabled');
 poll($node, "SELECT status = 'Finished' FROM sync_job WHERE id = $job", 'until it is enabled again', 'one');
 
+sub no_trouble { return like_log($node, $offset, qr/(LOG|WARNING|ERROR|FATAL): .*(keeps ending|did not come up|cleaning up)/, 0, "no trouble in the log $_[0]") }
+no_trouble('so far');
+
 # The setting changes when a scheduler has just connected, and so has the old value: it waits for the extension, which is locked.
 my $scheduler = q{FROM pg_stat_activity WHERE datname = 'one' AND backend_type = 'sync job scheduler'};
 for my $change ([ 'SET sync_job.enabled = off', 'Queued' ], [ 'RESET sync_job.enabled', 'Finished' ], [ 'SET sync_job.enabled = off', 'Queued' ], [ 'SET sync_job.enabled = on', 'Finished' ])
@@ -135,6 +138,9 @@ for my $change ([ 'SET sync_job.enabled = off', 'Queued' ], [ 'RESET sync_job.en
 	is(status_of($node, $job, 'one'), $status, "a job after $command is $status");
 }
 
+# That the schedulers which were terminated here keep ending was said rightly.
+$offset = -s $node->logfile;
+
 # A template, and one that takes no connections, are left alone.
 $node->safe_psql('postgres', 'ALTER DATABASE two IS_TEMPLATE true; ALTER DATABASE one ALLOW_CONNECTIONS false');
 $node->restart;
@@ -143,7 +149,7 @@ poll($node, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = 'three' 
 is($node->safe_psql('postgres', q{SELECT string_agg(datname, ',') FROM pg_stat_activity WHERE backend_type = 'sync job scheduler'}), 'three',
 	'templates and databases without connections are not served');
 
-like_log($node, $offset, qr/(LOG|WARNING|ERROR|FATAL): .*(keeps ending|did not come up|cleaning up)/, 0, 'no trouble in the log');
+no_trouble('at the end');
 $node->stop('fast');
 unlike_accidents($node);
 done_testing();

@@ -6,7 +6,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use SyncJob;
 
-my $node = new_cluster('main', allows_streaming => 1, conf => "max_connections = 30");
+my $node = new_cluster('main', allows_streaming => 1, conf => "max_connections = 30\nwal_keep_size = '2 GB'");    # for the standby, however late it is
 load_probe($node, 100);
 $node->safe_psql('postgres', q{SELECT count(enqueue_sync_job('Probe', d)) FROM doc AS d WHERE id <= 50});
 is(wait_for_jobs($node), 'Finished=50', 'jobs run on the primary');
