@@ -2,6 +2,7 @@
 // in step.
 #include <algorithm>
 
+#include "api/nodes.hpp"
 #include "api/params.hpp"
 #include "controller/callable.hpp"
 #include "core/text.hpp"
@@ -239,6 +240,7 @@ SYNC_JOB_FUNCTION(sync_job_pause) {
     pg::require_writable("pause_sync_job()");
     if (args.is_null(0)) throw pg::Error("22004", "id must not be null");
     std::int64_t id = *args.int64(0);
+    if (auto there = job_elsewhere(id, "pause_sync_job(" + std::to_string(id) + ")")) return *there;
     auto stored = lock_job(id);
     if (!stored) no_such_job(id);
     require_may_steer(stored->job);

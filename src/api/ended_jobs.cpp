@@ -1,4 +1,5 @@
 // rerun_sync_job() and delete_sync_job(): what may be done with a job that has ended.
+#include "api/nodes.hpp"
 #include "api/params.hpp"
 #include "core/text.hpp"
 #include "job/internal_sql.hpp"
@@ -63,6 +64,8 @@ using namespace sync_job;
 SYNC_JOB_FUNCTION(sync_job_rerun) {
     pg::require_writable("rerun_sync_job()");
     std::int64_t id = required_id(args);
+    std::string context = args.is_null(1) ? "NULL" : pg::quoted_literal(pg::value_to_text(args.datum(1), pg::type::jsonb));
+    if (auto there = number_elsewhere(id, "rerun_sync_job(" + std::to_string(id) + ", " + context + ")")) return pg::int64_datum(*there);
     auto stored = find_job(id);
     if (!stored) no_such_job(id);
     require_may_rerun(stored->job);
@@ -83,6 +86,7 @@ SYNC_JOB_FUNCTION(sync_job_delete) {
         " DELETE FROM {}.sync_job_error AS e USING gone WHERE e.sync_job = gone.id", {pg::type::int8});
     pg::require_writable("delete_sync_job()");
     std::int64_t id = required_id(args);
+    if (number_elsewhere(id, "delete_sync_job(" + std::to_string(id) + ")")) return args.null_result();
     const SchemaObjects& o = schema_objects();
     for (Oid table : {o.ended, o.failed, o.error_table, o.document_table}) require_not_referred_to(table);
     auto stored = lock_job(id);

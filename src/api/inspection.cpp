@@ -214,7 +214,7 @@ pg::Value percent_of(std::int64_t id) {
 SYNC_JOB_FUNCTION(sync_job_get_status) {
     if (args.is_null(0)) throw pg::Error("22004", "id must not be null");
     std::int64_t id = *args.int64(0);
-    if (int node = find_job(id) ? 0 : other_node_of(id); node != 0) {
+    if (int node = node_elsewhere(id); node != 0) {
         return row_of(args, status_elsewhere(node, std::to_string(id) + "::bigint",
                                              "status text, created_at timestamptz, scheduled_at timestamptz, started_at timestamptz,"
                                              " ended_at timestamptz, retry_count integer, retry_after timestamptz"));

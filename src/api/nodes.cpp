@@ -68,6 +68,8 @@ int other_node_of(std::int64_t id) {
     return select.run({{pg::int32_datum(static_cast<int>(node)), false}}).empty() ? 0 : static_cast<int>(node);
 }
 
+int node_elsewhere(std::int64_t id) { return id >> id_bits == 0 || find_job(id) ? 0 : other_node_of(id); }
+
 std::optional<std::string> call_node(int node, const std::string& statement) {
     pg::SpiScope spi;
     pg::Statement call("SELECT sync_job_internal.call_node($1, $2)", {pg::type::int4, pg::type::text});
@@ -77,18 +79,24 @@ std::optional<std::string> call_node(int node, const std::string& statement) {
 }
 
 std::optional<Datum> job_elsewhere(std::int64_t id, const std::string& call) {
-    if (id >> id_bits == 0 || find_job(id)) return std::nullopt;
-    int node = other_node_of(id);
+    int node = node_elsewhere(id);
     if (node == 0) return std::nullopt;
     auto answer = call_node(node, "SELECT pg_catalog.jsonb_build_array(j)::text FROM " + schema_objects().in_schema(call.c_str()) + " AS j");
     if (!answer) no_such_job(id);
     return jobs_of(*answer).front();
 }
 
+std::optional<std::int64_t> number_elsewhere(std::int64_t id, const std::string& call) {
+    int node = node_elsewhere(id);
+    if (node == 0) return std::nullopt;
+    auto answer = call_node(node, "SELECT " + schema_objects().in_schema(call.c_str()) + "::text");
+    return answer && !answer->empty() ? std::stoll(*answer) : 0;
+}
+
 std::vector<Datum> jobs_elsewhere(const std::vector<std::int64_t>& ids, const std::string& function, const std::string& arguments) {
     std::map<int, std::vector<std::string>> by_node;
     for (std::int64_t id : ids) {
-        if (int node = id >> id_bits == 0 || find_job(id) ? 0 : other_node_of(id); node != 0) by_node[node].push_back(std::to_string(id));
+        if (int node = node_elsewhere(id); node != 0) by_node[node].push_back(std::to_string(id));
     }
     std::vector<Datum> jobs;
     for (const auto& [node, there] : by_node) {

@@ -14,11 +14,16 @@ namespace sync_job {
 // The node of a job that is not here; 0: none that is in sync_job_node, or this one.
 int other_node_of(std::int64_t id);
 
+// The same for any id; 0 for one that is here.
+int node_elsewhere(std::int64_t id);
+
 // Runs the statement there, in a transaction of its own; the one text that it returns. Its error is raised.
 std::optional<std::string> call_node(int node, const std::string& statement);
 
 // `call`, a function that returns the job, done where the job is, if that is another node: its result as a row.
 std::optional<Datum> job_elsewhere(std::int64_t id, const std::string& call);
+// The same for a function that returns a number, or void (0).
+std::optional<std::int64_t> number_elsewhere(std::int64_t id, const std::string& call);
 // The same for functions that return several jobs: `function` of those of `ids` that are at other nodes, with the `arguments` that
 // follow the ids.
 std::vector<Datum> jobs_elsewhere(const std::vector<std::int64_t>& ids, const std::string& function, const std::string& arguments);

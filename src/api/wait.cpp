@@ -1,6 +1,7 @@
 // wait_for_sync_job(), wait_for_sync_jobs(): wait until jobs have ended.
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <memory>
 
 #include "api/nodes.hpp"
@@ -177,14 +178,15 @@ bool wait_elsewhere(int node, std::int64_t id, long milliseconds, bool last) {
     }
 }
 
-Datum wait_for_other_node(pg::Arguments& args, int node, std::int64_t id) {
+// `timeout` microseconds after that, for each of them.
+void wait_for_other_nodes(pg::Arguments& args, const std::vector<std::int64_t>& ids, Clock::time_point since, int timeout_argument) {
     std::optional<std::int64_t> timeout;
-    if (!args.is_null(1)) timeout = pg::interval_microseconds(args.datum(1));
+    if (!args.is_null(timeout_argument)) timeout = pg::interval_microseconds(args.datum(timeout_argument));
     if (timeout && *timeout < 0) throw pg::Error("22023", "timeout must not be negative");
-    auto deadline = Clock::now() + std::chrono::microseconds(timeout.value_or(0));
+    auto deadline = since + std::chrono::microseconds(timeout.value_or(0));
     bool may_commit = args.may_commit();
     pg::SpiScope spi(may_commit ? pg::SpiScope::Commits::allowed : pg::SpiScope::Commits::never);
-    for (;;) {
+    for (std::size_t i = 0; i < ids.size();) {
         pg::ensure_portal_snapshot();
         long left = elsewhere_milliseconds;
         bool last = false;
@@ -192,7 +194,7 @@ Datum wait_for_other_node(pg::Arguments& args, int node, std::int64_t id) {
             left = std::max(0L, static_cast<long>(std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count()));
             last = left <= elsewhere_milliseconds;
         }
-        if (wait_elsewhere(node, id, std::min(left, elsewhere_milliseconds), last)) return args.null_result();
+        if (wait_elsewhere(node_elsewhere(ids[i]), ids[i], std::min(left, elsewhere_milliseconds), last)) i++;
         if (may_commit) pg::spi_commit();
     }
 }
@@ -206,7 +208,10 @@ using namespace sync_job;
 SYNC_JOB_FUNCTION(sync_job_wait) {
     if (args.is_null(0)) throw pg::Error("22004", "id must not be null");
     std::int64_t id = *args.int64(0);
-    if (int node = find_job(id) ? 0 : other_node_of(id); node != 0) return wait_for_other_node(args, node, id);
+    if (node_elsewhere(id) != 0) {
+        wait_for_other_nodes(args, {id}, Clock::now(), 1);
+        return args.null_result();
+    }
     return wait_for(args, {{id}, std::nullopt, true}, 1);
 }
 
@@ -215,11 +220,17 @@ SYNC_JOB_FUNCTION(sync_job_wait_many) {
     if (args.is_null(0) && args.is_null(1)) throw pg::Error("22004", "ids and job_group must not both be null");
     if (!args.is_null(0)) awaited.ids = args.int64_array(0);
     awaited.group = args.text(1);
+    auto since = Clock::now();
+    std::vector<std::int64_t> elsewhere;
+    std::copy_if(awaited.ids.begin(), awaited.ids.end(), std::back_inserter(elsewhere), [](std::int64_t id) { return node_elsewhere(id) != 0; });
+    std::erase_if(awaited.ids, [](std::int64_t id) { return node_elsewhere(id) != 0; });
     for (std::int64_t id : awaited.ids) {
         auto stored = find_job(id);
         if (!stored) no_such_job(id);
         require_may_know(stored->job);
     }
     std::reverse(awaited.ids.begin(), awaited.ids.end());
-    return wait_for(args, std::move(awaited), 2);
+    wait_for(args, std::move(awaited), 2);
+    wait_for_other_nodes(args, elsewhere, since, 2);
+    return args.null_result();
 }

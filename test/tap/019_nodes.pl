@@ -151,6 +151,13 @@ fails_with($front, "SELECT cancel_sync_job($waits)", qr/cannot cancel sync job $
 is(sql("SELECT status FROM retry_sync_job($bad)"), 'Queued', 'one is tried again');
 sql("CALL wait_for_sync_job($bad, '60 s')");
 is($node3->("SELECT count(*) FROM sync_job_error WHERE sync_job = $bad"), '2', 'and has failed again');
+my $again = sql("SELECT rerun_sync_job($bad)");
+sql("CALL wait_for_sync_jobs('{$again, $bad}', timeout => '60 s')");
+is($node3->("SELECT parent_sync_job FROM sync_job WHERE id = $again AND status = 'Failed'"), $bad, 'one is run once more, and several are waited for');
+sql("SELECT delete_sync_job($again)");
+is($node3->("SELECT count(*) FROM sync_job WHERE id = $again"), '0', 'and deleted');
+fails_with($front, "SELECT pause_sync_job($bad)", qr/cannot pause sync job $bad/, 'what cannot be paused there is not');
+fails_with($front, "CALL wait_for_sync_jobs('{$late}', timeout => '100 ms')", qr/sync job $late has not ended within/, 'waiting for several has its limit');
 fails_with($front, "CALL wait_for_sync_job($late, '100 ms')", qr/sync job $late has not ended within/, 'waiting has its limit');
 # Waits are cut into calls, and each can be interrupted, without leaving anything behind.
 my $slow = $node3->(q{SELECT enqueue_background_job('boom', scheduled_at => now() + '4 s')});
