@@ -131,7 +131,6 @@ public:
         if (progress_.done.left.empty()) progress_.job.clear(C::checkpoint);  // else the next request has the next number
         record_set(progress_);
         announce_ended_at_commit();
-        delete_requests({flight_.job});
         insert_requests(kept_);
         return HttpFate::over;
     }

@@ -48,9 +48,14 @@ void delete_requests(const std::vector<std::int64_t>& jobs) {
     documents.run(ids(jobs));
 }
 
-void store_answer(const HttpFlight& flight) {
-    static auto& update = *new InternalStatement("UPDATE sync_job_internal.http_request SET answer = $2 WHERE sync_job = $1", {pg::type::int8, pg::type::jsonb});
-    update.run({number(flight.job), {pg::json_from_text(*flight.answer), false}});
+void store_answers(const std::vector<const HttpFlight*>& flights) {
+    static auto& update = *new InternalStatement(
+        "UPDATE sync_job_internal.http_request AS r SET answer = a.answer::pg_catalog.jsonb FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS a (sync_job, answer) WHERE r.sync_job = a.sync_job",
+        {pg::type::int8_array, pg::type::text_array});
+    std::vector<std::int64_t> jobs;
+    std::vector<std::string> answers;
+    for (const HttpFlight* flight : flights) jobs.push_back(flight->job), answers.push_back(*flight->answer);
+    if (!jobs.empty()) update.run({{pg::int64_array_datum(jobs), false}, {pg::text_array_datum(answers), false}});
 }
 
 std::vector<HttpFlight> stored_requests(const std::vector<std::int64_t>& jobs) {

@@ -31,7 +31,7 @@ struct HttpFlight {
 void insert_requests(const std::vector<HttpFlight>& flights);
 // With their documents.
 void delete_requests(const std::vector<std::int64_t>& jobs);
-void store_answer(const HttpFlight& flight);
+void store_answers(const std::vector<const HttpFlight*>& flights);
 // The stored requests of these jobs.
 std::vector<HttpFlight> stored_requests(const std::vector<std::int64_t>& jobs);
 // The jobs of the group that are Started, as their worker has ended.

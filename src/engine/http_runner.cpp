@@ -255,6 +255,7 @@ int HttpRunner::run_round() {
         if (!loaded_) load_left_over();
         for (const Arrived& arrived : arrived_) settle_one(arrived, done);
         later = write_back(done);
+        record_requests(done);
         give_back_waiting(done);
         if (looks) claim(done);
         transactions_.commit();
@@ -281,7 +282,19 @@ void HttpRunner::settle_one(const Arrived& arrived, Done& done) {
     bool by_somebody = slot_.cancel_job == arrived.job;
     HttpFate fate = settle(flight, arrived.answer, by_somebody ? &reason : nullptr);
     pg::command_counter_increment();
+    if (fate == HttpFate::over) done.forgotten.push_back(arrived.job);
     fate == HttpFate::answered ? done.changed.push_back(std::move(flight)) : done.over.push_back(arrived.job);
+}
+
+// Of all in a statement each. Before anything is claimed: their documents are free then.
+void HttpRunner::record_requests(const Done& done) {
+    std::vector<const HttpFlight*> answered;
+    for (const HttpFlight& flight : done.changed) {
+        if (flight.repeats == 0) answered.push_back(&flight);  // else it is stored
+    }
+    store_answers(answered);
+    delete_requests(done.forgotten);
+    pg::command_counter_increment();
 }
 
 bool HttpRunner::is_due(std::int64_t job) const {
@@ -317,6 +330,7 @@ bool HttpRunner::write_back_one(std::int64_t job, Done& done) {
     HttpFate fate = sync_job::write_back(flight);
     pg::command_counter_increment();
     bool again = fate == HttpFate::again;
+    if (fate == HttpFate::over) done.forgotten.push_back(job);
     again ? done.changed.push_back(std::move(flight)) : done.over.push_back(job);
     return !again;
 }
@@ -423,6 +437,7 @@ void HttpRunner::run_one_apart(std::int64_t job, const std::function<void(Done&)
     try {
         transactions_.begin();
         act(done);
+        record_requests(done);
         transactions_.commit();
         return apply(done);
     } catch (const pg::Error& error) {

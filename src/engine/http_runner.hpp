@@ -52,6 +52,7 @@ private:
     // What a transaction has done, for when it has been committed.
     struct Done {
         std::vector<std::int64_t> over;
+        std::vector<std::int64_t> forgotten;  // of these, those whose requests go
         std::vector<HttpFlight> changed;  // with their answer stored, or without it
         std::vector<HttpFlight> begun;
     };
@@ -61,6 +62,7 @@ private:
     bool use_endpoint(const std::string& server);
     int room_of(const JobType& type);
     void settle_one(const Arrived& arrived, Done& done);
+    static void record_requests(const Done& done);
     bool is_due(std::int64_t job) const;
     bool any_answer_due() const;
     std::vector<std::int64_t> write_back(Done& done);

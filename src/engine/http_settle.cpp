@@ -78,38 +78,34 @@ Outcome finished(const Job& started, const HttpFlight& flight, int status) {
     return outcome;
 }
 
-HttpFate end(const Outcome& outcome, const HttpFlight& flight) {
+HttpFate end(const Outcome& outcome) {
     record({outcome});
     announce_ended_at_commit();
-    delete_requests({flight.job});
     return HttpFate::over;
 }
 
 // What is sent again is kept only as long as there is a next time.
-HttpFate fail(const StoredJob& stored, const HttpFlight& flight, const pg::Error& error, bool keeps) {
+HttpFate fail(const StoredJob& stored, const pg::Error& error, bool keeps) {
     Outcome outcome = failed_outcome(stored.job, error, true);
     bool again = keeps && !outcome.job.is_null(C::retry_after);
     record({outcome});
     announce_ended_at_commit();
-    if (again) return HttpFate::kept;
-    delete_requests({flight.job});
-    return HttpFate::over;
+    return again ? HttpFate::kept : HttpFate::over;
 }
 
-HttpFate queue_anew(const StoredJob& stored, const HttpFlight& flight) {
+HttpFate queue_anew(const StoredJob& stored) {
     recover_job(stored, nullptr, 0);
-    delete_requests({flight.job});
     return HttpFate::over;
 }
 
-HttpFate cancel(const StoredJob& stored, const HttpFlight& flight, const std::string& reason) {
+HttpFate cancel(const StoredJob& stored, const std::string& reason) {
     Outcome outcome;
     outcome.job = stored.job.copy();
     outcome.job.set_status(Status::canceled);
     outcome.job.clear(C::source_documents);
     if (!reason.empty()) outcome.job.set_text(C::cancel_reason, reason);
     stamp_end(outcome.job);
-    return end(outcome, flight);
+    return end(outcome);
 }
 
 // The job, locked, if it is still the one that has sent this; and its type.
@@ -138,16 +134,13 @@ Ours find_ours(const HttpFlight& flight) {
 }
 
 // Whatever the type was when it was sent: the job goes, waits until that is mended, or is run as the type says now.
-std::optional<HttpFate> without_push(const Ours& ours, const HttpFlight& flight) {
-    if (!ours.stored) {  // canceled, or ended otherwise
-        delete_requests({flight.job});
-        return HttpFate::over;
-    }
+std::optional<HttpFate> without_push(const Ours& ours) {
+    if (!ours.stored) return HttpFate::over;  // canceled, or ended otherwise
     if (ours.broken != nullptr) {
         record({setup_failure(ours.stored->job, pg::Error(std::make_shared<pg::ErrorReport>(*ours.broken)))});
         return HttpFate::kept;
     }
-    if (ours.push == nullptr) return queue_anew(*ours.stored, flight);
+    if (ours.push == nullptr) return queue_anew(*ours.stored);
     return std::nullopt;
 }
 
@@ -158,22 +151,21 @@ HttpFate settle_definite(const Ours& ours, HttpFlight& flight, const HttpAnswer&
     if (http.succeeds(answer.status, deletes)) {
         bool reads = http.answer.any() || (http.batch && reads_answers(*http.batch));
         if (!reads || deletes) {
-            return is_set(stored.job) ? end_batch(stored.job, flight, nullptr, *ours.push) : end(finished(stored.job, flight, answer.status), flight);
+            return is_set(stored.job) ? end_batch(stored.job, flight, nullptr, *ours.push) : end(finished(stored.job, flight, answer.status));
         }
         if (answer.cut) {
-            return fail(stored, flight, pg::Error("HV000", "the answer of server " + quoted(flight.endpoint) + " is longer than max_answer allows")
+            return fail(stored, pg::Error("HV000", "the answer of server " + quoted(flight.endpoint) + " is longer than max_answer allows")
                                             .hint("Raise option max_answer of the server."), true);
         }
         flight.answer = pg::json_to_text(json_of(answer));
-        store_answer(flight);
         return HttpFate::answered;
     }
     bool rests = (answer.status == too_many_requests || answer.status == unavailable) && answer.retry_after >= 0;
-    if (rests) return queue_anew(stored, flight);
+    if (rests) return queue_anew(stored);
     constexpr int request_timeout = 408;
     bool about_documents = answer.status >= 400 && answer.status <= 499 && answer.status != request_timeout && answer.status != too_many_requests;
     if (is_set(stored.job) && about_documents) return break_up_batch(stored.job, flight);
-    return fail(stored, flight, refused(flight, answer), false);
+    return fail(stored, refused(flight, answer), false);
 }
 
 constexpr int most_repeats = 3;
@@ -205,12 +197,11 @@ HttpFate write_one(const Job& job, HttpFlight& flight, const HttpReply& reply) {
         outcome.job.set(C::started_at, job.datum(C::started_at));
         Outcome done = finished(outcome.job, flight, reply.status);
         done.job.place = outcome.job.place;
-        return end(done, flight);
+        return end(done);
     }
     bool retried = !outcome.job.is_null(C::retry_after);
     record({outcome});
     announce_ended_at_commit();
-    if (!retried) delete_requests({flight.job});
     return retried ? HttpFate::kept : HttpFate::over;
 }
 
@@ -218,16 +209,16 @@ HttpFate write_one(const Job& job, HttpFlight& flight, const HttpReply& reply) {
 
 HttpFate settle(HttpFlight& flight, const HttpAnswer& answer, const std::string* reason) {
     Ours ours = find_ours(flight);
-    if (auto fate = without_push(ours, flight)) return *fate;
-    if (answer.canceled) return reason != nullptr ? cancel(*ours.stored, flight, *reason) : queue_anew(*ours.stored, flight);
+    if (auto fate = without_push(ours)) return *fate;
+    if (answer.canceled) return reason != nullptr ? cancel(*ours.stored, *reason) : queue_anew(*ours.stored);
     if (answer.outcome == HttpAnswer::Outcome::definite) return settle_definite(ours, flight, answer);
     bool may_have_come = answer.outcome == HttpAnswer::Outcome::unknown || !flight.fresh;  // this time, or an earlier one
-    return fail(*ours.stored, flight, refused(flight, answer), may_have_come);
+    return fail(*ours.stored, refused(flight, answer), may_have_come);
 }
 
 HttpFate write_back(HttpFlight& flight) {
     Ours ours = find_ours(flight);
-    if (auto fate = without_push(ours, flight)) return *fate;
+    if (auto fate = without_push(ours)) return *fate;
     HttpReply reply = reply_of(pg::json_from_text(*flight.answer));
     try {
         if (is_set(ours.stored->job)) {
@@ -241,7 +232,7 @@ HttpFate write_back(HttpFlight& flight) {
     } catch (const LockedDocument&) {
         return again(flight);
     } catch (const UnusableAnswer& error) {  // it counts for no document; the batch is made anew, as a server may answer a key as it did before
-        return fail(*ours.stored, flight, error, false);
+        return fail(*ours.stored, error, false);
     }
 }
 
@@ -254,6 +245,7 @@ bool write_back_apart(const HttpFlight& flight) {
     if (!ours.stored || ours.push == nullptr || !is_set(ours.stored->job)) return false;
     HttpReply reply = reply_of(pg::json_from_text(*flight.answer));
     end_batch(ours.stored->job, flight, &reply, *ours.push, true);
+    delete_requests({flight.job});
     return true;
 }
 

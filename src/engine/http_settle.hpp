@@ -8,9 +8,9 @@
 namespace sync_job {
 
 enum class HttpFate {
-    over,      // the request is forgotten: the job has ended, waits for a retry that makes a new one, or has gone
+    over,      // the job has ended, waits for a retry that makes a new request, or has gone: whoever asked deletes the request
     kept,      // the job has failed; what it sent, or what was answered, is there for its retry
-    answered,  // the answer is stored, and is written back in another transaction
+    answered,  // whoever asked stores the answer, which is written back in another transaction
     again      // the write-back has met a deadlock, a lock or the like
 };
 
