@@ -101,8 +101,11 @@ finds('vacuum', 'warning', qr/nobody uses replication slot "forgotten"/, q{SELEC
 	q{SELECT pg_drop_replication_slot('forgotten')});
 
 # A role that may not connect, or not log in.
-$node->safe_psql('postgres', q{CREATE ROLE worker LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO worker; REVOKE ALL ON sync_job, sync_job_error, sync_job_document,
-	sync_job_type_change, sync_job_setup_error, sync_job_deleted_document, sync_job_event, sync_job_schedule, sync_job_alert, sync_job_queue, sync_job_type FROM worker;
+$node->safe_psql('postgres', q{CREATE ROLE worker LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO worker;
+	DO $$ BEGIN -- but for ours
+		EXECUTE (SELECT format('REVOKE ALL ON %s FROM worker', string_agg(d.objid::regclass::text, ', ')) FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
+			JOIN pg_class AS c ON c.oid = d.objid WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e' AND e.extname = 'pg_sync_job' AND c.relkind IN ('r', 'p'));
+	END $$;
 	UPDATE sync_job_type SET run_as = 'worker' WHERE name = 'Probe Alone'});
 finds('roles', 'error', qr/role "worker", as which jobs run, may not connect/, 'REVOKE CONNECT ON DATABASE postgres FROM PUBLIC', 'GRANT CONNECT ON DATABASE postgres TO PUBLIC');
 if ($node->safe_psql('postgres', q{SELECT current_setting('server_version_num')::int < 170000}) eq 't')
