@@ -217,17 +217,13 @@ bool enter_shard(Oid table, const DistributedTable::Shard& shard) {
     static auto* const status = reinterpret_cast<int (*)()>(exported("GetCurrentLocalExecutionStatus"));
     static auto* const set_status = reinterpret_cast<void (*)(int)>(exported("SetLocalExecutionStatus"));
     constexpr int required = 0, disabled = 2;  // of its enum
-    if (status == nullptr || set_status == nullptr) return false;
+    static auto* const lock = reinterpret_cast<void (*)(std::int64_t, LOCKMODE)>(exported("LockShardDistributionMetadata"));
+    if (status == nullptr || set_status == nullptr || lock == nullptr) return false;
     return guarded([&] {
-        if (status() == disabled) return false;
         LockRelationOid(table, RowShareLock);  // what distributes it in another way waits for this
-        // What Citus takes for each statement, and a move of the shard waits for. Of advisory locks class 4 is the shards' own.
-        LOCKTAG tag;
-        SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, static_cast<uint32>(shard.id >> 32), static_cast<uint32>(shard.id), 4);
-        if (LockAcquire(&tag, ShareLock, false, false) == LOCKACQUIRE_OK) {
-            AcceptInvalidationMessages();
-            if (!is_placed_here(shard.id)) return false;
-        }
+        if (status() == disabled || !is_placed_here(shard.id)) return false;
+        lock(shard.id, ShareLock);  // as Citus does for each statement: a move of the shard waits for it, and we for a move
+        if (!is_placed_here(shard.id)) return false;
         set_status(required);
         return true;
     });

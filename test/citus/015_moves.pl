@@ -11,6 +11,29 @@ load_documents();
 $coordinator->safe_psql('postgres', q{INSERT INTO customer (name, city) SELECT 'c' || n, 'start' FROM generate_series(1, 300) AS n});
 wait_everywhere('the documents');
 
+# A job that is writing its target keeps the shard where it is: else the move would take the row as it was before.
+$coordinator->safe_psql('postgres', q{SET citus.enable_unsafe_triggers = on;
+	CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NEW; END $$;
+	CREATE TRIGGER gate BEFORE UPDATE ON declared_target FOR EACH ROW WHEN (new.city = 'gated') EXECUTE FUNCTION wait_at_gate()});
+my $gated = name_on($workers[0], 'c');
+my $holder = $workers[0]->background_psql('postgres');
+$holder->query_safe('SELECT pg_advisory_lock(4711)');
+$coordinator->safe_psql('postgres', qq{UPDATE customer SET city = 'gated' WHERE name = '$gated'});
+poll($workers[0], q{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'sync job worker' AND wait_event = 'advisory'}, 'a job is writing');
+my $shard = $coordinator->safe_psql('postgres', qq{SELECT get_shard_id_for_distribution_column('customer', '$gated')});
+my $mover = $coordinator->background_psql('postgres');
+$mover->query_until(qr/moving/, qq{\\echo moving
+	SELECT citus_move_shard_placement($shard, '127.0.0.1', @{[$workers[0]->port]}, '127.0.0.1', @{[$workers[1]->port]}, shard_transfer_mode => 'block_writes');
+	\\echo ended
+});
+poll($workers[0], q{SELECT count(*) > 0 FROM pg_stat_activity AS waits JOIN pg_stat_activity AS job ON job.pid = ANY (pg_blocking_pids(waits.pid))
+	WHERE job.backend_type = 'sync job worker' AND waits.backend_type = 'client backend'}, 'the move waits for it');
+$holder->quit;
+$mover->query_until(qr/ended/, '');
+$mover->quit;
+wait_everywhere('moved after a job');
+targets_equal("moved after a job: $_", "${_}_target") for qw(plpgsql sql declared bypass);
+
 # As long as the shards move, from each node.
 $coordinator->safe_psql('postgres', q{CREATE TABLE gate (closed bool); INSERT INTO gate VALUES (true)});
 $coordinator->safe_psql('postgres', q{SELECT create_reference_table('gate')});
