@@ -45,7 +45,11 @@ export function useQuery<T>(path: string | null, query: Values, options: Options
         const hint = () => {
             if (stopped || document.hidden || !hasToken()) return
             if (running) missed = true
-            else timer ??= setTimeout(() => ((timer = undefined), void run(true)), Math.max(0, due - performance.now()))
+            else timer ??= setTimeout(runLater, Math.max(0, due - performance.now()))
+        }
+        const runLater = () => {
+            timer = undefined
+            if (!document.hidden) void run(true) // else when it is seen again
         }
         ask.current = () => {
             due = 0
