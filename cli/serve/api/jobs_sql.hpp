@@ -4,7 +4,7 @@
 // - near: a window of the newest ids, read backwards by the index on the id. Where enough matches, that is all. What has an index
 //   (the state, the type, the document, the parent) is looked for in a quarter of the window first, and in its rest (middle) after that.
 // - rest: what is older, where the window has shown that what is asked for is rare, or where whoever asks has few jobs. The index
-//   sync_job_ended_kind leaves a few pages of the history. `id + 0` keeps the planner from the one on the id. Where more than 10,000
+//   sync_job_ended_kind leaves a few pages of the history. `id + 0` keeps the planner from the one on the id. Where more than 2,000
 //   come, it is not rare there, and the newest of them would take too long to find.
 // Where the window is too small and what is asked for not rare, the answer says so, and `continue` is where the next one begins.
 //
