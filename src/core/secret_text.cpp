@@ -142,28 +142,27 @@ bool begins_with(std::string_view wanted, std::string_view part) {
            std::equal(part.begin(), part.end(), wanted.begin(), [](char one, char other) { return lower(one) == lower(other); });
 }
 
-// Where the bytes end that begin here; nothing: others stand here.
-std::optional<std::size_t> end_of(std::string_view text, std::size_t at, std::string_view wanted, bool cut, std::size_t found = 0) {
-    while (!wanted.empty()) {
-        if (at >= text.size()) return cut && found >= shortest ? std::optional(text.size()) : std::nullopt;
-        Unit unit = encoded_unit(text, at);
-        bool plain = begins_with(wanted, text.substr(at, 1));
-        if (unit.length > 0 && begins_with(wanted, unit.means)) {
-            std::string_view rest = wanted.substr(unit.means.size());
-            if (!plain) {
-                at += unit.length;
-                found += unit.means.size();
-                wanted = rest;
-                continue;
-            }
-            if (auto end = end_of(text, at + unit.length, rest, cut, found + unit.means.size())) return end;
+// Where the bytes end that begin here; nothing: others stand here, or there are no steps left.
+std::optional<std::size_t> end_of(std::string_view text, std::size_t begin, std::string_view bytes, bool cut, std::size_t& steps) {
+    struct Place {
+        std::size_t at;
+        std::string_view wanted;
+    };
+    std::vector<Place> places = {{begin, bytes}};  // the last is looked at next; before it, other ways to read the same
+    while (!places.empty() && steps > 0) {
+        steps--;
+        auto [at, wanted] = places.back();
+        places.pop_back();
+        if (wanted.empty()) return at;
+        if (at >= text.size()) {
+            if (cut && bytes.size() - wanted.size() >= shortest) return text.size();
+            continue;
         }
-        if (!plain) return std::nullopt;
-        at++;
-        found++;
-        wanted.remove_prefix(1);
+        if (begins_with(wanted, text.substr(at, 1))) places.push_back({at + 1, wanted.substr(1)});
+        Unit unit = encoded_unit(text, at);
+        if (unit.length > 0 && begins_with(wanted, unit.means)) places.push_back({at + unit.length, wanted.substr(unit.means.size())});
     }
-    return at;
+    return std::nullopt;
 }
 
 }  // namespace
@@ -200,10 +199,16 @@ void SecretFilter::add_form(const std::string& name, std::string bytes) {
 
 void SecretFilter::hide(std::string& text, bool cut) const {
     for (const Form& form : forms_) {
-        const std::string starts = {lower(form.bytes[0]), static_cast<char>(form.bytes[0] >= 'a' && form.bytes[0] <= 'z' ? form.bytes[0] - 'a' + 'A' : form.bytes[0]), '%', '\\', '&', '+'};
+        char first = lower(form.bytes[0]);
+        const std::string starts = {first, static_cast<char>(first >= 'a' && first <= 'z' ? first - 'a' + 'A' : first), '%', '\\', '&', '+'};
         const std::string instead = "(secret " + form.name + ")";
+        std::size_t steps = 20 * text.size() + 10'000;  // where text and secret repeat the same, each place could take as many as there are bytes
         for (std::size_t at = text.find_first_of(starts); at != std::string::npos; at = text.find_first_of(starts, at)) {
-            auto end = end_of(text, at, form.bytes, cut);
+            auto end = end_of(text, at, form.bytes, cut, steps);
+            if (steps == 0) {
+                text = "(withheld: it takes too long to look for secrets in it)";
+                return;
+            }
             if (!end) {
                 at++;
                 continue;

@@ -16,7 +16,8 @@ public:
     // By name. Shorter ones than six bytes would take every other letter away, and are not looked for.
     explicit SecretFilter(const std::map<std::string, std::string>& secrets);
 
-    // Puts "(secret NAME)" in their place. `cut`: the text may end in the middle of one.
+    // Puts "(secret NAME)" in their place. `cut`: the text may end in the middle of one. Where that would take too long, as whoever has
+    // both the secret and the server may bring about, nothing of the text is left.
     void hide(std::string& text, bool cut = false) const;
 
 private:

@@ -54,6 +54,21 @@ TEST(SecretText, Base64) {
     EXPECT_EQ(hidden("fbffbffbffbffb", bytes), "(secret key)");
 }
 
+// Who has both the secret and the server makes the most of it: no deep recursion, and an end.
+TEST(SecretText, LongOnes) {
+    auto repeated = [](std::string_view what, std::size_t times) {
+        std::string text;
+        while (times-- > 0) text += what;
+        return text;
+    };
+    EXPECT_EQ(hidden(repeated("%25", 300'000), {{"key", repeated("%", 300'000)}}), "(secret key)");
+    EXPECT_EQ(hidden(repeated("&amp;", 200'000), {{"key", repeated("&", 200'000)}}), "(secret key)");
+    EXPECT_EQ(hidden(repeated("%25", 300'000), {{"key", repeated("%", 300'001)}}), "(withheld: it takes too long to look for secrets in it)");
+    EXPECT_EQ(hidden(repeated("a", 1'000'000), {{"key", repeated("a", 500'000) + "b"}}), "(withheld: it takes too long to look for secrets in it)");
+    std::string ordinary = repeated("an ordinary text, 100% of it & more ", 30'000);
+    EXPECT_EQ(hidden(ordinary, {{"key", "an ordinary secret"}, {"other", "100% of it % more"}}), ordinary);
+}
+
 TEST(SecretText, Places) {
     EXPECT_EQ(hidden("secret-1secret-1 x secret-2", {{"a", "secret-1"}, {"b", "secret-2"}}), "(secret a)(secret a) x (secret b)");
     EXPECT_EQ(hidden("secret-1-longer", {{"a", "secret-1"}, {"b", "secret-1-longer"}}), "(secret b)");
