@@ -176,9 +176,7 @@ Job retry(std::int64_t id, pg::Value context) {
 Job start(std::int64_t id) { return start_job(locked_job(id, Action::start, require_may_run)); }
 
 // The arguments after the id, as they are sent to the node that the job is at.
-std::string context_text(pg::Arguments& args) {
-    return args.is_null(1) ? "" : ", context => " + pg::quoted_literal(pg::value_to_text(args.datum(1), pg::type::jsonb)) + "::jsonb";
-}
+std::string text_of_context(pg::Arguments& args) { return ", " + jsonb_argument(args, 1); }
 std::string text_of_request(const CancelRequest& request) {
     return ", " + (request.reason.empty() ? "NULL" : pg::quoted_literal(request.reason)) + "::text, " + (request.running ? "true" : "false");
 }
@@ -361,14 +359,14 @@ SYNC_JOB_FUNCTION(sync_job_retry) {
     pg::Value context{args.datum(1), args.is_null(1)};
     check_context(context);
     std::int64_t id = required_id(args);
-    if (auto there = act_elsewhere(id, "retry_sync_job", context_text(args))) return *there;
+    if (auto there = act_elsewhere(id, "retry_sync_job", text_of_context(args))) return *there;
     return shown(retry(id, context));
 }
 
 SYNC_JOB_FUNCTION(sync_job_retry_many) {
     pg::Value context{args.datum(1), args.is_null(1)};
     check_context(context);
-    return for_each(args, Action::retry, false, "retry_sync_jobs", context_text(args),
+    return for_each(args, Action::retry, false, "retry_sync_jobs", text_of_context(args),
                     [&](std::int64_t id) { return shown(retry(id, context)); });
 }
 

@@ -64,8 +64,7 @@ using namespace sync_job;
 SYNC_JOB_FUNCTION(sync_job_rerun) {
     pg::require_writable("rerun_sync_job()");
     std::int64_t id = required_id(args);
-    std::string context = args.is_null(1) ? "NULL" : pg::quoted_literal(pg::value_to_text(args.datum(1), pg::type::jsonb));
-    if (auto there = number_elsewhere(id, "rerun_sync_job(" + std::to_string(id) + ", " + context + ")")) return pg::int64_datum(*there);
+    if (auto there = number_elsewhere(id, "rerun_sync_job(" + std::to_string(id) + ", " + jsonb_argument(args, 1) + ")")) return pg::int64_datum(*there);
     auto stored = find_job(id);
     if (!stored) no_such_job(id);
     require_may_rerun(stored->job);

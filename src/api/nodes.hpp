@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "pg/types.hpp"
+#include "pg/function.hpp"
 
 namespace sync_job {
 
@@ -19,6 +19,9 @@ int node_elsewhere(std::int64_t id);
 
 // Runs the statement there, in a transaction of its own; the one text that it returns. Its error is raised.
 std::optional<std::string> call_node(int node, const std::string& statement);
+
+// An argument of the caller's, as SQL for such a statement.
+std::string jsonb_argument(pg::Arguments& args, int i);
 
 // `call`, a function that returns the job, done where the job is, if that is another node: its result as a row.
 std::optional<Datum> job_elsewhere(std::int64_t id, const std::string& call);

@@ -1,7 +1,6 @@
 // wait_for_sync_job(), wait_for_sync_jobs(): wait until jobs have ended.
 #include <algorithm>
 #include <chrono>
-#include <iterator>
 #include <memory>
 
 #include "api/nodes.hpp"
@@ -221,9 +220,9 @@ SYNC_JOB_FUNCTION(sync_job_wait_many) {
     if (!args.is_null(0)) awaited.ids = args.int64_array(0);
     awaited.group = args.text(1);
     auto since = Clock::now();
-    std::vector<std::int64_t> elsewhere;
-    std::copy_if(awaited.ids.begin(), awaited.ids.end(), std::back_inserter(elsewhere), [](std::int64_t id) { return node_elsewhere(id) != 0; });
-    std::erase_if(awaited.ids, [](std::int64_t id) { return node_elsewhere(id) != 0; });
+    auto first_elsewhere = std::stable_partition(awaited.ids.begin(), awaited.ids.end(), [](std::int64_t id) { return node_elsewhere(id) == 0; });
+    std::vector<std::int64_t> elsewhere(first_elsewhere, awaited.ids.end());
+    awaited.ids.erase(first_elsewhere, awaited.ids.end());
     for (std::int64_t id : awaited.ids) {
         auto stored = find_job(id);
         if (!stored) no_such_job(id);
