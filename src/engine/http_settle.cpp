@@ -190,7 +190,8 @@ HttpFate write_one(const Job& job, HttpFlight& flight, const HttpReply& reply) {
         if (flight.locked_since == 0) flight.locked_since = pg::now();
         bool too_long = flight.timeout > 0 && pg::now() - flight.locked_since > flight.timeout * 1000;
         if (!too_long) return again(flight);
-        outcome = failed_outcome(as_started(job), pg::Error("55P03", "the answer cannot be written back, as another transaction has locked the document"), true);
+        outcome = failed_outcome(as_started(job), pg::Error("55P03", "the answer cannot be written back, as another transaction has locked the document")
+                                                      .hint("The answer is kept: a retry writes it back, and sends nothing."), true);
     }
     if (outcome.verdict != Verdict::ended) return again(flight);
     if (outcome.error == nullptr && outcome.job.status() == Status::finished) {
