@@ -131,9 +131,9 @@ after_middle AS MATERIALIZED (
 ),
 -- What is rare among the newest may have been frequent once. Then those that are found first are not the newest.
 older AS MATERIALIZED ()" + scan("(SELECT rare FROM after_middle) AND j.id + 0 >= (SELECT at_least FROM span) AND j.id + 0 < (SELECT far FROM span) AND {mine}",
-                                 "LIMIT greatest({most}, 2000) + 1") + R"(),
+                                 "LIMIT greatest({most}, {few}) + 1") + R"(),
 rest AS MATERIALIZED (
-    SELECT id, status FROM older WHERE {most} >= 2000 OR (SELECT count(*) FROM older) <= 2000
+    SELECT id, status FROM older WHERE {most} >= {few} OR (SELECT count(*) FROM older) <= {few}
     UNION ALL
     SELECT o.id, o.status FROM unnest((SELECT roles FROM reader)) AS r (oid) CROSS JOIN LATERAL ()" +
         scan("(SELECT has_few FROM person) AND j.owner = r.oid AND j.id + 0 >= (SELECT at_least FROM span) AND j.id + 0 < (SELECT below FROM span)",
@@ -141,7 +141,7 @@ rest AS MATERIALIZED (
 ),
 -- How far was looked, and whether that was all.
 looked AS MATERIALIZED (
-    SELECT p.has_few OR (m.rare AND (SELECT count(*) FROM older) <= greatest({most}, 2000)) OR (SELECT count(*) FROM newest) > {most} AS all_of_it,
+    SELECT p.has_few OR (m.rare AND (SELECT count(*) FROM older) <= greatest({most}, {few})) OR (SELECT count(*) FROM newest) > {most} AS all_of_it,
         CASE WHEN a.open THEN least(s.far, s.near) ELSE s.near END AS reached, s.at_least, s.below
     FROM person AS p CROSS JOIN after_near AS a CROSS JOIN after_middle AS m CROSS JOIN span AS s
 ),
@@ -158,6 +158,7 @@ found AS MATERIALIZED (
     replace(sql, "{mine}", mine);
     replace(sql, "{indexed}", indexed);
     replace(sql, "{others}", others);
+    replace(sql, "{few}", "2000");
     replace(sql, "{most}", most);
     replace(sql, "{window}", window);
     return sql;
