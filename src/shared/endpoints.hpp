@@ -31,6 +31,7 @@ struct RequestUse {
     std::atomic<pg::Timestamp> waits_since;  // as it has none under way
 };
 constexpr int most_request_uses = 24;  // of a worker
+constexpr int most_endpoints = 64;     // in all databases
 
 // Behind the slots in shared memory.
 struct SharedRequests {

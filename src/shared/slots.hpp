@@ -10,7 +10,6 @@
 // - series[]: made and freed under the lock; what it counts, and .changed: atomics, anybody
 // - workers[].activity: its worker only, under `change` (odd while it writes); anybody reads
 // - workers[].cancel_*: a session that cancels, under the lock
-// - endpoint_pauses[]: HTTP workers, under the lock; anybody reads
 // Commit callbacks read without the lock what is atomic: a stale value wakes the wrong process, which does no harm.
 // Nothing here is a pointer.
 #pragma once
@@ -41,8 +40,6 @@ constexpr std::int64_t never = INT64_MAX;
 constexpr int most_series = 2048;        // of what is counted, of all databases: half a kilobyte each
 constexpr int most_counted_types = 200;  // of a database; jobs of further ones are counted as type "other"
 constexpr int label_bytes = 128;
-constexpr int most_endpoints = 64;       // of HTTP pushes, in all databases
-constexpr int most_endpoints_of_worker = 16;
 
 // `session`: not a worker, but a session that runs jobs itself (execute_sync_job(), run_sync_jobs()).
 enum class SlotState : int { free, starting, running, session };
@@ -57,12 +54,6 @@ struct Activity {
     char description[256];
 };
 
-// How many requests an HTTP worker has under way to an endpoint.
-struct EndpointUse {
-    std::atomic<Oid> server;
-    std::atomic<int> in_flight;
-};
-
 struct WorkerSlot {
     std::atomic<SlotState> state;
     std::atomic<int> process_number;
@@ -73,7 +64,6 @@ struct WorkerSlot {
     pg::Timestamp since;  // reserved, then attached
 
     std::atomic<bool> http;     // it sends HTTP requests, and runs nothing else; set as the slot is reserved
-    EndpointUse endpoints[most_endpoints_of_worker];  // its worker only; anybody reads
 
     std::atomic<bool> idle;     // waits for work
     std::atomic<std::int64_t> alone_job;  // which it runs in transactions of its own, until that is recorded; 0: none
@@ -160,12 +150,6 @@ struct Series {
     std::atomic<std::uint64_t> counts[counters];
 };
 
-// An endpoint that has asked for a pause, which all workers keep.
-struct EndpointPause {
-    std::atomic<Oid> database, server;
-    std::atomic<pg::Timestamp> until;
-};
-
 struct Shared {
     std::atomic<int> launcher_process, launcher_pid;
     std::atomic<Oid> requests[most_requests];  // databases the launcher is asked to look at
@@ -179,7 +163,6 @@ struct Shared {
     WorkerSlot workers[most_workers + most_sessions];
     std::atomic<std::uint32_t> series_freed;  // so often have some been
     Series series[most_series];
-    EndpointPause endpoint_pauses[most_endpoints];
 };
 
 // Null where the library was not preloaded.
