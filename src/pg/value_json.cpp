@@ -232,14 +232,18 @@ std::string quoted_element(const std::string& text) {
     return out + '"';
 }
 
-std::string array_text(Datum jsonb, Oid element) {
+// One that has too many dimensions is not read to its end: each level is a copy of all below it.
+std::string array_text(Datum jsonb, Oid element, int dimension = 1) {
+    if (dimension > MAXDIM) {
+        throw Error("54000", "number of array dimensions (" + std::to_string(dimension) + ") exceeds the maximum allowed (" + std::to_string(MAXDIM) + ")");
+    }
     std::string out = "{";
     for (const JsonField& item : json_elements(jsonb)) {
         if (out.size() > 1) out += ',';
         if (item.kind == JsonKind::null) {
             out += "NULL";
         } else if (item.kind == JsonKind::array && element != JSONBOID && element != JSONOID) {
-            out += array_text(item.value, element);
+            out += array_text(item.value, element, dimension + 1);
         } else {
             out += quoted_element(input_text(item, element));
         }

@@ -263,3 +263,5 @@ END $$;
 SELECT status, diff_summary, error_message FROM execute_sync_job(enqueue_sync_job('Large', 1));
 UPDATE large SET small = 'c';
 SELECT status, diff_summary, error_message FROM execute_sync_job(enqueue_sync_job('Large', 1));
+-- An array with more levels than any may have.
+SELECT status, error FROM run('Every', updated('1'), jsonb_build_object('ai', (repeat('[', 3000) || repeat(']', 3000))::jsonb));
