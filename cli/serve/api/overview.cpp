@@ -6,23 +6,21 @@ namespace sync_job::serve {
 
 namespace {
 
-// Ended jobs of a state: counted up to 10,000 among the newest 200,000 ids, which says more than the whole history.
+// What has ended among the newest 200,000 ids, read once: counted by state up to 10,000, which says more than the whole history; and by
+// the minute for an hour.
 constexpr std::string_view overview_end = R"(,
 newest AS MATERIALIZED (SELECT greatest(last_value - 200000, 0) AS id FROM sync_job_internal.sync_job_id_seq),
-ended AS MATERIALIZED (
-    SELECT j.status, count(*) AS jobs FROM (
-        SELECT j.status FROM @extschema@.sync_job AS j
-        WHERE j.id > (SELECT id FROM newest) AND j.status IN ('Finished', 'Skipped', 'No Target', 'Relayed', 'Canceled')
-            AND ((SELECT sees_all FROM reader) OR j.owner = ANY ((SELECT roles FROM reader)::oid[]))) AS j
-    GROUP BY j.status
-),
-throughput AS MATERIALIZED (
-    SELECT date_trunc('minute', j.ended_at) AS at, count(*) AS ended, count(*) FILTER (WHERE j.status = 'Failed') AS failed
+recent AS MATERIALIZED (
+    SELECT j.status, CASE WHEN j.ended_at >= now() - interval '1 hour' THEN date_trunc('minute', j.ended_at) END AS at, count(*) AS jobs
     FROM @extschema@.sync_job AS j
-    WHERE j.id > (SELECT id FROM newest) AND j.ended_at >= now() - interval '1 hour'
-        AND ((SELECT sees_all FROM reader) OR j.owner = ANY ((SELECT roles FROM reader)::oid[]))
+    WHERE j.id > (SELECT id FROM newest) AND ((SELECT sees_all FROM reader) OR j.owner = ANY ((SELECT roles FROM reader)::oid[]))
         AND j.status IN ('Finished', 'Skipped', 'No Target', 'Relayed', 'Canceled', 'Failed')
-    GROUP BY 1
+    GROUP BY 1, 2
+),
+ended AS MATERIALIZED (SELECT r.status, sum(r.jobs) AS jobs FROM recent AS r WHERE r.status <> 'Failed' GROUP BY r.status),
+throughput AS MATERIALIZED (
+    SELECT r.at, sum(r.jobs) AS ended, coalesce(sum(r.jobs) FILTER (WHERE r.status = 'Failed'), 0) AS failed
+    FROM recent AS r WHERE r.at IS NOT NULL GROUP BY r.at
 ),
 queues AS MATERIALIZED ()";
 
