@@ -10,6 +10,7 @@ from sync_job import ENQUEUE_NOOP, SyncJobDatabase
 from workloads.resources import wal
 
 OLD = size('OLD_JOBS', 200_000, 10_000_000)
+LONGEST = size('CLEARING_SECONDS', 600)  # for so long the reader's snapshot is open
 IN_SET = 1000
 
 
@@ -29,7 +30,7 @@ def old_jobs(session):
         SELECT id, n::text, 'Update', 'Finished', '{"name": {"old": "a", "new": "b"}}'
         FROM sync_job_internal.sync_job_ended, generate_series(1, documents) AS n ORDER BY id""")
     session.run('VACUUM ANALYZE sync_job_internal.sync_job_ended, sync_job_error, sync_job_document')
-    return session.value('SELECT max(id) FROM sync_job')
+    return session.value('SELECT max(id) FROM sync_job')  # which goes last
 
 
 def by_scheduler(session):
@@ -44,7 +45,7 @@ def by_hand(_):
 
 
 def work_beside(clear=None):
-    """What sessions do, each step timed, until the old jobs are gone (or for ten seconds)."""
+    """What sessions do, each step timed, until the old jobs are gone or the reader has read for long enough (or for ten seconds)."""
     with SyncJobDatabase() as session, Session('sync_job_bench') as watch:
         session.run('ALTER DATABASE sync_job_bench SET sync_job.log_retention_days = -1')
         last = old_jobs(session)
@@ -57,8 +58,8 @@ def work_beside(clear=None):
         if clear:
             clear(session)
         started, longest, locked, number = time.perf_counter(), {}, 0.0, 0
-        while session.value('SELECT EXISTS (SELECT FROM sync_job_internal.sync_job_ended WHERE id < %s)', [last]) if clear \
-                else time.perf_counter() - started < 10:
+        while time.perf_counter() - started < (LONGEST if clear else 10) and \
+                (not clear or session.value('SELECT EXISTS (SELECT FROM sync_job_internal.sync_job_ended WHERE id = %s)', [last])):
             number += 1
             steps = {'enqueue': ("SELECT enqueue_sync_job('No-op')", None),
                      'look up': ('SELECT status FROM sync_job WHERE id = %s', [last - number]),
@@ -71,11 +72,12 @@ def work_beside(clear=None):
                 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"""))
         seconds, processor, written = time.perf_counter() - started, processor_seconds() - processor, wal(session) - position
         reader.close()
+        cleared = OLD - session.value('SELECT count(*) FROM sync_job_internal.sync_job_ended WHERE id < %s', [last])
         waits = session.value("""SELECT extract(epoch FROM max(started_at - created_at))::float8 FROM sync_job
             WHERE id > %s AND started_at IS NOT NULL""", [last])
         return {'ms longest': 1000 * max(*longest.values(), locked), **{f'ms {step}': 1000 * value for step, value in longest.items()},
                 'ms until a job starts': 1000 * waits, 'rounds of steps/s': number / seconds, 's of processor time': processor,
-                'jobs cleared/s': OLD / seconds if clear else 0, 'WAL bytes a cleared job': written / OLD if clear else 0}
+                'jobs cleared': cleared, 'jobs cleared/s': cleared / seconds, 'WAL bytes a cleared job': written / max(cleared, 1) if clear else 0}
 
 
 @workload('clearing', 'Sessions beside the clearing of old jobs: the longest wait', 'ms longest')

@@ -172,10 +172,11 @@ void Mapping::prepare_statements() {
     if (match_only_) {  // what is written is not known to a statement
         inserts_unseen_ = match_is_unique() && match_given_by_database() == nullptr;
         if (!match_indexed_ || target.kind != 'r') return;
-        lock_sources_ = make("SELECT j.sync_job_n, v.*, " + columns_sql(source, "source") + ", " + columns_sql(target, target.alias) + " FROM " +
+        match_sources_ = make("SELECT j.sync_job_n, v.*, " + columns_sql(source, "source") + ", " + columns_sql(target, target.alias) + ", " +
+                                 target.alias + ".tableoid, " + target.alias + ".ctid FROM " +
                                  rows_from_arrays(1, key_arrays.size()) + " JOIN " + source.quoted + " AS source ON " + join(keys, " AND ") +
                                  " CROSS JOIN LATERAL (" + values + ") AS v JOIN " + named + " ON " + match_condition("v.sync_job_", target.alias) +
-                                 (all ? "" : " WHERE " + condition_) + " FOR NO KEY UPDATE OF " + target.alias,
+                                 (all ? "" : " WHERE " + condition_),
                              key_arrays, Access::by_index);
         return;
     }
@@ -479,15 +480,17 @@ std::vector<pg::RowValues> Mapping::insert_sources(const std::vector<std::string
     return inserted;
 }
 
-std::vector<Mapping::Matched> Mapping::lock_sources(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts) {
-    pg::Rows rows = lock_sources_->execute(source_arrays(names, contexts));
+std::vector<Mapping::Matched> Mapping::match_sources(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts) {
+    pg::Rows rows = match_sources_->execute(source_arrays(names, contexts));
     rows.keep();
     int values = static_cast<int>(items_.size()), width = static_cast<int>(source_->relation().columns.size());
+    int location = 3 + values + width + static_cast<int>(target_->relation().columns.size());
     RowColumns source(source_->relation(), 3 + values), target(target_->relation(), 3 + values + width);
     std::vector<Matched> matched;
     for (std::uint64_t i = 0; i < rows.size(); i++) {
         pg::RowValues row = rows.whole(i);
-        matched.push_back({static_cast<std::size_t>(pg::datum_int64(row.at(1).datum) - 1), to_row(row, 3), source.of(row), target.of(row)});
+        matched.push_back({static_cast<std::size_t>(pg::datum_int64(row.at(1).datum) - 1), to_row(row, 3), source.of(row), target.of(row),
+                           {row.at(location), row.at(location + 1)}});
     }
     return matched;
 }

@@ -113,13 +113,15 @@ public:
         pg::RowValues before, wanted, after;
     };
     bool updates_sources() const { return !matched_sources_.empty(); }
-    // Of a native controller: the sources with their targets, locked; those that have none are left out. Only if locks_sources().
+    // Of a native controller: the sources with their targets, which nothing locks; those that have none are left out. Only if
+    // matches_sources().
     struct Matched {
         std::size_t number;
         pg::RowValues wanted, source, target;
+        RowLocation location;
     };
-    bool locks_sources() const { return lock_sources_ != nullptr; }
-    std::vector<Matched> lock_sources(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts);
+    bool matches_sources() const { return match_sources_ != nullptr; }
+    std::vector<Matched> match_sources(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts);
     std::vector<Updated> update_sources(const std::vector<std::string>& names, const std::vector<pg::Value>& contexts,
                                         const ColumnSet& columns);
 
@@ -217,7 +219,7 @@ private:
     bool match_only_ = false, inserts_unseen_ = false, match_indexed_ = false, many_ = false, match_may_change_ = false, match_is_shared_ = false;
     bool living_asked_ = false, living_by_index_ = false;  // living_ has been tried
     std::unique_ptr<pg::Statement> living_;                // null: it cannot be asked
-    std::unique_ptr<pg::Statement> lock_sources_;  // null: where a native controller's targets are not found by one statement
+    std::unique_ptr<pg::Statement> match_sources_;  // null: where a native controller's targets are not found by one statement
     std::unique_ptr<pg::Statement> evaluate_, late_, match_, find_, find_locked_, evaluate_many_, find_many_, lock_many_;
     std::string matched_sources_;  // in FROM: sources by arrays, with their values (w) and targets; empty: not in one statement
     std::vector<Oid> source_array_types_;

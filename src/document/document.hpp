@@ -34,6 +34,11 @@ struct NumberedRow {
     pg::RowValues row;
 };
 
+// Where a row was when it was read: an update since then has put it elsewhere.
+struct RowLocation {
+    pg::Value table, ctid;
+};
+
 class DocumentType {
 public:
     // `declared_key`: column names, empty for the primary key. Raises 42P01 for a relation that is gone, 42809 for one
@@ -91,9 +96,10 @@ public:
     // " FROM ... JOIN ... ON ...": the rows, by the relation's alias, whose keys are in these arrays, $1 and so on; j.sync_job_n numbers the names.
     std::string from_key_arrays() const;
     // Writes `columns` of each wanted row to the row with the key of its counterpart in `before`; returns the rows as
-    // stored. Raises 27000 if one was suppressed.
-    std::vector<pg::RowValues> update_many(const std::vector<pg::RowValues>& before,
-                                           const std::vector<pg::RowValues>& wanted, const ColumnSet& columns);
+    // stored. Raises 27000 if one was suppressed. With `locations`, where they were read without a lock, also if one has been
+    // changed since.
+    std::vector<pg::RowValues> update_many(const std::vector<pg::RowValues>& before, const std::vector<pg::RowValues>& wanted,
+                                           const ColumnSet& columns, const std::vector<RowLocation>& locations = {});
     std::vector<pg::RowValues> insert_many(const std::vector<pg::RowValues>& wanted, const ColumnSet& columns,
                                            Identity identity = Identity::by_table);
     // The rows of these names, locked; those that do not exist are left out. Waits for whoever has them locked.

@@ -67,9 +67,9 @@ void DocumentType::require_all_written(std::size_t written, std::size_t wanted, 
                                  std::to_string(written) + " rows of " + std::to_string(wanted));
 }
 
-std::vector<pg::RowValues> DocumentType::update_many(const std::vector<pg::RowValues>& before,
-                                                     const std::vector<pg::RowValues>& wanted,
-                                                     const ColumnSet& columns) {
+// A row that was changed since it was read is elsewhere by now.
+std::vector<pg::RowValues> DocumentType::update_many(const std::vector<pg::RowValues>& before, const std::vector<pg::RowValues>& wanted,
+                                                     const ColumnSet& columns, const std::vector<RowLocation>& locations) {
     std::vector<Oid> types;
     std::vector<pg::Value> arguments;
     std::vector<std::string> assignments, conditions;
@@ -78,7 +78,18 @@ std::vector<pg::RowValues> DocumentType::update_many(const std::vector<pg::RowVa
         arguments.push_back(column_array(rows, column));
         return array_column(arguments.size());
     };
-    for (int number : key_) {
+    auto add_location = [&](const std::string& name, Oid type, pg::Value RowLocation::*part) {
+        std::vector<pg::Value> values;
+        for (const RowLocation& location : locations) values.push_back(location.*part);
+        types.push_back(pg::array_type_of(type));
+        arguments.push_back({pg::array_datum(values, type), false});
+        conditions.push_back(relation_->alias + "." + name + " OPERATOR(pg_catalog.=) " + array_column(arguments.size()));
+    };
+    if (!locations.empty()) {
+        add_location("ctid", pg::type::tid, &RowLocation::ctid);
+        add_location("tableoid", pg::type::oid, &RowLocation::table);
+    }
+    for (int number : locations.empty() ? key_ : std::vector<int>()) {
         const pg::Column& column = relation_->columns[number - 1];
         conditions.push_back(relation_->alias + "." + pg::quoted_identifier(column.name) + column.base_cast + " " +
                              column.equality + " " +

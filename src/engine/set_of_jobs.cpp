@@ -217,8 +217,13 @@ void Set::update(std::vector<Member>& members) {
     }
     for (auto& [columns, changed] : by_change) {
         std::vector<pg::RowValues> before, wanted;
-        for (const Member* member : changed) before.push_back(member->before), wanted.push_back(member->wanted);
-        std::vector<pg::RowValues> after = target.update_many(before, wanted, columns);
+        std::vector<RowLocation> locations;
+        for (const Member* member : changed) {
+            before.push_back(member->before);
+            wanted.push_back(member->wanted);
+            if (!member->location.ctid.null) locations.push_back(member->location);
+        }
+        std::vector<pg::RowValues> after = target.update_many(before, wanted, columns, locations);
         for (std::size_t i = 0; i < changed.size(); i++) end_updated(*changed[i], changed[i]->before, after[i]);
         updates_++;
         updated_columns_ = columns;

@@ -17,6 +17,7 @@ struct Member {
     bool is_there = false;   // its document exists, though maybe not for the type
     bool by_itself = false;  // runs after the set, as do later jobs of its target
     pg::RowValues source, wanted, before;
+    RowLocation location;  // of its target, where that was read without a lock
     ColumnSet columns;  // of an update, those that change; of an insert, those that are written
     std::vector<pg::RowValues> kept;  // what it matched before: other documents may match that now
 };

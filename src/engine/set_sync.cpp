@@ -95,16 +95,17 @@ void Set::compute_and_insert_all() {
 }
 
 void Set::compute_and_update_all() {
-    if (!mapping_.locks_sources()) throw pg::Error("0A000", "targets that have to be looked for");
+    if (!mapping_.matches_sources()) throw pg::Error("0A000", "targets that have to be looked for");
     Sources sources = sources_for(Operation::update);
     std::vector<Member> members, none;
     std::vector<pg::RowValues> before;
-    for (const Mapping::Matched& row : mapping_.lock_sources(sources.names, sources.contexts)) {
+    for (const Mapping::Matched& row : mapping_.match_sources(sources.names, sources.contexts)) {
         Member& member = members.emplace_back();
         member.number = row.number;
         member.wanted = row.wanted;
         member.source = row.source;
         member.before = row.target;
+        member.location = row.location;
         before.push_back(row.target);
     }
     require_all_different(members);

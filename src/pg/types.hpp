@@ -34,6 +34,7 @@ constexpr Oid int8 = 20;
 constexpr Oid int4 = 23;
 constexpr Oid text = 25;
 constexpr Oid oid = 26;
+constexpr Oid tid = 27;
 constexpr Oid json = 114;
 constexpr Oid timestamptz = 1184;
 constexpr Oid numeric = 1700;
