@@ -75,7 +75,7 @@ public:
     enum class Lock { none, for_update };
     pg::Value find(const pg::RowValues& wanted, Lock lock, bool by_active_snapshot = false);
 
-    // --- Match values that change, or that documents share ---
+    // --- Match values that change, or that documents share (mapping_living.cpp) ---
     // Match reads more than the source's key: a document may get another target.
     bool match_may_change() const { return match_may_change_; }
     // Whether any existing source document that the current user sees, and for which source_condition holds, has these
@@ -85,7 +85,7 @@ public:
     // Whether an index of the source finds those that have a value: without one, lives() is unknown for a large table.
     bool lives_by_index();
 
-    // --- Many at a time; in an SpiScope, and the rows live as long as it ---
+    // --- Many at a time (mapping_many.cpp); in an SpiScope, and the rows live as long as it ---
     // False if a column of keys or items is an array or composite, a match column has no hash function, or the target
     // has policies, which may hide rows from a look-up with a lock.
     bool supports_many() const { return many_; }
@@ -170,14 +170,17 @@ private:
     static Only rule_of(const std::string& column, const pg::JsonField& rule, const char* what);
     std::string expression(const std::string& name, const Value& value, const pg::Column& column, const char* what) const;
     void prepare_statements();
+    void prepare_many();
     void refuse_varying_match() const;
     std::string insert_sources_sql(std::size_t arrays, const std::string& keys, const std::string& values) const;
-    // The items from `first` to before `end`.
+    // The items from `first` to before `end`, each as output_name() calls it.
     std::string values_sql(const std::string& context, std::size_t first, std::size_t end, const std::string& beside = "") const;
+    static std::string output_name(std::size_t item);
     std::unique_ptr<pg::Statement> late_values(std::size_t first, std::size_t end) const;
     // `from`: the FROM item that the source is read from.
     std::unique_ptr<pg::Statement> one_document(std::size_t first, std::size_t end, const std::string& from) const;
     pg::RowValues only_row(const pg::Rows& rows, std::size_t count) const;
+    [[noreturn]] void two_targets(const std::string& one, const std::string& other) const;
     std::unique_ptr<pg::Statement> match_over_readable(const KeptDocument& kept) const;
     Mapping(const JobType& type, std::shared_ptr<DocumentType> source, std::shared_ptr<DocumentType> target);
     bool keeps_shards() const;

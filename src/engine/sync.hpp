@@ -54,6 +54,18 @@ pg::Value call_hook(SyncContext& sync, Hook hook, pg::Value extra = {});
 
 void run_sync(SyncContext& sync, const JobType& type);
 
+// --- Its steps ---
+// The document type of the relation; `key`: the declared one, if that is the relation `of_type` of the job type. Raises SetupError.
+std::shared_ptr<DocumentType> find_own_documents(Oid relation, Oid of_type, const std::vector<std::string>& key);
+// `side`: source or target.
+[[noreturn]] void missing_document(const char* side, const std::string& name, const DocumentType& type, const char* hint);
+void load_source(SyncContext& sync, const JobType& type);
+// Forgets what was kept of the source, now that it has been used.
+void forget_kept(const SyncContext& sync);
+void sync_target(SyncContext& sync, const JobType& type, const Target& target);
+// Where the document's target was, under values that it had.
+void remove_left_behind(SyncContext& sync, const JobType& type, const std::vector<std::string>& names);
+
 // What the trigger saw, in the job's context, may be out of date: if the document has been deleted since, it is a delete;
 // if it exists again, an update.
 void correct_operation_hint(Job& job, bool deleted);

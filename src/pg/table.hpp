@@ -55,6 +55,10 @@ public:
 
 private:
     friend class IndexScan;
+    // Of the row in a slot (a TupleTableSlot): where it is, and a copy. row_of() may raise as the server does.
+    static RowPlace place_of(const void* slot);
+    static StoredRow row_of(void* slot);
+
     Oid oid_;
     RelationData* relation_;
     void* lock_slot_ = nullptr;
