@@ -1,13 +1,13 @@
-// A scheduler: one process for each database with the extension. Each round it reads from the tables what is due, and
-// starts and stops workers accordingly. It runs no jobs itself.
+// A scheduler: one process for each database with the extension. Each round it reads from the tables what is due, and starts and stops
+// workers accordingly. It runs no jobs itself.
 //
-// - Nobody serves a (queue, role) with due jobs: it starts a worker.
-// - All workers of the group have been busy for a while: one more, up to sync_job_queue.max_workers.
-// - No worker can be started: an idle one of another group is stopped, and for a group without any, a busy one.
-// - There are more workers than the settings now allow: the surplus is stopped.
-// - A job or a retry falls due: a timer, to the millisecond.
-// - A job is Started but nobody runs it: it is queued again or failed, depending on how its process ended.
-// - The extension is dropped or updated: the scheduler ends or waits.
+// - A (queue, role) has due jobs, and no worker serves it: it starts one.
+// - All workers of the group have been busy for a while: it starts one more, up to sync_job_queue.max_workers.
+// - No worker can be started: it stops an idle one of another group, or, if the group has no worker at all, a busy one.
+// - There are more workers than the settings now allow: it stops the surplus.
+// - A job or a retry falls due: it has a timer for that, accurate to the millisecond.
+// - A job is Started but nobody runs it: the job is queued again or failed, depending on how its process ended.
+// - The extension is dropped or updated: the scheduler ends, or waits.
 #include <algorithm>
 
 #include "job/schema_objects.hpp"
@@ -27,7 +27,7 @@ namespace sync_job {
 
 namespace {
 
-// The least time between two rounds: otherwise each commit of a busy system would cause one.
+// The shortest time between two rounds: without it, each commit of a busy system would cause a round.
 constexpr auto shortest_pause = Milliseconds(10);
 constexpr auto shortage_pause = Milliseconds(200);
 
@@ -39,7 +39,7 @@ void at_exit() {
     pg::wake_process(shared()->launcher_process);  // it may not be the one that started us
 }
 
-// Waits until something is due, the latch is set, or it is time to poll, but at least until `earliest`.
+// Waits until something is due, the latch is set, or it is time to poll, but in any case until `earliest`.
 void rest(const DatabaseSlot& database, Clock::time_point earliest, Milliseconds at_most) {
     std::int64_t due = database.due_at;
     if (due != never) {
@@ -51,7 +51,7 @@ void rest(const DatabaseSlot& database, Clock::time_point earliest, Milliseconds
         auto now = Clock::now();
         bool woken = pg::latch_is_set();
         if (now >= earliest && (woken || now >= until)) return;
-        if (woken && now < earliest) pg::reset_latch(), until = earliest;  // acted upon at `earliest`
+        if (woken && now < earliest) pg::reset_latch(), until = earliest;  // the wake-up takes effect at `earliest`
         auto next = now < earliest ? earliest : until;
         auto wait = std::chrono::ceil<Milliseconds>(next - now);
         if (!pg::wait_for_latch(std::max<long>(wait.count(), 0))) pg::return_freed_memory();
@@ -81,7 +81,7 @@ Milliseconds pause_after(const Scheduler& scheduler, const Plan& plan, bool shor
     return pause;
 }
 
-// Returns how long to rest.
+// Returns how long to wait until the next round.
 Milliseconds run_round(Scheduler& scheduler) {
     Plan plan = read_plan(scheduler);
     pg::flush_statistics(false);
@@ -105,14 +105,15 @@ Milliseconds run_round(Scheduler& scheduler) {
     return pause_after(scheduler, plan, shortage);
 }
 
-// They may have changed since the server gave them to this process, as it connected. False: only a new process has them.
+// Takes over the database's settings: they may have changed since the server gave them to this process when it connected. False: only a new
+// process would get them.
 bool take_settings(Scheduler& scheduler) {
     std::optional<std::string> taken = "";
     pg::start_transaction();
     {
         pg::SnapshotScope snapshot;
         bool there = hold_extension();
-        auto other = other_version();  // reported by a round
+        auto other = other_version();  // a round reports it
         if (there && (!other || other->known)) {
             taken = take_settings_of_database();
             if (prepared_transactions_exist()) scheduler.slot.prepared_possible = true;
@@ -126,7 +127,7 @@ bool take_settings(Scheduler& scheduler) {
 void run() {
     Scheduler scheduler(*my_slot);
     bool has_settings = take_settings(scheduler);
-    // What a round allocates outside transactions, or in its caller's context, is freed with it.
+    // Frees what a round allocates outside transactions or in its caller's context.
     pg::Memory memory("sync job scheduler round", pg::Memory::Parent::backend);
     pg::MemorySwitch in_memory(memory);
     while (has_settings && !pg::shutdown_requested() && scheduler.slot.blocked_by == 0) {
@@ -168,7 +169,7 @@ extern "C" void sync_job_scheduler_main(Datum slot) {
         pg::ignore_cancel();
         pg::connect_to_database(my_slot->database, pg::no_oid);
         pg::show_application_name("sync job scheduler");
-        // In a deadlock the scheduler is the one that notices, and gives way.
+        // In a deadlock, the scheduler should be the one that notices it and gives way.
         pg::set_session("deadlock_timeout", "50ms");
         run();
     });

@@ -1,5 +1,5 @@
-// What a scheduler keeps from one round to the next, and what a round has to do. scheduler.cpp has the process and its rounds,
-// scheduler_plan.cpp reads the plan, scheduler_workers.cpp starts and stops workers by it.
+// What a scheduler remembers from one round to the next, and the plan for a round. The process and its rounds are in scheduler.cpp;
+// scheduler_plan.cpp reads the plan; scheduler_workers.cpp starts and stops workers according to it.
 #pragma once
 
 #include <chrono>
@@ -26,13 +26,13 @@ namespace sync_job {
 using Clock = std::chrono::steady_clock;
 using Milliseconds = std::chrono::milliseconds;
 
-// A group whose workers have all been busy for this long, with more to do, gets another one.
+// A group whose workers have all been busy for this long, while more jobs are due, gets another one.
 constexpr auto patience = Milliseconds(50);
 
 struct GroupState {
     std::optional<Clock::time_point> busy_since;  // since when all its workers are busy while jobs are due
-    Clock::time_point next_try{};                 // after workers that failed to start
-    Clock::time_point share_had{};                // no more workers until then: the last one gave way to other roles
+    Clock::time_point next_try{};                 // set after workers failed to start
+    Clock::time_point share_had{};                // no more workers before that: the last one gave way to other roles
     int failures = 0;
 };
 
@@ -55,7 +55,7 @@ struct Trouble {
 
 struct Starting {
     DueGroup group;
-    pg::Timestamp reserved;  // the slot has another time once the worker has come up, even if it has ended since
+    pg::Timestamp reserved;  // the slot has a different time once the worker has come up, even if it has ended since then
 };
 
 struct Scheduler {
@@ -64,17 +64,17 @@ struct Scheduler {
     DatabaseSlot& slot;
     WorkerPool pool;
     std::map<DueGroup, GroupState> groups;
-    std::map<int, Starting> starting;  // by worker slot: started, but not running yet
-    std::string settings_followed;     // of the database: those that this process has
-    std::string logged_problem;        // the one logged last
-    bool noted = false;                // the old view says that jobs wait for an update
+    std::map<int, Starting> starting;  // by worker slot; started, but not running yet
+    std::string settings_followed;     // the database's settings that this process has
+    std::string logged_problem;        // the last one logged
+    bool noted = false;                // the view of the old version says that jobs wait for an update
     bool shortage_logged = false;
-    std::set<DueGroup> trusted;    // after a crash: groups that have had a worker since
+    std::set<DueGroup> trusted;    // groups that have had a worker since a crash
     std::set<DueGroup> cut_short;  // a worker ended during a round, perhaps because of one of its jobs
     ProgressNotifier progress;
     ChangeNotifier changes;
     std::int64_t dependencies_seen = 0;  // how far the sweep over waiting jobs has got
-    bool more_to_clear = false;          // of the jobs that ended long ago
+    bool more_to_clear = false;          // there are more jobs that ended long ago
     std::vector<Lacking> lacking;        // groups without a worker they need, in this round
     Trouble round, orphans, retries, held, dependencies, setups, resumes, alerts, clearing;
 };
@@ -90,12 +90,12 @@ struct Plan {
     std::vector<Queue> queues;
 };
 
-// In one transaction.
+// Reads the plan in one transaction.
 Plan read_plan(Scheduler& scheduler);
 // False: the view is locked, try again.
 bool note_in_old_view();
 
-// Stops workers there are too many of, and gives the groups those they need. Returns whether one is needed that cannot be started.
+// Stops surplus workers, and starts those that the groups need. Returns whether a needed worker cannot be started.
 bool tend_workers(Scheduler& scheduler, const Plan& plan);
 
 }  // namespace sync_job

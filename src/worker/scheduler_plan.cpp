@@ -1,4 +1,4 @@
-// The part of a scheduler that reads from the tables what is due, and sees to jobs that need no worker for that.
+// The part of a scheduler that reads from the tables what is due, and does what needs no worker: retries, recovery, clearing, alerts.
 #include <algorithm>
 
 #include "job/schema_objects.hpp"
@@ -17,14 +17,14 @@ namespace sync_job {
 
 namespace {
 
-// Logs a problem once, and again only after a different one.
+// Logs a problem once, and again only after a different problem.
 void log_once(Scheduler& scheduler, const std::string& problem, const std::string& hint) {
     if (scheduler.logged_problem == problem) return;
     scheduler.logged_problem = problem;
     if (!problem.empty()) pg::log(problem, {}, hint);
 }
 
-// Not in each round: while somebody holds a snapshot, the query reads every job that has been Started since.
+// Not in each round: while somebody holds a snapshot, the query reads every job that was Started since then.
 bool time_for_orphans(DatabaseSlot& database) {
     static Clock::time_point looked{};
     bool told = database.orphans_possible.exchange(false);
@@ -43,7 +43,7 @@ bool time_for_dependents(DatabaseSlot& database, std::int64_t seen_up_to) {
     return true;
 }
 
-// What need not be done at once: types whose set-up is broken, alerts, old jobs.
+// For what is not urgent: types whose set-up is broken, alerts, old jobs.
 bool time_for_upkeep(bool more_to_clear) {
     static Clock::time_point looked{};
     if (!more_to_clear && Clock::now() - looked < Milliseconds(settings.poll_interval)) return false;
@@ -68,8 +68,8 @@ void step(Trouble& trouble, const std::string& what, F&& act) {
 }
 
 void read_work(Scheduler& scheduler, Plan& plan) {
-    // The parent table is locked first, as TRUNCATE and LOCK do; partitions first could deadlock with them. It is closed at
-    // once, which keeps the lock but not the snapshot.
+    // Locks the parent table first, as TRUNCATE and LOCK do; locking partitions first could deadlock with them. Closing the table at once
+    // keeps the lock but releases the snapshot.
     { pg::Table whole(schema_objects().job_table, pg::TableLock::read); }
     if (time_for_orphans(scheduler.slot)) {
         step(scheduler.orphans, "sync job scheduler: jobs that nobody runs could not be seen to",
@@ -105,7 +105,7 @@ void read_work(Scheduler& scheduler, Plan& plan) {
     DueWork work = due_work(scheduler.pool.served_groups(), now);
     plan.due = std::move(work.groups);
     scheduler.slot.due_at = work.next;
-    // Read after the jobs, so that settings made before a job was enqueued apply to it.
+    // Read after the jobs, so that settings changed before a job was enqueued apply to it.
     plan.queues = all_queues();
 }
 

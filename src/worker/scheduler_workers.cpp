@@ -1,4 +1,4 @@
-// The part of a scheduler that gives each group of due jobs its workers: starts them, and stops others where there is no room.
+// The part of a scheduler that starts the workers of each group with due jobs, and stops others if there is no room.
 #include <algorithm>
 
 #include "pg/background.hpp"
@@ -14,7 +14,7 @@ namespace sync_job {
 
 namespace {
 
-// For this long a role that has used its share of the places for jobs that run alone gets no more workers.
+// A role that has used up its share of the places for jobs that run alone gets no more workers for this long.
 constexpr auto share_pause = std::chrono::seconds(5);
 
 void stop_surplus(const Scheduler& scheduler, const Plan& plan) {
@@ -22,7 +22,7 @@ void stop_surplus(const Scheduler& scheduler, const Plan& plan) {
     stop_surplus_workers(settings.max_workers);
 }
 
-// For the log. The round's transaction is over.
+// For the log: by then the round's transaction is over.
 std::string name_of_role(Oid role) {
     pg::start_transaction();
     std::string name = pg::role_name(role);
@@ -58,8 +58,8 @@ void note_ended_workers(Scheduler& scheduler) {
     }
 }
 
-// After a crash the first worker of a group, whenever it starts, runs its jobs one by one; so does the successor of a worker
-// that was killed, and any worker that joins one of these. `isolate`: how many jobs that one still runs in this way.
+// After a crash, the first worker of each group, whenever it starts, runs its jobs one by one. So does the successor of a worker that was
+// killed, and any worker that joins one of these. `isolate`: how many jobs the worker it joins still has to run one by one.
 Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& state, int isolate) {
     if (state.next_try > Clock::now()) return Started::failed;
     bool trusted = group.http || ((!shared()->crashed || scheduler.trusted.count(group) > 0) && scheduler.cut_short.count(group) == 0);
@@ -71,7 +71,7 @@ Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& st
         slot->state = SlotState::free;
         return Started::no_process;
     }
-    if (worker.result == pg::StartResult::started || slot->since != reserved) {  // or it has come up and ended already
+    if (worker.result == pg::StartResult::started || slot->since != reserved) {  // or it has already come up and ended
         scheduler.starting[slot_index(slot)] = {group, reserved};
         scheduler.trusted.insert(group);
         scheduler.cut_short.erase(group);
@@ -82,7 +82,7 @@ Started start_worker(Scheduler& scheduler, const DueGroup& group, GroupState& st
     return Started::failed;
 }
 
-// Workers that ended before they were running; their role may lack the right to connect, for example.
+// Finds workers that ended before they were running: their role may lack the right to connect, for example.
 void check_starting(Scheduler& scheduler) {
     constexpr std::int64_t too_long = 60 * 1000000LL;
     for (auto it = scheduler.starting.begin(); it != scheduler.starting.end();) {
@@ -104,7 +104,7 @@ void check_starting(Scheduler& scheduler) {
     }
 }
 
-// Gives a group the workers it needs. Returns whether it needs one that cannot be started.
+// Gives a group the workers it needs. Returns whether a needed worker cannot be started.
 bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
     GroupState& state = scheduler.groups[group];
     WorkerPool::GroupView view = scheduler.pool.view_of(group);
@@ -115,7 +115,7 @@ bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
         state.busy_since.reset();
         return false;
     }
-    if (group.http && (view.workers > 0 || view.any_stopping)) return false;  // one sends all of them
+    if (group.http && (view.workers > 0 || view.any_stopping)) return false;  // one worker sends all of them
     if (view.workers > 0) {
         if (!state.busy_since) state.busy_since = Clock::now();
         bool waited = view.all_alone || Clock::now() - *state.busy_since >= patience;
@@ -126,10 +126,10 @@ bool serve(Scheduler& scheduler, const DueGroup& group, const Queue& queue) {
         state.busy_since.reset();
         return false;
     }
-    // For an additional worker only an idle one of another group is stopped, not a busy one.
+    // An additional worker may displace only an idle one of another group, not a busy one.
     auto victim = view.workers > 0 ? WorkerPool::Victim::idle : WorkerPool::Victim::any;
     if (scheduler.pool.count(queue.name) >= queue.max_workers) {
-        scheduler.pool.make_room(group, WorkerPool::Room::in_queue, victim);  // roles share the workers of a queue
+        scheduler.pool.make_room(group, WorkerPool::Room::in_queue, victim);  // the roles of a queue share its workers
         return false;
     }
     Started started = start_worker(scheduler, group, state, view.isolate);
