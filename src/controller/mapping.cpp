@@ -53,8 +53,8 @@ bool Mapping::match_is_unique() const { return pg::has_index_for(target_->relati
 
 std::string Mapping::output_name(std::size_t item) { return "sync_job_" + std::to_string(item + 1); }
 
-// Computed in a subquery of its own for each row, so that an aggregate or a window function sees one row, whether one
-// document is asked for or many. The context is inside it, where its name takes precedence over a column of the source.
+// Computed in a subquery of its own for each row. So an aggregate or window function sees one row, whether one document is asked for or
+// many. The context is inside the subquery, where its name takes precedence over a column of the source.
 std::string Mapping::values_sql(const std::string& context, std::size_t first, std::size_t end, const std::string& beside) const {
     std::vector<std::string> values;
     for (std::size_t i = first; i < end; i++) {
@@ -80,7 +80,7 @@ std::unique_ptr<pg::Statement> Mapping::one_document(std::size_t first, std::siz
         std::vector<Oid>{source_->relation().row_type, pg::type::jsonb}, pg::Statement::Access::any);
 }
 
-// Of the items that read it, with the target beside the source; null in an insert.
+// The values of the items that read the target, which is beside the source; it is null in an insert.
 std::unique_ptr<pg::Statement> Mapping::late_values(std::size_t first, std::size_t end) const {
     return std::make_unique<pg::Statement>(
         std::string("SELECT v.* FROM ") + given_row + " AS source CROSS JOIN LATERAL (" +
@@ -90,7 +90,7 @@ std::unique_ptr<pg::Statement> Mapping::late_values(std::size_t first, std::size
         pg::Statement::Access::any);
 }
 
-// The values together raise an error: says which column causes it.
+// The statement for all values raises an error: finds the column that causes it.
 void Mapping::raise_of_column() const {
     for (std::size_t i = 0; i < items_.size(); i++) {
         try {
@@ -102,7 +102,7 @@ void Mapping::raise_of_column() const {
     }
 }
 
-// It says which target belongs to a source, whatever job asks, and when.
+// match must give the same target for a source whichever job asks, and whenever.
 void Mapping::refuse_varying_match() const {
     for (std::size_t i = 0; i < match_count_; i++) {
         if (!items_[i].is_expression || !traits_of(i).varies) continue;
@@ -141,7 +141,7 @@ void Mapping::prepare_statements() {
 
 // --- One document ---
 
-// The values that the statement computed, from column `first` on, as a row of the target.
+// The computed values, from column `first` of the result on, as a row of the target.
 pg::RowValues Mapping::to_row(const pg::RowValues& result, int first) const {
     pg::RowValues row = pg::empty_row(target_->relation());
     for (std::size_t i = 0; i < items_.size(); i++) {
@@ -165,7 +165,7 @@ namespace {
 
 }  // namespace
 
-// The first `count` items; the values are copied.
+// The values of the first `count` items, copied.
 pg::RowValues Mapping::only_row(const pg::Rows& rows, std::size_t count) const {
     if (rows.size() != 1) several_rows(type_name_, rows.size());
     pg::RowValues result = pg::empty_row(target_->relation());
@@ -216,7 +216,7 @@ void Mapping::adopt(pg::Value source_row) {
     if (!found.null) remember_adopted(type_name_, *target_, pg::take_apart(found.datum, target_->relation()), watched_columns_);
 }
 
-// The parser tells which columns an expression reads: it is parsed over a source that has only the readable ones.
+// Parses match over a source that has only the readable columns: so the parser finds out whether an expression reads another one.
 std::unique_ptr<pg::Statement> Mapping::match_over_readable(const KeptDocument& kept) const {
     std::vector<std::string> columns;
     for (const pg::Column& column : source_->relation().columns) {

@@ -1,4 +1,4 @@
-// The part of mapping.hpp about match values that change, or that documents share: whether a source has them.
+// The part of mapping.hpp about match values that change or that documents share: whether any source has them.
 #include "controller/mapping.hpp"
 #include "core/text.hpp"
 #include "pg/error.hpp"
@@ -18,8 +18,7 @@ void Mapping::judge_match() {
     for (int column : source_->key()) match_is_shared_ = match_is_shared_ || !contains(plain, column);
 }
 
-// Values are compared as the target compares them. An integer of another length is not cast, so that its index can be
-// used.
+// Compares values as the target compares them. An integer of another length is not cast, so that an index on it can be used.
 std::string Mapping::living_sql() const {
     std::vector<std::string> conditions;
     for (std::size_t i = 0; i < match_count_; i++) {
@@ -34,7 +33,7 @@ std::string Mapping::living_sql() const {
         }
         std::int32_t typmod = pg::is_text(item.type) ? -1 : item.typmod;
         value = "CAST(" + item.sql + " AS " + pg::qualified_type_name(item.type, typmod) + ")";
-        // Where it makes no difference, an index of the source in its own collation can be used.
+        // If the collation makes no difference, leave it out, so that an index of the source in its own collation can be used.
         bool no_difference = from != nullptr && (from->collation == column.collation ||
                                                  (pg::equal_only_if_same_bytes(from->collation) && pg::equal_only_if_same_bytes(column.collation)));
         if (!no_difference) value += pg::collate_clause(column.collation);
@@ -44,7 +43,7 @@ std::string Mapping::living_sql() const {
     return "SELECT 1 FROM " + source_->relation().quoted + " AS source WHERE " + join(conditions, " AND ") + " LIMIT 1";
 }
 
-// Null if it cannot be asked: match has an expression that reads the context, or that is not allowed in a condition.
+// Null if there can be no such statement: match has an expression that reads the context or that is not allowed in a condition.
 pg::Statement* Mapping::living() {
     if (living_asked_) return living_.get();
     living_asked_ = true;
@@ -70,7 +69,7 @@ pg::Statement* Mapping::living() {
 bool Mapping::lives_by_index() { return !match_is_shared_ || (living() != nullptr && living_by_index_); }
 
 Mapping::Living Mapping::lives(const pg::RowValues& wanted) {
-    constexpr std::int64_t most_pages = 1024;  // 8 MB, some milliseconds
+    constexpr std::int64_t most_pages = 1024;  // 8 MB, a few milliseconds
     if (!match_is_shared_) return Living::no;
     if (Mapping* shard = here(wanted)) return shard->lives(wanted);
     pg::Statement* statement = living();

@@ -36,7 +36,7 @@ void Mapping::prepare_many() {
     key_arrays.push_back(pg::array_type_of(pg::type::jsonb));
     bool all = condition_.empty();
     std::string values = values_sql("j.sync_job_" + std::to_string(key_arrays.size()), 0, items_.size());
-    // The condition outside of the subquery, where `context` is a column of the source, if anything.
+    // The condition is outside the subquery: there `context` can only be a column of the source.
     std::string of_these = all ? " CROSS JOIN LATERAL (" + values + ") AS v"
                                : " CROSS JOIN LATERAL (SELECT " + condition_ + " AS holds) AS c LEFT JOIN LATERAL (" + values +
                                      " WHERE c.holds) AS v ON true";
@@ -49,7 +49,7 @@ void Mapping::prepare_many() {
     find_many_ = make("SELECT j.sync_job_n" + matching, match_arrays, by_match);
     lock_many_ = make("SELECT j.sync_job_n, " + columns_sql(target_->relation(), target_->relation().alias) + matching + " FOR NO KEY UPDATE OF " + target.alias + " SKIP LOCKED",
                       match_arrays, by_match);
-    if (match_only_) {  // what is written is not known to a statement
+    if (match_only_) {  // a statement cannot know what will be written
         inserts_unseen_ = match_is_unique() && match_given_by_database() == nullptr;
         if (!match_indexed_ || target.kind != 'r') return;
         lock_sources_ = make("SELECT j.sync_job_n, v.*, " + columns_sql(source, "source") + ", " + columns_sql(target, target.alias) + " FROM " +
@@ -86,7 +86,7 @@ std::vector<Mapping::Evaluated> Mapping::evaluate_many(const std::vector<std::st
     for (std::uint64_t i = 0; i < rows.size(); i++) {
         pg::RowValues values = rows.whole(i);
         auto number = static_cast<std::size_t>(pg::datum_int64(values.at(1).datum) - 1);
-        if (seen[number]) throw pg::Error("21000", "a document gave several rows");  // reported better when it runs alone
+        if (seen[number]) throw pg::Error("21000", "a document gave several rows");  // the error is better when the document runs alone
         seen[number] = true;
         bool in_scope = pg::datum_bool(values.at(2).datum);
         if (in_scope && values.at(3).null) continue;  // it gave no row
@@ -139,7 +139,7 @@ std::vector<Mapping::Matched> Mapping::lock_sources(const std::vector<std::strin
     return matched;
 }
 
-// The target is read beside its update, as RETURNING has the new values only. The row that is updated must be that one.
+// The target is read by the same statement, because RETURNING has only the new values. The updated row must be the one that was read.
 std::string Mapping::update_sources_sql(const ColumnSet& columns) const {
     const pg::RelationInfo& target = target_->relation();
     std::vector<std::string> assignments, values;
@@ -162,7 +162,7 @@ std::vector<Mapping::Updated> Mapping::update_sources(const std::vector<std::str
     if (found == nullptr) {
         found = std::make_shared<pg::Statement>(update_sources_sql(columns), source_array_types_, pg::Statement::Access::by_index);
     }
-    auto statement = found;  // held: a trigger may run such a set, too
+    auto statement = found;  // held, because a trigger may run another set, which may clear the cache
     pg::Rows rows = statement->execute(source_arrays(names, contexts));
     rows.keep();
     int values = static_cast<int>(items_.size()), width = static_cast<int>(target_->relation().columns.size());
@@ -196,7 +196,7 @@ std::vector<NumberedRow> Mapping::lock_many(const std::vector<pg::RowValues>& wa
         if (!seen[i]) missing.push_back(wanted[i]), numbers.push_back(i);
     }
     if (missing.empty()) return found;
-    // Without a lock, what is there is found.
+    // A look-up without a lock finds whatever exists.
     pg::Rows there = look_up_many(*find_many_, missing);
     for (std::uint64_t i = 0; i < there.size(); i++) busy.push_back(numbers[static_cast<std::size_t>(there.int64(i, 0) - 1)]);
     return found;
