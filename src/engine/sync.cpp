@@ -19,7 +19,7 @@ namespace {
 
 using C = JobColumn;
 
-// Replaces document types that were dropped since the job was enqueued with those that the job type names now.
+// Replaces document types that were dropped since the job was enqueued with those that the job type now names.
 void replace_dropped_document_types(Job& job, const JobType& type) {
     auto replace = [&](C column, Oid now) {
         Oid then = job.oid(column);
@@ -29,7 +29,7 @@ void replace_dropped_document_types(Job& job, const JobType& type) {
     replace(C::target_document_type, type.target);
 }
 
-// The targets: as the job says, or as the controller finds them.
+// The targets: given by the job, or found by the controller.
 std::vector<Target> discover(SyncContext& sync) {
     const Job& job = sync.job;
     auto operation = job.operation();
@@ -44,8 +44,7 @@ std::vector<Target> discover(SyncContext& sync) {
     return by_controller(sync, [&] { return sync.controller->targets(job, sync.documents); });
 }
 
-// A gate that the type has closed is closed for the job, as its controller sees it, too. Not for its children: they look when
-// they run.
+// A gate that the type has closed is also closed for the job as its controller sees it. Not for its children: they check when they run.
 void close_gates(SyncContext& sync, const JobType& type) {
     for (Operation operation : {Operation::insert, Operation::update, Operation::remove}) {
         if (type.enables(operation) || !sync.job.enables(operation)) continue;
@@ -65,7 +64,7 @@ void run_bypass(SyncContext& sync) {
     if (!result.result.null) sync.result = result.result;
 }
 
-// Nobody but an HTTP worker can run such a job: its type has changed since it was claimed, and it is claimed anew.
+// Only an HTTP worker can run such a job. The type has changed since the job was claimed, so it is claimed again.
 void require_same_kind(const SyncContext& sync, const JobType& type) {
     if (type.is_push() == (sync.push != nullptr)) return;
     throw pg::Error("40001", "sync job type " + quoted(type.name) + (type.is_push() ? " has become an HTTP push" : " is no HTTP push any more"));
@@ -115,14 +114,14 @@ void run_sync(SyncContext& sync, const JobType& type) {
         return;
     }
     if (auto task = task_of(sync.job)) {
-        sync.engine_at_work = false;  // about all documents: where they are too many for what the server has, that is the job's
+        sync.engine_at_work = false;  // it concerns all documents: if they exceed the server's resources, that is the job's fault
         if (task == Task::full_sync) return run_full_sync(sync, type);
         require_trusted_type(type, sync.job);
         sync.result = task == Task::compare ? run_comparison(sync.job, type) : run_replay(sync.job, type);
         return;
     }
     run_document_sync(sync, type);
-    if (sync.push == nullptr) forget_kept(sync);  // else it is not sent yet, and may be made anew
+    if (sync.push == nullptr) forget_kept(sync);  // a push is not sent yet, and its request may be made anew
 }
 
 void call_quietly(Hook hook, SyncContext& sync, pg::Value extra) {

@@ -1,4 +1,4 @@
-// The first step of a sync: loads the source document, or what was kept of it.
+// The first step of a sync: loads the source document, or the rows that were kept of it.
 #include "controller/source_condition.hpp"
 #include "core/text.hpp"
 #include "document/deleted_document.hpp"
@@ -23,8 +23,8 @@ std::string stated_operation(const Job& job) {
     return {};
 }
 
-// The deletion that the job is about: the last one that its own type has kept, else that of another type. If a trigger
-// enqueued the job for an insert or update, the document existed then: what was kept before is of an earlier life.
+// The deletion that the job is about: the last one that its own type has kept, else that of another type. If a trigger enqueued the job for
+// an insert or update, the document existed then: rows that were kept before belong to an earlier life of it.
 const KeptRow* last_deletion(const std::vector<KeptRow>& rows, const Job& job) {
     std::string stated = stated_operation(job);
     bool lived = stated == to_text(Operation::insert) || stated == to_text(Operation::update);
@@ -46,7 +46,7 @@ const KeptRow* last_deletion(const std::vector<KeptRow>& rows, const Job& job) {
                                 "runs as may not see it.");
 }
 
-// Rows that source_condition does not hold for were not there.
+// Leaves out rows for which source_condition does not hold: for the type they did not exist.
 std::vector<KeptRow> in_scope(SyncContext& sync, const std::string& name, std::vector<KeptRow> rows) {
     SourceCondition* condition = sync.controller->source_condition.get();
     if (condition == nullptr) return rows;
@@ -57,14 +57,14 @@ std::vector<KeptRow> in_scope(SyncContext& sync, const std::string& name, std::v
     return rows;
 }
 
-// The document is not there: what it was tells where its targets are. Nothing: it was not there before either.
+// The document does not exist: the kept rows tell where its targets are. If there are none, it did not exist before either.
 void take_kept(SyncContext& sync, const std::string& name, const std::vector<KeptRow>& rows) {
     DocumentType& documents = *sync.documents.source_type;
     sync.documents.source = {};
     sync.documents.source_is_deleted = true;
     sync.documents.kept = in_scope(sync, name, rows);
     sync.was_not_there = sync.documents.kept.empty();
-    // A type with a match reads of it what it needs.
+    // A type with a match reads what it needs from the kept rows itself.
     if (sync.was_not_there || sync.controller->match() != nullptr) return;
     sync.documents.source = whole_document(documents, read_kept(documents, name, sync.documents.kept[0]));
 }
@@ -112,7 +112,7 @@ void load_source(SyncContext& sync, const JobType& type) {
     if (job.is_null(C::source_document_name)) return;
     DocumentType& documents = *sync.documents.source_type;
     std::string name(job.text(C::source_document_name));
-    // The kept rows first, then the document: if it exists now, that is later than what they tell of.
+    // Reads the kept rows first, then the document: if it exists now, that is newer than what they tell.
     sync.kept = kept_rows(documents, type.name, name);
     sync.documents.source = documents.load(name, DocumentType::Lock::none);
     SourceCondition* condition = sync.controller->source_condition.get();

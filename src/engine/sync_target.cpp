@@ -34,7 +34,7 @@ void settle_target(SyncContext& sync, const JobType& type, const Target& target)
 
 bool records_diff(const Job& job) { return job.flag(C::dry_run) || job.flag(C::verbose_logging); }
 
-// Takes the target that before_sync returns, if it does.
+// Uses the target that before_sync returns, if it returns one.
 void call_before_sync(SyncContext& sync, pg::RowValues& row, ColumnSet* explicit_columns) {
     if (sync.job.flag(C::dry_run) || !sync.controller->has(Hook::before_sync)) return;
     const DocumentType& type = *sync.documents.target_type;
@@ -98,7 +98,7 @@ void sync_insert(SyncContext& sync) {
     if (records_diff(sync.job)) sync.diff = {type.diff({}, after, sync.secret), false};
 }
 
-// From what the target is to what it should be.
+// Changes the target from `base` to `row`.
 void update_target(SyncContext& sync, const std::string& name, const pg::RowValues& base, pg::RowValues row, ColumnSet explicit_columns) {
     DocumentType& type = *sync.documents.target_type;
     ColumnSet changed = type.changed_columns(base, row);
@@ -132,7 +132,7 @@ void sync_update(SyncContext& sync) {
     pg::RowValues base = pg::take_apart(sync.before.datum, type.relation());
     ColumnSet explicit_columns;
     pg::RowValues row = wanted_target(sync, base, &explicit_columns);
-    sync.inserting = sync.documents.target_moves;  // under a value that another may have inserted
+    sync.inserting = sync.documents.target_moves;  // its new match values may be those of a row that somebody else has inserted
     update_target(sync, name, base, row, explicit_columns);
 }
 
@@ -163,7 +163,7 @@ pg::RowValues with_values_of_deleted(const JobType& type, const DocumentType& do
     return documents.from_json(pg::json_from_text(type.on_delete_values), base, named);
 }
 
-// Instead of a delete: the target gets the values that say so. For the record, and for who undoes it, that is an update.
+// Instead of a delete, sets the values that mark the target as gone. For the record, and for undoing it, this is an update.
 void sync_soft_delete(SyncContext& sync, const JobType& type) {
     DocumentType& documents = *sync.documents.target_type;
     std::string name(sync.job.text(C::target_document_name));
@@ -185,7 +185,7 @@ void sync_soft_delete(SyncContext& sync, const JobType& type) {
     update_target(sync, name, base, row, named);
 }
 
-// The source is gone.
+// Called when the source is gone.
 void sync_gone(SyncContext& sync, const JobType& type) {
     switch (type.on_delete) {
         case JobType::OnDelete::remove:
@@ -198,8 +198,8 @@ void sync_gone(SyncContext& sync, const JobType& type) {
     }
 }
 
-// What a child has to do was found when its parent ran, and the controller is not asked again. Another job of the source
-// may have inserted the target since.
+// What a child has to do was determined when its parent ran; the controller is not asked again. Another job of the source may have inserted
+// the target since then.
 bool inserted_since(SyncContext& sync, const Target& target) {
     const Job& job = sync.job;
     return sync.second_look && target.operation == Operation::insert && target.document_name &&
@@ -209,7 +209,7 @@ bool inserted_since(SyncContext& sync, const Target& target) {
                 .null;
 }
 
-// As sync_gone(), for one more target. False: nothing had to be done.
+// Like sync_gone(), for one more target. False: nothing had to be done.
 bool see_to_left_behind(const JobType& type, Controller& controller, DocumentType& documents, const std::string& name) {
     if (type.on_delete == JobType::OnDelete::remove) return !documents.remove(name).null;
     pg::Value before = documents.load(name, DocumentType::Lock::for_update);
