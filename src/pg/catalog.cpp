@@ -39,7 +39,7 @@ std::string relation_schema(Oid relation) {
 
 namespace {
 
-// Of a table alone; -1: somebody has it for himself.
+// The size of this table alone; -1: somebody holds an exclusive lock on it.
 std::int64_t own_pages(Oid relation) {
     if (!ConditionalLockRelationOid(relation, AccessShareLock)) return -1;
     ::Relation table = try_relation_open(relation, NoLock);
@@ -118,7 +118,8 @@ bool is_composite(Oid type) {
 
 namespace {
 
-// A unique one keeps values apart at once, and tells them apart as their columns do.
+// Whether the index serves a look-up by these columns. A unique one must be checked immediately, and must compare with the collations of
+// the columns.
 bool serves(::Relation relation, ::Relation table, const std::vector<int>& columns, bool unique) {
     const FormData_pg_index* index = relation->rd_index;
     auto wanted = [&](int column) {

@@ -19,7 +19,7 @@ RelationInfo::~RelationInfo() {
 
 namespace {
 
-// Also empty when SQL that names it would find another operator, because of casts that the type's owner has defined.
+// Also empty if SQL that names the operator would find another one, because of casts that the type's owner has defined.
 std::string operator_text(Oid operator_oid, Oid type) {
     if (!OidIsValid(operator_oid)) return {};
     const char* text = guarded([&] {
@@ -28,7 +28,7 @@ std::string operator_text(Oid operator_oid, Oid type) {
         auto* form = reinterpret_cast<Form_pg_operator>(GETSTRUCT(tuple));
         char* schema = get_namespace_name(form->oprnamespace);
         char* symbol = pstrdup(NameStr(form->oprname));
-        bool exact = form->oprleft == type && form->oprright == type;  // which no cast comes before
+        bool exact = form->oprleft == type && form->oprright == type;  // no cast takes precedence over this
         ReleaseSysCache(tuple);
         if (exact) return psprintf("OPERATOR(%s.%s)", quote_identifier(schema), symbol);
         Operator found = oper(nullptr, list_make2(makeString(schema), makeString(symbol)), type, type, true, -1);
@@ -39,8 +39,8 @@ std::string operator_text(Oid operator_oid, Oid type) {
     return text == nullptr ? std::string() : std::string(text);
 }
 
-// Types of the server whose own = is that of their default ordering. To look it up takes long for the first column of each type in a
-// session, and a type of jobs has fifty columns.
+// Built-in types whose = operator in pg_catalog is that of their default ordering. The look-up takes long for the first column of each type
+// in a session, and sync_job_type has fifty columns.
 bool has_known_equality(Oid type) {
     switch (type) {
         case BOOLOID:
@@ -98,7 +98,7 @@ Column read_column(const FormData_pg_attribute attribute) {
     return column;
 }
 
-// A row of one can be read as a row of the other, even after columns have been added, dropped or renamed.
+// Whether a row of one type can be read as a row of the other, even after columns have been added, dropped or renamed.
 bool same_storage(TupleDesc now, TupleDesc then) {
     if (now->natts < then->natts) return false;
     for (int i = 0; i < then->natts; i++) {
@@ -133,7 +133,7 @@ std::unique_ptr<RelationInfo> read_relation(Oid oid) {
     ::Relation opened = guarded([&] { return try_relation_open(oid, AccessShareLock); });
     if (opened == nullptr) return nullptr;
     auto info = std::make_unique<RelationInfo>();
-    // On an error the relation's reference is released with the (sub)transaction that the caller has to end.
+    // On an error, the reference to the relation is released with the (sub)transaction, which the caller has to end.
     info->oid = oid;
     info->row_type = opened->rd_rel->reltype;
     info->owner = opened->rd_rel->relowner;
@@ -157,7 +157,7 @@ std::unique_ptr<RelationInfo> read_relation(Oid oid) {
     }
     info->alias = "t";
     while (info->column(info->alias) != nullptr) info->alias += '_';
-    guarded([&] {  // not rd_pkindex, which leaves out a deferrable one
+    guarded([&] {  // not rd_pkindex, which leaves out a deferrable primary key
         ListCell* cell;
         foreach (cell, RelationGetIndexList(opened)) {
             Oid index = lfirst_oid(cell);

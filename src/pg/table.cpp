@@ -26,13 +26,13 @@ struct IndexInsertion {
     bool summarizing;  // BRIN, since 16: an entry is for a range of blocks, not for a row
 };
 
-// What inserting into a table's indexes needs, kept between calls: executor state for partial predicates is too
-// expensive to create for each row. All of it is a copy: nothing points into the relation cache. What an access method
-// keeps does (a BRIN descriptor, on 15 and 16), and is for one call only.
+// What inserting into a table's indexes needs, kept between calls: executor state for partial predicates is too expensive to create for
+// each row. All of it is copied; nothing points into the relation cache. The exception is what an access method caches (a BRIN descriptor,
+// on 15 and 16), which is for one call only.
 struct TableWriter {
     bool current = true;  // no definition has changed since it was made
     EState* state = nullptr;
-    MemoryContext of_call = nullptr;  // for what an access method keeps
+    MemoryContext of_call = nullptr;  // for what an access method caches
     std::vector<IndexInsertion> indexes;
 
     TableWriter() = default;
@@ -79,15 +79,15 @@ TableWriterPointer make_writer(::Relation relation) {
     return writer;
 }
 
-// The table is locked: its indexes stay as they are until the transaction ends. A writer in use by an outer insert,
-// whose index expression has led here, is left alone.
+// The table is locked, so its indexes do not change until the transaction ends. A writer that is in use by an outer insert, whose index
+// expression has led here, is left alone.
 TableWriterPointer writer_for(::Relation relation) {
     TableWriterPointer& kept = writers()[RelationGetRelid(relation)];
     bool current = kept != nullptr && kept->current;
     if (current && kept.use_count() == 1) return kept;
     std::uint64_t before = relation_changes;
     auto writer = make_writer(relation);
-    // This one was not told about changes made meanwhile.
+    // Changes made in the meantime were not reported to this one.
     writer->current = relation_changes == before;
     if (!current) kept = writer;
     return writer;
@@ -95,7 +95,7 @@ TableWriterPointer writer_for(::Relation relation) {
 
 enum class Indexes { all, summarizing };
 
-// What one row of a block has told a BRIN index, the next one with the same value need not.
+// A row need not tell a BRIN index what a row of the same block with the same value has already told it.
 class ToldBrin {
 public:
     bool tells_nothing_new(const IndexInfo* info, const TupleTableSlot* slot, const Datum* values, const bool* nulls) {
@@ -112,7 +112,7 @@ private:
     Datum value_ = 0;
 };
 
-// Index by index, so that each is opened once and its pages stay in the CPU cache. Raises as the server does.
+// Goes index by index, so that each is opened once and its pages stay in the CPU cache. Raises as the server does.
 void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSlot** slots, std::size_t count,
                           Indexes which = Indexes::all) {
     ExprContext* context = GetPerTupleExprContext(writer.state);
@@ -141,7 +141,7 @@ void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSl
         }
         if (index == nullptr) continue;
 #if PG_VERSION_NUM >= 170000
-        index_insert_cleanup(index, entry.info);  // pins on buffers
+        index_insert_cleanup(index, entry.info);  // releases pins on buffers
 #endif
         index_close(index, NoLock);
         entry.info->ii_AmCache = nullptr;
@@ -201,7 +201,7 @@ TupleTableSlot* slot_of(void* slot) { return static_cast<TupleTableSlot*>(slot);
 
 }  // namespace
 
-// Only marks it: it may be in use.
+// Only marks the writers as outdated: they may be in use.
 void invalidate_table_writer(Oid relation) {
     relation_changes++;
     for (auto& [oid, writer] : writers()) {
@@ -221,11 +221,11 @@ Table::Table(Oid relation, TableLock lock) : oid_(relation), exceptions_(std::un
         if (own_snapshot_) PushActiveSnapshot(GetTransactionSnapshot());
         relation_ = table_open(relation, lock == TableLock::write ? RowExclusiveLock : AccessShareLock);
     });
-    // On an error the abort closes it.
+    // On an error, the abort closes the table.
     if (open_callback != nullptr) open_callback();
     if (lock == TableLock::write) {
         require_nothing_attached(relation_);
-        citus::commit_in_two_phases();  // what a job does on another node, and the job's own row
+        citus::commit_in_two_phases();  // so that what a job does on another node commits together with the job's own row
     }
     guarded([&] {
         if (lock == TableLock::write) {
@@ -279,7 +279,7 @@ RowPlace Table::insert(const RowValues& row) {
     });
 }
 
-// As COPY does: rows first, a few hundred at a time, then their index entries.
+// Like COPY: first the rows, a few hundred at a time, then their index entries.
 void Table::insert_many(const std::vector<RowValues>& rows) {
     constexpr std::size_t at_a_time = 200;
     if (rows.size() == 1) {
@@ -290,7 +290,7 @@ void Table::insert_many(const std::vector<RowValues>& rows) {
     guarded([&] {
         TupleTableSlot* slots[at_a_time];
         std::size_t made = 0;
-        TupleDesc columns = CreateTupleDescCopyConstr(RelationGetDescr(relation_));  // of the relation's own each slot would be a user to keep count of
+        TupleDesc columns = CreateTupleDescCopyConstr(RelationGetDescr(relation_));  // a copy: slots would count references to the relation's own
         for (std::size_t from = 0; from < rows.size(); from += at_a_time) {
             std::size_t count = std::min(at_a_time, rows.size() - from);
             for (std::size_t i = 0; i < count; i++) {

@@ -1,4 +1,4 @@
-// The part of table.hpp that reads rows: by an index, or all of a small table.
+// The part of table.hpp that reads rows: through an index, or all rows of a small table.
 #include "pg/server.hpp"
 
 extern "C" {
@@ -129,7 +129,7 @@ Datum IndexScan::column(int number, bool* is_null) const {
 
 namespace {
 
-// What a statement of its own would see.
+// Sees what a new statement would see.
 SysScanDesc begin_small_scan(::Relation table, const std::string* key, ScanKeyData* condition) {
     CommandCounterIncrement();
     PushActiveSnapshot(GetTransactionSnapshot());
@@ -155,7 +155,7 @@ AttrNumber number_of_column(::Relation table, const char* name) {
     return number;
 }
 
-// Its columns with these numbers.
+// The columns with these numbers.
 RowValues copied_row(::Relation table, HeapTuple tuple, const AttrNumber* numbers, int count) {
     RowValues row{static_cast<Datum*>(palloc0(sizeof(Datum) * count)), static_cast<bool*>(palloc0(sizeof(bool) * count)), count};
     for (int i = 0; i < count; i++) {
