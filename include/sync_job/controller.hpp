@@ -9,12 +9,12 @@
 //     };
 //     SYNC_JOB_CONTROLLER(Customers)
 //
-// Compile with -std=c++20 -fPIC -fvisibility=hidden, link with -shared and --version-script=exports.map from beside this file; or
-// use find_package(sync_job) of CMake. The library goes to the folder of the setting sync_job.library_directory, a superuser names
-// it, without ".so", in sync_job_type.library. docs/native.md tells the rest.
+// Compile with -std=c++20 -fPIC -fvisibility=hidden and link with -shared and --version-script=exports.map (the file beside this one), or
+// use find_package(sync_job) in CMake. Put the library into the folder named by the setting sync_job.library_directory; a superuser then
+// sets sync_job_type.library to its name without ".so". docs/native.md has the details.
 //
-// A controller is one object per process and type, made when it is first needed; it can be entered again while it runs, by a job
-// that runs inside one of its own. It must not start threads, nor keep documents or anything of the host beyond a hook.
+// There is one controller object per process and job type, created when it is first needed. It can be re-entered while it runs: by a job
+// that runs inside one of its own jobs. It must not start threads, and must not keep documents or anything else of the host beyond a hook.
 #pragma once
 
 #include <cxxabi.h>
@@ -35,7 +35,7 @@ public:
     std::string type() const { return get<std::string>("sync_job_type"); }
     std::optional<std::string> source_document_name() const { return get<std::optional<std::string>>("source_document_name"); }
     bool dry_run() const { return get<bool>("dry_run"); }
-    // An empty object where it has none.
+    // An empty object if the job has no context.
     json context() const {
         Value given = at("context");
         return given.is_null() ? json::object() : given.to_json();
@@ -44,10 +44,10 @@ public:
 
 enum class Operation { insert, update, remove };
 
-// Where a job writes.
+// The document that a job writes.
 struct Target {
     Operation operation = Operation::insert;
-    std::string document_name;  // of an update and a delete; of an insert, if the key is known
+    std::string document_name;  // for an update or a delete; for an insert, if the key is known
     std::string document_type;  // empty: as the job type says
     std::optional<json> context;  // replaces the job's
 
@@ -56,7 +56,7 @@ struct Target {
     static Target remove(std::string name) { return {Operation::remove, std::move(name), {}, {}}; }
 };
 
-// The rows of a statement; they live as long as this.
+// The rows that a statement returned. They live as long as this object.
 class Rows {
 public:
     Rows(const detail::Host& host, sync_job_rows rows) : host_(host), rows_(rows) {}
@@ -97,7 +97,7 @@ private:
     sync_job_rows rows_;
 };
 
-// What was done since it was begun is undone where it ends without release(); an error of the server is forgotten then, too.
+// Destroyed without release(), it undoes everything done since it began. An error of the server since then is forgotten, too.
 class Savepoint {
 public:
     explicit Savepoint(const detail::Host& host) : host_(host) { host_.check(host_.api->begin_savepoint(host_.host)); }
@@ -120,7 +120,7 @@ private:
     bool open_ = true;
 };
 
-// Many documents at once. Each has its job, its source, and the target as it is now, or new with what match says.
+// Many documents at once. Each has its job, its source and its target: the current one, or a new one with the values of match.
 class Batch {
 public:
     struct Item {
@@ -163,24 +163,24 @@ class Controller {
 public:
     virtual ~Controller() = default;
 
-    // Which target belongs to the source; not where the job type has a `match`. Nothing: none.
+    // Which target belongs to the source; nothing: none. Not called if the job type has a `match`.
     virtual std::optional<Target> get_target_document(const Job&, const Document& /*source*/) { return std::nullopt; }
-    // Instead of it: none, one or several, each of which then gets a job of its own.
+    // Instead of get_target_document(): no, one or several targets. With several, each gets a job of its own.
     virtual std::vector<Target> get_multiple_target_documents(const Job&, const Document& /*source*/) { return {}; }
 
-    // Sets in the target what the source says. `target` is as it is now, or new.
+    // Fills in the target from the source. `target` is the current document, or a new one.
     virtual void update_target_doc(const Job&, const Document& /*source*/, Document& /*target*/) {}
-    // Instead of it, for many documents at once: of a job type with a `match`.
+    // Instead of update_target_doc(), for many documents at once. Only for job types with a `match`.
     virtual void update_many(Batch& batch) {
         for (Batch::Item item : batch) update_target_doc(item.job, item.source, item.target);
     }
 
-    // Instead of all others: does everything by itself. What it returns is an object with target_document_type,
-    // target_document_name, operation and diff, all of them optional.
+    // Instead of all the others: does everything itself. It returns an object with target_document_type, target_document_name, operation
+    // and diff, all optional.
     virtual json execute(const Job&, const Document& /*source*/) { return nullptr; }
 
     virtual void after_start(const Job&, const Document& /*source*/) {}
-    // The list of targets, as it is or changed.
+    // Returns the list of targets, unchanged or changed.
     virtual json before_relay(const Job&, const Document& /*source*/, const json& targets) { return targets; }
     virtual void after_relay(const Job&, const Document& /*source*/, const json& /*child_jobs*/) {}
     virtual void before_sync(const Job&, const Document& /*source*/, Document& /*target*/) {}
@@ -189,19 +189,19 @@ public:
     virtual void failed(const Job&, const Document& /*source*/, const json& /*error*/) {}
 
 protected:
-    // One statement, with $1 and so on for the arguments: bool, integers, floating point, texts, Bytes, dates, json, vectors of texts
-    // or integers; optional ones, and nullptr. Write casts where the type is another, as in $1::uuid.
+    // Runs one statement. $1, $2 and so on stand for the arguments, which may be bool, integers, floating point numbers, texts, Bytes,
+    // dates, json, vectors of texts or of integers, optionals of these, and nullptr. For other types write casts, as in $1::uuid.
     template <class... Arguments>
     Rows sql(std::string_view statement, const Arguments&... arguments);
     Savepoint savepoint() { return Savepoint(host_); }
-    // In long loops that call nothing else of the host: raises where the job was canceled or is over its time.
+    // For long loops that call nothing else of the host: raises if the job was canceled or has exceeded its time.
     void check_interrupts() { host_.check(host_.api->check_interrupts(host_.host)); }
     void progress(double percent, std::string_view title = {}, std::string_view description = {}) {
         host_.check(host_.api->progress(host_.host, percent, detail::text(title), detail::text(description)));
     }
     // To the server's log.
     void log(std::string_view message) { say(SYNC_JOB_LOG, message); }
-    // As RAISE NOTICE and RAISE WARNING: kept with the job where it has verbose_logging.
+    // Like RAISE NOTICE and RAISE WARNING. They are kept with the job if it has verbose_logging.
     void notice(std::string_view message) { say(SYNC_JOB_NOTICE, message); }
     void warning(std::string_view message) { say(SYNC_JOB_WARNING, message); }
 
@@ -214,7 +214,7 @@ private:
 
 namespace detail {
 
-// A parameter, and what it points into.
+// A parameter, and the memory it points to.
 struct Argument {
     std::string storage;
     std::vector<sync_job_text> texts;
@@ -241,7 +241,7 @@ struct Argument {
     Argument& operator=(const Argument&) = delete;
 };
 
-// From the C functions into the controller; every exception ends here.
+// Called by the C functions; calls the controller. No exception leaves it.
 struct Entry {
     class Within {
     public:
@@ -252,7 +252,7 @@ struct Entry {
 
     private:
         Controller& controller_;
-        Host before_;  // entered again by a job inside a job
+        Host before_;  // a job inside a job may re-enter the controller
     };
 
     static std::int32_t fail(const Host& host, std::string_view sqlstate, std::string_view message, std::string_view detail, std::string_view hint) noexcept {
@@ -260,7 +260,7 @@ struct Entry {
         host.api->fail(host.host, &error);
         return SYNC_JOB_FAILED;
     }
-    // Of the exception being handled, with its type.
+    // Reports the exception that is being handled, with its type.
     static std::int32_t fail_with_type(const Host& host, const char* message) noexcept {
         const std::type_info* type = abi::__cxa_current_exception_type();
         int status = -1;
@@ -354,7 +354,7 @@ private:
     }
 };
 
-// A hook that is overridden is a member of another class.
+// An overridden hook is a member of another class than the base.
 template <class Own, class Base>
 constexpr std::uint64_t bit(sync_job_hook hook, Own, Base) {
     return std::is_same_v<Own, Base> ? 0 : std::uint64_t{1} << hook;
@@ -368,7 +368,7 @@ constexpr std::uint64_t hooks_of() {
            bit(SYNC_JOB_GET_MULTIPLE_TARGET_DOCUMENTS, &C::get_multiple_target_documents, &B::get_multiple_target_documents) |
            bit(SYNC_JOB_UPDATE_TARGET_DOC, &C::update_target_doc, &B::update_target_doc) |
            bit(SYNC_JOB_UPDATE_MANY, &C::update_many, &B::update_many) |
-           bit(SYNC_JOB_UPDATE_MANY, &C::update_target_doc, &B::update_target_doc) |  // calls it for each
+           bit(SYNC_JOB_UPDATE_MANY, &C::update_target_doc, &B::update_target_doc) |  // the default update_many() calls it for each document
            bit(SYNC_JOB_AFTER_START, &C::after_start, &B::after_start) |
            bit(SYNC_JOB_BEFORE_RELAY, &C::before_relay, &B::before_relay) | bit(SYNC_JOB_AFTER_RELAY, &C::after_relay, &B::after_relay) |
            bit(SYNC_JOB_BEFORE_SYNC, &C::before_sync, &B::before_sync) | bit(SYNC_JOB_AFTER_SYNC, &C::after_sync, &B::after_sync) |
@@ -398,7 +398,7 @@ Rows Controller::sql(std::string_view statement, const Arguments&... arguments) 
 }  // namespace v1
 }  // namespace sync_job
 
-// Once in a library.
+// Use it once per library.
 #define SYNC_JOB_CONTROLLER(Class)                                                                       \
     extern "C" {                                                                                         \
     extern __attribute__((visibility("default"))) const sync_job_library sync_job_controller;            \

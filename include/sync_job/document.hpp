@@ -1,13 +1,13 @@
 // Documents as a native controller reads and writes them: part of <sync_job/controller.hpp>.
 //
-//     std::string name = source.get<std::string>("name");         // an Error where it is NULL, or no text
+//     std::string name = source.get<std::string>("name");         // throws an Error if it is NULL or not a text
 //     auto credit = source.get<std::optional<double>>("credit");  // NULL: nothing
 //     target["customer_name"] = name;
 //     target["territory"] = source["territory"];
 //     target["closed_on"] = nullptr;
 //     nlohmann::json all = source.to_json();
 //
-// A document, its values and every string_view of them live until the hook returns.
+// A document, its values and all their string_views live until the hook returns.
 #pragma once
 
 #include <sync_job/abi.h>
@@ -31,7 +31,7 @@ inline namespace v1 {
 using json = nlohmann::json;
 using Bytes = std::vector<unsigned char>;
 
-// The error of a job: thrown by a hook, it ends the attempt. Any other exception does so too, with its type before its message.
+// The error of a job. If a hook throws it, the attempt ends. So does any other exception, and its type is then put before its message.
 class Error : public std::runtime_error {
 public:
     explicit Error(const std::string& message) : std::runtime_error(message) {}
@@ -52,8 +52,8 @@ private:
     std::string sqlstate_ = "38000", detail_, hint_;  // external_routine_exception
 };
 
-// What the server has raised: a failed statement, a cancellation. Who catches it and goes on gets it again at the next call, and the
-// attempt fails all the same, but for a Savepoint that was begun before and is rolled back.
+// An error that the server raised: a failed statement, or a cancellation. If you catch it and go on, the next call throws it again, and the
+// attempt fails anyway. The exception: rolling back a Savepoint that began before the error.
 class ServerError : public Error {
 public:
     using Error::Error;
@@ -66,7 +66,7 @@ inline std::string_view view(sync_job_text given) {
     return given.data == nullptr ? std::string_view() : std::string_view(given.data, given.size);
 }
 
-// The host during one call.
+// The host, during one call.
 struct Host {
     const sync_job_api* api = nullptr;
     sync_job_host* host = nullptr;
@@ -112,7 +112,7 @@ inline double double_of(std::int64_t bits) {
     return number;
 }
 
-// Of a value of C++; the texts of the result are those of the argument, or in `storage`.
+// Converts a C++ value. The texts of the result are those of the argument, or are in `storage`.
 template <class T>
 sync_job_value to_value(const T& given, std::string& storage) {
     if constexpr (is_optional<T>::value) {
@@ -149,7 +149,7 @@ sync_job_value to_value(const T& given, std::string& storage) {
 
 }  // namespace detail
 
-// One column of a document, to be read.
+// One column of a document, for reading.
 class Value {
 public:
     Value(const detail::Host& host, const sync_job_row* row, std::size_t column) : host_(host), row_(row), column_(column) {}
@@ -161,13 +161,13 @@ public:
     T value_or(T otherwise) const {
         return is_null() ? std::move(otherwise) : get<T>();
     }
-    // As to_jsonb() of SQL.
+    // Like to_jsonb() in SQL.
     json to_json() const;
 
     const sync_job_value& stored() const { return row_->values[column_]; }
     const sync_job_row* row() const { return row_; }
     std::size_t column() const { return column_; }
-    // As the type prints it, of whatever type.
+    // The text form of a value of any type, as the type prints it.
     std::string_view text() const { return printed(0); }
     std::string_view name() const { return detail::view(row_->columns->columns[column_].name); }
 
@@ -268,7 +268,7 @@ inline json Value::to_json() const {
     }
 }
 
-// The same of a target, to be written.
+// One column of a target, for writing.
 class Field : public Value {
 public:
     Field(const detail::Host& host, sync_job_row* row, std::size_t column) : Value(host, row, column), host_(host), row_(row), column_(column) {}
@@ -294,7 +294,7 @@ private:
         if (value.data != nullptr) value.data = host_.keep({value.data, static_cast<std::size_t>(value.number)});
         row_->values[column_] = value;
     }
-    // Texts and what has no form here are not touched on their way.
+    // Copies texts, and values of types that have no C++ form, without converting them.
     void copy(const Value& other) {
         sync_job_value value = other.stored();
         bool untouched = value.set == 0 && (value.data != nullptr || value.kind == SYNC_JOB_OTHER);
@@ -307,7 +307,7 @@ private:
             return put(detail::value_of(text, value.kind == SYNC_JOB_BYTES ? SYNC_JOB_BYTES : SYNC_JOB_TEXT));
         }
         value.set = 1;
-        row_->values[column_] = value;  // what was set before is in the memory of the host
+        row_->values[column_] = value;  // what was set before is in the host's memory
     }
 
     detail::Host host_;
@@ -315,13 +315,13 @@ private:
     std::size_t column_;
 };
 
-// A row, or none: a source that the job does not name, a target that is not there.
+// A row, or none: the job names no source, or the target does not exist.
 class Document {
 public:
     Document(const detail::Host& host, sync_job_row* row) : host_(host), row_(row) {}
 
     explicit operator bool() const { return row_ != nullptr && row_->stored != nullptr; }
-    // A target that is being inserted.
+    // Whether it is a target that is being inserted.
     bool is_new() const { return row_ != nullptr && row_->is_new != 0; }
 
     bool has(std::string_view column) const { return find(column) != none; }
@@ -366,7 +366,7 @@ private:
     static constexpr std::size_t none = std::numeric_limits<std::size_t>::max();
 
     std::size_t count() const { return row_ == nullptr ? 0 : row_->columns->count; }
-    // Controllers ask for the columns in their order, more or less: it looks behind the last one first.
+    // Controllers ask for columns more or less in their order, so it starts looking after the last one it found.
     std::size_t find(std::string_view name) const {
         std::size_t all = count();
         for (std::size_t i = 0; i < all; i++) {

@@ -56,7 +56,7 @@ TargetFields read_target_json(Datum json, const std::string& function) {
 
 std::optional<Target> to_target(const TargetFields& fields, const JobType& type, const Job& job,
                                 const std::string& function) {
-    Oid fixed = job.oid(JobColumn::target_document_type);  // from the job type, or given when the job was enqueued
+    Oid fixed = job.oid(JobColumn::target_document_type);  // from the job type, or set when the job was enqueued
     if (fields.document_type == pg::no_oid && fixed == pg::no_oid) return std::nullopt;
     if (!fields.operation) {
         if (fields.document_type == pg::no_oid && !fields.name) return std::nullopt;

@@ -1,4 +1,4 @@
-// What a controller answers, whatever it is written in: targets, and what execute() returns. Read and checked.
+// Reads and checks what a controller returns, whatever language it is written in: targets, and the result of execute().
 #pragma once
 
 #include <optional>
@@ -9,24 +9,24 @@
 
 namespace sync_job {
 
-// A target as the controller gave it.
+// A target as the controller returned it.
 struct TargetFields {
     std::optional<std::string> operation, name;
-    Oid document_type = 0;  // no_oid: the job type's
+    Oid document_type = 0;  // no_oid: that of the job type
     pg::Value context;
 };
 
-// `function`: which one of the controller, for errors. Nothing for a JSON null, which means what NULL means.
+// `function`: the controller's function that returned it, for errors. A JSON null means the same as NULL, and gives no fields.
 TargetFields read_target_json(Datum json, const std::string& function);
 // Nothing: the controller named no target.
 std::optional<Target> to_target(const TargetFields& fields, const JobType& type, const Job& job, const std::string& function);
-// The list that before_relay returned.
+// Reads the list that before_relay returned.
 std::vector<Target> read_targets_json(Datum json, const JobType& type, const Job& job, const std::string& function);
 
-// Of execute(): a value of sync_job_result, or jsonb.
+// Reads the result of execute(): a value of type sync_job_result, or jsonb.
 BypassResult read_result(pg::Value value, bool json, const std::string& function);
 
-// A relation given by a controller, as OID or as text.
+// A relation that a controller named, by OID or as text.
 Oid relation_from_text(const std::string& text);
 void require_object(Datum json, const std::string& function);
 

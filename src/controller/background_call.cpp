@@ -166,7 +166,7 @@ BackgroundCall prepare_call(const std::string& procedure, pg::Value args_json) {
         add(argument.name, type, argument_value(call.function, argument, type), variadic);
     }
     bool is_procedure = call.function.kind == 'p';
-    for (std::size_t i = 0; i < call.function.argument_types.size(); i++) {  // CALL needs a value for OUT, too
+    for (std::size_t i = 0; i < call.function.argument_types.size(); i++) {  // CALL needs a value for OUT parameters, too
         if (is_input(call.function, i)) continue;
         add(call.function.argument_names[i], call.function.argument_types[i], {}, false);
     }
@@ -232,7 +232,7 @@ pg::Value callback_args(const std::string& procedure, const std::vector<std::pai
 }
 
 std::string checked_callback(const std::string& procedure) {
-    // Sample values, so that the types are checked: any number, no result, no error.
+    // Sample values, so that the types are checked: some number, no result, no error.
     pg::Value number{pg::json_from_text("0"), false};
     pg::Value args = callback_args(procedure, {{"sync_job", number}, {"args", {}}, {"result", {}}, {"error", {}}});
     return qualified_name(prepare_call(procedure, args).function);

@@ -1,4 +1,4 @@
-// Plain background work: a function or procedure of the user, called by name with arguments from a JSON object.
+// Plain background work: a function or procedure of the user, called by name, with arguments from a JSON object.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace sync_job {
 
-// A call, checked against the signature: SQL with typed arguments.
+// A call that was checked against the signature: SQL with typed arguments.
 struct BackgroundCall {
     pg::FunctionInfo function;
     std::string sql;
@@ -23,7 +23,7 @@ struct BackgroundCall {
 // type, 42725 if several procedures fit.
 BackgroundCall prepare_call(const std::string& procedure, pg::Value args);
 
-// The name as it is stored: schema and name, quoted.
+// The name as it is stored: schema and name, each quoted as needed.
 std::string qualified_name(const pg::FunctionInfo& function);
 
 // Makes the call and returns its result as jsonb (null for void). A procedure may commit if `may_commit`.
@@ -34,9 +34,9 @@ bool calls_procedure(const Job& job);
 
 // --- Callbacks ---
 
-// The arguments among `available` that a callback's parameters ask for. Raises 22023 for any other parameter.
+// Those of the `available` arguments that the callback has parameters for. Raises 22023 if it has any other parameter.
 pg::Value callback_args(const std::string& procedure, const std::vector<std::pair<std::string, pg::Value>>& available);
-// The callback's qualified name. Raises as above if it could not be called.
+// The callback's qualified name. Raises the errors of prepare_call() if it could not be called.
 std::string checked_callback(const std::string& procedure);
 
 }  // namespace sync_job

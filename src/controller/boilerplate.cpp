@@ -17,7 +17,7 @@ namespace {
 
 using Places = std::map<std::string, std::string>;
 
-// Fills a template with $name$ places. Inserted text is not scanned again: a name may look like a place.
+// Fills the $name$ places of a template. Inserted text is not scanned again: a name may look like a place.
 std::string fill(const std::string& text, const Places& places) {
     std::string out;
     for (std::size_t at = 0; at < text.size();) {
@@ -33,14 +33,14 @@ std::string fill(const std::string& text, const Places& places) {
     return out;
 }
 
-// A name in a comment must not end it.
+// A name must not end the comment that it is in.
 std::string one_line(std::string text) {
     std::replace_if(
         text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
     return text;
 }
 
-// A dollar quote that no text within it can end.
+// A dollar quote that no text inside it can end.
 std::string dollar_quote(const Places& places) {
     std::string tag = "$function";
     auto contains = [&](const auto& place) { return place.second.find(tag) != std::string::npos; };
@@ -61,7 +61,7 @@ struct Sides {
 
 const pg::Column* column_at(const DocumentType& type, int number) { return &type.relation().columns[number - 1]; }
 
-// The target column that holds the source's key: one named like the source table or its key, else the target's own key.
+// The target column that holds the source's key: one with the name of the source table or of its key, else the target's own key.
 const pg::Column* guess_link(const DocumentType& source, const DocumentType& target) {
     const std::string& table = source.relation().name;
     const std::string& key = column_at(source, source.key()[0])->name;
@@ -77,7 +77,7 @@ const pg::Column* guess_link(const DocumentType& source, const DocumentType& tar
     return column_at(target, target.key()[0]);
 }
 
-// For a key of several columns, those that the target has under the same names; else as for one column.
+// For a key of several columns: those that the target has, too, under the same names; if there are none, as for a key of one column.
 std::vector<Link> guess_links(const DocumentType& source, const DocumentType& target) {
     std::vector<Link> links;
     for (int number : source.key()) {
@@ -161,7 +161,7 @@ std::string assignments(const Sides& sides) {
            });
 }
 
-// All columns of the target in their order, for ROW(…).
+// All columns of the target in order, for ROW(…).
 std::string row_values(const Sides& sides) {
     std::vector<std::string> values;
     for (const pg::Column& column : sides.target->relation().columns) {
@@ -274,7 +274,7 @@ $lines$    }
 SYNC_JOB_CONTROLLER(Sync)
 )";
 
-// Of C++, and of Python.
+// A string literal of C++ and of Python.
 std::string quoted_text(const std::string& text) {
     std::string out = "\"";
     for (char c : text) {
@@ -288,7 +288,7 @@ std::string quoted_text(const std::string& text) {
     return out + "\"";
 }
 
-// A name of a file.
+// A name fit for a file.
 std::string scrubbed_to_letters(const std::string& name) {
     std::string out = scrubbed(name);
     std::erase_if(out, [](char c) { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_'; });

@@ -1,5 +1,4 @@
-// A controller to start from: commented source text with the tables and columns of a job type, which can be installed
-// as it is.
+// A controller to start from: commented source code with the tables and columns of a job type, which can be installed as it is.
 #pragma once
 
 #include <string>
@@ -8,8 +7,7 @@
 
 namespace sync_job {
 
-// language: plpgsql, sql, plpython3u or c++. Raises 22023 for another, 55000 for a type without source or target document
-// type.
+// `language`: plpgsql, sql, plpython3u or c++. Raises 22023 for any other, 55000 for a type without a source or target document type.
 std::string boilerplate(const JobType& type, const std::string& language);
 
 }  // namespace sync_job

@@ -50,10 +50,10 @@ std::string expected_signature(const JobType& type, const std::string& name, con
     return out;
 }
 
-// The one function of a controller that may be a procedure, and commit.
+// The only function of a controller that may be a procedure, and commit.
 constexpr const char* committing_function = "execute";
 
-// A procedure returns its result, if any, through its last argument, an INOUT or OUT one.
+// A procedure returns its result, if any, through its last argument, which is INOUT or OUT.
 bool is_result(const pg::FunctionInfo& info, std::size_t argument) {
     return info.kind == 'p' && info.argument_modes[argument] != 'i';
 }
@@ -75,7 +75,7 @@ bool fits(const pg::FunctionInfo& info, const std::vector<Parameter>& parameters
 
 }  // namespace
 
-// A superuser, the job's role, or one that may become it: anybody else's code must not run with the job's rights.
+// The owner must be a superuser, the job's role, or a role that may become that one: nobody else's code must run with the job's rights.
 void check_trusted_owner(const JobType& type, Oid owner, const std::string& what) {
     bool trusted = owner == type.run_as || pg::is_superuser(owner) || pg::may_set_role(owner, type.run_as);
     if (pg::is_superuser(type.run_as)) trusted = pg::is_superuser(owner);

@@ -1,4 +1,4 @@
-// One function of a controller: found by name, its signature checked, called with what its arguments ask for.
+// One function of a controller: finds it by name, checks its signature, and calls it with the arguments that it declares.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@
 
 namespace sync_job {
 
-// What an argument or a result stands for. Each may be a row (of the type it has) or jsonb.
+// What an argument or a result means. Each may be a row (of the corresponding type) or jsonb.
 enum class Role { job, source, target, json, targets, result };
 
 struct Parameter {
@@ -19,15 +19,15 @@ struct Parameter {
     Role role;
 };
 
-// What a signature is checked against.
+// The types that a signature is checked against.
 struct SignatureTypes {
     Oid job_row = 0, source_row = 0, target_row = 0, target_type = 0, result_type = 0;  // no_oid: jsonb only
 };
 
 class ControllerFunction {
 public:
-    // Null when the module has no function of that name. Raises SetupError for one that does not fit.
-    // `parameters` beyond `required` may be missing.
+    // Null if the module has no function of that name. Raises SetupError if its signature does not fit. Parameters after the first
+    // `required` ones may be missing.
     static std::unique_ptr<ControllerFunction> find(const JobType& type, Oid module, const std::string& name,
                                                     const std::vector<Parameter>& parameters, std::size_t required,
                                                     std::optional<Role> result, bool set, const SignatureTypes& types);
@@ -39,7 +39,7 @@ public:
 
     pg::Value call(const Job& job, const Documents& documents, pg::Value target, pg::Value extra);
     std::vector<pg::Value> call_set(const Job& job, const Documents& documents);
-    // Calls a procedure, which may commit, as its job has transactions of its own; not in a dry run.
+    // Calls a procedure. It may commit, because its job has transactions of its own, except in a dry run.
     pg::Value call_procedure(const Job& job, const Documents& documents, pg::Value extra);
 
 private:
@@ -56,10 +56,10 @@ private:
     std::unique_ptr<pg::Callable> callable_;
 };
 
-// Raises SetupError if `what` belongs to a role whose code must not run with the job type's rights.
+// Raises SetupError if `what` belongs to a role whose code must not run with the rights of the job type.
 void check_trusted_owner(const JobType& type, Oid owner, const std::string& what);
 
-// A job as controllers get it: of the row type of table sync_job, or as jsonb.
+// A job as passed to controllers: with the row type of table sync_job, or as jsonb.
 Datum job_as_row(const Job& job);
 Datum job_as_json(const Job& job);
 

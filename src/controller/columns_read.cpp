@@ -13,7 +13,7 @@ namespace sync_job {
 
 namespace {
 
-// Adds up what is read of one document type.
+// Collects the columns that are read of one document type.
 class Reader {
 public:
     explicit Reader(const DocumentType& source) : source_(source) {}
@@ -23,8 +23,8 @@ public:
             if (!column.dropped) add(column.number);
         }
     }
-    // One that is not there, the job reports, so there has to be one. One that is generated when it is read has no value of its
-    // own in a row: then it is all that it may be made of.
+    // For a column that does not exist there must be a job, which reports that. A column that is generated when it is read has no value of
+    // its own in a row: then any column it may depend on counts as read.
     void add_column(const std::string& name) {
         const pg::Column* column = source_.relation().column(name);
         column == nullptr || column->generated ? add_all() : add(column->number);
@@ -58,7 +58,7 @@ public:
     const ColumnSet& columns() const { return columns_; }
 
 private:
-    // What does not parse fails the job, not the write of the application.
+    // Text that does not parse must fail the job, not the application's write.
     static pg::NamesRead names_in(const std::string& text) {
         pg::NamesRead read;
         try {

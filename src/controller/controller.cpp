@@ -42,7 +42,7 @@ std::shared_ptr<Controller> make(const JobType& type) {
     } catch (const SetupError&) {
         throw;
     } catch (const pg::Error& error) {
-        // Not the fault of the set-up: a deadlock, a cancellation, lack of memory.
+        // Errors that are not the fault of the set-up: a deadlock, a cancellation, lack of memory.
         std::string error_class = error.sqlstate().substr(0, 2);
         if (error_class == "40" || error_class == "53" || error_class == "57") throw;
         throw SetupError(error);
@@ -58,7 +58,7 @@ ControllerKind kind_of(const JobType& type, const NativeLibrary& library) {
     return {bypass, false, !bypass && type.match.empty() && library.has(SYNC_JOB_GET_MULTIPLE_TARGET_DOCUMENTS)};
 }
 
-// Opened if it is not yet. Null where it cannot be: the attempt says so.
+// Opens the library if it is not open yet. Null: it cannot be opened; the attempt will report why.
 std::shared_ptr<const NativeLibrary> library_of(const JobType& type) {
     if (auto library = NativeLibrary::if_open(type)) return library;
     try {
@@ -68,7 +68,7 @@ std::shared_ptr<const NativeLibrary> library_of(const JobType& type) {
     }
 }
 
-// Of the type and its library, which stays open; asked for each job.
+// Cached, because it is asked for each job. It depends on the type and on its library, which stays open.
 struct NativeKind {
     ControllerKind kind;
     bool by_statements = false;
@@ -126,7 +126,7 @@ bool syncs_by_statements(const JobType& type) {
 
 bool runs_in_sets(const JobType& type) {
     if (type.background) return false;
-    if (type.is_push()) return type.set_size > 1;  // which the table allows with batch only
+    if (type.is_push()) return type.set_size > 1;  // the table allows that only with batch
     ControllerKind kind = known_kind(type);
     return !kind.bypass && !kind.commits && !kind.relays && type.batchable.value_or(true);
 }
@@ -143,7 +143,7 @@ std::shared_ptr<Controller> find_controller(const JobType& type) {
     }
     Cached entry{nullptr, job_type_generation(), document_generation(), function_generation};
     entry.controller = make(type);
-    cache().insert_or_assign(type.name, entry);  // making it may have cached another one
+    cache().insert_or_assign(type.name, entry);  // making it may have cached another one for this type
     return entry.controller;
 }
 

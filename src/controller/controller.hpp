@@ -1,4 +1,4 @@
-// What answers the two questions of a sync, where to write and what: one interface for all kinds of controller.
+// What answers the two questions of a sync: where to write, and what. One interface for all kinds of controller.
 #pragma once
 
 #include <memory>
@@ -16,48 +16,48 @@
 
 namespace sync_job {
 
-// Where a job writes, as the controller said.
+// The document that a job writes, as determined by the controller.
 struct Target {
     Operation operation = Operation::insert;
     Oid document_type = 0;  // no_oid: the job type's
     std::optional<std::string> document_name;
-    pg::Value context;  // jsonb; replaces the job's when not null
-    pg::RowValues wanted;  // declarative: already computed by the search, for update()
+    pg::Value context;  // jsonb; if not null, replaces that of the job
+    pg::RowValues wanted;  // declarative: already computed by the search, and used by update()
     bool moves = false;    // declarative: its match values change, too
-    std::vector<std::string> left_behind;  // declarative: targets that belong to no source any more, deleted by the same job
+    std::vector<std::string> left_behind;  // declarative: targets that no longer belong to any source; the same job deletes them
 };
 
-// What a bypass controller says it did.
+// What a bypass controller reports that it did.
 struct BypassResult {
     Oid document_type = 0;
     std::optional<std::string> document_name;
     std::optional<Operation> operation;
     pg::Value diff;
-    std::optional<Status> status;  // HTTP push: nothing is sent, as the job ends so
+    std::optional<Status> status;  // HTTP push: the job ends with this status, and nothing is sent
     pg::Value result;              // HTTP push: the request
 };
 
-// The documents of an attempt, as hooks get them.
+// The documents of an attempt, as passed to hooks.
 struct Documents {
     std::shared_ptr<DocumentType> source_type, target_type;
     pg::Value source, target;    // composite values
-    pg::RowValues wanted;        // of the Target, where it has any
-    bool target_is_new = false;  // an insert that has not been written: as jsonb it shows only what is set
-    bool source_is_deleted = false;  // `source` is the row as it was; declarative: kept[0] instead
-    bool target_moves = false;       // of the Target
-    // Rows of the source that triggers have kept, read before the source itself, newest first; if it is deleted,
-    // beginning with the row of its deletion.
+    pg::RowValues wanted;        // those of the Target, if it has any
+    bool target_is_new = false;  // an insert that is not written yet: as jsonb it contains only the columns that are set
+    bool source_is_deleted = false;  // `source` is the row before the deletion; declarative: use kept[0] instead
+    bool target_moves = false;       // that of the Target
+    // Rows of the source that triggers have kept, newest first; they were read before the source itself. If the source is deleted, the
+    // first one is the row of its deletion.
     std::vector<KeptRow> kept;
 };
 
-// One of many documents whose targets are computed at once.
+// One of many documents whose targets are computed together.
 struct SetDocument {
     const Job* job;
     pg::RowValues source;
-    pg::RowValues base;          // the target as it is; of one that is new, what match says
+    pg::RowValues base;          // the current target; of a new one, the values of match
     bool is_new = false;
-    pg::RowValues wanted;        // computed: the target as it should be
-    ColumnSet explicit_columns;  // and the columns set on purpose, those of match where it is new
+    pg::RowValues wanted;        // result: the target as it should be
+    ColumnSet explicit_columns;  // result: the columns set on purpose; of a new target, also those of match
 };
 
 class HttpPush;
@@ -73,68 +73,68 @@ class Controller {
 public:
     virtual ~Controller() = default;
 
-    // Declarative: all of it, so that the type can be compared as a whole. Else null.
+    // Declarative: the whole mapping, so that whole tables can be compared. Else null.
     virtual Mapping* mapping() { return nullptr; }
-    // Declared by match: where a document's target is. Of a deleted document targets() reads by itself what it needs. Else null.
+    // If match is declared: where a document's target is. targets() then reads what it needs of a deleted document by itself. Else null.
     virtual Mapping* match() { return mapping(); }
-    // HTTP push. Else null.
+    // The HTTP push of the type. Null for other kinds.
     virtual HttpPush* push() { return nullptr; }
-    // Of the type; null: it has none.
+    // That of the type; null: it has none.
     std::shared_ptr<SourceCondition> source_condition;
 
-    // Bypass: execute() does everything. Otherwise targets() and update().
+    // Bypass: execute() does everything. Otherwise, targets() and update() are used.
     virtual bool bypass() const = 0;
     virtual bool has(Hook hook) const = 0;
     virtual HookResult result_of(Hook hook) const = 0;
-    // The list a before_relay hook returned.
+    // Reads the list that a before_relay hook returned.
     virtual std::vector<Target> targets_from_json(Datum jsonb, const Job& job) const = 0;
 
     virtual BypassResult execute(const Job& job, const Documents& documents) = 0;
-    // None: no target. More than one only from get_multiple_target_documents.
+    // Empty: no target. Only get_multiple_target_documents returns more than one.
     virtual std::vector<Target> targets(const Job& job, const Documents& documents) = 0;
-    // The target as it should be. `explicit_columns`: columns set on purpose, NULL ones too.
+    // The target as it should be. `explicit_columns`: columns set on purpose, even if to NULL.
     virtual pg::RowValues update(const Job& job, const Documents& documents, const pg::RowValues& target,
                                  ColumnSet* explicit_columns) = 0;
-    // The same for many documents whose targets match() has found. Only if computes_many().
+    // The same for many documents, whose targets match() has found. Only if computes_many().
     virtual bool computes_many() const { return false; }
     virtual void update_many(std::vector<SetDocument>&) {}
-    // The target has what a sync wants in these columns now, and it was the sync that wrote this.
+    // Called when the target has the wanted values in these columns, written by this sync.
     virtual void wrote(const DocumentType&, const pg::RowValues&, const ColumnSet&) {}
-    // `extra`: targets, child jobs or error, as jsonb. Returns what the function returns, null if that is of no use.
+    // `extra`: targets, child jobs or error, as jsonb. Returns the result of the function; null if nobody uses that.
     virtual pg::Value call_hook(Hook hook, const Job& job, const Documents& documents, pg::Value extra) = 0;
 };
 
-// The controller of a job type, checked: functions, signatures, owners, rights. Cached until anything it depends on
+// The controller of a job type. Its functions, signatures, owners and rights have been checked. Cached until anything it depends on
 // changes. Raises what is wrong; the engine does not count such a failure as a retry.
 std::shared_ptr<Controller> find_controller(const JobType& type);
 
-// Where that raises: a controller that is good for the hook `failed` alone, so that somebody hears of it; null where there is
-// none, or where it is part of what is wrong.
+// For when find_controller() raises: a controller that can only call the hook `failed`, so that somebody hears of it. Null if there is no
+// such hook, or if the hook is part of what is wrong.
 std::shared_ptr<Controller> find_failed_hook(const JobType& type);
 
-// What can be said of a job type's controller without building it.
+// What is known of a job type's controller without building it.
 struct ControllerKind {
     bool bypass = false;
     bool commits = false;  // execute() is a procedure
-    bool relays = false;   // its jobs may have children
+    bool relays = false;   // its jobs may have child jobs
 };
 ControllerKind controller_kind(const JobType& type);
-// The same where no library is to be opened for it: of a native controller that this process has not used yet, as if it did nothing
-// special. What cannot run as it was enqueued finds out when it runs.
+// The same without opening a library: a native controller that this process has not used yet is taken for one that does nothing special. A
+// job that cannot run the way it was enqueued finds out when it runs.
 ControllerKind known_kind(const JobType& type);
-// Many of its documents may be synced by one job, in one transaction. A type whose jobs may relay is not one: its documents would
-// have to wait for children, each for its own.
+// Whether one job may sync many of its documents in one transaction. Not if the type's jobs may relay: each document would have to wait for
+// children of its own.
 bool runs_in_sets(const JobType& type);
 
-// A mistake in the set-up rather than in the work: missing function, wrong signature, missing right.
+// An error in the set-up rather than in the work: a missing function, a wrong signature, a missing right.
 class SetupError : public pg::Error {
 public:
     using pg::Error::Error;
     explicit SetupError(const pg::Error& error) : pg::Error(error) {}
 };
 
-// Raises if secret_columns of the type names a column that its target does not have, which would be recorded under another name; or
-// one whose value is recorded all the same.
+// Raises if secret_columns of the type names a column that its target does not have, because its value would then be recorded under another
+// name; or a column whose value is recorded anyway.
 void require_secret_columns(const JobType& type);
 
 // For the callback of function changes.

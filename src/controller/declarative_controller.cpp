@@ -1,4 +1,4 @@
-// The declarative controller: match and field_map of the job type in place of functions. It has no hooks.
+// The declarative controller: it has match and field_map of the job type instead of functions, and no hooks.
 #include <algorithm>
 
 #include "controller/kinds.hpp"
@@ -46,9 +46,10 @@ public:
 
     pg::RowValues update(const Job& job, const Documents& documents, const pg::RowValues& target,
                          ColumnSet* explicit_columns) override {
-        // The job may know a later version of the target than this, which made the values: until it looked, nothing held a lock on it.
+        // The job may know a later version of the target's row type than this mapping, which computed the values: until the job looked at
+        // the target, it held no lock on it.
         pg::require_current(mapping_.target().relation());
-        // Not evaluated twice: an expression may be volatile or expensive.
+        // Do not evaluate twice: an expression may be volatile or expensive.
         pg::RowValues wanted = documents.wanted.values != nullptr ? pg::copy_of(documents.wanted)
                                                                   : mapping_.evaluate(source_row(job, documents), context_of(job));
         if (mapping_.reads_target()) {
@@ -73,7 +74,8 @@ public:
     }
 
 private:
-    // Those of the watched columns that have what was written last; or what would be written now, as then nothing is lost.
+    // The watched columns that still have what a sync wrote last, and those that already have the wanted value, because then nothing is
+    // lost.
     ColumnSet unedited(const pg::RowValues& wanted, const pg::RowValues& target) const {
         const ColumnSet& watched = mapping_.watched_columns();
         if (watched.empty()) return {};
@@ -87,16 +89,16 @@ private:
 
     pg::Value source_row(const Job& job, const Documents& documents) {
         if (!documents.source_is_deleted) return documents.source;
-        const DocumentType& source = mapping_.source();  // an operation and a target were given with the job
+        const DocumentType& source = mapping_.source();  // happens if the job was enqueued with an operation and a target
         std::string name(job.text(JobColumn::source_document_name));
         return whole_document(source, read_kept(source, name, documents.kept.at(0)));
     }
 
-    // The target that belongs to what the source is now.
+    // Finds the target that belongs to the current source row.
     void find_current(const Job& job, Target& target) {
         pg::Value found = mapping_.find(target.wanted, Mapping::Lock::none);
         bool updates = !found.null && job.flag(JobColumn::update_enabled) && mapping_.target().locks_rows();
-        if (updates && mapping_.find(target.wanted, Mapping::Lock::for_update).null) {  // gone while we waited, or hidden
+        if (updates && mapping_.find(target.wanted, Mapping::Lock::for_update).null) {  // it went while we waited, or policies hide it
             found = mapping_.find(target.wanted, Mapping::Lock::none);
         }
         if (!found.null) target.document_name = mapping_.target().name_of(found.datum);
@@ -126,7 +128,7 @@ private:
         return mapping_.evaluate_match(read_kept(mapping_.source(), name, row), context_of(job));
     }
 
-    // The targets of values that the source had and no source has now.
+    // The targets of match values that the source had before and that no source has now.
     std::vector<std::string> left_behind(const Job& job, const Documents& documents, const Target& current) {
         std::vector<std::string> names;
         if (!mapping_.match_may_change()) return names;
@@ -138,7 +140,7 @@ private:
                 add_left_behind(names, match_of(job, row), false);
                 subtransaction.commit();
             } catch (const pg::Error& error) {
-                // Syncing the document itself is more important.
+                // Do not fail the job: syncing the document itself is more important.
                 if (!pg::is_specific(error)) throw;
                 pg::warning("the target of an earlier value is left as it is: " +
                             (has_secrets_ ? "an error of SQLSTATE " + error.sqlstate() : error.report().message));
@@ -148,8 +150,8 @@ private:
         return names;
     }
 
-    // Locked before we ask whether a source with the value exists: a job that comes later waits for us and finds the
-    // target gone; one that came before has made its source visible.
+    // Locks the target before it asks whether any source has the value: a later job waits for us and finds the target gone; an earlier job
+    // has already made its source visible.
     void add_left_behind(std::vector<std::string>& names, const pg::RowValues& wanted, bool if_unknown) {
         if (mapping_.matches_nothing(wanted)) return;
         pg::Value found = mapping_.find(wanted, Mapping::Lock::none);
@@ -161,8 +163,8 @@ private:
         if (lives == Mapping::Living::no || (lives == Mapping::Living::unknown && if_unknown)) names.push_back(name);
     }
 
-    std::string name_;  // of the type
-    bool has_secrets_;  // and an error may quote them
+    std::string name_;  // name of the type
+    bool has_secrets_;  // the type has secret columns, which errors may quote
     Mapping mapping_;
 };
 

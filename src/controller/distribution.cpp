@@ -1,4 +1,4 @@
-// What validation says of tables that Citus distributes.
+// Validation of tables that Citus distributes.
 #include "controller/controller.hpp"
 #include "controller/mapping.hpp"
 #include "controller/validation.hpp"
@@ -18,7 +18,7 @@ std::string distribution_column(const DocumentType& documents) {
     return quoted(documents.relation().columns[documents.distributed()->key - 1].name);
 }
 
-// A name that does not say which shard its document is on.
+// A finding for a key that does not determine the shard of a document.
 void check_key(const DocumentType& documents, const char* object, const char* key, std::vector<Finding>& findings) {
     const DistributedTable* table = documents.distributed();
     if (table == nullptr || table->kind != Kind::by_hash || contains(documents.key(), table->key)) return;

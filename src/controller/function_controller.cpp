@@ -94,7 +94,7 @@ SignatureTypes signature_types(const JobType& type) {
 
 using Found = std::unique_ptr<ControllerFunction>;
 
-// Looks up each function that a controller may have, by its name, parameters and result.
+// Looks up each function that a controller may have, with its name, parameters and result.
 struct Finder {
     const JobType& type;
     Oid module;
@@ -212,7 +212,7 @@ pg::Value FunctionController::call_hook(Hook hook, const Job& job, const Documen
     ControllerFunction& function = *hooks_[static_cast<std::size_t>(hook)];
     pg::Value result = function.call(job, documents, documents.target, extra);
     bool json_null = !result.null && function.result_is_json() && pg::json_kind(result.datum) == pg::JsonKind::null;
-    return json_null ? pg::Value{} : result;  // a JSON null means what NULL means
+    return json_null ? pg::Value{} : result;  // a JSON null means the same as NULL
 }
 
 }  // namespace

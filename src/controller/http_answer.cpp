@@ -1,4 +1,4 @@
-// The part of http_push.hpp that writes what an answer says into the source or the target.
+// The part of http_push.hpp that writes values of an answer into the source or the target.
 #include <algorithm>
 
 #include "controller/http_push.hpp"

@@ -89,7 +89,7 @@ std::vector<std::pair<std::string, HttpValue>> read_values(const pg::JsonField& 
     return values;
 }
 
-// "/products/{sku}": a text, with source columns in braces.
+// Such as "/products/{sku}": a text with source columns in braces.
 void add_path_text(std::vector<HttpValue>& path, const std::string& text, const std::string& place) {
     auto add_literal = [&](const std::string& literal) {
         if (literal.empty()) return;
@@ -220,7 +220,7 @@ bool read_part(HttpTemplate& request, const pg::JsonField& field, const std::str
     return true;
 }
 
-// What it does not say is as for other documents, but for the body.
+// Whatever is not declared for a removal is as for other documents, except for the body.
 HttpTemplate read_removal(const HttpTemplate& send, const pg::JsonField& field) {
     HttpTemplate remove = send;
     remove.method = "DELETE";
@@ -349,7 +349,7 @@ HttpBatch read_batch(const pg::JsonField& field) {
     return batch;
 }
 
-// Of a batch only the body is about a document.
+// In a batch, only the body is about a single document.
 void require_no_source(const HttpDeclaration& http) {
     auto refuse = [](const HttpValue& value) {
         if (!value.computed()) return;

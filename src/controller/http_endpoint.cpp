@@ -57,7 +57,7 @@ std::vector<std::string> list_of(const std::string& text) {
 constexpr const char* known_options =
     "url, in_flight, per_second, timeout, connect_timeout, longest_pause, redirects, max_answer; for superusers networks, ca_file, certificate_file and key_file";
 
-// False: there is no such option.
+// False: no such option exists.
 bool read_option(HttpEndpoint& endpoint, const std::string& name, const std::string& value) {
     if (name == "url") {
         auto url = parse_endpoint_url(value);
@@ -126,7 +126,7 @@ void check_server_options(const std::map<std::string, std::string>& options) {
         if (!read_option(endpoint, name, value)) {
             throw pg::Error("HV00D", "invalid option " + quoted(name)).hint(std::string("Options of a server are: ") + known_options + ".");
         }
-        // With one of them, a change of any other, url above all, would be a superuser's as well.
+        // If a server has one of these options, changing any other one of its options, above all url, also needs a superuser.
         if (is_for_superusers(name) && !pg::is_superuser(pg::current_user())) {
             throw pg::Error("42501", "permission denied for option " + quoted(name))
                 .detail("Only superusers may set it, or change a server that has it.");

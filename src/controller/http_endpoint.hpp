@@ -1,5 +1,5 @@
-// An endpoint of HTTP pushes: a foreign server of the wrapper sync_job_http, whose options say where it is and what holds for all
-// requests to it. Its secrets are the options of the user mapping of the role that sends.
+// An endpoint of HTTP pushes: a foreign server of the wrapper sync_job_http. Its options say where it is, and what applies to all requests
+// to it. Its secrets are the options of the user mapping of the role that sends.
 #pragma once
 
 #include <cstdint>
@@ -22,18 +22,18 @@ struct HttpEndpoint {
     int timeout = 30000, connect_timeout = 10000, longest_pause = 3600000;  // milliseconds
     int redirects = 0;
     std::int64_t most_answer_bytes = 1 << 20;
-    std::vector<std::string> networks;  // beside the addresses that everybody can reach
+    std::vector<std::string> networks;  // networks allowed besides publicly reachable addresses
     std::string ca_file, certificate_file, key_file;
     bool operator==(const HttpEndpoint&) const = default;
 };
 
 using HttpSecrets = std::map<std::string, std::string>;
 
-// Raises where there is none of that name, it is not one of ours, or the role has no USAGE on it.
+// Raises if there is no server of that name, if it is not one of ours, or if the role has no USAGE on it.
 HttpEndpoint find_endpoint(const std::string& name, Oid role);
 HttpSecrets secrets_of(const HttpEndpoint& endpoint, Oid role);
 
-// For the wrapper's validator: raises what is wrong with an option, or with who sets it.
+// For the wrapper's validator: raises what is wrong with an option, or if the current user may not set it.
 void check_server_options(const std::map<std::string, std::string>& options);
 void check_secret_names(const std::map<std::string, std::string>& options);
 

@@ -17,7 +17,7 @@ namespace {
 
 using C = JobColumn;
 
-// A value as it stands in a path, a query or a header.
+// A value in the form that it has in a path, a query or a header.
 std::string plain_text(Datum datum, Oid type) {
     if (type == pg::type::boolean) return pg::datum_bool(datum) ? "true" : "false";
     pg::CanonicalOutput canonical;
@@ -38,12 +38,12 @@ pg::Error in_place(const std::string& place, const pg::Error& error) {
 
 }  // namespace
 
-// The values that the statement has computed for one document.
+// The values that the statement computed for one document.
 class HttpPush::Row {
 public:
     Row(const Bound& bound, const pg::Rows* rows, std::uint64_t row, int first) : bound_(bound), rows_(rows), row_(row), first_(first) {}
 
-    // Nothing: it is null.
+    // Nothing: the value is null.
     std::optional<std::string> text(const HttpValue& value) const {
         if (!value.computed()) return value.text;
         pg::Value computed = at(value);
@@ -118,7 +118,7 @@ void HttpPush::add_values(Bound& bound, bool many) const {
     if (many && !http_.batch->key.empty()) add(key_);
 }
 
-// In a subquery of its own for each row, as those of a field_map.
+// Computed in a subquery of its own for each row, like the values of a field_map.
 std::string HttpPush::values_sql(const Bound& bound, int first_parameter) const {
     std::string sql = "SELECT true AS sync_job_is_there";
     int number = 0;
@@ -157,7 +157,7 @@ void HttpPush::bind(Bound& bound, const HttpTemplate& request, bool many) {
     }
 }
 
-// The values together raise an error: says which one causes it.
+// The statement for all values raises an error: finds the value that causes it.
 void HttpPush::raise_of_value(const Bound& bound) const {
     for (const HttpValue* value : bound.values) {
         Bound alone;
@@ -196,7 +196,7 @@ std::string HttpPush::target_of(const HttpTemplate& request, const Row& row) con
             continue;
         }
         std::string text = row.text(value).value_or("");
-        // Another document's place, or that of all documents.
+        // It would be the address of another document, or of all documents.
         if (text.empty() || text == "." || text == "..") {
             throw pg::Error("22023", value.place + " has a part that is " + (text.empty() ? "empty" : quoted(text)))
                 .detail("The request would go to another place of the server than the one for the document.");
@@ -255,7 +255,7 @@ void HttpPush::add_headers(pg::JsonBuilder& json, const HttpTemplate& request, c
     json.end_object();
 }
 
-// What is sent of one document, as jsonb. A body that is an expression of another type goes as its text.
+// The body for one document, as jsonb. If the body is an expression of another type, its text is sent.
 Datum HttpPush::body_of(const HttpTemplate& request, const Row& row) {
     pg::JsonBuilder json;
     if (request.whole_body) {
@@ -356,7 +356,7 @@ HttpPush::Batch HttpPush::render_many(const Job& set, const std::vector<std::str
     Batch batch;
     Contents contents{Operation::update, nullptr, {}, {}};
     std::vector<Datum> bodies;
-    constexpr int first_value = 2;  // after the number of the name, and that it is there
+    constexpr int first_value = 2;  // after the number of the name and the flag sync_job_is_there
     for (std::uint64_t i = 0; i < rows.size(); i++) {
         Row row(many_, &rows, i, first_value);
         auto number = static_cast<std::size_t>(rows.int64(i, 0) - 1);
@@ -393,7 +393,7 @@ public:
     pg::RowValues update(const Job&, const Documents&, const pg::RowValues&, ColumnSet*) override { return {}; }
     pg::Value call_hook(Hook, const Job&, const Documents&, pg::Value) override { return {}; }
 
-    // Makes the request; it is the result.
+    // Makes the request, which is the result; sends nothing.
     BypassResult execute(const Job& job, const Documents& documents) override {
         BypassResult result;
         result.operation = operation_of(job, documents);

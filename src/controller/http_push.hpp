@@ -1,11 +1,11 @@
-// What takes the place of a controller in an HTTP push: makes the request for a document, or for many, and writes what its answer
-// says into the source or the target. Sends nothing: a request is a value, jsonb, which the engine keeps until it has been
-// answered (engine/http_requests.hpp):
+// What an HTTP push has in place of a controller: makes the request for one document or for many, and writes values of the answer into the
+// source or the target. Sends nothing: a request is a jsonb value, which the engine keeps until it has been answered
+// (engine/http_requests.hpp):
 //
 //   {"server": …, "method": …, "target": path and query, "headers": {name: text | {"secret": …} | {"hmac": …}}, "body": text,
-//    "operation": …, "key": the header for the idempotency key, "documents": names of a batch, "keys": what they are known by in its answer}
+//    "operation": …, "key": the header for the idempotency key, "documents": names of a batch, "keys": their keys in the answer}
 //
-// Whatever is computed, and all writing, runs as the current user.
+// All values are computed, and all writing is done, as the current user.
 #pragma once
 
 #include <memory>
@@ -18,32 +18,32 @@
 
 namespace sync_job {
 
-// What a server has answered, for one document.
+// A server's answer, for one document.
 struct HttpReply {
     int status = 0;
-    pg::JsonField headers;  // an object of texts, names in lower case
-    pg::JsonField body;     // of a batch the document's own part; null: it was no JSON
+    pg::JsonField headers;  // an object of texts; names are in lower case
+    pg::JsonField body;     // in a batch, the document's own part; null: it was not JSON
 };
 
 class HttpPush {
 public:
-    // Raises what is wrong with the declaration: with its values, its columns. Servers and secrets: require_endpoint().
+    // Raises what is wrong with the declaration: its values and its columns. For servers and secrets, call require_endpoint().
     explicit HttpPush(const JobType& type);
 
     const HttpDeclaration& declaration() const { return http_; }
-    // Raises if the role may not use the server, or has not all the secrets.
+    // Raises if the role may not use the server, or lacks one of the secrets.
     void require_endpoint(Oid role) const;
 
-    // In an SpiScope, both. Of one document; of a type with batch: a batch of one.
+    // Both need an SpiScope. The request for one document; if the type has batch: a batch of one.
     Datum render(const Job& job, pg::Value source_row, Operation operation);
     struct Batch {
-        std::vector<std::string> names;  // of the documents in it
+        std::vector<std::string> names;  // of the documents in the batch
         Datum request = 0;
     };
-    // Those of the documents that are there, and for which source_condition holds.
+    // For those of the documents that exist and for which source_condition holds.
     Batch render_many(const Job& set, const std::vector<std::string>& names);
 
-    // In an SpiScope. A source or target that is gone gets nothing.
+    // Needs an SpiScope. Does nothing for a source or target that is gone.
     void write_answer(const std::string& source_name, const HttpReply& reply);
 
 private:
@@ -74,9 +74,9 @@ private:
     void write_target(const std::string& source_name, const HttpReply& reply);
 
     HttpDeclaration http_;
-    std::shared_ptr<DocumentType> source_, target_;  // null: the type has none
+    std::shared_ptr<DocumentType> source_, target_;  // null: the job type has none
     std::string condition_;
-    HttpValue key_;  // of a batch whose answers have keys
+    HttpValue key_;  // for a batch whose answers have keys
     Bound send_, remove_, many_;
     std::unique_ptr<pg::Statement> find_target_;
 };

@@ -7,21 +7,21 @@
 
 namespace sync_job {
 
-// Functions of fixed names in the module schema: standard, or bypass where there is execute().
+// Functions of fixed names in the module schema: standard, or bypass if execute() exists.
 std::shared_ptr<Controller> make_function_controller(const JobType& type);
-// Of it, the hook `failed` alone.
+// The same with only the hook `failed`.
 std::shared_ptr<Controller> make_failed_hook(const JobType& type);
 
 // Declared by match and field_map.
 std::shared_ptr<Controller> make_declarative_controller(const JobType& type);
-// Declared by http: its execute() makes the request and sends nothing.
+// Declared by http: its execute() makes the request, but sends nothing.
 std::shared_ptr<Controller> make_push_controller(const JobType& type);
 
-// A library named by the job type; which target belongs to a source may be declared by match.
+// A library named by the job type. Which target belongs to a source may be declared by match.
 std::shared_ptr<Controller> make_native_controller(const JobType& type);
 
-// Many of its documents can be synced by a few statements (engine/set_sync.hpp): it is declarative; or native with a match, and has no
-// hook that a document would have to run through by itself.
+// Whether a few statements can sync many of its documents (engine/set_sync.hpp): it is declarative; or native with a match, and without a
+// hook that each document would have to go through separately.
 bool syncs_by_statements(const JobType& type);
 
 }  // namespace sync_job

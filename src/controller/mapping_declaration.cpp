@@ -1,4 +1,4 @@
-// The part of mapping.hpp that reads the declaration: what match and field_map say, checked, as SQL.
+// The part of mapping.hpp that reads and checks the declaration, match and field_map, and turns it into SQL.
 #include <algorithm>
 
 #include "controller/mapping.hpp"
@@ -12,7 +12,7 @@ namespace sync_job {
 namespace {
 
 std::vector<pg::JsonField> fields_of(const std::string& json) {
-    if (json.empty()) return {};  // of a native controller: it says what to set
+    if (json.empty()) return {};  // a native controller has none: its code says what to set
     return pg::json_fields(pg::json_from_text(json));
 }
 
@@ -69,7 +69,7 @@ constexpr const char* forms_of_value = "Write \"column\", {\"column\": \"...\"},
 
 }  // namespace
 
-// "column" is short for {"column": "column"}; beside the value an object may have a rule.
+// "column" is short for {"column": "column"}. An object may have a rule besides the value.
 Mapping::Value Mapping::declared_value(const pg::JsonField& field, const char* what) {
     Value value;
     if (field.kind == pg::JsonKind::string) {

@@ -4,11 +4,12 @@
 
 namespace sync_job {
 
-// Whatever a source matches is on its own shard: the only one, or its distribution column is matched with that of the target.
+// Whether whatever a source matches is on the source's own shard: there is only one, or its distribution column is matched with that of the
+// target.
 bool Mapping::keeps_shards() const {
     const pg::citus::DistributedTable *source = source_->distributed(), *target = target_->distributed();
     if (source == nullptr || target == nullptr || source->shards.empty() || !pg::citus::are_colocated(*source, *target)) return false;
-    if (source->key == 0) return true;  // each has one shard
+    if (source->key == 0) return true;  // each table has one shard
     for (std::size_t i = 0; i < match_count_; i++) {
         if (items_[i].column == target->key && items_[i].source_column == source->key) return contains(source_->key(), source->key);
     }
@@ -30,7 +31,7 @@ Mapping* Mapping::here(const pg::RowValues& wanted) {
     return shard ? on_shard(*shard) : nullptr;
 }
 
-// Citus locks rows of one shard at a time: that of the key.
+// Citus can only lock rows of a single shard, which it finds by the key.
 pg::Value Mapping::find_distributed_locked(const pg::RowValues& wanted) {
     pg::Value found = find(wanted, Lock::none);
     if (found.null) return {};

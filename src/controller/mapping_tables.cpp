@@ -1,7 +1,6 @@
-// The part of mapping.hpp that compares all documents of the source with those of the target, in a few statements.
+// The part of mapping.hpp that compares all documents of the source with those of the target in a few statements.
 //
-// What is read is made of the same SQL as a sync's, and what decides in the end is the same code: the statements only
-// leave out what is surely in step.
+// It reads with the same SQL as a sync, and the same code decides in the end: the statements only leave out what is surely in step.
 #include <algorithm>
 
 #include "controller/mapping.hpp"
@@ -20,10 +19,11 @@ std::string column_of(const DocumentType& type, int number) {
     return type.relation().alias + "." + pg::quoted_identifier(column.name);
 }
 
-// The subquery of the declaration's values, joined to what comes before; see Mapping::values_sql().
+// The context in the subquery of the declaration's values (see Mapping::values_sql()), which is joined to what comes before.
 constexpr const char* no_context = "NULL::pg_catalog.jsonb";
 
-// Not many at a time, as they may be large. What it reads of the types is of the columns' types that they know.
+// Reads a few rows at a time, as they may be large. The cursor returns columns of these types with the data types that their descriptions
+// say.
 void read_in_parts(const std::string& sql, std::initializer_list<const DocumentType*> types,
                    const std::function<void(const pg::RowValues&)>& row) {
     constexpr long rows_at_a_time = 64;
@@ -65,12 +65,12 @@ std::vector<std::string> Mapping::restless_columns() const {
     return columns;
 }
 
-// v are the sources, w what also reads the target.
+// v has the values of the sources, w those that also read the target.
 std::string Mapping::value_name(std::size_t item) const {
     return (item < early_count_ ? "v.sync_job_" : "w.sync_job_") + std::to_string(item + 1);
 }
 
-// Those of the set columns that an update may write, and whose expression gives the same value each time.
+// The items of the set columns that an update may write and whose expression gives the same value each time.
 std::vector<std::size_t> Mapping::compared_items() const {
     std::vector<std::size_t> compared;
     for (std::size_t i = 0; i < items_.size(); i++) {
@@ -89,8 +89,8 @@ std::vector<std::size_t> Mapping::compared_items() const {
     return compared;
 }
 
-// The value as its column would store it, where no value can fail at that: else as it comes, which only means that a
-// row is looked at more closely.
+// The value as its column would store it, if that cannot fail for any value; else the value unchanged, which only means that the row is
+// looked at more closely.
 std::string Mapping::value_as_stored(std::size_t item) const {
     constexpr Oid numeric = 1700, timestamp = 1114, timestamptz = 1184, time = 1083, timetz = 1266;
     const Item& it = items_[item];
@@ -105,8 +105,8 @@ std::string Mapping::value_as_stored(std::size_t item) const {
     return value_name(item);
 }
 
-// Of a source, whose values are v, and a target. Two columns may have collations that do not go together: that of the target's
-// counts, as in a look-up.
+// For a source, whose values are in v, and a target. Two columns may have incompatible collations: then the target's applies, as in a
+// look-up.
 std::string Mapping::match_condition_of_tables() const {
     std::vector<std::string> conditions;
     for (std::size_t i = 0; i < match_count_; i++) {
@@ -117,8 +117,7 @@ std::string Mapping::match_condition_of_tables() const {
     return join(conditions, " AND ");
 }
 
-// The sources with the first so many values. In a subquery of its own, in which the condition sees nothing but the
-// source.
+// The sources with the values of the first `items` items. In a subquery of its own, in which the condition sees nothing but the source.
 std::string Mapping::all_sources(std::size_t items, const std::string& condition, bool whole) const {
     std::vector<std::string> columns;
     for (std::size_t i = 0; i < source_->key().size(); i++) {
@@ -134,7 +133,7 @@ std::string Mapping::all_sources(std::size_t items, const std::string& condition
            values_sql(no_context, 0, items) + ") AS v" + where + ") AS v";
 }
 
-// Match values that several targets have, or to which several sources map: as `name`.
+// A join, called `name`, with the match values that several targets have, or that several sources map to.
 std::string Mapping::several(const std::string& name) const {
     bool of_targets = name == "several_targets";
     std::vector<std::string> values, numbers, conditions;
@@ -153,8 +152,8 @@ std::string Mapping::several(const std::string& name) const {
            " HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1) AS " + name + " ON " + join(conditions, " AND ");
 }
 
-// Columns: the key of the source; missing, several targets, several sources; the key of the target, and what is
-// compared of it; the values wanted for that.
+// Its columns: the key of the source; missing, several targets, several sources; the key of the target, and its compared columns; the
+// values wanted for those.
 std::string Mapping::unequal_sql(const std::string& condition, const std::vector<std::size_t>& compared) const {
     std::vector<std::string> columns, is_null, stored, wanted;
     for (std::size_t i = 0; i < source_->key().size(); i++)
@@ -165,7 +164,7 @@ std::string Mapping::unequal_sql(const std::string& condition, const std::vector
         if (items_[i].source_column != 0) plain.push_back(items_[i].source_column);
     }
     std::string missing =
-        column_of(*target_, items_[0].column) + " IS NULL";  // a target that matches has no null there
+        column_of(*target_, items_[0].column) + " IS NULL";  // a matching target has no null there
     bool shared = match_is_shared_ && !pg::has_index_for(source_->relation().oid, plain, true);
     std::string more_targets = match_is_unique() ? "" : several("several_targets"),
                 more_sources = shared ? several("several_sources") : "";
@@ -188,7 +187,7 @@ std::string Mapping::unequal_sql(const std::string& condition, const std::vector
            has_more_targets + " OR " + differ + ")";
 }
 
-// As evaluate_late() has them.
+// The values that evaluate_late() computes.
 std::string Mapping::values_beside_target() const {
     if (!reads_target()) return {};
     std::string beside = "pg_catalog.unnest(ARRAY[v.sync_job_source]) AS source CROSS JOIN pg_catalog.unnest(ARRAY[" +
@@ -197,7 +196,7 @@ std::string Mapping::values_beside_target() const {
     return " CROSS JOIN LATERAL (" + values_sql(no_context, early_count_, items_.size(), beside) + ") AS w";
 }
 
-// Whether an update would write anything: `wanted` becomes what it would store, as far as that can be stored.
+// Whether an update would write anything. `wanted` becomes what the update would store, as far as it can be stored.
 bool Mapping::differs(Unequal& pair, const std::vector<std::size_t>& compared, bool adopts) const {
     ColumnSet columns;
     for (std::size_t i : compared) {
@@ -208,7 +207,7 @@ bool Mapping::differs(Unequal& pair, const std::vector<std::size_t>& compared, b
             pg::Subtransaction subtransaction;
             pair.wanted.set(item.column, pg::with_typmod(pair.wanted.at(item.column), item.type, item.typmod));
             subtransaction.commit();
-        } catch (const pg::Error& error) {  // too long, say: its job fails at that
+        } catch (const pg::Error& error) {  // for example, too long: the document's job will fail
             if (!pg::is_specific(error)) throw;
         }
     }
@@ -218,7 +217,7 @@ bool Mapping::differs(Unequal& pair, const std::vector<std::size_t>& compared, b
     return !target_->changed_columns(pair.target, pair.wanted, columns).empty();
 }
 
-// Of a target, as a condition to follow others.
+// A condition on a target, to be appended to other conditions.
 std::string Mapping::not_marked_as_gone() const {
     if (on_delete_values_.empty()) return {};
     ColumnSet named;
@@ -257,7 +256,7 @@ void Mapping::each_unequal(const std::string& condition, const std::function<voi
     });
 }
 
-// Of a target: no source maps to it, and it may be surplus.
+// A condition on a target: no source maps to it, and it may be surplus.
 std::string Mapping::surplus_condition() const {
     return " WHERE NOT EXISTS (SELECT FROM " + all_sources(match_count_, "") + " WHERE " + match_condition_of_tables() + ")" +
            (may_be_surplus_.empty() ? "" : " AND " + may_be_surplus_);

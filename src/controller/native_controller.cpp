@@ -1,4 +1,4 @@
-// Native controllers: hooks in a library of C++, called through a C ABI. The counterpart of include/sync_job/controller.hpp.
+// Native controllers: hooks in a C++ library, called through a C ABI. The counterpart of include/sync_job/controller.hpp.
 #include <algorithm>
 #include <array>
 #include <map>
@@ -25,7 +25,7 @@ constexpr std::array<const char*, 12> function_names = {
     "execute",      "get_target_document", "get_multiple_target_documents", "update_target_doc", "update_many", "after_start",
     "before_relay", "after_relay",         "before_sync",                   "after_sync",        "finished",    "failed"};
 
-// The controller that the library has made.
+// The controller object that the library has created.
 class Instance {
 public:
     explicit Instance(std::shared_ptr<const NativeLibrary> library) : library_(std::move(library)) {
@@ -45,7 +45,7 @@ public:
     NativeStatements& statements() { return statements_; }
 
 private:
-    // What was not built with our headers may throw all the same.
+    // A library that was not built with our headers may throw.
     template <class F>
     static std::int32_t guarded(F&& act) noexcept {
         try {
@@ -100,7 +100,7 @@ private:
 
     JobType type_;
     std::shared_ptr<const NativeLibrary> library_;
-    std::shared_ptr<Controller> by_match_;  // finds the targets, where match is declared
+    std::shared_ptr<Controller> by_match_;  // finds the targets, if match is declared
     std::unique_ptr<Instance> instance_;
     std::map<std::shared_ptr<DocumentType>, std::shared_ptr<NativeColumns>> columns_;
     std::shared_ptr<NativeColumns> job_columns_;
@@ -136,7 +136,7 @@ const std::shared_ptr<NativeColumns>& NativeController::columns_of_jobs() {
     return job_columns_;
 }
 
-// Of a deleted one, the row that was kept, which where match is declared nobody has read yet.
+// For a deleted source: the kept row. If match is declared, nobody has read that yet.
 pg::Value NativeController::source_of(const Job& job, const Documents& documents) const {
     if (by_match_ == nullptr || !documents.source_is_deleted || documents.kept.empty()) return documents.source;
     std::string name(job.text(JobColumn::source_document_name));
@@ -194,7 +194,7 @@ std::vector<Target> NativeController::targets(const Job& job, const Documents& d
     return targets;
 }
 
-// The row as the controller has left it; `set`: the columns that it has set, too.
+// The row as the controller has left it. The columns that it has set are added to `set`.
 pg::RowValues NativeController::changed(const sync_job_row& row, const std::shared_ptr<DocumentType>& type, const pg::RowValues& base,
                                         ColumnSet* set) {
     NativeColumns& columns = *columns_of(type);

@@ -72,7 +72,7 @@ std::string checked(sync_job_text text) {
 
 }  // namespace
 
-// The rows of a statement, copied: they survive the savepoint in which it ran.
+// The rows of a statement. They are copied, so they survive the savepoint in which it ran.
 struct NativeHost::Result {
     NativeColumns columns;
     std::vector<NativeRow> stored;
@@ -88,7 +88,7 @@ void NativeHost::load(sync_job_row* row) {
     row->values = values;
 }
 
-// Of what the controller has set it is that; of all others, what is stored.
+// For a column that the controller has set: the value it set. For all others: the stored value.
 sync_job_text NativeHost::text_of(const sync_job_row& row, std::uint64_t column, bool as_json) {
     auto* found = static_cast<const NativeRow*>(row.stored);
     if (found == nullptr || column >= found->columns->get()->count) throw pg::Error("22023", "the controller reads a column that is not there");
@@ -103,7 +103,7 @@ sync_job_text NativeHost::text_of(const sync_job_row& row, std::uint64_t column,
     return {printed.data(), printed.size()};
 }
 
-// That of another row, which lasts, is taken as it is, where the types are the same, else by way of its text.
+// A value from another row that lasts is taken as it is if the types are the same; else it is converted by way of its text.
 pg::Value native_value(const sync_job_value& value, Oid type, std::int32_t typmod) {
     if (value.kind != SYNC_JOB_OTHER) return pg::from_native(value, type, typmod);
     const auto* row = reinterpret_cast<const NativeRow*>(value.data);
@@ -138,7 +138,7 @@ void NativeHost::execute(sync_job_text sql, const sync_job_value* arguments, std
     if (statements_.size() >= most_statements && !statements_.contains(key)) statements_.clear();
     auto& known = statements_[key];
     if (known == nullptr) known = std::make_shared<pg::Statement>(text, types);
-    auto statement = known;  // held: it may run a job that clears the list
+    auto statement = known;  // held, because the statement may run a job that clears the list
     auto result = std::make_unique<Result>();
     pg::Rows rows = statement->execute(values);
     for (int i = 0; i < rows.columns(); i++) result->columns.add(rows.column_name(i), pg::base_type(rows.column_type(i)));
@@ -164,7 +164,7 @@ void NativeHost::begin_savepoint() {
     savepoints_.push_back(std::make_unique<pg::Subtransaction>());
 }
 
-// What went wrong since it was set is made good by undoing it. A cancellation is not.
+// Rolling back clears an error that happened since the savepoint began, unless it is a cancellation.
 void NativeHost::end_savepoint(bool release) {
     if (savepoints_.empty()) throw pg::Error("3B001", "there is no savepoint to end");
     if (release) {
@@ -205,7 +205,7 @@ void NativeHost::remember(std::shared_ptr<const pg::ErrorReport> report) noexcep
     error_at_ = savepoints_.size();
 }
 
-// Nothing but the code leaves it.
+// No exception leaves it, only the return code.
 template <class F>
 std::int32_t NativeHost::run(F&& act) noexcept {
     if (error_ != nullptr) return SYNC_JOB_FAILED;
@@ -235,7 +235,7 @@ struct NativeHost::Functions {
         if (report != nullptr) *out = {text(report->sqlstate), text(report->message), text(report->detail), text(report->hint)};
         return SYNC_JOB_OK;
     }
-    // Not one of the server's, which is remembered already.
+    // Not called for errors of the server, which are already remembered.
     static std::int32_t fail(sync_job_host* host, const sync_job_error* error) noexcept {
         NativeHost& self = of(host);
         try {
@@ -261,7 +261,7 @@ struct NativeHost::Functions {
     static std::int32_t execute(sync_job_host* host, sync_job_text sql, const sync_job_value* arguments, std::uint64_t count, sync_job_rows* out) noexcept {
         return of(host).run([&] { of(host).execute(sql, arguments, count, out); });
     }
-    // Also after an error: it only gives memory back.
+    // Works even after an error: it only frees memory.
     static std::int32_t free_rows(sync_job_host* host, sync_job_rows* rows) noexcept {
         std::erase_if(of(host).results_, [&](const auto& result) { return result.get() == rows->stored; });
         return SYNC_JOB_OK;
@@ -307,7 +307,7 @@ struct NativeHost::Functions {
     }
 
 private:
-    // Of an exception, whose text may be anything: what is not in the encoding of the database becomes a question mark.
+    // The text of an exception may be anything: what is not valid in the encoding of the database becomes a question mark.
     static std::string readable(sync_job_text text) {
         constexpr std::size_t longest = 10000;
         std::string read(view(text).substr(0, longest));

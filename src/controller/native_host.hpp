@@ -1,5 +1,5 @@
-// What a native controller may ask for while one of its hooks runs: the functions of sync_job_api (include/sync_job/abi.h). Errors
-// stop here: the controller gets a code, and the attempt fails whatever the controller makes of it.
+// What a native controller may call while one of its hooks runs: the functions of sync_job_api (include/sync_job/abi.h). Errors do not
+// cross this border: the controller gets a return code, and the attempt fails whatever the controller does about it.
 #pragma once
 
 #include <map>
@@ -34,21 +34,21 @@ private:
     sync_job_columns whole_{};
 };
 
-// A row that the host has: what `stored` of a sync_job_row points to.
+// A row of the host: `stored` of a sync_job_row points to it.
 struct NativeRow {
     pg::RowValues values;
     NativeColumns* columns;
 };
 
-// The value that the controller has set, for a column of that type (a base type).
+// A value that the controller has set, for a column of this type (a base type).
 pg::Value native_value(const sync_job_value& value, Oid type, std::int32_t typmod);
 
 using NativeStatements = std::map<std::string, std::shared_ptr<pg::Statement>>;
 
-// One call of the controller. What it hands out lives in the memory context that is current when it is made.
+// One call of the controller. What it hands out lives in the memory context that is current when this object is created.
 class NativeHost {
 public:
-    enum class May { nothing, all };  // SQL needs an attempt around it
+    enum class May { nothing, all };  // SQL is possible only within an attempt
     NativeHost(std::string what, NativeStatements& statements, May may);
     ~NativeHost();
     NativeHost(const NativeHost&) = delete;
@@ -57,12 +57,12 @@ public:
     static const sync_job_api* api();
     sync_job_host* handle() { return reinterpret_cast<sync_job_host*>(this); }
 
-    // Rows for the controller, each with its values read, or left to be read when it is asked for; none for null. They live as long
-    // as this.
+    // Rows for the controller, with their values read now, or when the controller asks for them; without values for null ones. They live as
+    // long as this object.
     enum class Read { now, later };
     std::vector<sync_job_row> give(const std::vector<pg::RowValues>& rows, const std::shared_ptr<NativeColumns>& columns, Read read);
 
-    // With what the controller returned: raises what went wrong, whatever that was.
+    // `code`: what the controller returned. Raises what went wrong, whatever it was.
     void end(std::int32_t code);
     std::vector<TargetFields> targets;
     std::optional<std::string> result;  // JSON
@@ -81,14 +81,14 @@ private:
     void roll_back_savepoints() noexcept;
     void show_progress(double percent, sync_job_text title, sync_job_text description);
 
-    std::string what_;  // for errors: which hook of which library
+    std::string what_;  // which hook of which library, for errors
     NativeStatements& statements_;
     May may_;
     std::vector<std::pair<std::shared_ptr<NativeColumns>, std::unique_ptr<NativeRow[]>>> given_;
     std::vector<std::unique_ptr<Result>> results_;
     std::vector<std::unique_ptr<pg::Subtransaction>> savepoints_;
-    std::shared_ptr<const pg::ErrorReport> error_;  // null: all is well
-    std::size_t error_at_ = 0;                      // within so many savepoints
+    std::shared_ptr<const pg::ErrorReport> error_;  // null: no error
+    std::size_t error_at_ = 0;                      // how many savepoints were open then
     std::shared_ptr<const pg::ErrorReport> own_error_;  // an exception of the controller
 };
 

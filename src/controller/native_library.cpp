@@ -11,10 +11,10 @@ namespace sync_job {
 
 namespace {
 
-using Libraries = std::map<std::string, std::shared_ptr<const NativeLibrary>>;  // by path
+using Libraries = std::map<std::string, std::shared_ptr<const NativeLibrary>>;  // keyed by path
 
 Libraries& opened() {
-    static auto& libraries = *new Libraries;  // never destroyed: controllers may be in use as the process ends
+    static auto& libraries = *new Libraries;  // never destroyed: controllers may be in use when the process ends
     return libraries;
 }
 
@@ -65,7 +65,7 @@ std::shared_ptr<const NativeLibrary> NativeLibrary::find(const JobType& type) {
         return library;
     } catch (const pg::Error& error) {
         throw SetupError(error);
-    } catch (const std::exception& error) {  // of what the library does as it is opened
+    } catch (const std::exception& error) {  // thrown by the library's code while it is opened
         throw SetupError(pg::Error("38000", "opening library " + quoted(type.library) + " failed: " + error.what()));
     }
 }

@@ -24,8 +24,8 @@ struct Path {
 
 std::uint64_t rights_generation = 1;
 
-// The order alone does not decide: of two functions with the same name the one whose arguments match exactly wins, even
-// over pg_catalog's. So no schema is on the path in which an untrusted role could create one.
+// The order alone does not decide: of two functions with the same name, the one whose arguments match exactly wins, even over one in
+// pg_catalog. So the path must not contain a schema in which an untrusted role could create functions.
 Path path_for(const JobType& type) {
     Path path{job_type_generation(), document_generation(), rights_generation, {}, {}};
     std::vector<std::string> seen, kept;

@@ -1,4 +1,4 @@
-// The search_path that the code of a job type runs with: the same in a worker, by hand, and when it is validated.
+// The search_path that the code of a job type runs with: the same in a worker, by hand, and in validation.
 #pragma once
 
 #include <string>
@@ -8,10 +8,10 @@
 
 namespace sync_job {
 
-// Background work has that of the session, as the worker found it. Empty: left as it is.
+// Background work has the session's path, as it was when the worker started. Empty: the path is not changed.
 const std::string& search_path_of(const JobType& type);
-// A schema left off the path because a role that run_as does not trust (no_oid: PUBLIC) may create objects in it: with
-// a function that fits better, that role could take over what the type's code calls.
+// A schema that was left off the path because a role that run_as does not trust (no_oid: PUBLIC) may create objects in it: with a function
+// that fits better, that role could replace what the type's code calls.
 struct LeftOut {
     std::string schema;
     Oid role;
@@ -20,9 +20,9 @@ const std::vector<LeftOut>& left_out_of_search_path(const JobType& type);
 // For the callback on changes of schemas, roles and memberships.
 void invalidate_search_paths();
 void remember_session_search_path();
-// Sets it within the innermost SettingsScope.
+// Sets the path within the innermost SettingsScope.
 void set_search_path(const JobType& type);
-// The last one that was set: setting it for the session between two transactions saves the next job from doing so.
+// The last path that was set. Setting it for the session between two transactions spares the next job from doing so.
 const std::string& last_search_path();
 
 }  // namespace sync_job

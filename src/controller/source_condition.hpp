@@ -1,5 +1,5 @@
-// source_condition of a job type: a row of the source for which it does not hold is a row that is not there. And surplus_condition: a
-// row of the target for which it does not hold is not surplus, whatever the sources are.
+// source_condition of a job type: a source row for which it does not hold counts as nonexistent. And surplus_condition: a target row for
+// which it does not hold is not surplus, whatever the sources are.
 #pragma once
 
 #include <string>
@@ -11,23 +11,23 @@
 
 namespace sync_job {
 
-// As a condition over `source`, true or false; empty: the type has none.
+// As an SQL condition over `source`, true or false; empty: the type has none.
 std::string condition_sql(const JobType& type);
 
-// The same over the target, whose row has this name in the statement.
+// The same for surplus_condition, over the target; `row`: the name of its row in the statement.
 std::string surplus_condition_sql(const JobType& type, const std::string& row);
-// Raises what is wrong with it.
+// Raises what is wrong with surplus_condition.
 void check_surplus_condition(const JobType& type);
 
-// Of a type that has one.
+// The source_condition of a type that has one.
 class SourceCondition {
 public:
-    // Raises what is wrong with it.
+    // Raises what is wrong with source_condition.
     explicit SourceCondition(const JobType& type);
 
-    // Both run it as the current user, in an SpiScope.
+    // Both run the condition as the current user, and need an SpiScope.
     bool holds(pg::Value row);
-    // Of a row that was kept. Raises what cannot be read and may matter.
+    // For a kept row. Raises if a column that may matter cannot be read.
     bool holds(const KeptDocument& kept);
 
 private:

@@ -41,7 +41,7 @@ void check_run_as(const JobType& type) {
     }
 }
 
-// To read: the whole relation, or each of its columns, as a document is a whole row. To write: any column.
+// Reading needs the right for the whole relation or for each column, as a document is a whole row. Writing needs it for any column.
 bool has_right(Oid role, Oid relation, const char* right) {
     pg::SpiScope spi;
     pg::Statement select(
@@ -65,7 +65,7 @@ pg::Error missing_right(const JobType& type, Oid relation, const char* right) {
               pg::quoted_identifier(pg::role_name(type.run_as)) + "; the role needs USAGE on the schema, too.");
 }
 
-// Without SELECT no job works; the others are needed only by jobs that insert or update, and columns may suffice.
+// Without SELECT no job works. The other rights are needed only by jobs that insert or update, and rights for columns may be enough.
 void check_rights(const JobType& type, std::vector<Finding>& findings) {
     auto check = [&](const char* object, Oid relation, const char* right, bool is_error) {
         if (!has_right(type.run_as, relation, right)) {
@@ -92,7 +92,7 @@ pg::Error match_warning(const JobType& type, const Mapping& mapping) {
     return warning.hint("Create a unique index on the columns of match.");
 }
 
-// Reads the whole target, where no index excludes it.
+// Reads the whole target, unless an index rules out duplicates.
 void check_duplicates(const JobType& type, const Mapping& mapping, std::vector<Finding>& findings) {
     if (mapping.match_is_unique()) return;
     std::vector<std::string> names = mapping.duplicates();
@@ -146,7 +146,7 @@ void check_match(const JobType& type, Mapping& mapping, std::vector<Finding>& fi
     if (!mapping.match_is_unique()) findings.push_back({false, "match", match_warning(type, mapping).share()});
 }
 
-// A soft delete: the columns are there, and come back with the source.
+// For a soft delete: the columns must exist, and field_map should set them again when the source comes back.
 void check_on_delete(const JobType& type, std::vector<Finding>& findings) {
     auto target = DocumentType::find(type.target, type.target_key);
     Datum values = pg::json_from_text(type.on_delete_values);
@@ -171,7 +171,7 @@ void check_on_delete(const JobType& type, std::vector<Finding>& findings) {
     target->from_json(values, pg::empty_row(target->relation()), &named);
 }
 
-// Two types would take each other's values for edits.
+// Two types that write such a column would take each other's values for edits.
 void check_watched_columns(const JobType& type, const Mapping& mapping, std::vector<Finding>& findings) {
     static auto& select = *new InternalStatement(
         "SELECT name FROM {}.sync_job_type WHERE target_document_type = $1 AND name <> $2 AND (field_map ? $3 OR match ? $3) ORDER BY name",
@@ -215,7 +215,7 @@ void check_restless_columns(const Mapping& mapping, std::vector<Finding>& findin
     }
 }
 
-// At COMMIT, when a deferred trigger fires, no job runs any more.
+// When a deferred trigger fires, at COMMIT, no job is running any more.
 void check_echo(const JobType& type, std::vector<Finding>& findings) {
     if (!type.ignore_synced || type.source == pg::no_oid) return;
     for (const SourceTrigger& trigger : source_triggers(type.name, type.source)) {
@@ -228,7 +228,7 @@ void check_echo(const JobType& type, std::vector<Finding>& findings) {
     }
 }
 
-// Reaches no network.
+// Does not access the network.
 void check_push(const JobType& type, std::vector<Finding>& findings) {
     HttpPush push(type);
     const HttpDeclaration& http = push.declaration();
@@ -246,7 +246,7 @@ void check_push(const JobType& type, std::vector<Finding>& findings) {
     }
 }
 
-// What is not an error in any part, but may surprise.
+// Things that are not errors, but may surprise.
 void add_warnings(const JobType& type, std::vector<Finding>& findings) {
     for (const LeftOut& left_out : left_out_of_search_path(type)) {
         findings.push_back({false, "search_path", left_out_warning(type, left_out).share()});
@@ -290,7 +290,7 @@ std::vector<Finding> validate(const JobType& type, Depth depth) {
     std::vector<Finding> findings;
     auto look = [&](const std::string& object, const std::function<void()>& check) {
         try {
-            pg::Subtransaction subtransaction;  // a server error must not end the whole validation
+            pg::Subtransaction subtransaction;  // an error of the server must not end the whole validation
             check();
             subtransaction.commit();
         } catch (const pg::Error& error) {
@@ -298,7 +298,7 @@ std::vector<Finding> validate(const JobType& type, Depth depth) {
             findings.push_back({true, object, error.share()});
         }
     };
-    if (type.native() && depth == Depth::data) controller_kind(type);  // opens its library, for what follows
+    if (type.native() && depth == Depth::data) controller_kind(type);  // opens its library, for the checks below
     look("run_as", [&] { check_run_as(type); });
     look("queue", [&] { require_queue(type.queue); });
     if (type.source != pg::no_oid)
@@ -307,7 +307,7 @@ std::vector<Finding> validate(const JobType& type, Depth depth) {
         look("target_document_type", [&] { DocumentType::find(type.target, type.target_key); });
     if (findings.empty()) look("secret_columns", [&] { require_secret_columns(type); });
     if (findings.empty()) look("run_as", [&] { check_rights(type, findings); });
-    // Parsing already runs some of it: the input functions of types read constants.
+    // Even parsing runs some of the type's code: the input functions of types, which read constants.
     auto look_as_its_role = [&](const std::string& object, const std::function<void()>& check) {
         look(object, [&] {
             std::optional<pg::OwnerScope> as_its_role;
@@ -344,7 +344,7 @@ std::vector<Finding> validate(const JobType& type, Depth depth) {
                 if (!mapping.lives_by_index()) findings.push_back({false, "match", change_warning(type).share()});
             });
         }
-        // Who only writes the type opens no library.
+        // Just writing the type must not open a library.
         if (depth == Depth::data) look_as_its_role("library", [&] { make_native_controller(type); });
     } else {
         validate_functions(type, look);

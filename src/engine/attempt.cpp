@@ -33,8 +33,8 @@ using C = JobColumn;
 
 std::string title_label(Oid relation) { return relation == pg::no_oid ? std::string() : pg::relation_name(relation); }
 
-// Keeps snapshots of the target, with verbose_logging or after a failure. A value that its type cannot print costs
-// the snapshot, not the job.
+// Keeps snapshots of the target, with verbose_logging or after a failure. If its type cannot print a value, the snapshot is lost, but the
+// job does not fail.
 void record_snapshots(Job& job, const SyncContext& sync) {
     const auto& type = sync.documents.target_type;
     if (type == nullptr || (sync.before.null && sync.wanted.null)) return;
@@ -48,7 +48,7 @@ void record_snapshots(Job& job, const SyncContext& sync) {
     }
 }
 
-// The job with what a successful attempt has found out.
+// The job with everything that a successful attempt found out.
 Job finished_job(const Job& original, const SyncContext& sync) {
     Job job = original.copy();
     const Job& found = sync.job;
@@ -75,7 +75,7 @@ pg::Error timeout_error(const Job& job) {
         .hint("Raise timeout of the sync job type or the queue, or have the job do less.");
 }
 
-// The fields of sync_job_error.
+// An object with the fields of sync_job_error.
 Datum error_as_json(const Outcome& outcome) {
     const pg::ErrorReport& report = *outcome.error;
     pg::JsonBuilder json;
@@ -121,7 +121,7 @@ bool deferred_constraints_hold() {
     }
 }
 
-// What C++ itself raises is the error of the job, too: no worker must end for it.
+// An exception of C++ itself counts as an error of the job, too: it must not end the worker.
 template <class F>
 void with_errors_of_its_own(F&& act) {
     try {
@@ -133,7 +133,7 @@ void with_errors_of_its_own(F&& act) {
     }
 }
 
-// Within the subtransaction of the attempt.
+// Called within the subtransaction of the attempt.
 void run_until_deadline(SyncContext& sync, const JobType& type, pg::Deadline& deadline, const Limit& limit, bool check_deferred) {
     {
         pg::SpiScope spi;
@@ -142,12 +142,12 @@ void run_until_deadline(SyncContext& sync, const JobType& type, pg::Deadline& de
         if (check_deferred) pg::fire_deferred_triggers();
     }
     deadline.stop();
-    // The job has caught its cancellation and gone on: it is late all the same.
+    // The job caught its cancellation and went on: it has still exceeded its time.
     if (deadline.passed() && !limit.of_batch) throw timeout_error(sync.job);
-    if (leaves_set()) throw pg::Error("0A000", "the document leaves its set job");  // it has caught the error that said so
+    if (leaves_set()) throw pg::Error("0A000", "the document leaves its set job");  // it caught the error that told it to
 }
 
-// Runs the job in a subtransaction, and commits that, or rolls it back for a dry run.
+// Runs the job in a subtransaction, which it commits; after a dry run it rolls it back.
 void run_in_subtransaction(SyncContext& sync, const JobType& type, pg::Deadline& deadline, const Limit& limit,
                            bool check_deferred) {
     pg::Subtransaction subtransaction;
@@ -172,7 +172,7 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
     bool deadline_passed = deadline.passed();
     Outcome outcome;
     outcome.job = original.copy();
-    // Whatever the error: procedural languages, and code that catches and raises, turn a cancellation into their own.
+    // Whatever the error is: procedural languages, and code that catches and raises errors, turn a cancellation into an error of their own.
     if (cancel_requested(original.id())) return canceled_outcome(original);
     if (leaves_set()) {
         outcome.verdict = Verdict::run_alone;
@@ -203,7 +203,7 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
         return outcome;
     }
     if (sync.engine_at_work && pg::is_server_trouble(error)) {
-        if (sync.own_transactions) return failed_outcome(original, error, false);  // the session has to be put right first
+        if (sync.own_transactions) return failed_outcome(original, error, false);  // the session must be restored first
         throw error;
     }
     if (runs_again_in_new_process(original, error, limits.may_leave)) {
@@ -224,7 +224,7 @@ Outcome judge_failure(const Job& original, SyncContext& sync, const pg::Error& e
     return outcome;
 }
 
-// What was not found may be in a schema that was left out of the search_path.
+// Whatever was not found may be in a schema that was left out of the search_path.
 void tell_of_left_out_schemas(pg::Error& error, const JobType& type) {
     const std::string sqlstate = error.sqlstate();
     if (sqlstate != "42P01" && sqlstate != "42883" && sqlstate != "42704") return;
@@ -236,7 +236,7 @@ void tell_of_left_out_schemas(pg::Error& error, const JobType& type) {
                ", where others may create objects; see validate_sync_job_type().");
 }
 
-// A mistake in the set-up is told once: it is met again at each retry.
+// An error in the set-up is reported to the hook only once: each retry meets it again.
 void call_failed_hook(SyncContext& sync, const JobType& type, const Outcome& outcome) {
     if (outcome.verdict != Verdict::ended || outcome.error == nullptr) return;
     if (outcome.setup_error && !outcome.news) return;
@@ -245,12 +245,12 @@ void call_failed_hook(SyncContext& sync, const JobType& type, const Outcome& out
     call_quietly(Hook::failed, sync, {error_as_json(outcome), false});
 }
 
-// Somebody else has inserted the target, or what this process knows of tables and functions is out of date.
+// Somebody else has inserted the target, or this process's caches of tables and functions are out of date.
 bool deserves_second_look(const SyncContext& sync, const pg::Error& error) {
     return (error.sqlstate() == "23505" && sync.inserting) || dropped_stale_plans(error);
 }
 
-// One pass: find the targets, sync, judge the result. `look_again` is null in the second pass.
+// One pass: finds the targets, syncs, judges the result. `look_again` is null in the second pass.
 Outcome pass(const Job& original, const JobType& type, const AttemptLimits& limits, bool* look_again) {
     SyncContext sync;
     sync.job = original.copy();
@@ -326,14 +326,14 @@ Outcome attempt(const Job& job, const AttemptLimits& limits) {
             outcome.job.set_text(C::messages, messages.text());
         }
     }
-    // A failure keeps its end time: the next retry counts from it, and the hook has seen it.
+    // A failed job keeps its end time: the time of the next retry is counted from it, and the hook has already seen it.
     if (outcome.verdict == Verdict::ended && outcome.error == nullptr) stamp_end(outcome.job);
     return outcome;
 }
 
 namespace {
 
-// Within the subtransaction that it shares. Raises its error.
+// Called within the subtransaction that the job shares with others. Raises the job's error.
 Outcome attempt_within(const Job& job, const JobType& type, const AttemptLimits& limits) {
     Job started = as_started(job);
     std::string subject = describe(job);
@@ -390,13 +390,13 @@ Outcome attempt_committing(const Job& started) {
     std::string trace_before = settings.traceparent;
     if (!path.empty()) pg::set_session("search_path", path);
     pg::set_session("sync_job.traceparent", std::string(started.text(C::traceparent)));
-    pg::spi_commit();  // so that a rollback in the job does not undo it
+    pg::spi_commit();  // so that a rollback in the job does not undo the setting
     pg::ensure_portal_snapshot();
     SyncContext sync;
     sync.job = started.copy();
     sync.own_transactions = true;
     Limit limit = limit_for(started, {});
-    if (task_of(started)) limit.microseconds = 0;  // its time limit is for each chunk
+    if (task_of(started)) limit.microseconds = 0;  // the time limit applies to each chunk
     Outcome outcome;
     {
         pg::Deadline deadline(limit.microseconds);
@@ -408,7 +408,7 @@ Outcome attempt_committing(const Job& started) {
             deadline.stop();
             pg::spi_rollback();
             pg::ensure_portal_snapshot();
-            dropped_stale_plans(error);  // for the next attempt: this one may have committed something
+            dropped_stale_plans(error);  // helps the next attempt: this one may have committed something
             outcome = judge_failure(started, sync, error, {0, false}, limit, deadline, false);
         }
     }
@@ -445,7 +445,7 @@ bool needs_own_transactions(const Job& job) {
         subtransaction.commit();
         return procedure;
     } catch (const pg::Error&) {
-        return false;  // it is gone: the attempt will say so
+        return false;  // it is gone; the attempt will report that
     }
 }
 

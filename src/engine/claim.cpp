@@ -22,16 +22,16 @@ namespace {
 using C = JobColumn;
 using Op = pg::ScanCondition::Operator;
 
-// A claim gives up after passing over this many jobs; the next one goes on behind them.
+// A claim gives up after passing over this many jobs; the next claim goes on after them.
 constexpr int most_passed_over = 2000;
 // At most this many due scheduled jobs are sorted into claim order, earliest first.
 constexpr std::size_t most_scheduled = 500;
-// A set counts as so many jobs for each so many documents: their names are read.
+// A set job counts as one job for each this many documents, because their names are read.
 constexpr std::size_t documents_as_one = 50;
-// The last of the columns that are read before a job is taken; a set is read as a whole.
+// The last column that is read before a job is taken; the row of a set is read as a whole.
 constexpr int columns_read = static_cast<int>(C::scheduled_at);
 
-// The columns of the row under a scan, read one by one.
+// The columns of a scan's current row, read one by one.
 struct ScannedColumns {
     pg::IndexScan& scan;
 
@@ -50,7 +50,7 @@ std::uint64_t mix(std::uint64_t hash, std::uint64_t more) {
     return (hash ^ more) * 0x9E3779B97F4A7C15ull + (hash >> 29);
 }
 
-// Shared by the jobs that ran at a crash, so that they run one at a time.
+// One key for all jobs that were running at a crash, so that they run one at a time.
 constexpr std::uint64_t suspects_key = 0x5355535045435453;
 
 std::uint64_t key_for(std::string_view type, char side, Oid relation, std::string_view name) {
@@ -59,9 +59,9 @@ std::uint64_t key_for(std::string_view type, char side, Oid relation, std::strin
     return hash == 0 ? 1 : hash;
 }
 
-// Whether the parent is Relayed: then the job has its target from the parent's controller.
+// Whether the parent is Relayed: then the parent's controller has determined the job's target.
 bool is_child_of_relay(std::int64_t parent) {
-    static auto& relayed = *new std::unordered_set<std::int64_t>;  // that is final
+    static auto& relayed = *new std::unordered_set<std::int64_t>;  // this state is final
     constexpr std::size_t most = 10000;
     if (relayed.count(parent) > 0) return true;
     auto stored = find_job(parent);
@@ -87,7 +87,7 @@ std::uint64_t key_of(Columns& columns) {
                    pg::datum_text(source.datum));
 }
 
-// A set has neither a document nor a procedure's context in its row: few other jobs are looked at.
+// A set job has neither a document nor the context of a procedure in its row, so few other jobs need a closer look.
 std::vector<std::uint64_t> keys_of_set(pg::IndexScan& scan, ScannedColumns& columns) {
     bool may_be_set = columns.at(C::source_document_name).null && !columns.at(C::source_document_type).null &&
                       columns.at(C::target_document_name).null;
@@ -96,7 +96,7 @@ std::vector<std::uint64_t> keys_of_set(pg::IndexScan& scan, ScannedColumns& colu
     return is_set(job) ? document_keys(job) : std::vector<std::uint64_t>();
 }
 
-// The source whose targets the job has to find, if there may be several.
+// The source whose targets the job still has to find, if there may be several of them.
 template <class Columns>
 std::string source_to_relay(Columns& columns) {
     for (C given : {C::parent_sync_job, C::operation, C::target_document_name}) {
@@ -118,7 +118,7 @@ bool has_children(pg::Table& live, const std::string& type, Oid source_type, con
     return false;
 }
 
-// Looks twice: whoever ends a child after the first look has seen the mark that somebody waits.
+// Looks twice: whoever ends a child after the first look sees the mark that somebody is waiting.
 bool waits_for_children(pg::Table& live, const std::string& type_name, Oid source_type, const std::string& source) {
     if (source.empty()) return false;
     auto type = find_job_type(type_name);
@@ -155,7 +155,7 @@ bool is_paused(const std::string& name) {
     return type != nullptr && type->paused;
 }
 
-// Of the jobs of the type that are held, where the first one is.
+// The position of the first held job of the type.
 std::optional<ClaimPosition> first_held(pg::Table& live, const std::string& type, const pg::IndexScan* as_of) {
     pg::IndexScan scan(live, schema_objects().live_held, {{1, Op::equal_text, pg::text_datum(type)}}, std::nullopt,
                        columns_read, as_of);
@@ -274,7 +274,7 @@ void Claim::read_ready() {
     }
 }
 
-// Their index is ordered by time.
+// Their index is ordered by time, so they are sorted here.
 void Claim::read_scheduled() {
     if (!scheduled_.empty() || scheduled_at_end_) return;
     while (!scheduled_at_end_ && scheduled_.size() < most_scheduled) {
@@ -305,18 +305,18 @@ Claim::May Claim::may_run(const Candidate& candidate) {
         sweep_.full_types.insert(candidate.type);
         return May::behind_its_type;
     };
-    // Their documents need not be remembered: later jobs of the same document are of the same type.
+    // The documents of such jobs need not be remembered: later jobs of the same document are of the same type.
     if (sweep_.full_types.count(candidate.type) > 0) return May::behind_its_type;
     if (is_type_locked(type_key(candidate.type)) || comes_after_held(candidate)) return full();
     std::uint64_t document = candidate.document;
     if (document != 0 && (sweep_.behind.count(document) > 0 || !lock_document(document))) return May::wait;
-    // After the document was locked: its last job unlocked it when its children were already visible.
+    // Checked only after the document is locked: its last job unlocked it when the children were already visible.
     if (waits_for_children(table_, candidate.type, candidate.source_type, candidate.source)) return May::wait;
     if (cautious_ && cut_short_by_crash(candidate.position.id) && !lock_document(suspects_key)) return May::wait;
     return take_type_slot_for(candidate.type) ? May::run : full();
 }
 
-// After its row, which fewer have an eye on. False where it has none of them.
+// Locks the set's documents, after its row, because fewer processes want the row. False: it got none of them.
 bool Claim::take_documents(const Candidate& candidate) {
     had_documents_ = lock_documents(candidate.documents);
     bool any = false;
@@ -328,8 +328,8 @@ bool Claim::take_documents(const Candidate& candidate) {
     return any;
 }
 
-// A job of a paused type leaves the indexes of the claim, and keeps its place. So does one of an HTTP push that has come by way of
-// its time, or was enqueued before its type was one.
+// A job of a paused type leaves the claim's indexes and keeps its place in the queue. So does a job of an HTTP push that has become due, or
+// that was enqueued before its type became a push.
 bool Claim::hold(const Candidate& candidate) {
     auto type = find_job_type(candidate.type);
     bool is_push = type != nullptr && type->is_push() && !candidate.is_task;
@@ -345,7 +345,7 @@ bool Claim::hold(const Candidate& candidate) {
     return true;
 }
 
-// After a pause the jobs come back in their order, some hundreds at a time: none may overtake those that are still held.
+// After a pause, jobs are released in their order, a few hundred at a time. No job may overtake those that are still held.
 bool Claim::comes_after_held(const Candidate& candidate) {
     if (candidate.while_paused) return false;
     auto [known, is_new] = first_held_.try_emplace(candidate.type);
@@ -356,13 +356,13 @@ bool Claim::comes_after_held(const Candidate& candidate) {
 // Returns the job, locked, unless it has to wait.
 std::optional<Job> Claim::take(const Candidate& candidate) {
     std::int64_t id = candidate.position.id;
-    bool none = is_in_progress(id) || (left_out_ && left_out_(id));  // in progress: a job that itself runs jobs
+    bool none = is_in_progress(id) || (left_out_ && left_out_(id));  // in progress: this job is running jobs itself
     May may = none ? May::wait : may_run(candidate);
     pg::StoredRow row;
     pg::LockResult result = may == May::run ? table_.lock(candidate.place, false, &row) : pg::LockResult::busy;
     bool is_set = !candidate.documents.empty();
     if (result == pg::LockResult::locked && (!is_set || take_documents(candidate))) return Job(row);
-    if (is_set && may != May::behind_its_type) {  // also one that has been written back with fewer of them since
+    if (is_set && may != May::behind_its_type) {  // also if it has been written back with fewer documents since then
         sweep_.behind.insert(candidate.documents.begin(), candidate.documents.end());
         return std::nullopt;
     }
@@ -377,7 +377,7 @@ std::optional<Job> Claim::next() {
         auto candidate = take_first();
         if (!candidate) return std::nullopt;
         if (candidate->ready) read_ = {candidate->position.priority, candidate->position.id + 1};
-        if (hold(*candidate)) {  // whoever releases it announces it
+        if (hold(*candidate)) {  // whoever releases it will announce that
             resume_ = candidate->ready ? read_ : resume_;
             passed_over_++;
             continue;

@@ -1,5 +1,5 @@
-// Claiming: the due jobs of one role in one queue, in their order, each locked for this transaction. Jobs that somebody
-// else has locked are passed over.
+// Claims the due jobs of one role in one queue, in their order, and locks each for this transaction. Jobs that somebody else has locked are
+// passed over.
 #pragma once
 
 #include <cstdint>
@@ -16,67 +16,67 @@
 
 namespace sync_job {
 
-// The key of the document that the job must have to itself; 0: none. It is the target if that is named, else the source;
-// the children of a relay run side by side.
+// The key of the document that only one job at a time may work on; 0: none. It is the target if that is named, else the source. The
+// children of a relay run side by side.
 std::uint64_t document_key(const Job& job);
 
-// Of a set job: those of its documents, in their order.
+// The same for the documents of a set job, in their order.
 std::vector<std::uint64_t> document_keys(const Job& set);
 
-// Locks the document of the job for this transaction; false if another process has locked it, or the whole type.
+// Locks the job's document for this transaction. False: another process has locked it, or the whole type.
 bool may_have_document(const Job& job);
 
-// Whether a job of the role that is due at once, at `start` or later, waits in the queue; it may be in progress already.
+// Whether a job of the role that is due at once waits in the queue, at or after position `start`. It may already be in progress.
 bool any_claimable(const std::string& queue, Oid run_as, ClaimPosition start);
-// Where the first job of the role that is due waits in the queue, at `start` or later; it may be in progress already.
+// The position of the role's first due job in the queue, at or after `start`. It may already be in progress.
 std::optional<ClaimPosition> first_due(const std::string& queue, Oid run_as, ClaimPosition start);
 
-// Whether children of another job of the same type and source wait or run: what the job would find is not there yet.
-// The job is passed over; when one of the children ends, this process is woken.
+// Whether children of another job of the same type and source are waiting or running: then what this job would look for does not exist yet.
+// The job is passed over, and this process is woken when one of the children ends.
 bool waits_for_children(const Job& job);
 
-// Whether jobs of the type may not begin now: it is paused, or jobs that were held meanwhile have not been released yet.
+// Whether jobs of the type must not begin now: it is paused, or the jobs held during a pause are not all released yet.
 bool type_is_held(const std::string& name);
 
-// Whether the concurrency_limit of the type allows one more job; if so, its slot is kept for this transaction.
+// Whether the type's concurrency_limit allows one more job; if so, takes one of its slots for this transaction.
 bool take_type_slot_for(const std::string& name);
 std::uint64_t type_key(const std::string& name);  // the key of its slots
 
-// There may be very many jobs that cannot be taken now (their type is at its concurrency_limit, or their document in
-// progress). The jobs behind them must not wait for that, and one transaction must not read them all: a claim gives up
-// after some thousands, and the next one goes on behind them. This is what it must know of them. Once it has found a job,
-// and what was in the way has ended, it begins again at the head.
+// There may be very many jobs that cannot be taken now: their type is at its concurrency_limit, or their document is in progress. The jobs
+// behind them must not wait for that, but one transaction must not read them all. So a claim gives up after passing over a few thousand,
+// and the next claim goes on after them. A Sweep has what that claim must know of them. Once a job was found, and whatever was in the way
+// has ended, claims begin again at the head of the queue.
 struct Sweep {
-    std::optional<ClaimPosition> at;  // a claim gave up, and the next one begins here
-    bool gave_up = false;             // the last claim did, before the end of the queue
+    std::optional<ClaimPosition> at;  // set if a claim gave up: the next one begins here
+    bool gave_up = false;             // the last claim gave up before the end of the queue
     bool found = false;               // a job was found since the sweep began at the head
-    std::unordered_set<std::uint64_t> behind;     // documents whose earlier job was passed over
-    std::unordered_set<std::string> full_types;   // were at their limit; left out until the next sweep, to keep their order
+    std::unordered_set<std::uint64_t> behind;     // documents of jobs that were passed over
+    std::unordered_set<std::string> full_types;   // types that were at their limit; left out until the next sweep, to keep their order
     std::unordered_set<std::int64_t> scheduled;   // due scheduled jobs that were passed over
-    std::optional<ClaimPosition> first_left;      // the first job that was passed over or left
+    std::optional<ClaimPosition> first_left;      // the first job that was passed over or left in the queue
 };
 
 class Claim {
 public:
-    // Sees what is committed now; later jobs are for the next claim. Jobs that are due at once are read from `start` on.
-    // `left_out`: jobs that stay in the queue, as do later jobs of their documents. `cautious`: after a crash; jobs that
-    // ran at an earlier crash run one at a time.
+    // Sees what is committed now; the next claim sees later jobs. Jobs that are due at once are read from `start` on. `left_out`: jobs that
+    // stay in the queue, and with them later jobs of their documents. `cautious`: set after a crash; jobs that were running at an earlier
+    // crash then run one at a time.
     Claim(const std::string& queue, Oid run_as, ClaimPosition start, Sweep& sweep, bool cautious,
           std::function<bool(std::int64_t)> left_out = nullptr);
 
-    // The next job, locked: lower priority number first, then lower id. The row lives in the current memory context.
-    // Must not be called inside a subtransaction that ends before the claim does. A set job comes with those of its documents that are
-    // locked for it; it is passed over if there are none.
+    // The next job, locked: lower priority number first, then lower id. The row lives in the current memory context. Must not be called
+    // inside a subtransaction that ends before the claim does. For a set job, as many of its documents as possible are locked, too; it is
+    // passed over if none could be locked.
     std::optional<Job> next();
-    // Of the set job that came last: which of its documents, by their place in source_documents. The jobs of the others that come
-    // later have to wait.
+    // For the set job returned last: which of its documents were locked, by their index in source_documents. Later jobs of the other
+    // documents have to wait.
     const std::vector<bool>& had_documents() const { return had_documents_; }
 
-    // Ends the claim; `sweep` then knows where the next one begins.
+    // Ends the claim. After that, `sweep` knows where the next one begins.
     void end();
-    // Leaves a claimed job in the queue.
+    // Puts a claimed job back: it stays in the queue.
     void leave(const Job& job);
-    // Where the next claim may begin once all jobs that were claimed and not left have ended.
+    // Where the next claim may begin once all jobs that were claimed and not left in the queue have ended.
     ClaimPosition resume() const;
 
 private:
@@ -84,12 +84,12 @@ private:
         ClaimPosition position;
         pg::RowPlace place;
         std::string type;
-        std::string source;  // whose targets it has to find; empty: none
+        std::string source;  // source whose targets it has to find; empty: none
         Oid source_type;
         std::uint64_t document;
         std::vector<std::uint64_t> documents;  // of a set job
         bool ready;  // from the index of jobs due at once, not from that of scheduled jobs
-        bool while_paused;  // it runs also while its type is paused
+        bool while_paused;  // it runs even while its type is paused
         bool is_task;
     };
     static Candidate candidate(pg::IndexScan& scan, pg::RowPlace place, bool ready);
@@ -109,13 +109,13 @@ private:
     std::optional<Candidate> ready_;     // the next one
     std::vector<Candidate> scheduled_;  // the next ones, in reverse order
     bool ready_at_end_ = false, scheduled_at_end_ = false;
-    std::unordered_map<std::string, std::optional<ClaimPosition>> first_held_;  // of the types met
+    std::unordered_map<std::string, std::optional<ClaimPosition>> first_held_;  // of the types seen so far
     Sweep& sweep_;
     bool cautious_;
     int passed_over_ = 0;
     std::vector<bool> had_documents_;
-    ClaimPosition resume_;  // behind the last one that was claimed
-    ClaimPosition read_;    // behind the last one that was read
+    ClaimPosition resume_;  // after the last job that was claimed
+    ClaimPosition read_;    // after the last job that was read
     std::optional<ClaimPosition> left_;
 };
 

@@ -34,7 +34,7 @@ class Findings {
 public:
     explicit Findings(const std::optional<std::int64_t>& most) : most_(most) {}
 
-    // `diff` makes it where it is wanted.
+    // `diff` is called only if the diff is needed.
     template <class MakeDiff>
     void add(DifferentDocument document, MakeDiff&& diff) {
         auto which = static_cast<int>(document.difference);
@@ -62,7 +62,7 @@ private:
     Comparison result_;
 };
 
-// A row of a view may lack a key: it is no document, and no job can be about it.
+// A row of a view may have no key. Then it is not a document, and no job can be about it.
 std::optional<std::string> name_in(const DocumentType& type, const pg::RowValues& row) {
     for (int number : type.key()) {
         if (row.at(number).null) return std::nullopt;
@@ -111,7 +111,7 @@ private:
         found_.add({Difference::surplus, std::nullopt, name, {}, waits});
     }
 
-    // The targets of what sources have been, whose jobs will see to them.
+    // The targets of earlier values of sources that have waiting jobs: these jobs will take care of them.
     const std::unordered_set<std::string>& left_to_jobs() {
         if (left_to_jobs_) return *left_to_jobs_;
         left_to_jobs_.emplace();
@@ -124,7 +124,7 @@ private:
                     if (!mapping_.matches_nothing(values)) found = mapping_.find(values, Mapping::Lock::none, true);
                     if (!found.null) left_to_jobs_->insert(mapping_.target().name_of(found.datum));
                     subtransaction.commit();
-                } catch (const pg::Error& error) {  // its job will say so
+                } catch (const pg::Error& error) {  // its job will report that
                     if (!pg::is_specific(error)) throw;
                 }
             }
@@ -144,7 +144,7 @@ private:
 
 class DocumentComparison {
 public:
-    // `surplus_unknown`: as in the Comparison.
+    // `surplus_unknown`: as in Comparison.
     DocumentComparison(const JobType& type, const ComparisonRequest& request, const char* surplus_unknown)
         : type_(type),
           request_(request),
@@ -185,7 +185,8 @@ private:
         auto name = name_in(*source_, row);
         if (!name) return found_.add({Difference::ambiguous, std::nullopt, std::nullopt, {}, false});
         std::vector<DifferentDocument> different;
-        // Its job may have run between two looks of ours: what is still so the next time, and no job waits, is so.
+        // The document's job may have run between our looks. A difference counts only if it is still there at the second look, and no job
+        // waits.
         for (int look = 0; look < 2; look++) {
             bool waits = WaitingDocuments(type_.name, name).has(*name);
             different.clear();
@@ -253,7 +254,7 @@ private:
     }
 
     static void judge(const SyncContext& sync, std::vector<DifferentDocument>& different) {
-        if (sync.status != Status::finished) return;  // in step, none, or what its children say
+        if (sync.status != Status::finished) return;  // in step, no target, or relayed: then its children tell
         const Job& job = sync.job;
         auto source = name_of(job, C::source_document_name), target = name_of(job, C::target_document_name);
         switch (job.operation().value_or(Operation::update)) {
@@ -267,7 +268,7 @@ private:
         }
     }
 
-    // What a sync of it would say.
+    // The error that a sync of it would raise.
     static DifferentDocument failed(const Job& job, const pg::ErrorReport& report) {
         pg::JsonBuilder json;
         json.begin_object();
@@ -296,7 +297,7 @@ pg::Error in_condition(const pg::Error& error) {
         .hint("It is one SQL expression over source, as in source.region = 'North'.");
 }
 
-// Whatever the code of the type writes is rolled back.
+// Rolls back whatever the code of the type writes.
 template <class Compare>
 Comparison rolled_back(Compare&& compare) {
     Comparison result;
@@ -375,7 +376,7 @@ Comparison compare(const JobType& type, const ComparisonRequest& request) {
     } catch (const pg::Error& error) {
         if (!error.report().from_server || !pg::is_specific(error)) throw;
     }
-    // Some value cannot be computed: whose, shows when each document is looked at by itself.
+    // Some value cannot be computed. Looking at each document separately shows which.
     constexpr const char* unknown = "a value of match or field_map cannot be computed";
     return rolled_back([&] { return DocumentComparison(type, request, unknown).run(); });
 }

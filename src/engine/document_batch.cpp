@@ -24,7 +24,7 @@ public:
     DocumentBatch(const Job& set, const DocumentLimits& limits, StatementSize& size)
         : set_(set), limits_(limits), size_(size), document_(set.copy()) {
         for (C column : {C::source_documents, C::result}) document_.clear(column);
-        if (document_.is_null(C::documents)) document_.set(C::documents, pg::int32_datum(1));  // of a full sync
+        if (document_.is_null(C::documents)) document_.set(C::documents, pg::int32_datum(1));  // the run of a full sync has none
     }
 
     DocumentsDone run(const std::vector<std::string>& names) {
@@ -50,7 +50,7 @@ public:
 private:
     bool over() const { return done_.canceled || (done_.any() && limits_.is_full && limits_.is_full()); }
 
-    // As its controller sees it.
+    // The document's job, as its controller sees it.
     Job job_for(const std::string& name) const {
         Job job = document_.copy();
         job.set_text(C::source_document_name, name);
@@ -80,15 +80,15 @@ private:
     const DocumentLimits& limits_;
     StatementSize& size_;
     Job document_;
-    std::size_t waiting_ = 0;                 // documents of a set job that it has not synced before
-    std::vector<std::string> by_themselves_;  // after the others
-    // So many that call functions have one subtransaction.
-    std::size_t most_sharing_ = 32;  // an error costs the work of so many
+    std::size_t waiting_ = 0;                 // documents that a set job has not synced yet
+    std::vector<std::string> by_themselves_;  // documents that run by themselves, after the others
+    // How many documents that call functions share one subtransaction.
+    std::size_t most_sharing_ = 32;  // an error costs the work of this many
     std::size_t sharing_ = most_sharing_;
     DocumentsDone done_;
     MemoryContextData* outer_ = pg::current_memory();
-    pg::Memory memory_{"documents of a set"};  // what they need, until they are recorded
-    std::size_t run_since_ = 0;                // since that was last done, one by one
+    pg::Memory memory_{"documents of a set"};  // what documents need until they are recorded
+    std::size_t run_since_ = 0;                // documents run one by one since the last recording
 };
 
 void DocumentBatch::run_part(const std::vector<std::string>& names) {
@@ -105,9 +105,9 @@ void DocumentBatch::run_part(const std::vector<std::string>& names) {
     }
 }
 
-// False: it failed, or was canceled.
+// False: the statement failed or was canceled.
 bool DocumentBatch::run_statement(const std::vector<std::string>& names) {
-    // As the table grows from one statement to the next, in a first load for example.
+    // Checked each time, because the table grows from one statement to the next, in a first load for example.
     if (auto type = find_job_type(std::string(set_.text(C::sync_job_type)))) invalidate_outgrown_plans(*type);
     record_now();
     pg::MemorySwitch in_it(memory_);
@@ -136,7 +136,7 @@ bool DocumentBatch::run_statement(const std::vector<std::string>& names) {
     return true;
 }
 
-// Of a set job; the chunk of a full sync is part of a longer way.
+// Shows the progress of a set job. The chunk of a full sync is only a part of its run, which shows its own.
 void DocumentBatch::show() const {
     if (waiting_ == 0) return;
     auto all = static_cast<double>(set_.int32(C::documents));
@@ -145,7 +145,7 @@ void DocumentBatch::show() const {
     show_progress(std::clamp(100.0 * done / all, 0.0, 100.0), std::nullopt, std::nullopt);
 }
 
-// What is wrong is soon alone.
+// Runs smaller and smaller parts, until a document that is wrong is alone.
 void DocumentBatch::run_in_parts(const std::vector<std::string>& names) {
     constexpr std::size_t parts = 4;
     std::size_t size = (names.size() + parts - 1) / parts;
@@ -155,7 +155,7 @@ void DocumentBatch::run_in_parts(const std::vector<std::string>& names) {
     }
 }
 
-// In subtransactions that they share. After a failure one by one, until more and more of them share again.
+// Runs documents in shared subtransactions: after a failure one by one, then more and more of them together again.
 void DocumentBatch::run_by_functions(std::vector<std::string> names) {
     for (std::size_t next = 0; next < names.size();) {
         if (over()) {
@@ -168,7 +168,7 @@ void DocumentBatch::run_by_functions(std::vector<std::string> names) {
     }
 }
 
-// False: one of them failed. It is the next to run, by itself, so that it leaves the set however little time there is.
+// False: one of them failed. It runs next, by itself, so that it leaves the set however little time there is.
 bool DocumentBatch::run_sharing(std::vector<std::string>& names, std::size_t& next) {
     record_now();
     pg::MemorySwitch in_it(memory_);
@@ -191,7 +191,7 @@ bool DocumentBatch::run_sharing(std::vector<std::string>& names, std::size_t& ne
     return true;
 }
 
-// False: it failed, or has left the set.
+// False: the document failed or has left the set.
 bool DocumentBatch::run_one(const std::string& name) {
     record_when_many();
     pg::MemorySwitch in_it(memory_);
@@ -236,7 +236,7 @@ void DocumentBatch::add_ended(const std::string& name, const Outcome& outcome, S
     if (changed || job.flag(C::verbose_logging)) done_.documents.push_back(document_row(name, outcome));
 }
 
-// A diff has all the old and new values: they must not add up.
+// Records what has been done so far, and frees its memory: diffs have all old and new values, and must not accumulate.
 void DocumentBatch::record_now() {
     record_rows(std::exchange(done_.documents, {}));
     memory_.reset();

@@ -49,7 +49,7 @@ namespace {
 
 std::string number(std::int64_t value) { return std::to_string(value); }
 
-// Of a run of this process that has let others go first.
+// The work of a run of this process that has let other jobs go first.
 struct KeptWork {
     std::int64_t run = 0, attempt = 0;
     FullSyncWork work;
@@ -107,7 +107,7 @@ void FullSync::run() {
 void FullSync::read_context() {
     request_ = full_sync_request_of(run_);
     Oid owner = run_.oid(C::owner);
-    if (!may_do_all(type_, owner)) {  // also where somebody has changed the context since
+    if (!may_do_all(type_, owner)) {  // checked again, because somebody may have changed the context since
         throw pg::Error("42501", "permission denied for a full sync by role " + quoted(pg::role_name(owner)));
     }
     require_full_sync(type_, request_);
@@ -127,7 +127,7 @@ void FullSync::read_checkpoint() {
     committed_ = checkpoint_.done;
 }
 
-// As the checkpoint has it: half of the documents synced in one way and half in another would be neither.
+// Compares with the checkpoint: syncing half of the documents in one way and half in another would be wrong.
 void FullSync::require_same_type(const JobType* type) const {
     auto changed = [](const std::string& what) {
         return pg::Error("55000", what + " was changed during the run").hint("Enqueue another full sync.");
@@ -150,7 +150,7 @@ void FullSync::find_work() {
     work_ = {};
     work_.before = static_cast<std::size_t>(std::accumulate(committed_.begin(), committed_.end(), std::int64_t{0}));
     if (mapping_ == nullptr && (request_.dry_run || request_.check_first)) compare_documents();
-    pg::Subtransaction subtransaction;  // what the code of the type writes is rolled back
+    pg::Subtransaction subtransaction;  // rolls back what the type's code writes
     {
         pg::SpiScope spi;
         pg::SnapshotScope snapshot;
@@ -179,7 +179,7 @@ void FullSync::compare_tables() {
     }
 }
 
-// Document by document, in a subtransaction of its own.
+// Compares document by document, in a subtransaction of its own.
 void FullSync::compare_documents() {
     ComparisonRequest request;
     request.condition = request_.condition;
@@ -215,7 +215,7 @@ std::vector<std::string> key_columns_of(const DocumentType& source) {
 
 }  // namespace
 
-// Those that come after the one that the checkpoint names, in the order of the key.
+// A condition for the sources after the one that the checkpoint names, in the order of the key.
 std::string FullSync::after_sql() const {
     if (checkpoint_.after.empty()) return {};
     pg::CanonicalOutput canonical;
@@ -230,7 +230,7 @@ std::string FullSync::after_sql() const {
     return "ROW(" + join(key_columns_of(*source_), ", ") + ") OPERATOR(pg_catalog.>) ROW(" + join(values, ", ") + ")";
 }
 
-// All of them, as their controller tells of each by itself what is to be done.
+// Lists all sources, because the controller decides separately for each what is to be done.
 void FullSync::list_sources() {
     constexpr long names_at_a_time = 1000;
     std::string keys = join(key_columns_of(*source_), ", ");
@@ -249,7 +249,7 @@ void FullSync::list_sources() {
                 row.set(source_->key()[j], value);
             }
             std::string name = has_null ? std::string() : source_->name_of(row);
-            if (!has_null && (name != last || work_.to_sync.size() == 0)) work_.to_sync.add(name);  // a view may have it twice
+            if (!has_null && (name != last || work_.to_sync.size() == 0)) work_.to_sync.add(name);  // a view may have a name twice
             last = name;
         }
     }
@@ -261,7 +261,7 @@ void FullSync::count_scope() {
     if (mapping_ != nullptr && request_.condition.empty()) {
         work_.targets = mapping_->count_targets();
     } else {
-        // The targets of these sources, give or take those that several sources have.
+        // About as many as the targets of these sources; several sources may share one.
         work_.targets = std::max<std::int64_t>(work_.sources - work_.missing, 0) + work_.surplus;
     }
 }
@@ -285,14 +285,14 @@ void FullSync::stop(const std::string& why) const {
         .hint("If that is as it should be, enqueue it with a higher limit.");
 }
 
-// Before the first write, and of what was written before each commit; earlier attempts are part of it.
+// Checked before the first write, and before each commit with what was written. Earlier attempts count, too.
 void FullSync::check_limits(std::int64_t updates, std::int64_t deletes, std::int64_t inserts) const {
     std::int64_t targets = work_.targets + committed_[FullSyncCount::deleted];
     auto percent = [&](std::int64_t part) {
         return 100.0 * static_cast<double>(part) / static_cast<double>(std::max<std::int64_t>(targets, 1));
     };
     auto beyond = [&](const char* what, std::int64_t part, const char* limit, double most) {
-        if (part == 0 || most >= 100 || percent(part) <= most) return;  // in several attempts some targets are written twice
+        if (part == 0 || most >= 100 || percent(part) <= most) return;  // over several attempts, some targets are written twice
         std::string shown = number(static_cast<std::int64_t>(most)) + " %";
         stop("it would " + std::string(what) + " " + number(part) + " of " + number(targets) + " targets, more than " +
              limit + " (" + shown + ")");
@@ -332,14 +332,14 @@ Datum FullSync::result() const {
     return json.finish();
 }
 
-// Locked first, then looked at by a newer snapshot.
+// Locks the target first, then looks again with a newer snapshot.
 bool is_no_surplus_any_more(const SyncContext& sync) {
     const Job& job = sync.job;
     bool left_full_sync = !job.is_null(C::relation) && job.text(C::relation) == relation::set && job.is_null(C::source_document_name) &&
                           !job.is_null(C::target_document_name) && job.operation() == Operation::remove;
     if (!left_full_sync) return false;
     Mapping* mapping = sync.controller->mapping();
-    if (mapping == nullptr) return true;  // nobody can tell any more
+    if (mapping == nullptr) return true;  // it cannot be determined any more
     std::string name(job.text(C::target_document_name));
     mapping->target().load(name, DocumentType::Lock::for_update);
     pg::SnapshotScope snapshot;

@@ -1,4 +1,4 @@
-// The part of a full sync that does what is to be done: in chunks that are committed one by one.
+// The part of a full sync that does the work, in chunks that are committed one by one.
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -28,11 +28,11 @@ using C = JobColumn;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// The documents of a chunk are nobody else's until its commit.
+// Nobody else can have the documents of a chunk until it is committed.
 constexpr auto longest_chunk = milliseconds(1000);
-// A document whose row somebody has locked for longer leaves the run.
+// A document whose row somebody has locked for longer than this leaves the run.
 constexpr std::int64_t lock_patience_microseconds = 500'000;
-// Others that have waited so long go first.
+// Other jobs that have waited this long go first.
 constexpr auto others_patience = milliseconds(200);
 constexpr auto look_interval = milliseconds(100);
 
@@ -42,7 +42,7 @@ bool is_wait_or_clash(const pg::Error& error) {
 
 }  // namespace
 
-// A run that another job runs within itself goes to its end: that job waits for it, and the worker is with that job.
+// A run started within another job runs to its end: that job waits for it, and the worker is busy with that job.
 bool OthersWait::is_due() const {
     return Clock::now() >= next_look_ && in_worker() && read_activity(*my_slot_or_null()).job == run_.id();
 }
@@ -60,7 +60,8 @@ bool OthersWait::look() {
     return false;
 }
 
-// Functions run one by one, each in a subtransaction: beyond some of these, other sessions have to look them up on disk.
+// Functions run one by one, each in a subtransaction. If there are more subtransactions than this, other sessions have to look them up on
+// disk.
 std::size_t FullSync::chunk_size() const {
     constexpr int most_with_functions = 50;
     int most = mapping_ != nullptr ? most_in_chunk : most_with_functions;
@@ -69,7 +70,7 @@ std::size_t FullSync::chunk_size() const {
 
 namespace {
 
-// They may have run in another order. Who goes on after a crash begins behind the last one before which none is left.
+// They may have run in another order. After a crash, the run goes on after the last document before which none is left.
 std::vector<std::string> in_order_of(const std::vector<std::string>& names, std::vector<std::string> some) {
     std::sort(some.begin(), some.end());
     std::vector<std::string> ordered;
@@ -120,7 +121,7 @@ void FullSync::show() const {
                   std::to_string(done) + " of " + std::to_string(all) + " documents" + (left < 0 ? "" : ", about " + rounded_time(left) + " left"), left);
 }
 
-// At the pace of this attempt so far; below 0: that cannot be told.
+// Estimated from the pace of this attempt so far; below 0: unknown.
 std::int64_t FullSync::seconds_left(std::size_t documents) const {
     constexpr double too_short_to_tell = 0.5;
     double took = std::chrono::duration<double>(Clock::now() - work_.began).count();
@@ -128,7 +129,7 @@ std::int64_t FullSync::seconds_left(std::size_t documents) const {
     return std::llround(took * static_cast<double>(documents) / static_cast<double>(work_.walked));
 }
 
-// Without a snapshot or a lock. False: the run stops here, for now.
+// Waits without a snapshot or a lock. False: the run stops here for now.
 bool FullSync::wait_for_next_chunk() {
     while (!stops_) {
         if (others_.is_due()) {
@@ -145,7 +146,7 @@ bool FullSync::wait_for_next_chunk() {
     return !stops_;
 }
 
-// What the jobs of its documents are made of, and those that leave it.
+// The template for the jobs of the run's documents, including those that leave the run.
 Job FullSync::document_job() const {
     Job job = run_.copy();
     for (C column : {C::operation, C::context, C::job_id, C::checkpoint, C::result, C::scheduled_at}) job.clear(column);
@@ -154,8 +155,8 @@ Job FullSync::document_job() const {
     return job;
 }
 
-// The documents' locks first, then a snapshot, then what they are like: nothing older comes over something newer. Returns those that
-// are left for the next chunk.
+// Locks the documents first, then takes a snapshot, then reads them: nothing older can overwrite something newer. Returns the documents
+// that are left for the next chunk.
 std::vector<std::string> FullSync::sync_documents(const std::vector<std::string>& names) {
     Job job = document_job();
     std::vector<std::string> free, busy;
@@ -165,7 +166,7 @@ std::vector<std::string> FullSync::sync_documents(const std::vector<std::string>
         (lock_document(document_key(job)) && !(relays && waits_for_children(job)) ? free : busy).push_back(name);
     }
     job.clear(C::source_document_name);
-    add(hand_over(job, busy));  // their jobs may have read them before they changed
+    add(hand_over(job, busy));  // their own jobs may have read them before they changed
     if (!has_workers()) lock_sources(free);
     if (request_.adopt && mapping_ != nullptr) {
         for (const std::string& name : free) adopt(name);
@@ -179,8 +180,8 @@ std::vector<std::string> FullSync::sync_documents(const std::vector<std::string>
     return left;
 }
 
-// Without shared memory nothing keeps others off a document: then whoever changes the source waits for the chunk, and is synced after
-// it. Where its rows cannot be locked (a view, a missing right), it is as with single jobs.
+// Without shared memory, nothing else keeps others off a document. With the rows locked, whoever changes a source waits for the chunk, and
+// is synced after it. If the rows cannot be locked (a view, a missing right), this is the same as with single jobs.
 void FullSync::lock_sources(const std::vector<std::string>& names) const {
     if (names.empty() || !source_->supports_many() || !source_->locks_rows()) return;
     try {
@@ -197,7 +198,7 @@ void FullSync::lock_sources(const std::vector<std::string>& names) const {
     }
 }
 
-// What the target has counts as written by us, where nothing is known.
+// Treats the values of the target as written by us, if nothing is known about them.
 void FullSync::adopt(const std::string& name) {
     try {
         pg::Subtransaction subtransaction;
@@ -209,11 +210,11 @@ void FullSync::adopt(const std::string& name) {
         }
         subtransaction.commit();
     } catch (const pg::Error& error) {
-        if (!pg::is_specific(error)) throw;  // its sync says so
+        if (!pg::is_specific(error)) throw;  // the sync of the document will report it
     }
 }
 
-// With the deferred constraints, as the commit would meet them: where one fails, the documents run one by one.
+// Checks deferred constraints as the commit would: if one fails, the documents run one by one.
 DocumentsDone FullSync::run_chunk(const Job& job, const std::vector<std::string>& names) {
     try {
         return run_checked(job, names);
@@ -242,7 +243,7 @@ DocumentsDone FullSync::run_checked(const Job& job, const std::vector<std::strin
     return done;
 }
 
-// Of a document that ran by itself.
+// For a document that ran by itself.
 void FullSync::fail_document(const Job& job, const std::string& name, const pg::Error& error, DocumentsDone& done) const {
     bool leaves = is_wait_or_clash(error) && !cancel_requested(run_.id());
     if (!leaves && !pg::is_specific(error)) throw pg::Error(error);
@@ -262,7 +263,7 @@ void FullSync::check_deferred() {
     pg::fire_deferred_triggers();
 }
 
-// Locked first, then looked at again. One that somebody else has locked gets a job of its own, which does the same.
+// Locks the targets first, then looks at them again. A target that somebody else has locked gets a job of its own, which does the same.
 std::vector<std::string> FullSync::delete_surplus(const std::vector<std::string>& names) {
     std::vector<std::string> locked, still;
     {
@@ -271,7 +272,7 @@ std::vector<std::string> FullSync::delete_surplus(const std::vector<std::string>
             pg::SnapshotScope before;
             locked = mapping_->lock_targets(names);
         }
-        pg::SnapshotScope snapshot;  // newer than whoever had the locks before
+        pg::SnapshotScope snapshot;  // newer than the changes of whoever had the locks before
         still = mapping_->still_surplus(names);
     }
     std::sort(locked.begin(), locked.end());
@@ -312,7 +313,7 @@ DocumentsDone FullSync::delete_target(const Job& job) {
         return done;
     }
     Status status = outcome.job.status();
-    bool marked = outcome.job.operation() == Operation::update;  // as gone: see on_delete
+    bool marked = outcome.job.operation() == Operation::update;  // marked as gone: see on_delete
     done[status == Status::finished  ? (marked ? Count::updated : Count::deleted)
          : status == Status::skipped ? Count::skipped
                                      : Count::no_target]++;
@@ -322,7 +323,7 @@ DocumentsDone FullSync::delete_target(const Job& job) {
 
 // --- What came of it ---
 
-// What changes meanwhile is the triggers' to tell: a source that is no longer there is no failure of its own.
+// Changes in the meantime are reported by triggers, so a source that no longer exists is not a failure.
 void FullSync::add(DocumentsDone done) {
     if (done.canceled) throw pg::Error("57014", "canceling the full sync due to user request");
     auto gone = std::remove_if(done.jobs.begin(), done.jobs.end(), [](const Outcome& outcome) {
@@ -336,7 +337,7 @@ void FullSync::add(DocumentsDone done) {
     record_documents(done);
 }
 
-// The checkpoint goes with what it tells of; then the documents are free again.
+// Commits the checkpoint together with the work that it describes; after that the documents are free again.
 void FullSync::commit(bool moved) {
     const FullSyncCounts& counts = checkpoint_.done;
     if (moved) check_limits(counts[FullSyncCount::updated], counts[FullSyncCount::deleted], counts[FullSyncCount::inserted]);
@@ -349,7 +350,8 @@ void FullSync::commit(bool moved) {
         stops_ = true;
         sync_.status = Status::pending;
     }
-    // A chunk that a crash takes back is done again; that the run has moved must not be lost, nor what code has done elsewhere.
+    // A chunk lost in a crash is done again, so its commit need not be flushed at once. But the fact that the run has moved must not be
+    // lost, nor what code has done elsewhere.
     bool flush_later = checkpoint_.moved && mapping_ != nullptr && !stops_;
     checkpoint_.moved = checkpoint_.moved || moved;
     checkpoint_.pause = false;

@@ -17,7 +17,7 @@ using C = JobColumn;
 
 namespace {
 
-// The classid of these locks in pg_locks: no catalog's OID, nor that of the locks on jobs.
+// The classid of these locks in pg_locks: not the OID of a catalog, nor the class of the locks on jobs.
 constexpr Oid full_sync_lock_class = 9998;
 
 }  // namespace

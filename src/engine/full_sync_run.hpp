@@ -1,4 +1,4 @@
-// One attempt at a full sync, from its checkpoint to its end or to where it stops. full_sync.cpp finds out what there is to do,
+// One attempt at a full sync, from its checkpoint to its end or to where it stops. full_sync.cpp finds out what there is to do;
 // full_sync_chunks.cpp does it.
 #pragma once
 
@@ -17,14 +17,14 @@
 
 namespace sync_job {
 
-// Names of documents, perhaps millions: one after the other in one piece of memory.
+// Names of documents, perhaps millions, stored one after the other in a single piece of memory.
 class NameList {
 public:
     void add(const std::string& name);
     std::size_t size() const { return size_; }
-    // The next ones, at most so many.
+    // The next names, at most `most`.
     std::vector<std::string> take(std::size_t most);
-    // The last so many of those that were taken come again.
+    // Puts these names back, which were the last ones taken: they come again.
     void put_back(const std::vector<std::string>& names);
 
 private:
@@ -32,20 +32,20 @@ private:
     std::size_t size_ = 0, at_ = 0;
 };
 
-// What a comparison has found, and how far the run has come with it. A run that lets others go first keeps it in the memory of its
-// worker; whoever else goes on with it compares again.
+// What a comparison has found, and how far the run has come with it. A run that lets other jobs go first keeps this in the memory of its
+// worker; if another process continues the run, it compares again.
 struct FullSyncWork {
     NameList to_sync, to_delete;
     std::int64_t missing = 0, different = 0, surplus = 0, ambiguous = 0, sources = 0, targets = 0;
     std::string surplus_unknown;
     bool counted = false;    // the differences are known
-    bool unwatched = false;  // no trigger tells of what changes meanwhile
-    std::size_t before = 0, walked = 0;  // documents, by earlier attempts, and by this one
-    std::chrono::steady_clock::time_point began{};  // with the first of the latter
-    std::chrono::steady_clock::time_point next_chunk{};  // not before
+    bool unwatched = false;  // no trigger reports changes in the meantime
+    std::size_t before = 0, walked = 0;  // documents done by earlier attempts, and by this one
+    std::chrono::steady_clock::time_point began{};  // when this attempt did its first document
+    std::chrono::steady_clock::time_point next_chunk{};  // not before this time
 };
 
-// Whether a job of the same role and queue that comes before the run waits, and nobody takes it.
+// Whether a job of the same role and queue that precedes the run is waiting and nobody takes it.
 class OthersWait {
 public:
     explicit OthersWait(const Job& run) : run_(run) {}
@@ -65,7 +65,7 @@ public:
     void run();
 
 private:
-    // What there is to do.
+    // Finding out what there is to do.
     void read_context();
     void read_checkpoint();
     void require_same_type(const JobType* type) const;
@@ -104,7 +104,7 @@ private:
 
     SyncContext& sync_;
     const JobType& type_;
-    Mapping* mapping_;  // null: its controller is code
+    Mapping* mapping_;  // null: its controller has code
     std::shared_ptr<DocumentType> source_;
     Job run_;
     FullSyncRequest request_;

@@ -40,7 +40,7 @@ std::optional<Datum> parsed(const std::string& body) {
 
 pg::JsonField no_value() { return {"", pg::JsonKind::null, "", 0}; }
 
-// The answers of the documents, by their place in the batch. Raises where one has none.
+// The answers for the documents, in the order of the batch. Raises if a document has none.
 std::vector<pg::JsonField> answers_of(const HttpReply& reply, const HttpBatch& batch, const HttpFlight& flight) {
     auto unmatched = [&](const std::string& why) {
         return UnusableAnswer(pg::Error("HV000", "the answer of server " + quoted(flight.endpoint) + " to a batch cannot be matched with its documents").detail(why));
@@ -78,7 +78,7 @@ pg::Error refused_document(const pg::JsonField& answer, const HttpBatch& batch, 
     return error.detail("It says: " + pg::clipped(said ? said->text : pg::json_to_text(answer.value), most));
 }
 
-// What was sent, for messages: the answer of one document is kept with it.
+// What was sent, without the documents, for messages: it is kept with the answer of a single document.
 Datum without_documents(const HttpFlight& flight) {
     pg::JsonBuilder json;
     json.begin_object();
@@ -91,7 +91,7 @@ Datum without_documents(const HttpFlight& flight) {
     return json.finish();
 }
 
-// As that of a whole answer, whose body is the document's own part.
+// Like that of a whole answer, with the document's own part as its body.
 Datum json_of(const HttpReply& reply) {
     pg::JsonBuilder json;
     json.begin_object();
@@ -116,7 +116,7 @@ public:
         if (reply != nullptr && push_.declaration().answer.any()) return add_written(name, *reply);
         add_well(name);
     }
-    // Each document's answer is written back in a transaction of its own: one of them keeps this one from being committed.
+    // Writes back each document's answer in a transaction of its own: one of them prevents this transaction from committing.
     void add_apart(const std::string& name, const HttpReply& reply) {
         if (is_well(reply.body, *push_.declaration().batch)) return keep_answer(name, reply, Outcome());
         add(name, &reply);
@@ -128,7 +128,7 @@ public:
         for (const std::string& name : pg::datum_text_array(set_.datum(C::source_documents))) {
             if (!sent.contains(name)) progress_.done.left.push_back(name);
         }
-        if (progress_.done.left.empty()) progress_.job.clear(C::checkpoint);  // else the next request has the next number
+        if (progress_.done.left.empty()) progress_.job.clear(C::checkpoint);  // otherwise the next request gets the next number
         record_set(progress_);
         announce_ended_at_commit();
         insert_requests(kept_);
@@ -175,8 +175,8 @@ private:
         if (!ended) outcome = Outcome();
         keep_answer(name, reply, std::move(outcome));
     }
-    // The server has had the document, and what it said is known: it leaves the set with its answer, and nothing is sent for it again.
-    // `failed`: of the write-back; without an error it has not been tried.
+    // The server has received the document, and its answer is known: the document leaves the set with its answer, and nothing is sent for
+    // it again. `failed`: the outcome of the write-back; without an error, it has not been tried.
     void keep_answer(const std::string& name, const HttpReply& reply, Outcome failed) {
         bool tried = failed.error != nullptr;
         progress_.done[tried ? Count::failed : Count::handed_over]++;

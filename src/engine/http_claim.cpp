@@ -39,9 +39,9 @@ using Op = pg::ScanCondition::Operator;
 constexpr std::size_t most_at_a_time = 200;
 constexpr int most_passed_over = 5000;
 constexpr auto longest_rendering = std::chrono::milliseconds(200);
-constexpr std::size_t fewest_read = 16, most_read = 128;  // jobs that are looked at together
+constexpr std::size_t fewest_read = 16, most_read = 128;  // jobs that are read together
 
-// How many documents a request of the type has at most. What is wrong with the declaration is for the attempt to say.
+// How many documents a request of the type may have. The attempt will report what is wrong with the declaration.
 std::size_t most_in_batch(const JobType& type) {
     try {
         pg::Subtransaction subtransaction;
@@ -56,7 +56,7 @@ std::size_t most_in_batch(const JobType& type) {
 
 }  // namespace
 
-// First all of them are locked; what renders them runs in subtransactions, and a scan must not be open around these.
+// Locks all jobs first: rendering runs in subtransactions, and no scan must be open around these.
 std::vector<HttpFlight> HttpClaim::claim() {
     require_writable_tables();
     collect();
@@ -70,7 +70,7 @@ std::vector<HttpFlight> HttpClaim::claim() {
     auto end = std::chrono::steady_clock::now() + longest_rendering;
     for (const Claimed& claimed : claimed_) {
         if (std::chrono::steady_clock::now() > end && met_ + flights_.size() > 0) {
-            gave_up_ = true;  // the others stay as they are
+            gave_up_ = true;  // the others stay unchanged
             break;
         }
         if (auto known = stored.find(claimed.job.id()); known != stored.end()) {
@@ -100,7 +100,7 @@ bool HttpClaim::Claimed::any_free() const { return keys.empty() || std::find(fre
 
 namespace {
 
-// Marks the documents as not free that stand in a request of another job: it is under way, or nobody knows what became of it.
+// Marks documents as not free if a request of another job has them: it is in flight, or nobody knows what became of it.
 template <class Jobs>
 void mark_taken(Jobs& jobs) {
     std::vector<std::uint64_t> keys;
@@ -122,7 +122,7 @@ void mark_taken(Jobs& jobs) {
 
 }  // namespace
 
-// Some of those that come next and are due, each with what it would have of its documents if no other process wanted them.
+// Some of the next due jobs. Each has the documents that it could have if no other process wanted them.
 std::vector<HttpClaim::Claimed> HttpClaim::read_some(pg::IndexScan& scan, const std::shared_ptr<const JobType>& type, std::size_t most) const {
     std::vector<Claimed> met;
     while (met.size() < most && scan.next()) {
@@ -141,8 +141,8 @@ std::vector<HttpClaim::Claimed> HttpClaim::read_some(pg::IndexScan& scan, const 
 
 bool HttpClaim::has_place(std::size_t most) const { return claimed_.size() < most_at_a_time && documents_ + most <= most_documents; }
 
-// Jobs whose documents are taken are passed over before anything of them is locked, and take nobody's room. There may be very many: a claim gives up
-// after some thousands, and the next one goes on behind them.
+// Jobs whose documents are taken are passed over before any of these are locked, and take up no room. There may be very many such jobs: a
+// claim gives up after a few thousand, and the next claim goes on after them.
 void HttpClaim::collect_of(const std::shared_ptr<const JobType>& type) {
     int room = limits_.room(*type), passed_over = 0;
     if (room <= 0) return;
@@ -177,12 +177,12 @@ void HttpClaim::collect_of(const std::shared_ptr<const JobType>& type) {
     gave_up_ = gave_up_ || sweep.at;
 }
 
-// Its row and some of its documents, if there are any that it may have.
+// Locks its row and those of its documents that it may have, if any.
 bool HttpClaim::take(pg::Table& table, Claimed& claimed, std::size_t most, const Sweep& sweep) {
     const Job& seen = claimed.job;
     bool due = seen.is_null(C::scheduled_at) || seen.int64(C::scheduled_at) <= pg::now();
     if (!due || limits_.is_left_out(seen.id())) return false;
-    // What waits for a request is not before it, though it may have come earlier.
+    // A job that waits for a request does not precede it, even if it came earlier.
     for (std::size_t i = 0; i < claimed.keys.size() && !claimed.has_request; i++) {
         if (sweep.behind.count(claimed.keys[i]) > 0) claimed.free[i] = false;
     }
@@ -195,7 +195,7 @@ bool HttpClaim::take(pg::Table& table, Claimed& claimed, std::size_t most, const
     return locked;
 }
 
-// As many of a set's as fit into a request, and which no transaction of another process has.
+// Locks as many documents of a set as fit into a request, among those that no transaction of another process has.
 void HttpClaim::lock_documents_of(Claimed& claimed, std::size_t most) {
     std::vector<std::size_t> wanted;
     std::vector<std::uint64_t> keys;
@@ -210,7 +210,7 @@ void HttpClaim::lock_documents_of(Claimed& claimed, std::size_t most) {
     documents_ += keys.size();
 }
 
-// What another process has begun since they were read: it has unlocked the documents since.
+// Leaves out documents for which another process has begun a request since they were read: it has already unlocked them.
 void HttpClaim::leave_taken() {
     mark_taken(claimed_);
     std::erase_if(claimed_, [](const Claimed& claimed) { return !claimed.any_free(); });
@@ -249,7 +249,7 @@ void HttpClaim::make_request(const Claimed& claimed, Datum request, const std::v
     start(claimed, std::move(flight));
 }
 
-// What has nothing to send ends here; what met a deadlock or the like is left as it is.
+// Jobs that have nothing to send end here; those that met a deadlock or the like are left as they are.
 void HttpClaim::render(const Claimed& claimed) {
     PushStep step;
     AttemptLimits limits;
@@ -299,7 +299,8 @@ HttpPush::Batch render_batch(const Job& set, const JobType& type, const std::vec
 
 }  // namespace
 
-// Of those that are free, as many as one request may have. What is not there, or has left the type's scope, is for a job of its own.
+// Renders as many of the free documents as one request may have. Documents that do not exist, or that have left the type's scope, get jobs
+// of their own.
 void HttpClaim::render_set(const Claimed& claimed) {
     std::vector<std::string> all = pg::datum_text_array(claimed.job.datum(C::source_documents)), names, rest;
     SetProgress set{as_started(claimed.job), {}};
@@ -324,7 +325,7 @@ void HttpClaim::render_set(const Claimed& claimed) {
         } else {
             set.done = hand_over(set.job, most == 0 ? all : gone);
             if (most == 0) rest.clear();
-            rest.insert(rest.begin(), rendered.names.begin(), rendered.names.end());  // sent when it is claimed next
+            rest.insert(rest.begin(), rendered.names.begin(), rendered.names.end());  // they are sent when the set is claimed next
         }
         set.done.left = rest;
     } catch (const SetupError& error) {
@@ -332,7 +333,7 @@ void HttpClaim::render_set(const Claimed& claimed) {
         return record({setup_failure(set.job, error)});
     } catch (const pg::Error& error) {
         if (!pg::is_specific(error)) throw;
-        set.done = hand_over(set.job, names);  // one of them cannot be sent: it is soon alone
+        set.done = hand_over(set.job, names);  // one of them cannot be sent; jobs of their own show which
         set.done.left = rest;
     }
     met_++;

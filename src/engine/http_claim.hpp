@@ -1,5 +1,5 @@
-// Claiming for an HTTP worker: the jobs of one role in one queue that are HTTP pushes and due, in their order, as far as there is
-// room for them; and making their requests. Ordinary claims never see these jobs: they are held (queue/push.hpp).
+// Claims for an HTTP worker the due HTTP pushes of one role in one queue, in their order, as far as there is room for them, and makes their
+// requests. Ordinary claims never see these jobs, because they are held (queue/push.hpp).
 #pragma once
 
 #include <cstdint>
@@ -17,32 +17,32 @@ namespace sync_job {
 
 class HttpClaim {
 public:
-    // `room`: of a type, how many requests more may be under way. `is_taken`: a request of this process has the document.
+    // `room`: how many more requests of a type may be in flight. `is_taken`: whether a request of this process has the document.
     struct Limits {
         std::function<int(const JobType&)> room;
         std::function<bool(std::uint64_t)> is_taken;
         std::function<bool(std::int64_t)> is_left_out;
     };
-    // A type's sweep says where a claim of it begins that follows one which has given up.
+    // The sweep of each type: where its next claim begins after one that gave up.
     using Sweeps = std::unordered_map<std::string, Sweep>;
     HttpClaim(std::string queue, Oid run_as, Limits limits, Sweeps& sweeps)
         : queue_(std::move(queue)), run_as_(run_as), limits_(std::move(limits)), sweeps_(sweeps) {}
 
-    // In the transaction under way. Jobs that have nothing to send end in it; the others are Started, with the requests that are to be
-    // sent when it has been committed.
+    // Runs in the current transaction. Jobs that have nothing to send end in it. The others become Started; their requests are returned, to
+    // be sent when the transaction has been committed.
     std::vector<HttpFlight> claim();
-    // How many jobs it has begun or ended.
+    // How many jobs it started or ended.
     int met() const { return met_; }
-    // It has given up before the end of a type's jobs.
+    // Whether it gave up before the end of a type's jobs.
     bool gave_up() const { return gave_up_; }
 
 private:
     struct Claimed {
         Job job;
         std::shared_ptr<const JobType> type;
-        std::vector<std::uint64_t> keys;  // of its documents, in their order
-        std::vector<bool> free;           // of these
-        bool has_request = false;         // that is sent again
+        std::vector<std::uint64_t> keys;  // the keys of its documents, in order
+        std::vector<bool> free;           // which of these are free
+        bool has_request = false;         // a stored request, which is sent again
         bool any_free() const;
     };
     void collect();

@@ -22,13 +22,13 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using C = JobColumn;
 
-// What is claimed ahead, so that an answer makes way for the next request at once.
+// How much is claimed in advance, so that an answer makes room for the next request at once.
 int ahead_of(int in_flight) { return std::max(1, in_flight / 2); }
-// A pause that is shorter than this is waited out by what is claimed already.
+// During a pause shorter than this, jobs that are already claimed wait it out.
 constexpr std::int64_t short_pause = 2000;
-// A backend's snapshot cache holds 64 subtransactions of a transaction; a write-back has one of its own at least.
+// A backend's snapshot cache holds 64 subtransactions of a transaction; a write-back uses at least one.
 constexpr int most_subtransactions = 48;
-// After this nothing more is begun in a transaction.
+// After this time, a transaction begins nothing more.
 constexpr auto longest_round = std::chrono::milliseconds(200);
 
 }  // namespace
@@ -90,11 +90,11 @@ void HttpRunner::send_ready() {
         std::deque<std::int64_t> of_full_types;
         while (!jobs.empty() && begin_first(endpoint, jobs, of_full_types)) {
         }
-        auto known = endpoints_.find(endpoint);  // a share of it is no use to jobs whose type has none
+        auto known = endpoints_.find(endpoint);  // a share of the endpoint is of no use to jobs whose type has no room
         if (known != endpoints_.end()) show_waiting_requests(endpoint_key(known->second.server), static_cast<int>(jobs.size()));
         jobs.insert(jobs.begin(), of_full_types.begin(), of_full_types.end());
     }
-    std::map<RequestKey, int> waiting;  // of types
+    std::map<RequestKey, int> waiting;  // waiting requests, by type
     for (const auto& [endpoint, jobs] : ready_) {
         for (std::int64_t job : jobs) {
             if (RequestKey type = limits_of(flights_.at(job)).type; type != 0) waiting[type]++;
@@ -105,10 +105,10 @@ void HttpRunner::send_ready() {
     }
 }
 
-// False: none of the endpoint's may begin now.
+// False: no request to the endpoint may begin now.
 bool HttpRunner::begin_first(const std::string& endpoint, std::deque<std::int64_t>& jobs, std::deque<std::int64_t>& of_full_types) {
     auto flight = flights_.find(jobs.front());
-    bool usable = transport().can_use(endpoint);  // else the attempt says why not
+    bool usable = transport().can_use(endpoint);  // if not, the attempt reports why
     if (flight != flights_.end() && usable) {
         if (transport().room(endpoint) <= 0) return false;
         RequestLimits limits = limits_of(flight->second);
@@ -127,7 +127,7 @@ bool HttpRunner::begin_first(const std::string& endpoint, std::deque<std::int64_
     }
     jobs.pop_front();
     if (flight != flights_.end()) send(flight->second);
-    transport().step();  // so that the room is what is left
+    transport().step();  // so that room() counts it
     return true;
 }
 
@@ -189,7 +189,7 @@ std::int64_t HttpRunner::next_time() {
 
 // --- Endpoints ---
 
-// How the server is to be called now. False: it is not there, or may not be used.
+// Takes over the server's current options. False: it does not exist, or may not be used.
 bool HttpRunner::use_endpoint(const std::string& server) {
     try {
         pg::Subtransaction subtransaction;
@@ -208,7 +208,7 @@ bool HttpRunner::use_endpoint(const std::string& server) {
 }
 
 int HttpRunner::room_of(const JobType& type) {
-    constexpr int to_fail = 50;  // jobs at a time, whose attempt says what is wrong
+    constexpr int to_fail = 50;  // jobs at a time; their attempts report what is wrong
     ServerOf& known = servers_[type.name];
     if (known.generation != job_type_generation()) {
         try {
@@ -230,7 +230,7 @@ int HttpRunner::room_of(const JobType& type) {
         if (flight.endpoint == known.server && !flight.answer) own++;
         if (flight.type == type.name) of_type++;
     }
-    // Whoever has none takes one, to get its share.
+    // A worker without any request takes one, to get its share.
     int room = endpoint.in_flight - requests_of_others(endpoint_key(endpoint.server)) + ahead_of(endpoint.in_flight) - own;
     if (own == 0) room = std::max(room, 1);
     if (!type.concurrency_limit) return room;
@@ -249,7 +249,7 @@ int HttpRunner::run_round() {
     bool looks = claims_ && (more_ || records || now >= resumes_ || now - looked_ >= std::chrono::milliseconds(settings.poll_interval));
     if (!looks && !records) return 0;
     Done done;
-    std::vector<std::int64_t> later;  // answers that are written back in the next round
+    std::vector<std::int64_t> later;  // answers to be written back in the next round
     try {
         transactions_.begin();
         if (!loaded_) load_left_over();
@@ -286,11 +286,11 @@ void HttpRunner::settle_one(const Arrived& arrived, Done& done) {
     fate == HttpFate::answered ? done.changed.push_back(std::move(flight)) : done.over.push_back(arrived.job);
 }
 
-// Of all in a statement each. Before anything is claimed: their documents are free then.
+// Uses one statement for all answers and one for all deletions. Called before anything is claimed, so that the documents are free by then.
 void HttpRunner::record_requests(const Done& done) {
     std::vector<const HttpFlight*> answered;
     for (const HttpFlight& flight : done.changed) {
-        if (flight.repeats == 0) answered.push_back(&flight);  // else it is stored
+        if (flight.repeats == 0) answered.push_back(&flight);  // otherwise it is stored already
     }
     store_answers(answered);
     delete_requests(done.forgotten);
@@ -306,7 +306,8 @@ bool HttpRunner::any_answer_due() const {
     return std::any_of(answered_.begin(), answered_.end(), [this](std::int64_t job) { return is_due(job); });
 }
 
-// As far as the transaction stays short: what one has written is locked until its end. Returns those that wait for another one.
+// Writes back answers as long as the transaction stays short: rows that one has written are locked until its end. Returns those that are
+// left for the next transaction.
 std::vector<std::int64_t> HttpRunner::write_back(Done& done) {
     std::vector<std::int64_t> later;
     auto end = Clock::now() + longest_round;
@@ -322,7 +323,7 @@ std::vector<std::int64_t> HttpRunner::write_back(Done& done) {
     return later;
 }
 
-// False: it met a lock, and whoever has that may wait for this transaction.
+// False: it met a lock, and the holder may be waiting for this transaction.
 bool HttpRunner::write_back_one(std::int64_t job, Done& done) {
     auto found = flights_.find(job);
     if (found == flights_.end()) return true;
@@ -335,7 +336,7 @@ bool HttpRunner::write_back_one(std::int64_t job, Done& done) {
     return !again;
 }
 
-// The endpoint asks for a long pause: what has not been sent yet waits in the queue instead.
+// The endpoint asks for a long pause: requests that have not been sent yet go back to the queue.
 void HttpRunner::give_back_waiting(Done& done) {
     for (const auto& [endpoint, jobs] : ready_) {
         if (jobs.empty() || transport().paused_for(endpoint) < short_pause) continue;
@@ -344,7 +345,7 @@ void HttpRunner::give_back_waiting(Done& done) {
             if (flight == flights_.end() || flight->second.sent) continue;
             auto stored = lock_job(job);
             if (stored && stored->job.status() == Status::started) recover_job(*stored, nullptr, 0);
-            if (flight->second.fresh) delete_requests({job});  // else what was sent before is sent again as it was
+            if (flight->second.fresh) delete_requests({job});  // otherwise what was sent before is sent again unchanged
             done.over.push_back(job);
         }
     }
@@ -365,7 +366,7 @@ void HttpRunner::claim(Done& done) {
     more_ = claim.met() > 0 || claim.gave_up();
 }
 
-// Of a worker that has ended: what it has sent is sent again, as nobody knows what became of it.
+// Loads what a worker that has ended had sent: it is sent again, because nobody knows what became of it.
 void HttpRunner::load_left_over() {
     installation_ = installation();
     Done done;
@@ -418,7 +419,7 @@ void HttpRunner::forget(std::int64_t job) {
     slot_.cancel_known = false;
 }
 
-// Together they could not be committed: each in a transaction of its own shows which one it is.
+// They could not be committed together: running each in a transaction of its own shows which one is the cause.
 void HttpRunner::run_apart() {
     for (const Arrived& arrived : std::exchange(arrived_, {})) {
         run_one_apart(arrived.job, [&](Done& done) { settle_one(arrived, done); });
@@ -461,7 +462,7 @@ void HttpRunner::run_one_apart(std::int64_t job, const std::function<void(Done&)
     }
 }
 
-// For other workers and whoever looks.
+// Publishes its state, for other workers and for monitoring.
 void HttpRunner::show() {
     std::vector<std::string> resting;
     for (const auto& [name, endpoint] : endpoints_) {

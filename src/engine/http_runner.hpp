@@ -1,5 +1,5 @@
-// Sends the HTTP pushes of one role in one queue. A round is one transaction: it records what has been answered and claims what can be
-// sent next. Requests go out after its commit, and no transaction is open while they are under way.
+// Sends the HTTP pushes of one role in one queue. A round is one transaction: it records what has been answered and claims what can be sent
+// next. Requests go out after its commit; no transaction is open while they are in flight.
 #pragma once
 
 #include <chrono>
@@ -27,21 +27,21 @@ class HttpRunner {
 public:
     HttpRunner(std::string queue, Oid run_as, Transactions& transactions, WorkerSlot& slot);
 
-    // Returns how many jobs it has begun, ended or moved on; 0: there was nothing to do. Raises errors that are no job's fault, after a
+    // Returns how many jobs it started, ended or moved on; 0: there was nothing to do. Raises errors that are no job's fault, after a
     // rollback.
     int run_round();
-    // Without a transaction: takes what has come, and sends what is ready. True: a round has something to record.
+    // Called without a transaction: takes answers that have arrived, and sends what is ready. True: a round has something to record.
     bool step();
-    // Somebody has enqueued.
+    // To be called when somebody has enqueued.
     void look_again() { more_ = true; }
-    // No more is begun; what is under way goes on.
+    // Starts no more requests; those in flight go on.
     void begin_no_more() { claims_ = false; }
     std::size_t under_way() const { return flights_.size(); }
-    // An endpoint has asked for a pause, and jobs of it may wait.
+    // Whether an endpoint has asked for a pause and jobs of it may be waiting.
     bool rests() const { return resumes_ != std::chrono::steady_clock::time_point::max(); }
 
     int descriptor() { return transport().descriptor(); }
-    // When step() or run_round() may have something to do although nothing wakes the worker, in milliseconds; below 0: never.
+    // In how many milliseconds step() or run_round() may have something to do although nothing wakes the worker; below 0: never.
     std::int64_t next_time();
 
 private:
@@ -49,11 +49,11 @@ private:
         std::int64_t job;
         HttpAnswer answer;
     };
-    // What a transaction has done, for when it has been committed.
+    // What a transaction has done. It is applied once that is committed.
     struct Done {
         std::vector<std::int64_t> over;
-        std::vector<std::int64_t> forgotten;  // of these, those whose requests go
-        std::vector<HttpFlight> changed;  // with their answer stored, or without it
+        std::vector<std::int64_t> forgotten;  // those of `over` whose requests are deleted
+        std::vector<HttpFlight> changed;  // requests whose answer is stored, or no longer there
         std::vector<HttpFlight> begun;
     };
     HttpTransport& transport();
@@ -87,19 +87,19 @@ private:
     std::unique_ptr<HttpTransport> transport_;
     pg::Memory memory_;
     std::string installation_;
-    std::unordered_map<std::int64_t, HttpFlight> flights_;  // Started, whether sent yet or answered
+    std::unordered_map<std::int64_t, HttpFlight> flights_;  // of Started jobs, whether already sent, already answered, or not
     std::unordered_multimap<std::uint64_t, std::int64_t> documents_;
-    std::map<std::string, std::deque<std::int64_t>> ready_;  // by endpoint: to be sent when there is room
+    std::map<std::string, std::deque<std::int64_t>> ready_;  // by endpoint; to be sent when there is room
     std::vector<Arrived> arrived_;
-    std::vector<std::int64_t> answered_;  // their answer is stored, and to be written back
+    std::vector<std::int64_t> answered_;  // jobs whose answer is stored and still to be written back
     std::map<std::string, HttpEndpoint> endpoints_;
     struct Begun {
         Oid server;
         RequestKey type;
         std::chrono::steady_clock::time_point at;
     };
-    std::unordered_map<std::int64_t, Begun> begun_;  // by job: counted in shared memory
-    std::int64_t next_turn_ = -1;  // milliseconds until what is ready may begin, though nothing of this worker ends; below 0: not known
+    std::unordered_map<std::int64_t, Begun> begun_;  // by job; counted in shared memory
+    std::int64_t next_turn_ = -1;  // milliseconds until a ready request may begin even if none of this worker ends; below 0: not known
     struct ServerOf {
         std::uint64_t generation = 0;
         std::string server;

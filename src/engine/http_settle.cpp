@@ -60,7 +60,7 @@ pg::Error refused(const HttpFlight& flight, const HttpAnswer& answer) {
     return error.detail("The request was " + what + "." + (said.empty() ? "" : " The answer: " + said));
 }
 
-// The job with what came of it, ready to be stored.
+// The job with its result, ready to be stored.
 Outcome finished(const Job& started, const HttpFlight& flight, int status) {
     Outcome outcome;
     outcome.job = started.copy();
@@ -84,7 +84,7 @@ HttpFate end(const Outcome& outcome) {
     return HttpFate::over;
 }
 
-// What is sent again is kept only as long as there is a next time.
+// A request that would be sent again is kept only if there will be a next attempt.
 HttpFate fail(const StoredJob& stored, const pg::Error& error, bool keeps) {
     Outcome outcome = failed_outcome(stored.job, error, true);
     bool again = keeps && !outcome.job.is_null(C::retry_after);
@@ -108,12 +108,12 @@ HttpFate cancel(const StoredJob& stored, const std::string& reason) {
     return end(outcome);
 }
 
-// The job, locked, if it is still the one that has sent this; and its type.
+// The job, locked, if it is still the one that sent this request; and its type.
 struct Ours {
     std::optional<StoredJob> stored;
     HttpPush* push = nullptr;
     std::shared_ptr<Controller> controller;
-    std::shared_ptr<const pg::ErrorReport> broken;  // what is wrong with the type since it was sent
+    std::shared_ptr<const pg::ErrorReport> broken;  // what is wrong with the type now
 };
 
 Ours find_ours(const HttpFlight& flight) {
@@ -133,9 +133,10 @@ Ours find_ours(const HttpFlight& flight) {
     return ours;
 }
 
-// Whatever the type was when it was sent: the job goes, waits until that is mended, or is run as the type says now.
+// The type is no usable HTTP push any more, whatever it was when the request was sent: the job is dropped, waits until the type is
+// repaired, or runs as the type now says.
 std::optional<HttpFate> without_push(const Ours& ours) {
-    if (!ours.stored) return HttpFate::over;  // canceled, or ended otherwise
+    if (!ours.stored) return HttpFate::over;  // canceled, or ended in another way
     if (ours.broken != nullptr) {
         record({setup_failure(ours.stored->job, pg::Error(std::make_shared<pg::ErrorReport>(*ours.broken)))});
         return HttpFate::kept;
@@ -170,7 +171,7 @@ HttpFate settle_definite(const Ours& ours, HttpFlight& flight, const HttpAnswer&
 
 constexpr int most_repeats = 3;
 
-// Later, when whoever has locked the document may have ended.
+// Tries again later, when whoever has locked the document may have finished.
 HttpFate again(HttpFlight& flight) {
     constexpr std::int64_t first = 50'000, longest = 2'000'000;
     flight.again_at = pg::now() + std::min(first << std::min(flight.repeats, 10), longest);
@@ -213,7 +214,7 @@ HttpFate settle(HttpFlight& flight, const HttpAnswer& answer, const std::string*
     if (auto fate = without_push(ours)) return *fate;
     if (answer.canceled) return reason != nullptr ? cancel(*ours.stored, *reason) : queue_anew(*ours.stored);
     if (answer.outcome == HttpAnswer::Outcome::definite) return settle_definite(ours, flight, answer);
-    bool may_have_come = answer.outcome == HttpAnswer::Outcome::unknown || !flight.fresh;  // this time, or an earlier one
+    bool may_have_come = answer.outcome == HttpAnswer::Outcome::unknown || !flight.fresh;  // this time or an earlier time
     return fail(*ours.stored, refused(flight, answer), may_have_come);
 }
 
@@ -232,14 +233,14 @@ HttpFate write_back(HttpFlight& flight) {
         return write_one(ours.stored->job, flight, own);
     } catch (const LockedDocument&) {
         return again(flight);
-    } catch (const UnusableAnswer& error) {  // it counts for no document; the batch is made anew, as a server may answer a key as it did before
+    } catch (const UnusableAnswer& error) {  // no document is to blame; the next request has a new key, as a server may repeat its answer to a key
         return fail(*ours.stored, error, false);
     }
 }
 
 namespace {
 
-// Of a batch whose answer cannot be written back: false where there is none, or it is another matter.
+// For a batch whose answer cannot be written back. False: there is no answer, or this is another case.
 bool write_back_apart(const HttpFlight& flight) {
     if (!flight.answer) return false;
     Ours ours = find_ours(flight);

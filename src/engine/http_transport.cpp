@@ -12,7 +12,7 @@ namespace sync_job {
 namespace {
 
 constexpr int most_in_flight = 1000;
-constexpr int other_descriptors = 12;  // for looking up names, and the library's own
+constexpr int other_descriptors = 12;  // for name look-ups and for the library itself
 
 SyncJobHttpText text(const std::string& value) { return {value.data(), value.size()}; }
 std::string string(SyncJobHttpText value) { return std::string(value.data, value.length); }

@@ -1,17 +1,18 @@
-// A session that runs jobs is cancelled by its user or its statement_timeout: what had run is recorded, and then its statement ends.
+// If a session that runs jobs is cancelled by its user or by its statement_timeout, what has run so far is recorded, and then its statement
+// ends.
 #pragma once
 
 #include "pg/error.hpp"
 
 namespace sync_job {
 
-// Of an error while jobs run that is neither the cancellation of a job nor a time limit of the engine's: remembered, if it is a
-// cancellation and this is no worker, which goes on.
+// Called for an error while jobs run that is neither the cancellation of a job nor a time limit of the engine. Remembers it if it is a
+// cancellation, except in a worker, which goes on.
 void note_interruption(const pg::Error& error);
-// One is remembered: no more jobs are begun.
+// Whether a cancellation is remembered: then no more jobs are begun.
 bool is_interrupted();
 void forget_interruption();
-// Raises it.
+// Raises the remembered error, if any.
 void raise_interruption();
 
 }  // namespace sync_job

@@ -18,10 +18,10 @@ namespace sync_job {
 
 namespace {
 
-// Below this a wrong plan costs little.
+// For smaller tables, a wrong plan costs little.
 constexpr std::int64_t small = 4;
 
-// The size of each table, in pages, that the plans in use were made for.
+// The size of each table, in pages, for which the current plans were made.
 std::unordered_map<Oid, std::int64_t>& planned_sizes() {
     static auto& sizes = *new std::unordered_map<Oid, std::int64_t>;  // never destroyed: the server may be gone by then
     return sizes;
@@ -29,7 +29,7 @@ std::unordered_map<Oid, std::int64_t>& planned_sizes() {
 
 bool outgrown(Oid relation) {
     auto pages = pg::relation_pages(relation);
-    if (!pages) return false;  // another time
+    if (!pages) return false;  // try another time
     std::int64_t now = std::max(small, *pages);
     auto [planned, is_new] = planned_sizes().try_emplace(relation, small);
     return now >= 2 * planned->second || 2 * now <= planned->second;
@@ -50,9 +50,9 @@ namespace {
 std::uint64_t dropped_at = 0;  // pg::definition_changes() when everything was last dropped
 bool new_process_wanted = false;
 
-// An error about definitions, not data: SQLSTATE class 42 except missing rights, "cached plan must not change result
-// type", rows of a table as it was before a change (datum_version_mismatch, in newer minor versions), and internal errors
-// ("cache lookup failed for type …"). But not what the engine says about a set-up that it has just read.
+// Whether the error is about definitions, not data: SQLSTATE class 42 except missing rights, "cached plan must not change result type",
+// rows of a table from before a change (datum_version_mismatch, in newer minor versions), and internal errors ("cache lookup failed for
+// type …"). Errors that the engine raises about a set-up it has just read do not count.
 bool is_of_definitions(const pg::Error& error) {
     const std::string& state = error.sqlstate();
     bool fits = (state.starts_with("42") && state != "42501") || state == "0A000" || state == "22P07" ||
@@ -69,7 +69,7 @@ void drop_all_plans() {
     invalidate_controllers();
 }
 
-// Whether the attempt has already been run again in a new process.
+// Whether this attempt has already been repeated in a new process.
 bool has_run_again(const Job& job) {
     static auto& select = *new InternalStatement(
         "SELECT FROM {}.sync_job_error WHERE sync_job = $1 AND attempt = $2 AND NOT counted",
@@ -88,7 +88,7 @@ bool dropped_stale_plans(const pg::Error& error) {
     return true;
 }
 
-// A new process does not help a job whose own fault it is. If there are many such jobs, none is started for a while.
+// A new process does not help a job that is itself at fault. If there are many such jobs, no new process is started for a while.
 bool runs_again_in_new_process(const Job& job, const pg::Error& error, bool may_run_again) {
     constexpr std::int64_t pause_microseconds = 10 * 1000000LL;
     if (!in_worker() || !is_of_definitions(error) || pg::definition_changes() == 0) return false;

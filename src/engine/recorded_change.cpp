@@ -26,7 +26,7 @@ std::string described(const DocumentType& documents, const std::string& name) {
     return quoted(documents.label()) + " " + quoted(name);
 }
 
-// The diff of a whole row leaves out nulls: those columns must be null.
+// The diff of a whole row leaves out nulls: columns not in it must be null.
 std::vector<std::string> fields_beside(const DocumentType& documents, const RecordedChange& change, const pg::RowValues& row) {
     std::vector<std::string> fields;
     for (const pg::Column& column : documents.relation().columns) {

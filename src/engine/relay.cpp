@@ -15,7 +15,7 @@ namespace {
 
 using C = JobColumn;
 
-// With the ids of the children, where these have been made: one for each target.
+// With the ids of the children, if these exist already: one for each target.
 Datum as_json(const std::vector<Target>& targets, const Job& job, const std::vector<Job>& children = {}) {
     pg::JsonBuilder json;
     json.begin_array();
@@ -43,7 +43,7 @@ Datum as_json(const std::vector<Target>& targets, const Job& job, const std::vec
     return json.finish();
 }
 
-// The parent's settings; the target's own document, operation and context.
+// A child has the parent's settings, and the document, operation and context of its target.
 Job child_of(const Job& parent, const JobType& type, const Target& target) {
     Job child = parent.copy();
     Oid relation = target.document_type != pg::no_oid ? target.document_type : parent.oid(C::target_document_type);
@@ -87,7 +87,7 @@ std::vector<Target> filtered_by_hook(SyncContext& sync, const std::vector<Target
 }
 
 void relay(SyncContext& sync, const JobType& type, const std::vector<Target>& targets) {
-    if (is_part_of_set(sync.job)) {  // its children would be those of the set
+    if (is_part_of_set(sync.job)) {  // otherwise its children would be those of the set
         mark_leaves_set();
         throw pg::Error("0A000", "a document with several targets leaves its set job");
     }
@@ -98,7 +98,7 @@ void relay(SyncContext& sync, const JobType& type, const std::vector<Target>& ta
     }
     sync.job.set(C::multiple_target_documents, as_json(targets, sync.job, sync.children));
     pg::Value ids{ids_of(sync.children), false};
-    insert_children(sync);  // in a dry run once more after its rollback: after_relay must find them, too
+    insert_children(sync);  // a dry run inserts them once more after its rollback; after_relay must find them in any case
     if (!sync.job.flag(C::dry_run)) sync.children.clear();
     pg::command_counter_increment();
     if (sync.controller->has(Hook::after_relay)) {

@@ -1,4 +1,4 @@
-// Several targets: one child job each.
+// Relaying: a job with several targets gets one child job for each.
 #pragma once
 
 #include <vector>
@@ -7,13 +7,13 @@
 
 namespace sync_job {
 
-// What the before_relay hook leaves of the list.
+// The list after the before_relay hook has changed it.
 std::vector<Target> filtered_by_hook(SyncContext& sync, const std::vector<Target>& targets);
 
-// Makes the children and ends the job as Relayed.
+// Creates the children and ends the job as Relayed.
 void relay(SyncContext& sync, const JobType& type, const std::vector<Target>& targets);
 
-// Inserts the children that are still to be inserted (a dry run's, after its rollback).
+// Inserts the children that remain to be inserted (those of a dry run, after its rollback).
 void insert_children(SyncContext& sync);
 
 }  // namespace sync_job

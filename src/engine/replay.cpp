@@ -104,7 +104,7 @@ Effect write(const Replay& replay) {
     return effect;
 }
 
-// What was applied, or brought back, is no edit.
+// Values that were applied or brought back do not count as edits.
 void remember_replayed(const Replay& replay, const Effect& effect) {
     auto type = find_job_type(std::string(replay.job.text(C::sync_job_type)));
     if (type == nullptr || effect.after.null || replay.documents->relation().oid != type->target) return;
@@ -130,7 +130,7 @@ std::int64_t record_replay(const Replay& replay, const Effect& effect, pg::Times
     return done.id();
 }
 
-// The jobs that record it; a set has several where it has written to documents of several types.
+// Returns the id of the job that records it; there are several if the set has written to documents of several types.
 std::int64_t replay_set(const Job& job, bool backwards) {
     ReplayCounts counts = replay_jobs({{job.id()}, backwards, false}, nullptr, [](const ReplayedDocument&) {});
     if (counts.records.empty()) cannot(job, backwards, "Its documents are as they should be.");

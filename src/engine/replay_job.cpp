@@ -1,4 +1,4 @@
-// The part of replay_many.hpp that is about jobs which do it: a worker does as their role what a session of another role may not.
+// The part of replay_many.hpp about jobs that replay: a worker, as their role, may do what a session of another role may not.
 #include "core/text.hpp"
 #include "engine/replay_list.hpp"
 #include "engine/replay_many.hpp"
@@ -17,7 +17,7 @@ using C = JobColumn;
 constexpr const char* conflicts_key = "conflicts";
 const char* jobs_key(bool backwards) { return backwards ? "reverts" : "applies"; }
 
-// Somebody may have changed it.
+// Checked, because somebody may have changed the context.
 ReplayRequest request_of(const Job& job) {
     ReplayRequest request;
     request.backwards = task_of(job) == Task::revert;
@@ -29,7 +29,7 @@ ReplayRequest request_of(const Job& job) {
     return request;
 }
 
-// The documents in conflict, the first ones.
+// The first documents in conflict.
 class ConflictList {
 public:
     ConflictList() { json_.begin_array(); }
@@ -76,7 +76,7 @@ EnqueueRequest request_for_replay(const ReplayRequest& request) {
     enqueueing.title = to_text(*enqueueing.task);
     enqueueing.context = {context.finish(), false};
     enqueueing.relation = relation::replay;
-    enqueueing.max_retries = 0;  // a conflict stays one
+    enqueueing.max_retries = 0;  // a conflict does not go away
     return enqueueing;
 }
 

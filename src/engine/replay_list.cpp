@@ -40,7 +40,7 @@ void require_all_exist(const Ids& ids) {
     if (!rows.empty()) no_such_job(pg::datum_int64(rows[0][0].datum));
 }
 
-// The newest first.
+// Newest first.
 std::vector<Listed> listed_jobs(const Ids& ids) {
     static auto& select = *new InternalStatement(
         "WITH RECURSIVE listed (id) AS (SELECT unnest($1) UNION SELECT j.id FROM listed AS l"
@@ -73,7 +73,7 @@ std::vector<Listed> listed_jobs(const Ids& ids) {
     throw error;
 }
 
-// False: it has changed nothing.
+// False: the job has changed nothing.
 bool is_to_replay(const Listed& listed, bool backwards) {
     require_session_of(listed.run_as, "sync job " + std::to_string(listed.jobs[0]),
                        std::string("Have a worker do it with ") + (backwards ? "enqueue_revert" : "enqueue_apply") +
@@ -102,7 +102,7 @@ void require_may_replay(const Listed& listed, const JobType& type, bool backward
 
 // --- Their changes ---
 
-// $1: the jobs. Those of one document, and those of many.
+// A subquery; $1: the jobs, those of one document as well as those of many.
 std::string changes_of_jobs() {
     return "(SELECT j.id, j.ended_at, j.source_document_name AS source, j.target_document_name AS target, j.operation, j.diff_summary AS diff,"
     "  j.fingerprint FROM sync_job_internal.sync_job_ended AS j WHERE j.id = ANY ($1) AND j.status = 'Finished' AND NOT " +
@@ -114,10 +114,10 @@ std::string changes_of_jobs() {
     "  WHERE d.sync_job = ANY ($1) AND d.status = 'Finished' AND d.target_document_name IS NOT NULL)";
 }
 
-// When a job has ended, and its number.
+// When a job ended, and its id.
 using Moment = std::pair<pg::Timestamp, std::int64_t>;
 
-// A document whose key was changed has other names in the records of earlier jobs.
+// A document whose key was changed has different names in the records of earlier jobs.
 class Renames {
 public:
     Renames(const ReplayGroup& group, const DocumentType& documents) {
@@ -133,7 +133,7 @@ public:
         }
     }
 
-    // As arrays: which name meant which document, from one moment until before another.
+    // As arrays: which name meant which document, from one moment on and until another.
     std::vector<pg::Value> as_arrays() const {
         std::vector<std::string> names, finals;
         std::vector<pg::Value> from_at, until_at;
@@ -202,7 +202,7 @@ std::vector<ReplayGroup> jobs_to_replay(const Ids& ids, bool backwards) {
     return groups;
 }
 
-// Whoever may not have it done is told nothing of the jobs.
+// Somebody who may not have this done must learn nothing about the jobs.
 std::shared_ptr<const JobType> type_to_replay(const Ids& ids) {
     std::set<std::string> types;
     Oid user = pg::current_user();

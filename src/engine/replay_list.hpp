@@ -1,5 +1,4 @@
-// What a list of jobs has changed: which jobs these are, with those that came of them, and document by document what they have
-// recorded.
+// What a list of jobs has changed: the jobs, including those that they led to, and document by document the changes that they recorded.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +13,7 @@
 
 namespace sync_job {
 
-// Jobs of one type that have written to documents of one type.
+// Jobs of one type that wrote to documents of one type.
 struct ReplayGroup {
     std::shared_ptr<const JobType> type;
     Oid target = pg::no_oid;
@@ -22,26 +21,27 @@ struct ReplayGroup {
     std::vector<std::int64_t> jobs;
 };
 
-// Of these jobs, and those that came of them: targets of a relay, documents that have left a set or a full sync. Jobs that have
-// changed nothing are left out. The group of the newest job comes first, or last where they are applied. Raises what keeps all of
-// it from being done: 42704 for a job that does not exist, 55000 for one that has not ended, 42501 where its role is not the session's.
+// For these jobs and those that they led to: children of a relay, documents that left a set or a full sync. Jobs that changed nothing are
+// left out. The group of the newest job comes first, or last if they are applied. Raises what makes all of it impossible: 42704 for a job
+// that does not exist, 55000 for one that has not ended, 42501 if its role is not the session's.
 std::vector<ReplayGroup> jobs_to_replay(const std::vector<std::int64_t>& ids, bool backwards);
 
-// The type of the jobs, which must be the same, for a job that does it. Raises 22023; 42501 for who may neither become their role
-// nor is an operator.
+// The type of the jobs, which must all have the same one, for a job that replays them. Raises 22023; 42501 for somebody who can neither
+// become their role nor is an operator.
 std::shared_ptr<const JobType> type_to_replay(const std::vector<std::int64_t>& ids);
 
 struct ListedChange {
     std::int64_t sync_job;
-    std::string source, target;  // names, as they were recorded
+    std::string source, target;  // names as recorded
     RecordedChange change;
 };
 
-// Reads them document by document: in the order in which they are to be replayed. In an SpiScope, and closed before that ends.
+// Reads the changes document by document, in the order in which they are to be replayed. Needs an SpiScope, and must be closed before that
+// ends.
 class ListedChanges {
 public:
     ListedChanges(const ReplayGroup& group, const DocumentType& documents, bool backwards);
-    // Those of the next documents, at most so many. In the current memory context.
+    // The changes of at most `most` more documents, in the current memory context.
     using OfDocument = std::vector<ListedChange>;
     std::vector<OfDocument> next(std::size_t most);
 

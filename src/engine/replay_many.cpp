@@ -21,16 +21,16 @@ namespace sync_job {
 
 namespace {
 
-// One document, on its way from what it is to what it should be.
+// One document, on its way from its current state to the wanted one.
 struct Document {
-    ListedChanges::OfDocument changes;  // in the order in which they are replayed
-    std::string name;                   // what it has now
+    ListedChanges::OfDocument changes;  // in replay order
+    std::string name;                   // its current name
     DocumentState before, after;
-    DocumentState stored;  // `after` as it was written
+    DocumentState stored;  // `after` as stored
     Obstacle obstacle;
 };
 
-// Nothing is left to do: taken along it, whatever it is like, the document is what it was.
+// Whether nothing is left to do: replaying the change in any case would leave the document as it is.
 bool is_done(const DocumentType& type, const RecordedChange& change, const DocumentState& state) {
     if (!tells_result(change)) return false;
     DocumentState forced = state;
@@ -39,8 +39,8 @@ bool is_done(const DocumentType& type, const RecordedChange& change, const Docum
     return exists && same_state(type, state, forced);
 }
 
-// Takes one change after the other, from one on. The moments of their jobs give the order, but of jobs for many documents that is not
-// exact: the first that fits is taken, or one of which nothing is left to do.
+// Replays one change after the other, beginning with number `from`. The end times of their jobs give the order, but that is not exact for
+// jobs with many documents: so it takes the first change that fits, or one that leaves nothing to do.
 Obstacle take_all(const DocumentType& type, const Document& document, std::size_t from, DocumentState& state) {
     std::vector<const ListedChange*> left;
     for (std::size_t i = from; i < document.changes.size(); i++) left.push_back(&document.changes[i]);
@@ -60,10 +60,11 @@ Obstacle take_all(const DocumentType& type, const Document& document, std::size_
     return {};
 }
 
-// What it should become, or why not. The first ones of its changes may have been undone already: then it is as they would leave it.
+// Determines what the document should become, or why it cannot. The first of its changes may have been undone already: then the document is
+// as these would leave it.
 void judge(const DocumentType& type, Document& document) {
     DocumentState forced = document.before;
-    bool known = true;  // what the changes so far have made of it
+    bool known = true;  // the result of the changes so far is known
     for (std::size_t done = 0; done <= document.changes.size(); done++) {
         if (done > 0) {
             const RecordedChange& change = document.changes[done - 1].change;
@@ -81,7 +82,7 @@ void judge(const DocumentType& type, Document& document) {
     }
 }
 
-// Documents of one group; see ReplayGroup.
+// Replays the documents of one ReplayGroup.
 class GroupReplay {
 public:
     GroupReplay(const ReplayRequest& request, const ReplayGroup& group, const Job* own, ReplayCounts& counts,
@@ -94,9 +95,9 @@ public:
     }
 
     void run(const ReplayGroup& group);
-    // Those that could not be written yet, once more: they may depend on others. True: some of them were.
+    // Tries documents once more that could not be written yet: they may depend on others. True: some were written.
     bool try_late();
-    // Those that cannot be written.
+    // Reports those that cannot be written.
     void give_up_late();
     void finish() {
         if (auto id = record_.finish()) counts_.records.push_back(*id);
@@ -104,7 +105,7 @@ public:
     std::vector<std::string>& conflicts() { return conflicts_; }
 
 private:
-    // Its changes lie in this memory. The error with which writing it has failed.
+    // `memory` has its changes; `error`: why writing it failed.
     struct Late {
         std::shared_ptr<pg::Memory> memory;
         Document document;
@@ -129,9 +130,9 @@ private:
     const JobType& type_;
     std::shared_ptr<DocumentType> documents_;
     ReplayRecord record_;
-    ColumnSet watched_;  // for which it is kept what was written last
+    ColumnSet watched_;  // columns for which the last written value is kept
     std::vector<Late> late_;
-    std::vector<std::string> conflicts_;  // the first ones, in words
+    std::vector<std::string> conflicts_;  // the first ones, as text
 };
 
 void GroupReplay::run(const ReplayGroup& group) {
@@ -176,7 +177,7 @@ void GroupReplay::run_chunk(const std::shared_ptr<pg::Memory>& memory, std::vect
     if (!fails_anyway) write_all(memory, changed);
 }
 
-// The documents as they are, locked until the end of the transaction.
+// Loads the current documents, locked until the end of the transaction.
 void GroupReplay::load(std::vector<Document*>& some) {
     if (!documents_->supports_many() || !documents_->locks_rows()) {
         for (Document* document : some) {
@@ -190,7 +191,7 @@ void GroupReplay::load(std::vector<Document*>& some) {
     for (NumberedRow& found : documents_->lock_many(names)) some[found.number]->before = found.row;
 }
 
-// In one subtransaction, or, where that fails, in parts: what is wrong is soon alone.
+// Writes all in one subtransaction; if that fails, in smaller and smaller parts, until the document that is wrong is alone.
 void GroupReplay::write_all(const std::shared_ptr<pg::Memory>& memory, std::vector<Document*> some) {
     constexpr std::size_t parts = 4;
     if (some.empty()) return;
@@ -249,7 +250,7 @@ bool GroupReplay::fit_arrays(const ColumnSet& columns) const {
            std::all_of(columns.begin(), columns.end(), [&](int number) { return fits_array(pg::base_type(all[number - 1].type)); });
 }
 
-// Room first: a value may be moving from one document to another.
+// Makes room first: a unique value may move from one document to another.
 void GroupReplay::write(const std::vector<Document*>& some) {
     std::vector<Document*> removed;
     std::map<ColumnSet, std::vector<Document*>> updated, inserted;
@@ -292,7 +293,7 @@ void GroupReplay::update(const std::vector<Document*>& some) {
     for (std::size_t i = 0; i < some.size(); i++) some[i]->stored = after[i];
 }
 
-// With the values they had, even of identity columns.
+// Inserts the values they had, even for identity columns.
 void GroupReplay::insert(const std::vector<Document*>& some) {
     ColumnSet columns = columns_to_insert(*documents_, *some[0]->after);
     if (!fit_arrays(columns)) {
@@ -310,7 +311,7 @@ void GroupReplay::insert(const std::vector<Document*>& some) {
 
 // --- What came of it ---
 
-// What was brought back is no edit.
+// Values that were brought back do not count as edits.
 std::vector<ReplayedDocument> GroupReplay::conclude(const std::vector<Document*>& some) {
     std::vector<RecordedDocument> records;
     std::vector<ReplayedDocument> all;

@@ -1,4 +1,4 @@
-// Undoing many jobs at once, or making many dry runs real: set-based, merged per document, in one transaction.
+// Undoes many jobs at once, or applies many dry runs: with set-based statements, changes merged per document, in one transaction.
 #pragma once
 
 #include <cstdint>
@@ -15,30 +15,30 @@ namespace sync_job {
 struct ReplayRequest {
     std::vector<std::int64_t> jobs;
     bool backwards = true;
-    bool skip_conflicts = false;  // else the first one raises 55000, and nothing is done
+    bool skip_conflicts = false;  // if false, the first conflict raises 55000, and nothing is done
 };
 
-// What became of one document. Those that are as they should be already are not told of.
+// What became of one document. Documents that are already as they should be are not reported.
 struct ReplayedDocument {
-    std::int64_t sync_job = 0;  // the newest of the jobs that have changed it
+    std::int64_t sync_job = 0;  // the newest job that changed it
     std::string source, target;
     Oid target_type = 0;
     bool done = false;
-    std::vector<std::string> fields;  // that have changed since
-    std::string detail;               // else why it is a conflict
+    std::vector<std::string> fields;  // fields that have changed since
+    std::string detail;               // otherwise, why it is a conflict
     std::int64_t recorded_by = 0;
 };
 
 struct ReplayCounts {
     std::int64_t done = 0, conflicts = 0;
-    std::vector<std::int64_t> records;  // the jobs that record it
+    std::vector<std::int64_t> records;  // the jobs that record the replay
 };
 
-// In the current transaction, with the rights of the current user, who must be the role of the jobs. It is recorded by `own`, the
-// job that does it; without one, or where that is about other documents, by jobs that are inserted as Finished.
+// Runs in the current transaction with the rights of the current user, who must be the role of the jobs. Recorded by `own`, the job that
+// replays; without one, or if that is about other documents, by jobs that are inserted as Finished.
 ReplayCounts replay_jobs(const ReplayRequest& request, const Job* own, const std::function<void(const ReplayedDocument&)>& tell);
 
-// Jobs that do it: what is asked for is in their context; the result has the counts, and the conflicts.
+// For jobs that replay: the request is in their context; the result has the counts and the conflicts.
 EnqueueRequest request_for_replay(const ReplayRequest& request);
 pg::Value run_replay(const Job& job, const JobType& type);
 

@@ -1,4 +1,4 @@
-// How it is recorded that changes were applied or reverted: as a job of its own, which can be seen, and be undone in turn.
+// Records that changes were applied or reverted: as a job of its own, which can be viewed, and undone in turn.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace sync_job {
 
-// A Finished job with a number of its own, like the one whose changes are replayed, but for what it has done.
+// A Finished job with an id of its own. Like the job whose changes are replayed, except for what it has done.
 Job new_replay_record(const Job& replayed, bool backwards, pg::Timestamp started);
 
 struct RecordedDocument {
@@ -21,13 +21,14 @@ struct RecordedDocument {
     const DocumentState *before, *after;
 };
 
-// Of many documents of one type: the job `own` that does it, if that is about such documents, else one that is inserted at the end.
+// The record for many documents of one type: the replaying job `own`, if that is about such documents; else a job that is inserted at the
+// end.
 class ReplayRecord {
 public:
     ReplayRecord(const ReplayRequest& request, const ReplayGroup& group, const Job* own);
     std::int64_t id();
     void add(const DocumentType& type, const std::vector<RecordedDocument>& documents);
-    // After the last: the job, if there is one that was needed.
+    // Called after the last document. The job's id, if a job was needed.
     std::optional<std::int64_t> finish();
 
 private:

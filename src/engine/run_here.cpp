@@ -1,4 +1,4 @@
-// Running one given job: in a session, by execute_sync_job(), or anywhere if its controller commits.
+// Runs one given job: in a session, through execute_sync_job(), or anywhere if its controller commits.
 #include <algorithm>
 
 #include "engine/claim.hpp"
@@ -19,8 +19,8 @@ namespace {
 
 using C = JobColumn;
 
-// A worker unlocks a document a moment after its commit, which others see at once: whoever has waited for that commit
-// expects the document to be free.
+// A worker unlocks a document a moment after its commit, which others see at once. Whoever has waited for that commit expects the document
+// to be free, so wait a little.
 void require_document(const Job& job) {
     constexpr int most_pauses = 200;
     constexpr long pause_milliseconds = 5;
@@ -36,7 +36,7 @@ void require_document(const Job& job) {
 
 namespace {
 
-// Makes a Pending or Failed job Queued, to be run by hand; for a Failed one this is a retry.
+// Makes a Pending or Failed job Queued, so that it can be run by hand; for a Failed one this is a retry.
 Job queued_by_hand(const StoredJob& stored) {
     if (stored.job.status() == Status::queued) return stored.job;
     Job job = stored.job.copy();
@@ -53,7 +53,7 @@ Job queued_by_hand(const StoredJob& stored) {
 
 namespace {
 
-// Its documents that no other job has; what is left waits on in the queue.
+// Runs the set's documents that no other job has; the rest goes on waiting in the queue.
 Job run_set_here(const StoredJob& stored) {
     Job queued = queued_by_hand(stored);
     std::vector<std::string> names = pg::datum_text_array(queued.datum(C::source_documents)), free, busy;
@@ -100,7 +100,7 @@ Job run_here(const StoredJob& stored, bool raise) {
     struct Forget {
         std::int64_t id;
         ~Forget() { clear_in_progress(id); }
-    } forget{stored.job.id()};  // even if the caller catches the error and goes on
+    } forget{stored.job.id()};  // needed if the caller catches the error and goes on
     Job queued = queued_by_hand(stored);
     Outcome outcome;
     try {
@@ -117,12 +117,12 @@ Job run_here(const StoredJob& stored, bool raise) {
     }
     announce_ended_at_commit();
     pg::command_counter_increment();
-    auto ended = find_job(outcome.job.id());  // with what the job itself has stored
+    auto ended = find_job(outcome.job.id());  // includes what the job itself has stored
     return ended ? ended->job : outcome.job;
 }
 
 namespace {
-// The classid of these locks in pg_locks: no catalog's OID.
+// The classid of these locks in pg_locks: not the OID of a catalog.
 constexpr Oid job_lock_class = 9999;
 }  // namespace
 
@@ -139,7 +139,7 @@ bool take_committing_job(std::int64_t id) { return std::exchange(expected_commit
 
 namespace {
 
-// A full sync that has stopped because somebody wants it to, or to let others go first; its checkpoint says how far it has come.
+// Stores a full sync that has stopped because somebody wanted that, or to let others go first; its checkpoint tells how far it has come.
 void store_stopped(const StoredJob& stored, const Job& stopped) {
     Job job = stored.job.copy();
     job.set_status(stopped.status());
@@ -159,7 +159,7 @@ void run_committing_here(std::int64_t id) {
     if (!locked || locked->job.status() != Status::started) return;
     if (outcome.job.status() == Status::pending || outcome.job.status() == Status::queued) return store_stopped(*locked, outcome.job);
     outcome.job.place = locked->job.place;
-    // What the job itself has stored meanwhile is kept.
+    // Keep what the job itself has stored in the meantime.
     for (C column : {C::checkpoint}) {
         outcome.job.set(column, pg::Value{locked->job.datum(column), locked->job.is_null(column)});
     }

@@ -30,14 +30,14 @@ using Clock = std::chrono::steady_clock;
 
 // A backend's snapshot cache holds 64 subtransactions of a transaction; a job may use a few of its own.
 constexpr int most_subtransactions = 56;
-// A batch takes no more set jobs then: the largest one still fits into what a transaction may hold.
+// Above this, a batch takes no more set jobs: the largest possible one still fits into what a transaction may hold.
 constexpr std::size_t most_in_sets = most_documents - most_batch_jobs - most_in_set_job;
-constexpr int jobs_between_looks = 50;  // at the growth of the tables
-// A type that took too long for a batch runs alone for this long, or until this many of its jobs in a row were fast.
+constexpr int jobs_between_looks = 50;  // between checks whether tables have grown
+// Jobs of a type that took too long for a batch run alone for this long, or until this many in a row were fast.
 constexpr auto slow_type_memory = std::chrono::minutes(10);
 constexpr int fast_jobs = 24;
 
-// Grows when anything changes that could make the jobs of a type faster.
+// Increases when anything changes that could make the jobs of a type faster.
 std::uint64_t definitions() { return job_type_generation() + document_generation() + controller_generation(); }
 
 }  // namespace
@@ -117,7 +117,7 @@ void Runner::run_alone_next(std::int64_t id, bool repeatable_error) {
 
 namespace {
 
-// A library was replaced. Looks not for each job, which would cost it a twentieth of its time.
+// Whether a library was replaced. Does not look for each job, which would cost a twentieth of the job's time.
 bool library_replaced(Clock::time_point now) {
     static Clock::time_point looked_at;
     static bool replaced = false;
@@ -140,12 +140,12 @@ void Runner::check_growth(const Job& job) {
     if (auto type = find_job_type(std::string(job.text(C::sync_job_type)))) invalidate_outgrown_plans(*type);
 }
 
-// Nothing more runs in a batch once a job has left it: it could be a later job of the same document.
+// Once a job has left the batch, nothing more runs in it: the next one could be a later job of the same document.
 bool Runner::takes_no_more(const std::vector<Outcome>& outcomes) const {
     return !outcomes.empty() && (outcomes.back().verdict == Verdict::run_alone || batch_is_full());
 }
 
-// Where the next claim begins: behind the jobs that the last ones have passed over, or at the head.
+// Where the next claim begins: after the jobs that the last ones have passed over, or at the head.
 ClaimPosition Runner::begin_claim() {
     bool may_start_over = !sweep_.at || sweep_.found;
     ClaimPosition since;
@@ -232,7 +232,7 @@ int Runner::run_batch(int most) {
         commit_batch(batch);
     } catch (const pg::Error& error) {
         if (batch.single || (batch.jobs() == 0 && attempted_ == 0)) throw;
-        // Most likely a deferred constraint: running each job in a transaction of its own shows which one violates it.
+        // This is most likely a deferred constraint: running each job in a transaction of its own shows which one violates it.
         transactions_.rollback();
         note_interruption(error);
         sweep_ = {};
@@ -288,8 +288,8 @@ void Runner::run_by_itself(const Job& job, std::vector<Outcome>& outcomes) {
     if (++since_growth_check_ >= jobs_between_looks) check_growth(job);
 }
 
-// If one of the jobs fails, the set is rolled back and runs again in parts, which soon isolates that job. The next sets are
-// smaller, as there may be more such jobs, and grow again while all goes well.
+// If one of the jobs fails, the set is rolled back and runs again in parts, which soon isolates that job. The next sets are smaller,
+// because there may be more such jobs, and grow again while all goes well.
 void Runner::run_set(std::vector<Job> jobs, std::vector<Outcome>& outcomes) {
     constexpr std::size_t parts = 4;
     std::vector<std::optional<Outcome>> results(jobs.size());

@@ -1,9 +1,8 @@
 // Runs the due jobs of one role in one queue: in batches that share a transaction, or alone.
 //
-// A round is one batch, or a few jobs alone, one after the other. In a batch a job goes from Queued to its end in one
-// commit. Alone, Started is committed first, so that everybody sees it and a crash can be blamed on it; a session-level
-// lock on its number shows that its runner is alive. The commit that ends one job run alone starts the next.
-#pragma once
+// A round is one batch, or a few jobs alone, one after the other. In a batch, a job goes from Queued to its end in one commit. A job that
+// runs alone is first committed as Started, so that everybody sees it and a crash can be blamed on it; a session-level lock on its number
+// shows that its runner is alive. The commit that ends one such job starts the next.
 
 #include <chrono>
 #include <cstdint>
@@ -27,18 +26,18 @@
 
 namespace sync_job {
 
-// How transactions begin and end where the runner runs.
+// How transactions begin and end, depending on where the runner runs.
 class Transactions {
 public:
     virtual ~Transactions() = default;
     virtual void begin() = 0;
     virtual void commit() = 0;
     virtual void rollback() noexcept = 0;
-    // Between two transactions: sets the search_path that the next job most likely needs, for the session.
+    // Called between two transactions: sets the search_path that the next job most likely needs, for the session.
     virtual void keep_search_path(const std::string&) {}
-    // Whether the caller ends the process when wants_new_process(), so that another one serves the queue.
+    // Whether the caller ends the process on wants_new_process(), so that another one serves the queue.
     virtual bool ends_with_process() const { return false; }
-    // Runs a job whose controller commits; that it is Started is committed. A worker calls this outside a transaction.
+    // Runs a job whose controller commits. That the job is Started has been committed. A worker calls this outside a transaction.
     virtual void run_committing_job(std::int64_t id) = 0;
 };
 
@@ -51,20 +50,20 @@ class Runner {
 public:
     Runner(std::string queue, Oid run_as, Transactions& transactions, const RunnerLimits& limits);
 
-    // Ends up to `most` jobs (0: as many as the limits allow). Returns how many it ended; 0: nothing was due.
-    // Raises errors that are no job's fault, after a rollback. An error of one job, even one that the engine itself meets
-    // in ending it, fails only that job: it is recorded as far as possible, and its neighbours go on.
+    // Ends up to `most` jobs (0: as many as the limits allow). Returns how many it ended; 0: nothing was due. Raises errors that are no
+    // job's fault, after a rollback. An error of one job, even one that the engine itself meets while ending it, fails only that job: it is
+    // recorded as far as possible, and the other jobs go on.
     int run_round(int most);
 
-    // Runs this job alone, whatever its queue; the current transaction has locked it.
+    // Runs this job alone, whatever its queue is. The current transaction must have locked it.
     void run_one(const StoredJob& stored);
 
-    // The next `jobs` jobs run alone: after a crash, that shows which one caused it.
+    // Runs the next `jobs` jobs alone: after a crash, that shows which one caused it.
     void isolate(int jobs) { isolated_jobs_ = jobs; }
     bool isolates() const { return isolated_jobs_ > 0; }
-    // The last batch ended because it was full, not because nothing was left.
+    // Whether the last batch ended because it was full, not because nothing was left.
     bool left_work() const { return left_work_; }
-    // The role has used its share of the places for jobs alone: the caller should give up its place.
+    // Whether the role has used up its share of the places for jobs that run alone: the caller should give up its place.
     bool gives_way() const { return gives_way_; }
 
 private:
@@ -72,8 +71,8 @@ private:
     struct Batch {
         std::vector<Outcome> outcomes;
         std::vector<SetProgress> sets;  // set jobs
-        std::size_t documents = 0;      // of these
-        std::optional<Job> single;  // claimed first, and to be run alone: nothing else ran
+        std::size_t documents = 0;      // documents of these
+        std::optional<Job> single;  // claimed first, and must run alone: nothing else ran
         ClaimPosition resume;       // where the next claim may begin
 
         std::size_t jobs() const { return outcomes.size() + sets.size(); }
@@ -85,15 +84,15 @@ private:
     // Set jobs.
     void run_set_job(const Job& job, const std::vector<bool>& had_documents, Batch& batch);
     void follow_set(const SetProgress& set);
-    // When it is claimed again, each of its documents gets a job of its own.
+    // When the set is claimed again, each of its documents gets a job of its own.
     void break_up(std::int64_t set) { to_break_up_.insert(set); }
     ClaimPosition begin_claim();
     bool may_run_alone();
-    // A job that runs in a transaction of its own, Started.
+    // A Started job that runs in a transaction of its own.
     struct Alone {
         std::int64_t id;
         bool committing;
-        std::uint64_t document, type;  // locked for it
+        std::uint64_t document, type;  // keys that are locked for it
     };
     Alone begin_alone(const Job& claimed);
     std::optional<Alone> commit_as_started(const Job& claimed);
@@ -109,7 +108,8 @@ private:
     bool may_run_together(const Job& job) const;
     static void queue_again(const Job& started);
     bool together_is_due() const;
-    // The job stays in the queue for now: it runs together with others later, waits for a lock, or its end cannot be recorded.
+    // Whether the job stays in the queue for now: it will run together with others later, it waits for a lock, or its end cannot be
+    // recorded.
     bool is_left_out(std::int64_t id) const {
         if (together_.count(id) > 0 || set_aside_.has(id)) return true;
         auto waiting = lock_waits_.find(id);
@@ -142,28 +142,28 @@ private:
     pg::Memory memory_;
     int isolated_jobs_ = 0;
     bool left_work_ = false, gives_way_ = false;
-    Sweep sweep_;  // over the jobs that may not be taken now
+    Sweep sweep_;  // over jobs that cannot be taken now
     std::chrono::steady_clock::time_point batch_end_;
     int since_growth_check_ = 0;  // jobs since the tables were checked
     bool may_start_next_ = false;
-    std::optional<Alone> next_;  // Started by the commit that ended the one before
-    std::optional<ClaimPosition> resume_;  // where claims begin once the job is Started and committed
-    std::vector<Job> returned_;  // claimed by the batch, and left in the queue
-    std::unordered_set<std::uint64_t> left_documents_;  // of jobs of the batch that have not ended with it
+    std::optional<Alone> next_;  // Started by the commit that ended the previous job
+    std::optional<ClaimPosition> resume_;  // where claims begin once the job has been committed as Started
+    std::vector<Job> returned_;  // claimed by the batch, but left in the queue
+    std::unordered_set<std::uint64_t> left_documents_;  // documents of jobs of the batch that did not end with it
     StatementSize statement_size_;
-    std::unordered_set<std::int64_t> to_break_up_;  // set jobs that could not be committed, or whose documents take too long
-    // Jobs that left a batch and run alone next, and how often each met an error that was nobody's fault.
+    std::unordered_set<std::int64_t> to_break_up_;  // sets that could not be committed, or whose documents take too long
+    // Jobs that left a batch and run alone next; and how often each met an error that was nobody's fault.
     std::deque<std::int64_t> alone_;
     std::unordered_map<std::int64_t, int> repeats_;
-    std::int64_t attempted_ = 0;  // the job of the batch whose attempt is under way
+    std::int64_t attempted_ = 0;  // the job of the batch that is being attempted
     bool attempted_is_set_ = false;
     SetAside set_aside_{"recorded as Failed"};
-    // Types with jobs that depend on documents of others, those jobs, and since when there are any.
+    // Types that have jobs which depend on documents of others; those jobs; and since when there are any.
     std::map<std::string, std::vector<std::int64_t>> together_types_;
     std::unordered_set<std::int64_t> together_;
     std::chrono::steady_clock::time_point together_since_;
-    std::unordered_set<std::int64_t> counts_alone_;  // jobs that running together did not help
-    // Jobs that waited in vain for somebody else's lock: left out until the queue has nothing else, or so long.
+    std::unordered_set<std::int64_t> counts_alone_;  // jobs that were not helped by running together
+    // Jobs that waited in vain for somebody else's lock. They are left out until the queue has nothing else, or for a certain time.
     struct LockWait {
         int times = 0;
         bool left_out = false;
@@ -172,25 +172,24 @@ private:
     std::unordered_map<std::int64_t, LockWait> lock_waits_;
     bool nothing_else_due_ = false;
     int waits_for_others_ = 0;  // consecutive rounds in which jobs were in progress elsewhere
-    // Types that took too long for a batch: they run alone.
+    // Types that took too long for a batch: their jobs run alone.
     struct SlowType {
         std::chrono::steady_clock::time_point until;
-        std::uint64_t definitions;  // as they were then
-        int fast;                   // consecutive fast jobs since
+        std::uint64_t definitions;  // definitions() at that time
+        int fast;                   // consecutive fast jobs since then
     };
     std::unordered_map<std::string, SlowType> slow_types_;
 };
 
-// Runs one job in the caller's transaction and records it: execute_sync_job(). The job is locked. `raise`: raises
-// the job's error.
+// Runs one job in the caller's transaction and records it, for execute_sync_job(). The job is locked. `raise`: raises the job's error.
 Job run_here(const StoredJob& stored, bool raise = false);
 
-// The lock that shows that the job's runner is alive.
+// This lock shows that the job's runner is alive.
 bool lock_job_number(std::int64_t id);
 void unlock_job_number(std::int64_t id) noexcept;
 
-// The job that this worker is about to run by `CALL sync_job_internal.run_committing_job(id)`: everybody may call that,
-// so only the worker's own call is accepted, once.
+// The job that this worker is about to run with `CALL sync_job_internal.run_committing_job(id)`. Everybody may call that, so only the
+// worker's own call is accepted, and only once.
 void expect_committing_job(std::int64_t id);
 bool take_committing_job(std::int64_t id);
 

@@ -1,4 +1,4 @@
-// The part of the runner that runs jobs alone, each in transactions of its own, after Started was committed.
+// The part of the runner that runs jobs alone, each in transactions of its own, after it was committed as Started.
 #include <algorithm>
 
 #include "engine/claim.hpp"
@@ -29,8 +29,8 @@ using C = JobColumn;
 using Clock = std::chrono::steady_clock;
 
 constexpr int most_repeats = 3;
-// A job that waits for somebody else's lock gives way to other jobs after the first, then after twice that, and so on: among
-// many that wait for one lock it must get its turn.
+// A job that waits for somebody else's lock gives way to other jobs after the first of these times, next time after twice as long, and so
+// on: when many jobs wait for one lock, it must get its turn.
 constexpr auto first_lock_patience = std::chrono::seconds(2);
 constexpr auto longest_lock_patience = std::chrono::seconds(16);
 constexpr long repeat_pause_milliseconds = 10;  // before the first repeat; four times as long before each next one
@@ -40,7 +40,7 @@ constexpr long repeat_pause_milliseconds = 10;  // before the first repeat; four
 int Runner::run_next_of_alone() {
     std::int64_t id = alone_.front();
     alone_.pop_front();
-    // The process it deadlocked with is about to wake. At once, the job would get the same locks before that, and deadlock
+    // The process it deadlocked with is about to wake up. If the job ran at once, it would get the same locks before that, and deadlock
     // again.
     if (auto met = repeats_.find(id); met != repeats_.end() && met->second > 0) {
         pg::pause(repeat_pause_milliseconds << 2 * (met->second - 1));
@@ -63,7 +63,7 @@ int Runner::run_next_of_alone() {
     return run_alone(stored->job, 1);
 }
 
-// Microseconds that it may wait for a lock while other jobs could run.
+// How many microseconds the job may wait for a lock while other jobs could run.
 std::int64_t Runner::lock_patience(std::int64_t id) const {
     auto waited = lock_waits_.find(id);
     int times = waited == lock_waits_.end() ? 0 : waited->second.times;
@@ -72,7 +72,7 @@ std::int64_t Runner::lock_patience(std::int64_t id) const {
 }
 
 void Runner::leave_out_for_lock(std::int64_t id) {
-    constexpr int for_others = 4;  // times as long as it has waited
+    constexpr int for_others = 4;  // it is left out for this many times as long as it waited
     std::chrono::microseconds pause(lock_patience(id) * for_others);
     LockWait& wait = lock_waits_[id];
     wait = {wait.times + 1, true, Clock::now() + pause};
@@ -87,7 +87,7 @@ bool Runner::some_wait_for_locks() const {
     return std::any_of(lock_waits_.begin(), lock_waits_.end(), [](const auto& entry) { return entry.second.left_out; });
 }
 
-// The one that has been left out for longest waits again, when the queue has nothing else or its time has come.
+// The job that has been left out for longest waits for its lock again when the queue has nothing else or its time has come.
 void Runner::try_locks_again() {
     auto first = lock_waits_.end();
     for (auto it = lock_waits_.begin(); it != lock_waits_.end(); ++it) {
@@ -122,13 +122,13 @@ public:
     NumberLock& operator=(const NumberLock&) = delete;
 
 private:
-    std::int64_t id_, outer_;  // a job alone may run others
+    std::int64_t id_, outer_;  // a job that runs alone may itself run jobs
 };
 
 }  // namespace
 
-// Whether the role's share leaves a place for one more of its jobs alone; if not, the transaction is ended. Superusers,
-// operators and managers may have all places.
+// Whether the role's share leaves a place for one more of its jobs to run alone; if not, ends the transaction. Superusers, operators and
+// managers may have all places.
 bool Runner::may_run_alone() {
     auto queue = find_queue(queue_);
     bool may = take_place_alone(queue == nullptr ? 0 : queue->max_workers, settings.max_workers) ||
@@ -141,7 +141,7 @@ bool Runner::may_run_alone() {
 
 namespace {
 
-// A job alone that runs others in its process keeps its place.
+// A job that runs alone keeps its place while it runs other jobs in its process.
 class LeavePlaceAlone {
 public:
     LeavePlaceAlone() { depth_++; }
@@ -175,7 +175,7 @@ Runner::Alone Runner::begin_alone(const Job& claimed) {
     }
 }
 
-// Marks the job as Started and commits that. Returns nothing if that failed, and with it the job.
+// Marks the job as Started and commits that. Nothing: that failed, and with it the job.
 std::optional<Runner::Alone> Runner::commit_as_started(const Job& claimed) {
     std::optional<Alone> alone;
     std::int64_t outer = 0;
@@ -186,7 +186,7 @@ std::optional<Runner::Alone> Runner::commit_as_started(const Job& claimed) {
         show_alone(outer);
         return alone;
     } catch (const pg::Error& error) {
-        bool locked = error.sqlstate() == "55006";  // its number: by the scheduler, for a moment
+        bool locked = error.sqlstate() == "55006";  // the scheduler has locked the job's number for a moment
         transactions_.rollback();
         if (alone) {
             show_alone(outer);
@@ -198,7 +198,7 @@ std::optional<Runner::Alone> Runner::commit_as_started(const Job& claimed) {
     }
 }
 
-// If the next job has to run alone, too, the commit that ends one job starts the next.
+// If the next job must run alone, too, the commit that ends one job starts the next.
 int Runner::run_alone(const Job& claimed, int most) {
     auto until = Clock::now() + std::chrono::milliseconds(limits_.batch_milliseconds);
     HoldLocksAcrossTransactions keep;
@@ -216,7 +216,7 @@ int Runner::run_alone(const Job& claimed, int most) {
     return std::max(ended, 1);
 }
 
-// In a transaction of its own, or several.
+// Runs the job in a transaction of its own, or in several.
 void Runner::run_one_alone(const Alone& job) {
     std::int64_t id = job.id;
     try {
@@ -227,7 +227,7 @@ void Runner::run_one_alone(const Alone& job) {
             run_started(id);
         }
     } catch (const pg::Error& error) {
-        // The commit failed (a deferred constraint), or something around the job: either way the attempt has failed.
+        // The commit failed (a deferred constraint), or something outside the job: in both cases the attempt has failed.
         transactions_.rollback();
         if (!cancel_requested(id)) note_interruption(error);
         if (next_) unlock_job_number(next_->id);
@@ -248,9 +248,9 @@ Outcome outcome_of_error(const Job& job, const pg::Error& error) {
 
 }  // namespace
 
-// The job's attempt has ended in an error of the engine's own, and was rolled back. If the failure cannot be recorded with
-// what follows from it, it is recorded without; if even that fails, the job is set aside for a while, and left to recovery.
-// Trouble of the server is raised after that.
+// The attempt ended with an error of the engine's own and was rolled back. If the failure cannot be recorded with everything that follows
+// from it, it is recorded without that. If even this fails, the job is set aside for a while and left to recovery. After that, trouble of
+// the server is raised.
 void Runner::fail(std::int64_t id, const pg::Error& error) {
     forget_lock_wait(id);
     for (bool bare : {false, true}) {
@@ -278,7 +278,7 @@ void Runner::fail(std::int64_t id, const pg::Error& error) {
     if (pg::is_server_trouble(error)) throw error;
 }
 
-// Marks the next job in the queue as Started, if it runs alone as well: the commit that ends the current one starts it.
+// Marks the next job in the queue as Started if it, too, runs alone: the commit that ends the current job starts it.
 void Runner::start_next() {
     if (!may_start_next_ || is_interrupted() || !alone_.empty() || isolated_jobs_ > 0) return;
     auto queue = find_queue(queue_);

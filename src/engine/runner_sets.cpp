@@ -1,5 +1,5 @@
-// The part of the runner that runs set jobs, in batches. A set never runs alone: where it would have to, each of its documents gets
-// a job of its own.
+// The part of the runner that runs set jobs, in batches. A set never runs alone: if it would have to, each of its documents gets a job of
+// its own.
 #include "controller/controller.hpp"
 #include "engine/document_batch.hpp"
 #include "engine/runner.hpp"
@@ -13,17 +13,17 @@ namespace {
 
 using C = JobColumn;
 
-// Its type may have changed since it was enqueued.
+// Checked because the set's type may have changed since it was enqueued.
 bool may_run(const Job& set) {
     auto type = find_job_type(std::string(set.text(C::sync_job_type)));
     if (type == nullptr) return false;
-    if (type->native()) controller_kind(*type);  // opens its library, which tells
+    if (type->native()) controller_kind(*type);  // opens its library, which is needed to decide
     return runs_in_sets(*type);
 }
 
 }  // namespace
 
-// Those of its documents that are with another job stay in it, in its place in the queue.
+// Documents that another job has stay in the set, at its place in the queue.
 void Runner::run_set_job(const Job& job, const std::vector<bool>& had_documents, Batch& batch) {
     std::vector<std::string> names = pg::datum_text_array(job.datum(C::source_documents)), free, busy;
     for (std::size_t i = 0; i < names.size(); i++) (had_documents[i] ? free : busy).push_back(names[i]);
@@ -44,7 +44,7 @@ void Runner::run_set_job(const Job& job, const std::vector<bool>& had_documents,
     attempted_is_set_ = false;
 }
 
-// What has left it, and is in the queue now.
+// Follows up on documents that have left the set and are now in the queue.
 void Runner::follow_set(const SetProgress& set) {
     const DocumentsDone& done = set.done;
     std::int64_t went_well = 0;
@@ -55,7 +55,7 @@ void Runner::follow_set(const SetProgress& set) {
         } else if (outcome.repeatable_error) {
             run_alone_next(outcome.job.id(), true);
         }
-        if (outcome.too_long && went_well == 0) break_up(set.job.id());  // as the others are, most likely
+        if (outcome.too_long && went_well == 0) break_up(set.job.id());  // the others most likely are, too
     }
 }
 

@@ -15,7 +15,7 @@ namespace {
 using C = JobColumn;
 using Clock = std::chrono::steady_clock;
 
-// Jobs that depend on others of their type wait at most this long for the rest of the queue.
+// Jobs that depend on others of their type wait for the rest of the queue for at most this long.
 constexpr auto longest_apart = std::chrono::seconds(5);
 constexpr int most_waits_for_others = 100;
 constexpr long wait_for_others_milliseconds = 20;
@@ -34,7 +34,7 @@ void Runner::run_alone_to_end(std::int64_t id) {
     counts_alone_.insert(id);
 }
 
-// Queues a Started job again, to run together with others; false if it has done so already, or must not.
+// Queues a Started job again, to run together with others. False: it has done so already, or must not.
 bool Runner::queue_for_together(std::int64_t id) {
     transactions_.begin();
     auto stored = lock_job(id);
@@ -57,7 +57,7 @@ void Runner::queue_again(const Job& started) {
     wake_at_commit(queued);
 }
 
-// Due when the queue has nothing else that could help, or when that takes too long.
+// Due when the queue has nothing else that could help, or when waiting for that takes too long.
 bool Runner::together_is_due() const {
     return !together_types_.empty() && (nothing_else_due_ || Clock::now() - together_since_ >= longest_apart);
 }
@@ -70,12 +70,12 @@ int Runner::run_waiting_together() {
         for (std::int64_t id : together_types_[type]) together_.erase(id);
         together_types_.erase(type);
     };
-    if (type_is_held(type)) {  // they are in the queue
+    if (type_is_held(type)) {  // the jobs stay in the queue
         forget();
         transactions_.commit();
         return 1;
     }
-    if (!lock_type(type_key(type))) {  // another worker is running them; it wakes this one
+    if (!lock_type(type_key(type))) {  // another worker is running these jobs; it will wake this one
         transactions_.commit();
         return 0;
     }
@@ -91,7 +91,7 @@ int Runner::run_waiting_together() {
         bool met_others = is_repeatable(error.sqlstate());
         if (!met_others && !depends_on_other_documents(error.sqlstate())) throw;
         transactions_.rollback();
-        for (SetProgress& set : round.sets) set.done = {};  // nothing
+        for (SetProgress& set : round.sets) set.done = {};  // nothing was done
         round.outcomes.clear();
         round.left = round.taken;
         round.some_elsewhere = round.some_elsewhere || met_others;
@@ -100,8 +100,8 @@ int Runner::run_waiting_together() {
     return 1;
 }
 
-// A round that ends at least one job is followed by the next one at once. After one that ends none, each of its jobs runs
-// alone, and that attempt counts.
+// After a round that ends at least one job, the next round follows at once. After one that ends none, each of its jobs runs alone, and that
+// attempt counts.
 void Runner::follow_round(const std::string& type, const TogetherRound& round) {
     bool any_ended = false;
     for (const Outcome& outcome : round.outcomes) {

@@ -60,7 +60,7 @@ std::vector<std::optional<Outcome>> Set::run_as(LastSet::All all, const ColumnSe
 void Set::note_in(LastSet& last) const {
     bool inserted = inserted_ == jobs_.size(), updated = updated_ == jobs_.size() && updates_ == 1;
     using All = LastSet::All;
-    if (mapping_.is_match_only()) updated = updated_ == jobs_.size();  // in whatever columns
+    if (mapping_.is_match_only()) updated = updated_ == jobs_.size();  // whichever columns were updated
     last.note(type_.name, inserted ? All::inserted : updated ? All::updated : All::various, updated_columns_);
 }
 
@@ -72,11 +72,11 @@ std::vector<std::optional<Outcome>> Set::ended_now() {
     return std::move(outcomes_);
 }
 
-// Ends the job, which has no outcome yet.
+// Ends a job that has no outcome yet.
 Job& Set::end(const Member& member, Status status) {
     outcomes_[member.number].emplace();
     Job& job = outcomes_[member.number]->job;
-    job = jobs_[member.number];  // nobody looks at it any more
+    job = jobs_[member.number];  // nobody reads it any more
     job.set_status(status);
     for (C column : {C::target_document_name, C::operation, C::diff_summary, C::result, C::messages, C::current_data,
                      C::updated_data}) {
@@ -106,7 +106,7 @@ void require_small(const std::vector<pg::RowValues>& rows, const DocumentType& t
     if (bytes > most_bytes) throw pg::Error("54000", "too large documents for one statement");
 }
 
-// A document of which the triggers have kept rows is synced by itself; other jobs for its targets have to wait for it.
+// A document for which triggers have kept rows is synced by itself. Other jobs for its targets have to wait for it.
 void Set::look_at_kept(Member& member, const std::string& name) {
     const Job& job = jobs_[member.number];
     member.by_itself = true;
@@ -116,9 +116,9 @@ void Set::look_at_kept(Member& member, const std::string& name) {
     }
 }
 
-// A document that comes a second time has to wait for the first time. One that is gone, or was changed in what it matches,
-// is not part of the set; kept rows of a document whose target cannot change are of no use. Kept rows are read before the
-// documents, as in load_source().
+// A document that occurs a second time has to wait for the first. A document that is gone, or whose match values were changed, is not part
+// of the set. Kept rows of a document whose target cannot change are of no use. Kept rows are read before the documents, as in
+// load_source().
 void Set::load_sources() {
     std::unordered_set<std::uint64_t> documents;
     std::vector<std::string> names;
@@ -185,7 +185,7 @@ void Set::find_targets(std::vector<Member>& existing, std::vector<Member>& missi
     }
 }
 
-// To the jobs that run by themselves, each of which may wait.
+// Moves the job to those that run by themselves; each of these may wait.
 void Set::leave(Member& member) {
     member.by_itself = true;
     const Job& job = jobs_[member.number];
@@ -251,7 +251,7 @@ void Set::insert(std::vector<Member>& members) {
     }
 }
 
-// Jobs as a controller sees them.
+// The job as a controller sees it.
 Job Set::seen(const Member& member, Contexts& contexts) const {
     Job job = jobs_[member.number].copy();
     job.set(C::context, contexts.of(jobs_[member.number]));
@@ -261,7 +261,7 @@ Job Set::seen(const Member& member, Contexts& contexts) const {
     return job;
 }
 
-// What a native controller wants, of all in one call. It is not asked about what may not be written.
+// Asks a native controller for all targets in one call. It is not asked about targets that must not be written.
 void Set::compute(std::vector<Member>& existing, std::vector<Member>& missing) {
     std::vector<Member*> asked;
     for (Member& member : existing) {

@@ -1,4 +1,4 @@
-// The jobs of a set on their way through it: what set_sync.hpp promises, step by step.
+// The jobs of a set on their way through it: the steps of what set_sync.hpp promises.
 #pragma once
 
 #include <optional>
@@ -13,16 +13,16 @@ namespace sync_job {
 
 // One job on its way through the set.
 struct Member {
-    std::size_t number = 0;  // of its job
-    bool is_there = false;   // its document exists, though maybe not for the type
-    bool by_itself = false;  // runs after the set, as do later jobs of its target
+    std::size_t number = 0;  // index of its job
+    bool is_there = false;   // its document exists, but perhaps outside the type's source_condition
+    bool by_itself = false;  // runs after the set; so do later jobs of its target
     pg::RowValues source, wanted, before;
-    RowLocation location;  // of its target, where that was read without a lock
-    ColumnSet columns;  // of an update, those that change; of an insert, those that are written
-    std::vector<pg::RowValues> kept;  // what it matched before: other documents may match that now
+    RowLocation location;  // of the target, if it was read without a lock
+    ColumnSet columns;  // update: columns that change; insert: columns that are written
+    std::vector<pg::RowValues> kept;  // earlier match values: other documents may have them now
 };
 
-// Jobs that one statement has enqueued all have the same context.
+// Caches a context: jobs enqueued by one statement all have the same.
 class Contexts {
 public:
     pg::Value of(const Job& job);
@@ -36,13 +36,13 @@ private:
 
 class Set {
 public:
-    // `mapping`: that of the controller, or its part for the shard of all these documents.
+    // `mapping`: that of the controller, or the one for the shard of all these documents.
     Set(const std::vector<Job>& jobs, const JobType& type, Controller& controller, Mapping& mapping)
         : jobs_(jobs), type_(type), controller_(controller), mapping_(mapping), outcomes_(jobs.size()) {}
 
     std::vector<std::optional<Outcome>> run();
-    // Whatever is otherwise raises an error: a target that is there or not, a document that comes twice, is gone or was deleted
-    // before, or that the type leaves out.
+    // Runs them all as `all` guesses. Raises an error if anything is different: a target exists or not, a document occurs twice, is gone,
+    // was deleted before, or is outside the type's source_condition.
     std::vector<std::optional<Outcome>> run_as(LastSet::All all, const ColumnSet& columns);
     void note_in(LastSet& last) const;
 
@@ -79,11 +79,12 @@ private:
     Mapping& mapping_;
     std::vector<Member> members_;
     std::vector<std::optional<Outcome>> outcomes_;
-    std::size_t inserted_ = 0, updated_ = 0, updates_ = 0;  // documents, and statements that updated
-    ColumnSet updated_columns_;                             // by the last of these
+    std::size_t inserted_ = 0, updated_ = 0, updates_ = 0;  // numbers of documents; and of statements that updated
+    ColumnSet updated_columns_;                             // of the last of these statements
 };
 
-// Many large documents are for several statements: each of these has all their values in memory some times over. Raises 54000.
+// Many large documents must be split among several statements, because a statement has all their values in memory several times. Raises
+// 54000.
 void require_small(const std::vector<pg::RowValues>& rows, const DocumentType& type);
 
 }  // namespace sync_job

@@ -31,7 +31,7 @@ namespace sync_job {
 
 using C = JobColumn;
 
-// What is guessed: fewer statements, and an error where the guess was wrong.
+// Running on a guess takes fewer statements, and raises an error if the guess was wrong.
 Set::Sources Set::sources_for(Operation operation) const {
     Sources sources;
     Contexts corrected;
@@ -77,7 +77,7 @@ void Set::update_all(const ColumnSet& columns) {
     updated_columns_ = columns;
 }
 
-// The same for a native controller, which computes between two statements: instead of three.
+// The same for a native controller, which computes between two statements; without the guess there would be three.
 void Set::compute_and_insert_all() {
     if (!mapping_.inserts_unseen()) throw pg::Error("0A000", "targets that have to be looked for");
     Sources sources = sources_for(Operation::insert);
@@ -114,7 +114,7 @@ void Set::compute_and_update_all() {
     update(members);
 }
 
-// Each job has its document, and no two of them one target.
+// Raises an error unless each job has its document and no two jobs have the same target.
 void Set::require_all_different(const std::vector<Member>& members) const {
     std::unordered_set<std::uint64_t> targets;
     for (const Member& member : members) {
@@ -165,7 +165,7 @@ Outcomes sync_here(const std::vector<Job>& started, const JobType& type, Control
     return outcomes;
 }
 
-// A set each for the shards that lie here. What lies elsewhere runs by itself.
+// Runs a set for each shard on this node. Documents on other nodes run by themselves.
 Outcomes sync_shards(const std::vector<Job>& started, const JobType& type, Controller& controller, LastSet& last, LastSet::All guess) {
     Mapping& whole = *controller.match();
     std::map<std::size_t, std::vector<std::size_t>> by_shard;
@@ -191,7 +191,7 @@ Outcomes sync_within(const std::vector<Job>& jobs, LastSet& last, LastSet::All g
     for (const Job& job : jobs) require_trusted_type(*type, job);
     std::vector<Job> started;
     started.reserve(jobs.size());
-    for (const Job& job : jobs) started.push_back(is_part_of_set(job) ? job.copy() : as_started(job));  // the set has begun
+    for (const Job& job : jobs) started.push_back(is_part_of_set(job) ? job.copy() : as_started(job));  // a set job has begun already
     std::string subject = describe(jobs[0]);
     pg::ErrorContext context("sync of " + std::to_string(jobs.size()) + " documents, " + subject + " first");
     int depth = 0;
@@ -221,12 +221,12 @@ Outcomes sync_within(const std::vector<Job>& jobs, LastSet& last, LastSet::All g
     }
     deadline.stop();
     patience.stop();
-    // A trigger has caught the cancellation and gone on: running the jobs by themselves shows whose fault that was.
+    // A trigger caught the cancellation and went on: running the jobs by themselves shows whose fault that was.
     if ((deadline.passed() && !of_batch) || patience.gave_up()) throw pg::Error("57014", "a set of sync jobs took too long");
     return outcomes;
 }
 
-// The subtransaction is around everything, as the callers go on after any error.
+// The subtransaction encloses everything, because the callers go on after any error.
 Outcomes sync_guessing(const std::vector<Job>& jobs, LastSet& last, LastSet::All guess, std::int64_t batch_microseconds,
                        std::int64_t lock_patience_microseconds) {
     pg::Subtransaction subtransaction;
@@ -258,7 +258,7 @@ void LastSet::guessed_wrong() {
 
 std::vector<std::optional<Outcome>> sync_set(const std::vector<Job>& jobs, LastSet& last, std::int64_t batch_microseconds,
                                              std::int64_t lock_patience_microseconds) {
-    // What is guessed waits for locks, where the usual way passes the document over.
+    // A guess waits for locks, where the usual way passes the document over.
     constexpr std::int64_t patience_of_guess = 20'000;
     LastSet::All guess = last.guess(std::string(jobs[0].text(C::sync_job_type)));
     if (guess != LastSet::All::various) {

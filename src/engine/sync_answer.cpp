@@ -1,4 +1,4 @@
-// The attempt at a job of an HTTP push that writes the answer back.
+// The step of an attempt at a job of an HTTP push that writes the answer back.
 #include <utility>
 
 #include "controller/http_push.hpp"

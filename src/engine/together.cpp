@@ -21,7 +21,7 @@ namespace {
 using C = JobColumn;
 
 constexpr std::size_t most_together = 10000;
-// Time limit for all of them as one set; after that they run one by one.
+// The time limit for running all of them as one set; after that they run one by one.
 constexpr std::int64_t set_microseconds = 60'000'000;
 
 // The jobs that are due now, in claim order.
@@ -56,7 +56,7 @@ std::vector<std::int64_t> due_jobs(const std::string& type, const std::string& q
     return ids;
 }
 
-// In claim order, too. No index has the sets of a type: all that waits for the role is looked through.
+// Also in claim order. There is no index of a type's sets, so it reads everything that waits for the role.
 std::vector<std::int64_t> due_sets(const std::string& type, const std::string& queue, Oid run_as) {
     using Op = pg::ScanCondition::Operator;
     std::vector<std::int64_t> ids;
@@ -73,7 +73,7 @@ std::vector<std::int64_t> due_sets(const std::string& type, const std::string& q
     return ids;
 }
 
-// Locks the jobs; of each document only the first, as the others have to come after it.
+// Locks the jobs; only the first of each document, because the others have to come after it.
 std::vector<Job> take(const std::vector<std::int64_t>& ids, std::unordered_set<std::uint64_t>& documents, TogetherRound& round) {
     std::vector<Job> jobs;
     for (std::int64_t id : ids) {
@@ -93,7 +93,7 @@ std::vector<Job> take(const std::vector<std::int64_t>& ids, std::unordered_set<s
     return jobs;
 }
 
-// The documents of sets that nobody else has in progress, and that no job before them has; the others stay in their sets.
+// Runs the documents of sets that are not in progress elsewhere and that no job before them has; the others stay in their sets.
 void run_sets(const std::vector<std::int64_t>& ids, std::unordered_set<std::uint64_t>& documents, TogetherRound& round) {
     for (std::int64_t id : ids) {
         if (documents.size() >= most_together) return;
@@ -118,7 +118,7 @@ void run_sets(const std::vector<std::int64_t>& ids, std::unordered_set<std::uint
     }
 }
 
-// As a set, if possible: one statement sees the keys and parents of all of them. Returns the jobs that are left.
+// Runs them as a set, if possible: one statement sees the keys and parents of all of them. Returns the jobs that are left.
 std::vector<Job> run_as_set(const std::vector<Job>& jobs, TogetherRound& round) {
     if (jobs.size() < 2 || !std::all_of(jobs.begin(), jobs.end(), suits_set)) return jobs;
     try {
@@ -135,11 +135,11 @@ std::vector<Job> run_as_set(const std::vector<Job>& jobs, TogetherRound& round) 
         }
         return left;
     } catch (const pg::Error&) {
-        return jobs;  // whose fault it is shows when they run one by one
+        return jobs;  // running them one by one shows whose fault it is
     }
 }
 
-// Alternates between both directions, so that a chain takes two passes whichever way it runs.
+// Alternates between the two directions, so that a chain takes two passes whichever way it runs.
 void run_one_by_one(std::vector<Job> jobs, TogetherRound& round) {
     bool any_ended = true;
     while (any_ended && !jobs.empty()) {

@@ -1,5 +1,5 @@
-// Inside src/pg/ only: an array taken apart, to be read or put together again with other elements. Raises as the server does: use it
-// guarded.
+// For src/pg/ only: an array taken apart, so that its elements can be read or replaced. Raises as the server does, so use it within
+// guarded().
 #pragma once
 
 #include "pg/server.hpp"
@@ -12,12 +12,12 @@ namespace sync_job::pg {
 
 struct ArrayElements {
     explicit ArrayElements(ArrayType* of) : ArrayElements(of, ARR_ELEMTYPE(of)) {}
-    // `as`: what changed() labels the elements with, a type that is stored alike.
+    // `as`: the element type of the array that changed() returns; its storage format must be the same.
     ArrayElements(ArrayType* of, Oid as) : array(of), element(as) {
         get_typlenbyvalalign(element, &length, &by_value, &alignment);
         deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, alignment, &values, &nulls, &count);
     }
-    // Each element but the nulls becomes what `change` makes of it.
+    // Replaces each element that is not null by the result of `change`.
     template <class F>
     Datum changed(F&& change) {
         for (int i = 0; i < count; i++) {

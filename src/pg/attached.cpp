@@ -17,25 +17,25 @@ namespace {
 // The bits of pg_trigger.tgtype for the commands that write rows.
 constexpr int16 row_commands = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE;
 
-// In an ordinary session; a trigger for the replica role alone does not fire there.
+// Whether the trigger fires in an ordinary session. A trigger for the replica role does not.
 bool fires(const Trigger& trigger) {
     return trigger.tgenabled == TRIGGER_FIRES_ON_ORIGIN || trigger.tgenabled == TRIGGER_FIRES_ALWAYS;
 }
 
-// The extension's own statement trigger, for what a restore writes with SQL. Rows written below SQL do not need it.
+// The extension's own statement trigger, which notices that a restore writes with SQL. Rows written below SQL do not need it.
 bool marks_restores(const Trigger& trigger) {
     return !TRIGGER_FOR_ROW(trigger.tgtype) && TRIGGER_FOR_BEFORE(trigger.tgtype) &&
            std::strcmp(trigger.tgname, "rows_restored") == 0;
 }
 
-// The name that a user knows: the triggers of a foreign key have numbers for names. Raises as the server does.
+// The name that the user knows: the triggers of a foreign key have numbers for names. Raises as the server does.
 const char* name_of_trigger(const char* trigger, Oid constraint, bool internal) {
     if (!internal || !OidIsValid(constraint)) return psprintf("trigger \"%s\"", trigger);
     char* name = get_constraint_name(constraint);
     return psprintf("constraint \"%s\"", name == nullptr ? trigger : name);
 }
 
-// The first thing that would have to act on each row; null: nothing. Raises as the server does.
+// The first thing that would have to act on each row; null: there is none. Raises as the server does.
 const char* first_attached(::Relation relation) {
     if (const TriggerDesc* triggers = relation->trigdesc) {
         for (int i = 0; i < triggers->numtriggers; i++) {
@@ -136,7 +136,7 @@ namespace {
 object_access_hook_type previous_hook = nullptr;
 AttachHook attach_hook = {};
 
-// With SnapshotSelf: an ordinary snapshot does not see the trigger's row yet.
+// Reads with SnapshotSelf: an ordinary snapshot does not see the trigger's row yet.
 NewTrigger read_trigger(Oid oid) {
     FormData_pg_trigger form;
     const char* argument = "";
@@ -150,7 +150,7 @@ NewTrigger read_trigger(Oid oid) {
         std::memcpy(&form, GETSTRUCT(tuple), offsetof(FormData_pg_trigger, tgattr));
         bool none;
         Datum arguments = heap_getattr(tuple, Anum_pg_trigger_tgargs, RelationGetDescr(catalog), &none);
-        if (form.tgnargs > 0 && !none) argument = VARDATA_ANY(DatumGetByteaPCopy(arguments));  // each ends with a zero
+        if (form.tgnargs > 0 && !none) argument = VARDATA_ANY(DatumGetByteaPCopy(arguments));  // each argument ends with a zero byte
         systable_endscan(scan);
         table_close(catalog, AccessShareLock);
         return name_of_trigger(NameStr(form.tgname), form.tgconstraint, form.tgisinternal);

@@ -86,7 +86,7 @@ void ignore_cancel() {
 }
 
 void at_session_exit(void (*callback)()) {
-    static int registered_in = 0;  // the process
+    static int registered_in = 0;  // the process in which it is registered
     if (registered_in == MyProcPid) return;
     registered_in = MyProcPid;
     exit_callback = callback;
@@ -130,7 +130,7 @@ void show_idle() {
 
 void show_application_name(const std::string& name) {
     guarded([&] {
-        // As the session's default, so that a job's SET or RESET does not take it away.
+        // Set as the session's default, so that a job's SET or RESET does not remove it.
         set_config_option("application_name", name.c_str(), PGC_USERSET, PGC_S_OVERRIDE, GUC_ACTION_SET, true, 0, false);
     });
 }

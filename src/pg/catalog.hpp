@@ -24,19 +24,19 @@ struct Column {
     bool generated = false;          // GENERATED ALWAYS AS (…) STORED
     bool not_null = false;
     bool filled_by_default = false;  // has a default, or is an identity column
-    bool always_identity = false;    // GENERATED ALWAYS AS IDENTITY: an UPDATE may not even set it to itself
-    std::string equality;            // "OPERATOR(schema.=)" of the type's default ordering; empty when it has none
-    std::string base_cast;           // "::schema.type" for a domain: an operator on the domain itself may be anybody's
+    bool always_identity = false;    // GENERATED ALWAYS AS IDENTITY: an UPDATE cannot even set it to itself
+    std::string equality;            // "OPERATOR(schema.=)" of the type's default ordering; empty if it has none
+    std::string base_cast;           // "::schema.type" for a domain: anybody may have defined an operator on the domain itself
 };
 
-// A relation as the engine needs it. A copy of catalog contents: valid until a relcache invalidation of `oid`.
+// What the engine needs to know of a relation. A copy of catalog contents, valid until a relcache invalidation of `oid`.
 struct RelationInfo {
     Oid oid = no_oid;
     Oid row_type = no_oid;
     Oid owner = no_oid;
     std::string schema, name;
     std::string quoted;  // schema.name, each quoted as needed
-    std::string alias;   // for statements on it: stands for the whole row, as no column has this name
+    std::string alias;   // for statements: it means the whole row, because no column has this name
     char kind = 0;       // pg_class.relkind
     bool temporary = false;
     std::vector<Column> columns;   // all, including dropped ones: index = attnum - 1
@@ -52,38 +52,38 @@ struct RelationInfo {
     RelationInfo& operator=(const RelationInfo&) = delete;
 };
 
-// Raises 40001 when the type of a column is no longer the one in the description: rows would be misread. A controller
-// may change its table in the middle of an attempt.
+// Raises 40001 if the type of a column is no longer the one in the description: rows would be misread. A controller may change its table in
+// the middle of an attempt.
 void require_current(const RelationInfo& relation);
 
-// Reads a relation's description; null when there is no such relation.
+// Reads a relation's description; null if there is no such relation.
 std::unique_ptr<RelationInfo> read_relation(Oid relation);
-// Only name, type and `dropped` of all its columns, in order. None when there is no such relation.
+// All columns in order, but only with name, type and `dropped`. Empty if there is no such relation.
 std::vector<Column> table_columns(Oid relation);
 
 bool relation_exists(Oid relation);
-std::string relation_name(Oid relation);         // "customer", "erp.customer" when not in schema `public`
+std::string relation_name(Oid relation);         // "customer"; "erp.customer" if it is not in schema `public`
 std::string quoted_relation_name(Oid relation);  // fully qualified
 std::string relation_schema(Oid relation);
-// The size of a table, of a partitioned one that of its partitions; 0 for what has no storage, or is gone. Waits for nobody:
-// nothing where somebody has it for himself.
+// The size of a table in pages; for a partitioned table, that of its partitions; 0 if it has no storage or is gone. Does not wait: nothing
+// if somebody holds an exclusive lock on it.
 std::optional<std::int64_t> relation_pages(Oid relation);
 Oid relation_owner(Oid relation);
 bool is_partition_of(Oid relation, Oid ancestor);  // at any depth
 Oid row_type_of(Oid relation);                     // the composite type
-Oid relation_of_row_type(Oid type);                // no_oid when the type is not a relation's row type
+Oid relation_of_row_type(Oid type);                // no_oid if the type is not the row type of a relation
 bool is_composite(Oid type);
 
-// The relation has an index that an equality look-up by these columns can use: its first column is among them.
-// `unique`: a unique one, all of whose columns are.
+// Whether the relation has an index that serves an equality look-up by these columns: its first column is one of them. `unique`: a unique
+// index, all of whose columns are among them.
 bool has_index_for(Oid relation, const std::vector<int>& columns, bool unique);
 
-// Policies restrict what the role sees and writes of it; no_oid: the current user.
+// Whether policies restrict what the role sees and writes; no_oid: the current user.
 bool row_security_applies(Oid relation, Oid role = no_oid);
 // Its partitions and children, at any depth.
 std::vector<Oid> descendants(Oid relation);
 
-Oid schema_oid(const std::string& name);  // no_oid when there is none
+Oid schema_oid(const std::string& name);  // no_oid if there is none
 std::string schema_name(Oid schema);
 Oid schema_owner(Oid schema);
 Oid relation_oid(Oid schema, const std::string& name);
@@ -100,22 +100,22 @@ struct FunctionInfo {
     bool returns_set = false;
     bool strict = false;
     Oid result_type = no_oid;
-    std::vector<Oid> argument_types;  // what a call passes: IN and INOUT, for a procedure OUT as well
+    std::vector<Oid> argument_types;  // those that a call passes: IN and INOUT; for a procedure, also OUT
     std::string argument_modes;       // one letter each: i, b (INOUT), o, v
-    std::vector<std::string> argument_names;  // empty where unnamed
-    int default_count = 0;                    // this many input arguments, the last ones, have a default
+    std::vector<std::string> argument_names;  // empty for unnamed ones
+    int default_count = 0;                    // how many input arguments, at the end, have a default
     std::string signature;                    // name(argument types)
 };
 
 std::vector<FunctionInfo> functions_named(Oid schema, const std::string& name);
-// Looks up a function name, given as SQL text with or without a schema: its schema and plain name. Raises 42883 when no
-// function of that name is in the search path, 42601 for text that is not a name.
+// Looks up a function name, given as SQL text with or without a schema. Returns its schema and plain name. Raises 42883 if no function of
+// that name is in the search path, 42601 if the text is not a name.
 std::pair<Oid, std::string> find_function_name(const std::string& text);
 
 bool may_execute(Oid role, Oid function);
-// SELECT on the whole relation.
+// Has SELECT on the whole relation.
 bool may_select(Oid role, Oid relation);
-// And no row-level security applies to the role.
+// The same, and no row-level security applies to the role.
 bool may_select_all(Oid role, Oid relation);
 bool may_use_schema(Oid role, Oid schema);
 
@@ -128,7 +128,7 @@ struct ExtensionInfo {
 };
 std::optional<ExtensionInfo> find_extension(const char* name);
 bool belongs_to_extension(Oid relation, Oid extension);
-// Blocks DROP EXTENSION until the transaction ends; waits for one in progress. False when the extension is gone then.
+// Blocks DROP EXTENSION until the transaction ends; waits for one in progress. False if the extension is gone after that.
 bool lock_extension(Oid extension);
 
 // --- Invalidation ---
@@ -136,8 +136,8 @@ bool lock_extension(Oid extension);
 void on_relation_change(void (*callback)(Oid relation));
 // Called when any function, schema, role or membership changes.
 void on_function_change(void (*callback)());
-// How many invalidations of relations and functions this process has received. Not all mean a change: a table may have
-// been analyzed, or be temporary.
+// How many invalidations of relations and functions this process has received. Not all of them mean a change: a table may have been
+// analyzed, or be temporary.
 std::uint64_t definition_changes();
 // Tells every backend, at commit, that what it has cached about the relation is stale.
 void invalidate_relation(Oid relation);

@@ -1,4 +1,4 @@
-// No header of Citus is included: its catalogs are read by the names of their columns.
+// No header of Citus is included: its catalogs are read by column names.
 #include "pg/server.hpp"
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace sync_job::pg::citus {
 
 namespace {
 
-// Whoever writes one of its settings into postgresql.conf without loading it has a placeholder.
+// If postgresql.conf has one of its settings but the library is not loaded, the setting is only a placeholder.
 bool library_is_loaded() {
     constexpr const char* setting = "citus.enable_unsafe_triggers";
     static const bool loaded = guarded([] {
@@ -30,12 +30,12 @@ bool library_is_loaded() {
 
 Oid catalog_oid(const char* name) { return get_relname_relid(name, PG_CATALOG_NAMESPACE); }
 
-// This database has the extension, too.
+// Whether this database also has the extension.
 bool is_here() {
     return library_is_loaded() && guarded([] { return OidIsValid(catalog_oid("pg_dist_partition")); });
 }
 
-// The rows of a catalog of Citus that have the value in a column; below a guard. `take` gets each.
+// Calls `take` with each row of a Citus catalog that has this value in the column. Call it within a guard.
 template <class F>
 bool read_rows(const char* catalog_name, const char* index_name, const char* column, Oid equality, Datum value, F&& take) {
     Oid oid = catalog_oid(catalog_name), index = catalog_oid(index_name);
@@ -62,7 +62,7 @@ DistributedTable::Kind kind_of(char method, char replication, std::uint32_t colo
     return colocation == 0 ? Kind::local : Kind::one_shard;
 }
 
-// "customer_102008": the name of the table and the number of the shard; of a long name its beginning and its hash.
+// Such as "customer_102008": the name of the table and the number of the shard. A long name is cut, and has a hash.
 std::string shard_name(const char* table, const char* suffix) {
     std::size_t length = std::strlen(table), suffix_length = std::strlen(suffix);
     if (length + suffix_length < NAMEDATALEN) return std::string(table) + suffix;
@@ -77,7 +77,7 @@ struct Found {
     std::int32_t last;
 };
 
-// Below a guard: whether this node, or rather group of one, has the shard.
+// Whether this node (strictly, its group) has the shard. Call it within a guard.
 bool is_placed_here(std::int64_t shard) {
     std::int32_t here = -1;
     bool placed = false, is_null;
@@ -92,7 +92,7 @@ bool is_placed_here(std::int64_t shard) {
 }
 
 std::vector<DistributedTable::Shard> read_shards(Oid relation) {
-    constexpr int most = 4096;  // more are left to Citus
+    constexpr int most = 4096;  // with more shards, the table is left to Citus
     constexpr std::int32_t all = std::numeric_limits<std::int32_t>::max();
     Found* found = guarded([] { return static_cast<Found*>(palloc(most * sizeof(Found))); });
     int count = 0;
@@ -156,7 +156,7 @@ Oid read_table_of(Oid relation) {
     return table_name != nullptr && shard_name(table_name, suffix) == name ? table : relation;
 }
 
-// What has been read, until the definition of the relation changes.
+// Keeps what has been read until the definition of the relation changes.
 template <class T>
 class Cache {
 public:
@@ -166,7 +166,7 @@ public:
         if (found != known_.end()) return found->second;
         std::uint64_t before = changes_;
         T value = read(relation);
-        if (changes_ == before) known_.emplace(relation, value);  // else it was not told about a change made meanwhile
+        if (changes_ == before) known_.emplace(relation, value);  // if not equal, the value may be from before a change made meanwhile
         return value;
     }
     void forget(Oid relation) {
@@ -187,7 +187,7 @@ private:
 auto& tables = *new Cache<std::shared_ptr<const DistributedTable>>;
 auto& tables_of_shards = *new Cache<Oid>;
 
-// What its library exports; null where it does not.
+// A function that the library of Citus exports; null if it does not.
 void* exported(const char* name) {
     if (!library_is_loaded()) return nullptr;
     return guarded([&] { return reinterpret_cast<void*>(load_external_function("$libdir/citus", name, false, nullptr)); });
@@ -216,13 +216,13 @@ std::optional<std::size_t> DistributedTable::shard_of(Datum value, Oid type, Oid
 bool enter_shard(Oid table, const DistributedTable::Shard& shard) {
     static auto* const status = reinterpret_cast<int (*)()>(exported("GetCurrentLocalExecutionStatus"));
     static auto* const set_status = reinterpret_cast<void (*)(int)>(exported("SetLocalExecutionStatus"));
-    constexpr int required = 0, disabled = 2;  // of its enum
+    constexpr int required = 0, disabled = 2;  // values of the enum LocalExecutionStatus of Citus
     static auto* const lock = reinterpret_cast<void (*)(std::int64_t, LOCKMODE)>(exported("LockShardDistributionMetadata"));
     if (status == nullptr || set_status == nullptr || lock == nullptr) return false;
     return guarded([&] {
-        LockRelationOid(table, RowShareLock);  // what distributes it in another way waits for this
+        LockRelationOid(table, RowShareLock);  // a command that distributes the table in another way waits for this lock
         if (status() == disabled || !is_placed_here(shard.id)) return false;
-        lock(shard.id, ShareLock);  // as Citus does for each statement: a move of the shard waits for it, and we for a move
+        lock(shard.id, ShareLock);  // as Citus does for each statement: moving the shard waits for this lock, and we wait for a move
         if (!is_placed_here(shard.id)) return false;
         set_status(required);
         return true;
@@ -237,7 +237,7 @@ bool are_colocated(const DistributedTable& one, const DistributedTable& other) {
 
 void commit_in_two_phases() {
     static auto* const use = reinterpret_cast<void (*)()>(exported("Use2PCForCoordinatedTransaction"));
-    if (use != nullptr) use();  // sets a flag that has no effect where no other node is written to
+    if (use != nullptr) use();  // sets a flag, which has no effect if no other node is written to
 }
 
 bool canceled_for_deadlock() {

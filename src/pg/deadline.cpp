@@ -10,7 +10,7 @@ namespace {
 Deadline* volatile innermost = nullptr;
 TimeoutId timeout_id = MAX_TIMEOUTS;
 std::atomic<std::int64_t>* volatile unheeded = nullptr;
-int registered_in = 0;  // the process: a forked one registers again
+int registered_in = 0;  // the process in which it is registered; a forked process registers again
 
 void at_deadline() { Deadline::fire(); }
 
@@ -19,7 +19,7 @@ void at_deadline() { Deadline::fire(); }
 void Deadline::fire() noexcept {
     TimestampTz now = GetCurrentTimestamp();
     bool any = false;
-    TimestampTz first = now;  // of those that have passed
+    TimestampTz first = now;  // the earliest of those that have passed
     for (Deadline* deadline = innermost; deadline != nullptr; deadline = deadline->outer_) {
         if (deadline->at_ == 0 || deadline->at_ > now) continue;
         if (!deadline->fired_) deadline->waited_ = MyProc != nullptr && MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
@@ -35,7 +35,7 @@ void Deadline::fire() noexcept {
     SetLatch(MyLatch);
 }
 
-// For the earliest deadline, from this one outwards.
+// Starts the timer for the earliest deadline among this one and the outer ones.
 void Deadline::start_timer() const noexcept {
     std::int64_t first = 0;
     for (const Deadline* deadline = this; deadline != nullptr; deadline = deadline->outer_) {

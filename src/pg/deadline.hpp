@@ -7,9 +7,8 @@
 
 namespace sync_job::pg {
 
-// Cancels what runs in this process when `microseconds` have passed since its construction (0: never), as
-// pg_cancel_backend() would; and again every second, in case the job has swallowed that. A nested one leaves the outer
-// one running.
+// Cancels what runs in this process `microseconds` after its construction (0: never), as pg_cancel_backend() would; and again every second,
+// in case the job has swallowed the cancellation. The outer ones of nested deadlines keep running.
 class Deadline {
 public:
     explicit Deadline(std::int64_t microseconds);
@@ -20,10 +19,10 @@ public:
     // Stops the clock, and withdraws a cancellation that has not been processed yet.
     void stop();
     bool passed() const;
-    // When it passed, the job was waiting for a lock that somebody else held.
+    // Whether the job was waiting for somebody else's lock when the deadline passed.
     bool passed_waiting() const;
 
-    // For the signal handler.
+    // Called by the signal handler.
     static void fire() noexcept;
 
 private:
@@ -35,11 +34,11 @@ private:
     bool running_ = false;
 };
 
-// Where to write since when a deadline has passed to which the process has not reacted for a while; 0: all is well. It lives as long
-// as the process.
+// Sets where to store since when the process has failed to react to a deadline that passed; 0: all is well. `where` must live as long as
+// the process.
 void tell_of_unheeded(std::atomic<std::int64_t>* where);
 
-// Raises where this process was canceled, is over a deadline, or has to end.
+// Raises if this process was canceled, has exceeded a deadline, or has to end.
 void check_interrupts();
 
 }  // namespace sync_job::pg

@@ -1,4 +1,4 @@
-// The guards of error.hpp. Breaking one of their rules can crash the server.
+// The guards of error.hpp. Violating one of their rules can crash the server.
 #include "pg/server.hpp"
 
 #include <set>
@@ -48,7 +48,7 @@ bool is_specific(const Error& error) { return !is_server_trouble(error) && !of_c
 
 namespace {
 
-// Restores the two stacks of the server, however the guard is left.
+// Restores the two stacks of the server, whichever way the guard is left.
 struct StackState {
     sigjmp_buf* exceptions = PG_exception_stack;
     ErrorContextCallback* contexts = error_context_stack;
@@ -61,9 +61,9 @@ struct StackState {
 
 std::string text_or_empty(const char* text) { return text == nullptr ? std::string() : std::string(text); }
 
-// File and function of an error. The server reads them last, when the memory of what has failed is gone, and copies them nowhere on
-// the way, as in code that raises they are constants. CopyErrorData() and parallel workers give copies. There are as many as
-// places in code that raise.
+// The file and function of an error. The server reads them last, when the memory of whatever failed is gone, and copies them nowhere before
+// that, because in code that raises they are constants. CopyErrorData() and parallel workers, however, give copies. There are only as many
+// as there are places in code that raise.
 const char* constant(const char* text) {
     static std::set<std::string> constants;
     return text == nullptr ? nullptr : constants.emplace(text).first->c_str();
@@ -75,7 +75,7 @@ int encode_sqlstate(const std::string& state) {
     return state.size() == 5 ? MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]) : ERRCODE_INTERNAL_ERROR;
 }
 
-// Takes the current error off the server's stack; null when even that raised (out of memory).
+// Takes the current error off the server's stack; null if even that raised an error (out of memory).
 ErrorData* take_error() {
     StackState saved;
     sigjmp_buf here;
@@ -115,15 +115,14 @@ ErrorData* take_error() {
     report->to_client = data->output_to_client;
     bool canceled = data->sqlerrcode == ERRCODE_QUERY_CANCELED;
     FreeErrorData(data);
-    if (canceled && citus::canceled_for_deadlock()) {  // which Citus says only where an error is logged
+    if (canceled && citus::canceled_for_deadlock()) {  // Citus tells this only where an error is logged
         report->sqlstate = "40P01";
         report->message = "canceling the transaction since it was involved in a distributed deadlock";
     }
     throw Error(std::move(report));
 }
 
-// The report as the server's own struct, in the current memory context, so that no C++ object is alive
-// when it is raised.
+// The report as the server's own struct, in the current memory context. So no C++ object is alive when it is raised.
 ErrorData* to_server(const ErrorReport& report) {
     auto* data = static_cast<ErrorData*>(palloc0(sizeof(ErrorData)));
     auto copy = [](const std::string& text) { return text.empty() ? nullptr : pstrdup(text.c_str()); };
@@ -158,7 +157,7 @@ ErrorData* to_server(const ErrorReport& report) {
     pg_unreachable();
 }
 
-// Which database a line of the log is about: %d of log_line_prefix says it of sessions only. Null in a session, and before it can be looked up.
+// Which database a log line is about: %d in log_line_prefix shows that only for sessions. Null in a session, and until it can be looked up.
 const char* log_context() {
     static auto& text = *new std::string;
     if (MyBackendType != B_BG_WORKER || !OidIsValid(MyDatabaseId)) return nullptr;
@@ -190,11 +189,11 @@ __attribute__((noinline)) void run_guarded(void (*body)(void*), void* argument) 
     if (sigsetjmp(here, 0) == 0) {
         PG_exception_stack = &here;
         body(argument);
-        MemoryContextSwitchTo(context);  // SPI, for one, leaves its own behind
+        MemoryContextSwitchTo(context);  // SPI, for example, leaves another one current
         return;
     }
     saved.restore();
-    // Where the error is a cancellation, what else had been asked of this process at that moment is still to be done.
+    // If the error is a cancellation, other interrupts that were pending at that moment still have to be processed.
     InterruptPending = true;
     throw_taken(context);
 }
@@ -204,7 +203,7 @@ std::shared_ptr<const ErrorReport> current_exception_report() noexcept {
         try {
             return Error(sqlstate, message).share();
         } catch (...) {
-            return nullptr;  // raise() then reports out of memory
+            return nullptr;  // raise() then reports "out of memory"
         }
     };
     try {

@@ -1,13 +1,12 @@
 // The two guards between PostgreSQL's errors (longjmp) and C++ exceptions. There is no third way across.
 //
-//   guarded(f)   runs f, which calls the server; an ERROR raised in it arrives here as an Error that carries the
-//                whole report. The current memory context is the same afterwards, either way. Nothing with a destructor
+//   guarded(f)   runs f, which calls the server. An ERROR raised in it arrives here as an Error that has the whole
+//                report. Either way the current memory context is the same afterwards. Nothing with a destructor
 //                may live between the guard and the call: the jump skips it.
-//   boundary(f)  runs C++ that the server calls (SQL function, worker main, hook, callback); whatever f throws
-//                leaves as an ERROR of the server, after all destructors have run.
+//   boundary(f)  runs C++ that the server calls (SQL function, worker main, hook, callback). Whatever f throws
+//                leaves it as an ERROR of the server, after all destructors have run.
 //
-// Whoever catches an Error is responsible for the transaction: rethrow, roll back the subtransaction, or abort the
-// transaction.
+// Whoever catches an Error is responsible for the transaction: rethrow, roll back the subtransaction, or abort the transaction.
 #pragma once
 
 #include <exception>
@@ -18,18 +17,18 @@
 
 namespace sync_job::pg {
 
-// What ereport() knows of an error. Empty strings mean: not given.
+// Everything that ereport() knows about an error. Empty strings mean: not given.
 struct ErrorReport {
     std::string sqlstate = "XX000";
     std::string message, detail, hint, context;
     std::string schema_name, table_name, column_name, datatype_name, constraint_name;
     std::string internal_query;
     int internal_position = 0, cursor_position = 0;
-    const char* file = nullptr;  // these two last as long as the process
+    const char* file = nullptr;  // these two live as long as the process
     const char* function = nullptr;
     int line = 0;
-    bool from_server = false;              // raised by the server, its context is complete
-    bool to_log = true, to_client = true;  // where the server would have reported it
+    bool from_server = false;              // raised by the server; its context is complete
+    bool to_log = true, to_client = true;  // where the server would report it
 };
 
 class Error : public std::exception {
@@ -39,7 +38,7 @@ public:
 
     Error& detail(std::string text);
     Error& hint(std::string text);
-    Error& column(std::string name);  // which one of sync_job_type is wrong; with the key in it, as in field_map.phone
+    Error& column(std::string name);  // which column of sync_job_type is wrong, possibly with a key: field_map.phone
 
     const char* what() const noexcept override { return report_->message.c_str(); }
     const ErrorReport& report() const noexcept { return *report_; }
@@ -50,11 +49,11 @@ private:
     std::shared_ptr<ErrorReport> report_;
 };
 
-// The server is in trouble, whatever was being done: no disk space, memory or file, a damaged page or index. Not when
-// the error was raised inside a function: that may concern the function alone.
+// The server itself is in trouble, whatever was being done: no disk space, memory or file, a damaged page or index. Not if the error was
+// raised inside a function: then it may concern the function alone.
 bool is_server_trouble(const Error& error);
-// The error is due to what was being done, and trying that again would bring it back: not trouble of the server, a
-// cancellation, a shutdown or a deadlock.
+// The error is due to what was being done, and would come back if that were tried again: not trouble of the server, a cancellation, a
+// shutdown or a deadlock.
 bool is_specific(const Error& error);
 
 namespace detail {
@@ -105,11 +104,11 @@ auto boundary(F&& body) -> std::invoke_result_t<F&> {
     } catch (...) {
         report = detail::current_exception_report();
     }
-    // The exception object is gone: from here a jump skips nothing but this handle, which raise() empties.
+    // The exception object is gone. From here on, a jump skips nothing but this handle, which raise() empties.
     detail::raise(std::move(report));
 }
 
-// Messages that do not raise. They are sent inside a guard: even a LOG can be interrupted.
+// Messages, not errors. They are sent within a guard: even a LOG can be interrupted.
 void notice(const std::string& message, const std::string& hint = {});
 void warning(const std::string& message, const std::string& detail = {}, const std::string& hint = {});
 void log(const std::string& message, const std::string& detail = {}, const std::string& hint = {});

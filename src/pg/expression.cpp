@@ -19,7 +19,7 @@ struct Reading {
     bool all = false;
 };
 
-// source.a, a, source, source.*; of more parts it may be anything.
+// Handles source.a, a, source and source.*; a reference with more parts may mean anything.
 void read_column_reference(const ColumnRef* reference, Reading* reading) {
     int parts = list_length(reference->fields);
     Node* first = static_cast<Node*>(linitial(reference->fields));
@@ -41,7 +41,7 @@ bool read_node(Node* node, void* context) {
     return reading->all || raw_expression_tree_walker(node, SYNC_JOB_WALKER(read_node), context);
 }
 
-// All names that columns are referred to with.
+// Collects all names that are used to refer to columns.
 bool collect_names(Node* node, void* names) {
     if (node == nullptr) return false;
     if (IsA(node, ColumnRef)) {

@@ -6,7 +6,7 @@
 
 namespace sync_job::pg {
 
-// The variable, and not the setting, as it is for this commit alone.
+// Sets the variable, not the setting, because this is for one commit only.
 FlushLater::FlushLater() : before_(std::exchange(synchronous_commit, SYNCHRONOUS_COMMIT_OFF)) {}
 
 FlushLater::~FlushLater() { synchronous_commit = before_; }

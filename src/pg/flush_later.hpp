@@ -1,5 +1,5 @@
-// Commits that do not wait for the disk: their WAL is written by the WAL writer soon after, or by the next commit that waits. For
-// the parts of work that is done again, as far as it is lost, before anybody is told that it has ended.
+// Commits that do not wait for the disk: their WAL is written soon after by the WAL writer, or by the next commit that waits. For parts of
+// work that, if lost, is done again before anybody is told that it has ended.
 #pragma once
 
 namespace sync_job::pg {

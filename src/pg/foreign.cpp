@@ -52,7 +52,7 @@ bool may_use_server(Oid role, Oid server) {
     });
 }
 
-// GetUserMapping() raises where there is none.
+// GetUserMapping() raises an error if there is none.
 std::optional<std::map<std::string, std::string>> user_mapping(Oid role, Oid server) {
     struct Found {
         bool any;

@@ -1,4 +1,4 @@
-// Foreign servers and user mappings, as the catalogs have them.
+// Foreign servers and user mappings, from the catalogs.
 #pragma once
 
 #include <map>
@@ -16,13 +16,13 @@ struct ForeignServer {
 };
 std::optional<ForeignServer> find_foreign_server(const std::string& name);
 bool may_use_server(Oid role, Oid server);
-// Of the role, else of PUBLIC. None: there is no mapping.
+// The options of the role's mapping, else of PUBLIC's. Nothing: there is no mapping.
 std::optional<std::map<std::string, std::string>> user_mapping(Oid role, Oid server);
 
-// Whose options a validator is asked about: its second argument.
+// Whose options a validator has to check: its second argument.
 enum class OptionsOf { wrapper, server, mapping, other };
 OptionsOf options_of(Oid catalog);
-// A validator's first argument.
+// The options themselves: a validator's first argument.
 std::map<std::string, std::string> option_list(Datum options);
 
 }  // namespace sync_job::pg

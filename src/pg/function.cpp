@@ -197,7 +197,7 @@ private:
 
 namespace {
 
-// Fills in the arguments. False when the function is strict and one of them is null: it is then not called.
+// Fills in the arguments. False: the function is strict and one of them is null, so it must not be called.
 bool set_arguments(FunctionCallInfo call, FmgrInfo* manager, const Value* arguments, int count, ReturnSetInfo* result_info) {
     InitFunctionCallInfoData(*call, manager, static_cast<short>(count), InvalidOid, nullptr,
                              reinterpret_cast<Node*>(result_info));
@@ -210,7 +210,7 @@ bool set_arguments(FunctionCallInfo call, FmgrInfo* manager, const Value* argume
     return !manager->fn_strict || !any_null;
 }
 
-// What a set-returning function is told about its result. In a context that is reset afterwards.
+// What a set-returning function is told about its result; in a context that is reset afterwards.
 ReturnSetInfo set_result_info(Oid result_type, ExprContext* context) {
     ReturnSetInfo info = {};
     info.type = T_ReturnSetInfo;
@@ -253,7 +253,7 @@ void take_stored_rows(const ReturnSetInfo& info, bool composite, MemoryContextDa
 
 Value Callable::call(const Value* arguments, int count) {
     if (body_ == nullptr || !body_->is_current()) body_ = std::make_shared<SqlBody>(info_.oid);
-    std::shared_ptr<const SqlBody> body = body_;  // during the call it may be replaced
+    std::shared_ptr<const SqlBody> body = body_;  // a copy: it may be replaced during the call
     InUse handle(*this);
     Value result;
     guarded([&] {
@@ -268,7 +268,7 @@ Value Callable::call(const Value* arguments, int count) {
     return result;
 }
 
-// One row for each call, or all at once in a tuplestore: the function chooses.
+// The function decides whether it returns one row per call or all of them in a tuplestore.
 std::vector<Value> Callable::call_set(const Value* arguments, int count) {
     InUse handle(*this);
     std::vector<Value> rows;
@@ -347,7 +347,7 @@ TriggerCall trigger_call(Arguments& args, const char* function) {
 bool may_have_changed(Arguments& args, const std::vector<int>& columns) {
     auto* data = reinterpret_cast<TriggerData*>(args.raw()->context);
     const TriggerDesc* triggers = data->tg_relation->trigdesc;
-    // A BEFORE trigger, also one of a partition, may change columns that the command does not name.
+    // A BEFORE trigger, even one of a partition, may change columns that the command does not name.
     bool hidden = data->tg_updatedcols == nullptr || triggers == nullptr || triggers->trig_update_before_row ||
                   data->tg_relation->rd_rel->relkind != RELKIND_RELATION || data->tg_relation->rd_rel->relhassubclass;
     if (hidden) return true;
@@ -370,7 +370,7 @@ bool has_transition(Arguments& args, Transition which) { return transition_store
 
 namespace {
 
-// Goes through a transition table.
+// Reads a transition table.
 class TransitionScan {
 public:
     TransitionScan(Arguments& args, Transition which) : store_(transition_store(args, which)) {

@@ -31,7 +31,7 @@ public:
     std::optional<bool> boolean(int index) const;
     std::optional<Oid> oid(int index) const;
     std::optional<Timestamp> timestamp(int index) const;
-    std::vector<std::int64_t> int64_array(int index) const;  // NULL elements are an error
+    std::vector<std::int64_t> int64_array(int index) const;  // raises an error for NULL elements
     std::vector<std::string> text_array(int index) const;
 
     Datum null_result();
@@ -39,7 +39,7 @@ public:
     Datum row_result(const Datum* values, const bool* nulls);
     // The result of a procedure with one INOUT parameter: a record around a composite value.
     Datum record_result(const char* parameter, Datum composite);
-    // CALL outside a transaction block: the procedure may commit.
+    // Whether this is a CALL outside a transaction block: then the procedure may commit.
     bool may_commit() const;
 
     // Set-returning functions (materialize mode): rows go into the result, in the shape of the declared type.
@@ -73,9 +73,9 @@ Datum enter_function(FunctionCallInfoBaseData* call, Datum (*body)(Arguments&));
 
 class SqlBody;
 
-// A user's function, ready to be called repeatedly through the function manager. The caller checks the right to execute
-// it. Holds what the function's language caches between calls; for SQL functions that is the state of the call in
-// progress. So a nested call, of a job that runs inside a job of its type, has a handle of its own.
+// A user's function, ready to be called repeatedly through the function manager. The caller checks the right to execute it. Holds what the
+// function's language caches between calls; for SQL functions that is the state of the call in progress. So a nested call, by a job that
+// runs inside a job of its type, has a handle of its own.
 class Callable {
 public:
     explicit Callable(const FunctionInfo& info);
@@ -84,7 +84,7 @@ public:
     Callable& operator=(const Callable&) = delete;
 
     Value call(const Value* arguments, int count);
-    // A set-returning function; rows are copied into the current context.
+    // Calls a set-returning function; its rows are copied into the current context.
     std::vector<Value> call_set(const Value* arguments, int count);
     const FunctionInfo& info() const { return info_; }
 
@@ -97,9 +97,9 @@ private:
     Handle make_handle() const;
 
     FunctionInfo info_;
-    std::shared_ptr<const SqlBody> body_;  // made by the first call
-    std::vector<Handle> handles_;  // one for each level of calls
-    std::size_t level_ = 0;        // of the next call
+    std::shared_ptr<const SqlBody> body_;  // created by the first call
+    std::vector<Handle> handles_;  // one for each nesting level of calls
+    std::size_t level_ = 0;        // the level of the next call
 };
 
 // The current call of a trigger function.
@@ -110,25 +110,25 @@ struct TriggerCall {
     Oid relation;
     std::string trigger_name;
     std::vector<std::string> arguments;
-    // Values of the table's columns; they point into the rows, and out-of-line values are not fetched.
+    // Values of the table's columns. They point into the rows; out-of-line values are not fetched.
     RowValues old_row, new_row;
 };
 enum class Transition { old_rows, new_rows };
-// In an UPDATE trigger: one of these columns of its table may have changed in some row; false only when none can have.
+// For an UPDATE trigger: whether one of these columns of its table may have changed in some row; false only if none can have.
 bool may_have_changed(Arguments& args, const std::vector<int>& columns);
-// The rows of a statement-level trigger's transition table, as values of the table's columns; the current memory
-// context is reset after each. False when the trigger does not refer to that table.
+// Calls `row` for each row of a statement-level trigger's transition table, as values of the table's columns. The current memory context is
+// reset after each. False: the trigger does not refer to that table.
 bool for_each_transition_row(Arguments& args, Transition which, const std::function<void(const RowValues&)>& row);
-// In an UPDATE trigger: each row before and after the update. False when they cannot be paired: a row was to move to
-// another partition, and was kept out of it.
+// For an UPDATE trigger: calls `rows` with each row before and after the update. False: they cannot be paired, because a row that would
+// have moved to another partition was kept out of that.
 bool for_each_updated_row(Arguments& args, const std::function<void(const RowValues&, const RowValues&)>& rows);
 bool has_transition(Arguments& args, Transition which);
 
-// Raises 39P01 when the function was not called as a trigger.
+// Raises 39P01 if the function was not called as a trigger.
 TriggerCall trigger_call(Arguments& args, const char* function);
 // What a BEFORE trigger returns to proceed: the new row unchanged (or the old one for DELETE).
 Datum trigger_proceed(Arguments& args);
-// …with another row; the composite has the table's row type.
+// The same with another row; the composite value must have the table's row type.
 Datum trigger_replace(Arguments& args, Datum row);
 Datum trigger_suppress(Arguments& args);
 

@@ -54,7 +54,7 @@ bool moves_to_tablespace(const AlterDatabaseStmt* statement) {
     return false;
 }
 
-// The template a CREATE DATABASE copies.
+// The template that CREATE DATABASE copies.
 const char* template_of(const CreatedbStmt* statement) {
     ListCell* cell;
     foreach (cell, statement->options) {
@@ -64,7 +64,7 @@ const char* template_of(const CreatedbStmt* statement) {
     return "template1";
 }
 
-// The database that must be free of sessions for the command, or null.
+// The database that must have no sessions for the command, or null.
 const char* database_of(Node* statement) {
     switch (nodeTag(statement)) {
         case T_DropdbStmt:
@@ -99,9 +99,9 @@ const char* extension_changed_by(Node* statement) {
     return move->objectType == OBJECT_EXTENSION ? strVal(move->object) : nullptr;
 }
 
-// Before ALTER EXTENSION locks the tables one after the other it waits here, as DROP EXTENSION does, until no transaction of
-// a scheduler or worker is under way (lock_extension()): with one that has locked the first table and wants another it
-// would deadlock.
+// ALTER EXTENSION locks the tables one after the other. A transaction of a scheduler or worker that has locked the first table and wants
+// another one would deadlock with it. So, like DROP EXTENSION, it first waits here until no such transaction is in progress
+// (lock_extension()).
 void lock_before_change(Node* statement) {
     const char* name = extension_changed_by(statement);
     if (name == nullptr || std::strcmp(name, "pg_sync_job") != 0 || RecoveryInProgress()) return;
@@ -109,8 +109,8 @@ void lock_before_change(Node* statement) {
     if (extension != no_oid && owns(ExtensionRelationId, extension)) LockDatabaseObject(ExtensionRelationId, extension, 0, AccessExclusiveLock);
 }
 
-// When this says no, the command fails, and must not have disturbed anybody. A role that may copy a database it does
-// not own copies a template, which no worker serves.
+// If this returns false, the command fails, and must not have disturbed anybody. A role that may copy a database without owning it copies a
+// template, which no worker serves.
 bool may_succeed(Node* statement, Oid database, bool top_level) {
     if (!owns(DatabaseRelationId, database)) return false;
     if (IsA(statement, RenameStmt)) return database != MyDatabaseId;
@@ -171,7 +171,7 @@ void on_prepared_end(void (*ended)() noexcept) { prepared_ended = ended; }
 
 namespace {
 
-// From which level on this process writes to the log.
+// The lowest level of messages that this process writes to the log.
 int log_level() {
 #if PG_VERSION_NUM >= 190000
     return log_min_messages[MyBackendType];

@@ -1,5 +1,4 @@
-// Hooks into the server while other code runs: captured messages, commands on databases, and lines of context for error
-// reports.
+// Hooks into the server while other code runs: capturing messages, commands on databases, and context lines for error reports.
 #pragma once
 
 #include <string>
@@ -8,11 +7,11 @@
 
 namespace sync_job::pg {
 
-// Installs the hooks; at load, once.
+// Installs the hooks. Called once, at load.
 void install_hooks();
 
-// Captures messages at NOTICE and above (except errors) while it lives. Needs a SettingsScope around it. What a nested
-// one has captured is added to the outer one at its end.
+// While it lives, captures messages at NOTICE and above (except errors). Needs a SettingsScope around it. When a nested one ends, what it
+// has captured is added to the outer one.
 class MessageCapture {
 public:
     explicit MessageCapture(bool active);
@@ -27,7 +26,7 @@ private:
     std::string* outer_ = nullptr;
 };
 
-// A line of CONTEXT for every error raised below it.
+// A line of CONTEXT for every error that is raised while it lives.
 class ErrorContext {
 public:
     explicit ErrorContext(const std::string& line);
@@ -40,8 +39,8 @@ private:
     std::string line_;
 };
 
-// DROP, RENAME and SET TABLESPACE of a database, and CREATE DATABASE with it as the template, need it to be free of
-// sessions: `before` is called with its OID, then the command runs. `created` is called after a CREATE DATABASE.
+// DROP, RENAME and SET TABLESPACE of a database, and CREATE DATABASE with it as the template, need it to have no sessions: `before` is
+// called with its OID, then the command runs. `created` is called after a CREATE DATABASE.
 struct DatabaseCommandHook {
     void (*before)(Oid database);
     void (*created)();

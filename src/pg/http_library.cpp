@@ -17,7 +17,8 @@ namespace sync_job::pg {
 
 namespace {
 
-// The file of a library beside this one. That need not be the server's own folder: an extension may be found through dynamic_library_path.
+// The path of a library in the folder of this one. That need not be the server's own folder: an extension may be found through
+// dynamic_library_path.
 std::string beside_this_one(const std::string& name) {
     Dl_info here{};
     std::string path = dladdr(reinterpret_cast<void*>(&library_is_installed), &here) != 0 ? here.dli_fname : "";
@@ -45,7 +46,7 @@ const SyncJobHttpApi& http_library() {
 }
 
 int reserve_descriptors(int most) {
-    constexpr int others = 16;  // what waits, and whatever else the server opens: of a third it refuses more
+    constexpr int others = 16;  // for waiting, and for whatever else the server opens; the server refuses more than a third
     int count = std::min(most, std::max(max_safe_fds / 3 - others, others));
     guarded([&] {
         for (int i = 0; i < count; i++) ReserveExternalFD();

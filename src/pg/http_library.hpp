@@ -7,12 +7,13 @@ struct SyncJobHttpApi;
 
 namespace sync_job::pg {
 
-// Loads it, once. Raises 58P01 where it is not installed, or is of another version.
+// Loads it once. Raises 58P01 if it is not installed, or is of another version.
 const SyncJobHttpApi& http_library();
-// Takes descriptors from what the server may open in this process, for sockets: at most so many, and almost a third of what it may have. Returns how many.
+// Reserves file descriptors for sockets, out of those that the server may open in this process: at most `most`, and at most almost a third
+// of them. Returns how many.
 int reserve_descriptors(int most);
 void release_descriptors(int count) noexcept;
-// Whether its file is there.
+// Whether the file of a library of this name exists.
 bool library_is_installed(const std::string& name);
 
 }  // namespace sync_job::pg

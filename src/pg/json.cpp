@@ -52,7 +52,7 @@ JsonKind kind_of(const JsonbValue& value) {
     }
 }
 
-// Walks the members (or elements) of a container without descending.
+// Reads the members (or elements) of a container, without descending into them.
 std::vector<JsonField> members(Datum datum, bool object) {
     Jsonb* jsonb = guarded([&] { return DatumGetJsonbP(datum); });
     bool fits = object ? JB_ROOT_IS_OBJECT(jsonb) : (JB_ROOT_IS_ARRAY(jsonb) && !JB_ROOT_IS_SCALAR(jsonb));
@@ -178,12 +178,12 @@ void JsonBuilder::field(std::string_view name, std::string_view text) {
 
 namespace {
 
-// As it can be part of a container that is put together without the server's help. Raises as the server does.
+// A form of the value that can be part of a container which is put together without the server's help. Raises as the server does.
 JsonbValue exact_value(Value value, Oid type) {
     JsonState alone;
     push_value(alone, value.datum, value.null, type, true);
     if (alone.result->type != jbvBinary) return *alone.result;
-    JsonState list;  // takes it apart
+    JsonState list;  // takes the value apart
     push_token(list, WJB_BEGIN_ARRAY);
     push_token(list, WJB_ELEM, alone.result);
     push_token(list, WJB_END_ARRAY);
@@ -192,7 +192,7 @@ JsonbValue exact_value(Value value, Oid type) {
 
 }  // namespace
 
-// The value is put in place by hand: the server would build it up token by token, and sort its two keys.
+// Puts the value into place by hand: the server would build it token by token, and sort its two keys.
 void JsonBuilder::change(std::string_view name, Value before, Value after, Oid type) {
     in_its_memory([&] {
         JsonbValue key = string_value({pnstrdup(name.data(), name.size()), name.size()});

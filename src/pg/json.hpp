@@ -1,4 +1,4 @@
-// Building and reading jsonb. Everything lives in the memory context that is current, but for what is being built.
+// Building and reading jsonb. Everything lives in the current memory context, except for a value under construction.
 #pragma once
 
 #include <cstdint>
@@ -15,14 +15,14 @@ struct JsonbValue;
 
 namespace sync_job::pg {
 
-// What is being built: the containers that have begun and not ended, and the value once it is complete.
+// A value under construction: the containers that have begun and not ended, and the value once it is complete.
 struct JsonState {
     JsonbParseState* containers = nullptr;
     JsonbValue* result = nullptr;
 };
 
-// Builds one jsonb value: begin_object(), key(), a value, …, end_object(), finish(). What it has so far is in the memory context that
-// was current when it was made, whatever is current when more comes; the finished value in that of finish().
+// Builds one jsonb value: begin_object(), key(), a value, …, end_object(), finish(). Until it is finished, it lives in the memory context
+// that was current when the builder was created, whichever context is current later; the finished value lives in that of finish().
 class JsonBuilder {
 public:
     void begin_object();
@@ -39,7 +39,7 @@ public:
 
     // key() and string() in one; an empty text is null.
     void field(std::string_view name, std::string_view text);
-    // key() and {"old": …, "new": …}, both exact: for the many diffs in one go.
+    // key() and {"old": …, "new": …}, both exact: a fast path for diffs.
     void change(std::string_view name, Value before, Value after, Oid type);
 
     Datum finish();
@@ -63,9 +63,9 @@ struct JsonField {
 };
 
 JsonKind json_kind(Datum jsonb);
-// The members of an object; raises 22023 when it is not one.
+// The members of an object; raises 22023 if it is not one.
 std::vector<JsonField> json_fields(Datum jsonb);
-// The elements of an array, with empty keys; raises 22023 when it is not one.
+// The elements of an array, with empty keys; raises 22023 if it is not one.
 std::vector<JsonField> json_elements(Datum jsonb);
 bool json_equal(Datum one, Datum other);
 Datum json_from_text(const std::string& text);

@@ -1,4 +1,4 @@
-// Inside src/pg/ only: what json.cpp and value.cpp share. The functions raise as the server does: call them guarded.
+// For src/pg/ only: what json.cpp and value.cpp share. The functions raise as the server does, so call them within guarded().
 #pragma once
 
 #include "pg/server.hpp"

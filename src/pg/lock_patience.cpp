@@ -9,7 +9,7 @@ namespace {
 
 LockPatience* volatile current = nullptr;
 TimeoutId look_timeout = MAX_TIMEOUTS;
-int registered_in = 0;  // the process: a forked one registers anew
+int registered_in = 0;  // the process in which it is registered; a forked process registers again
 
 void at_look() {
     if (current != nullptr) current->look();
@@ -32,7 +32,7 @@ LockPatience::LockPatience(std::int64_t microseconds) {
 void LockPatience::look() noexcept {
     if (gave_up()) return;
     if (MyProc == nullptr || MyProc->waitStatus != PROC_WAIT_STATUS_WAITING) {
-        current = nullptr;  // it works
+        current = nullptr;  // the process is working
         return;
     }
     looks_ = looks_ + 1;

@@ -7,8 +7,7 @@
 
 namespace sync_job::pg {
 
-// A memory context that this object owns: a child of TopMemoryContext (lives as long as the backend) or of the current
-// context.
+// A memory context that this object owns: a child of TopMemoryContext (which lives as long as the backend) or of the current context.
 class Memory {
 public:
     enum class Parent { backend, current };
@@ -37,8 +36,8 @@ private:
     MemoryContextData* previous_;
 };
 
-// Freed memory, up to some MB, stays with the process for reuse until return_freed_memory(). Otherwise each batch would
-// get its memory from the kernel again, page by page.
+// Makes freed memory, up to a few MB, stay with the process for reuse until return_freed_memory(). Otherwise each batch would get its
+// memory from the kernel again, page by page.
 void keep_freed_memory();
 void return_freed_memory();
 

@@ -45,12 +45,12 @@ sync_job_value date(DateADT days) {
 sync_job_value timestamp(Timestamp time) {
     Timestamp since = time;
     bool fits = TIMESTAMP_NOT_FINITE(time) || !__builtin_add_overflow(time, microseconds_between_epochs, &since);
-    return fits ? number(since, SYNC_JOB_TIMESTAMP) : number(0, SYNC_JOB_OTHER);  // the years from 294247 on
+    return fits ? number(since, SYNC_JOB_TIMESTAMP) : number(0, SYNC_JOB_OTHER);  // years from 294247 on
 }
 
 static_assert(DT_NOBEGIN == INT64_MIN && DT_NOEND == INT64_MAX);
 
-// Calls nothing that raises.
+// Must not call anything that raises.
 sync_job_value to_native(Datum datum, Oid type) {
     switch (type) {
         case BOOLOID:

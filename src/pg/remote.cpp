@@ -18,7 +18,7 @@ namespace {
 
 enum class CallState : int { waiting, done, failed };
 
-// In a shared memory segment between the caller and the worker: the caller's request, the worker's answer.
+// In a shared memory segment of the caller and the worker: the caller's request, and the worker's answer.
 struct RemoteCall {
     Oid database, role;
     CallState state;
@@ -36,7 +36,7 @@ void copy_to(char (&target)[N], const std::string& text) {
     target[length] = '\0';
 }
 
-// The segment, unmapped at the end of the scope; after an error, by the resource owner of the (sub)transaction.
+// The segment. It is unmapped at the end of the scope; after an error, by the resource owner of the (sub)transaction.
 class Segment {
 public:
     explicit Segment(std::size_t bytes) : segment_(guarded([&] { return dsm_create(bytes, 0); })) {}
@@ -83,7 +83,7 @@ void serve(RemoteCall& call) {
         {
             SpiScope spi;
             SnapshotScope snapshot;
-            // Without the extension, its schema could have been created by anybody who may create schemas there.
+            // Without the extension, its schema could have been created there by anybody who may create schemas.
             if (!find_extension(call.extension)) {
                 throw Error("55000", std::string("extension ") + call.extension + " is not installed there");
             }

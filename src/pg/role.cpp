@@ -64,15 +64,15 @@ OwnerScope::OwnerScope(Oid owner, For what)
         GetUserIdAndSecContext(&user_, &context_);
         nest_level_ = NewGUCNestLevel();
         SetUserIdAndSecContext(owner, context_ | flags);
-        // A user's trigger or rule would run with the owner's privileges. ENABLE ALWAYS ones still fire, but only the
-        // owner can enable those. Not through the setting: its assign hook discards all plans.
+        // A user's trigger or rule would run with the owner's privileges. ENABLE ALWAYS ones still fire, but only the owner can create
+        // those. The variable is set, not the setting, whose assign hook discards all plans.
         if (what == For::own_queries) SessionReplicationRole = SESSION_REPLICATION_ROLE_REPLICA;
         set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
                           false);
     });
 }
 
-// On an error the settings are left to the abort of the (sub)transaction, which knows how they are nested.
+// On an error, the settings are left to the abort of the (sub)transaction, which knows how they are nested.
 OwnerScope::~OwnerScope() {
     if (std::uncaught_exceptions() == exceptions_) guarded_cleanup([&] { AtEOXact_GUC(true, nest_level_); });
     SessionReplicationRole = replication_role_;

@@ -1,4 +1,4 @@
-// Roles: who am I, who may become whom.
+// Roles: the current ones, and which may become which.
 #pragma once
 
 #include <string>
@@ -9,9 +9,9 @@ namespace sync_job::pg {
 
 Oid current_user();
 Oid session_user();
-Oid outer_user();  // of the session, by SET ROLE too; not of the function that has its owner's rights
+Oid outer_user();  // the session's role, or that of SET ROLE; not the owner of a SECURITY DEFINER function
 bool is_superuser(Oid role);
-// `member` has the role's privileges without SET ROLE (inherited), or is the role itself.
+// `member` is the role itself, or has its privileges without SET ROLE (inherits them).
 bool has_rights_of(Oid member, Oid role);
 // `member` may SET ROLE to `role` (from PostgreSQL 16 on: with the SET option).
 bool may_set_role(Oid member, Oid role);
@@ -19,12 +19,12 @@ bool role_exists(Oid role);
 bool role_can_log_in(Oid role);
 extern const bool workers_need_login;  // before PostgreSQL 17
 bool role_can_connect(Oid role);
-std::string role_name(Oid role);  // "unknown (OID=5)" when it is gone
+std::string role_name(Oid role);  // "unknown (OID=5)" if it is gone
 
-// Runs as another role until the end of the scope, inside a transaction, with search_path pinned to pg_catalog,
-// pg_temp. Either for the engine's own queries as the owner of its tables, with no triggers and rules except ENABLE
-// ALWAYS ones; or for that role's code when somebody else's statement calls it, which must not change the session (a
-// restricted operation, as in maintenance commands). Must not be open across a commit.
+// Runs as another role until the end of the scope, inside a transaction, with search_path pinned to pg_catalog, pg_temp. Either for the
+// engine's own queries, as the owner of its tables and without triggers and rules (except ENABLE ALWAYS ones); or for that role's own code
+// when somebody else's statement calls it, which must not change the session (a restricted operation, as in maintenance commands). Must not
+// be open across a commit.
 class OwnerScope {
 public:
     enum class For { own_queries, code_of_owner };
@@ -41,7 +41,7 @@ private:
     int exceptions_;
 };
 
-// Another role's privileges for a check or a look-up; search_path does not change.
+// Uses another role's privileges for a check or a look-up; does not change search_path.
 class UserScope {
 public:
     explicit UserScope(Oid role);

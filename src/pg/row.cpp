@@ -50,8 +50,8 @@ RowValues take_apart(Datum composite, int columns) {
     });
 }
 
-// By the current row type: a row may be of a later version of it than our description of the relation. Columns that
-// have been added since are left out.
+// Uses the current row type: a row may be of a later version of it than our description of the relation. Columns added since then are left
+// out.
 RowValues take_apart(Datum composite, const RelationInfo& relation) {
     require_current(relation);
     return guarded([&] {

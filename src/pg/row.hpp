@@ -27,19 +27,19 @@ struct RowValues {
 RowValues take_apart(Datum row, const RelationInfo& relation);
 RowValues empty_row(const RelationInfo& relation);
 RowValues copy_of(const RowValues& row);
-// Puts one together, with out-of-line values fetched, so that it is self-contained.
+// Makes a composite value. Out-of-line values are fetched, so that it is self-contained.
 Datum put_together(const RowValues& row, const RelationInfo& relation);
-// The same by the current row type. It may have fewer columns than there are values, whose first ones are then used; or
-// more, which somebody has added: those are null.
+// The same with the current row type. If it has fewer columns than there are values, the first ones are used. If somebody has added
+// columns, these are null.
 Datum put_together(const RowValues& row, Oid row_type);
-// By the type that the value carries itself; at least this many columns.
+// Uses the type that the value itself carries; returns at least this many columns.
 RowValues take_apart(Datum row, int columns);
 
 // The row type of a composite value, which tells which relation it is a row of.
 Oid composite_type(Datum row);
 
-// 128 bits, as a uuid, of what is stored in the row: the same as long as no column of it has another value. Columns that are null
-// do not count, so that one that is added, or dropped, changes nothing by itself.
+// A hash, 128 bits as a uuid, of the stored values of the row: it changes only if a value of some column does. Null columns do not count,
+// so that adding or dropping such a column changes nothing.
 Datum fingerprint(const RowValues& row, const RelationInfo& relation);
 
 // Copies the composite value into the current memory context.

@@ -1,8 +1,7 @@
-// The one door to PostgreSQL's headers. Included by src/pg/*.cpp only; the build gives the other folders no
-// include path to them, so that a leak is a compile error.
+// The only way to PostgreSQL's headers. Included only by src/pg/*.cpp; the build gives the other folders no include path to them, so that a
+// leak is a compile error.
 //
-// Order matters: C++ headers first (postgres.h defines snprintf, _, Min and others as macros), then
-// the server's, as C.
+// The order matters: C++ headers first (postgres.h defines snprintf, _, Min and others as macros), then the server's, as C.
 #pragma once
 
 #include <array>
@@ -127,7 +126,7 @@ extern "C" {
 }
 #pragma GCC diagnostic pop
 
-// What the server's tree walkers take; from PostgreSQL 16 on they are macros that cast the function themselves.
+// Passes a function to the server's tree walkers. Since PostgreSQL 16 these are macros that cast the function themselves.
 #if PG_VERSION_NUM >= 160000
 #define SYNC_JOB_WALKER(function) function
 #else

@@ -90,7 +90,7 @@ bool sessions_at_work() noexcept {
         if (process.pid == 0 || !session || process.databaseId == InvalidOid) continue;
         if ((process.statusFlags & PROC_IS_AUTOVACUUM) != 0) continue;
         bool in_statement = TransactionIdIsValid(process.xid) || TransactionIdIsValid(process.xmin);
-        // Not one that waits for its client, a lock or a sleep.
+        // Do not count one that waits for its client, for a lock or in a sleep.
         uint32 waits_for = process.wait_event_info & 0xFF000000U;
         bool at_work = process.wait_event_info == 0 || waits_for == PG_WAIT_LWLOCK || waits_for == PG_WAIT_IO;
         if (in_statement && at_work) return true;
@@ -128,8 +128,8 @@ void ConditionWait::wait(long milliseconds) {
 }
 
 namespace {
-// The server forgets that something is pending when it raises an error for one of several interrupts. Who waits would then never do the
-// others, for which all may be waiting, as DROP DATABASE does for each process to close its files.
+// When the server raises an error for one of several interrupts, it forgets that others are pending. A process that waits would then never
+// process these, and everybody may be waiting for that: DROP DATABASE, for example, waits for each process to close its files.
 void check_all_interrupts() {
     InterruptPending = true;
     CHECK_FOR_INTERRUPTS();
@@ -166,7 +166,7 @@ void pause(long milliseconds) {
 void reset_latch() { ResetLatch(MyLatch); }
 bool latch_is_set() { return MyLatch->is_set; }
 
-// Plain stdio: this runs in the postmaster, before the server's own file access is set up. True when in doubt.
+// Uses plain stdio, because this runs in the postmaster, before the server's own file access is set up. True when in doubt.
 bool server_crashed() {
     ControlFileData control;
     std::string path = std::string(DataDir) + "/global/pg_control";

@@ -35,9 +35,9 @@ struct Descriptor {
     int keep() { return std::exchange(number, -1); }
 };
 
-// The static variables of templates and of inline functions are one for the whole process (STB_GNU_UNIQUE), even with RTLD_LOCAL:
-// libraries whose classes have the same names, or that have other versions of a header, would share them. In the copy they are made
-// ordinary symbols. What is no library stays as it is: the loader says so.
+// Static variables of templates and inline functions exist once per process (STB_GNU_UNIQUE), even with RTLD_LOCAL. Libraries that have
+// classes of the same names, or other versions of a header, would share them. In the copy, these are turned into ordinary symbols. A file
+// that is not a library is left unchanged: the loader will report that.
 void make_symbols_own(char* image, std::size_t size) {
     auto within = [&](std::size_t at, std::size_t bytes) { return at <= size && bytes <= size - at; };
     ElfW(Ehdr) header;
@@ -66,8 +66,8 @@ void make_symbols_own(int memory, std::size_t size) {
     munmap(image, size);
 }
 
-// What is opened instead of the file. The descriptor stays open: the loader knows a library by its path, which has the number. Where
-// the kernel gives no such memory the file itself has to do.
+// The path that is opened instead of the file's. The descriptor stays open: the loader identifies a library by its path, which contains the
+// descriptor's number. If the kernel does not provide such memory, the file itself is used.
 std::string copy_in_memory(const std::string& path, int file, off_t size) {
     Descriptor memory(memfd_create(path.substr(path.rfind('/') + 1).c_str(), MFD_CLOEXEC));
     if (memory.number < 0) return path;

@@ -21,9 +21,9 @@ namespace sync_job::pg {
 
 namespace {
 
-// The memory context in which SPI_palloc() allocates identifies the level of the SPI stack: it is the one that was
-// current when the level was connected. This is that of the innermost SpiScope that allows commits, which has it for itself: other
-// levels may be connected in the same context as each other.
+// The memory context in which SPI_palloc() allocates identifies the level of the SPI stack: it is the one that was current when the level
+// was connected. This is the context of the innermost SpiScope that allows commits. That one has its context for itself; other levels may
+// share one.
 MemoryContext committing_level = nullptr;
 
 MemoryContext spi_level() {
@@ -50,9 +50,9 @@ SpiScope::SpiScope(Commits commits) : exceptions_(std::uncaught_exceptions()), o
 
 SpiScope::~SpiScope() {
     committing_level = outer_level_;
-    if (std::uncaught_exceptions() != exceptions_) return;  // the level stays, and what it is known by
+    if (std::uncaught_exceptions() != exceptions_) return;  // the level stays, and so does its context
     guarded_cleanup([&] {
-        SPI_finish();  // to the context that the level was connected in
+        SPI_finish();  // switches to the context in which the level was connected
         if (level_ == nullptr) return;
         MemoryContextSwitchTo(MemoryContextGetParent(level_));
         MemoryContextDelete(level_);
@@ -63,14 +63,14 @@ void spi_commit() {
     guarded([] { SPI_commit(); });
 }
 
-// A failed procedure leaves its own level on the stack, which an abort of the whole transaction would remove; and
-// cursors and snapshots, which SPI_rollback() tries to keep.
+// A failed procedure leaves its own level on the stack, which an abort of the whole transaction would remove. It also leaves cursors and
+// snapshots, which SPI_rollback() tries to keep.
 void spi_rollback() {
     guarded([] {
         MemoryContext before = CurrentMemoryContext;
         while (spi_level() != committing_level) SPI_finish();
         MemoryContextSwitchTo(before);
-        // Then SPI_rollback() would raise an error, too, but one after which nothing has been rolled back.
+        // In these cases SPI_rollback() would raise an error, too, but without having rolled anything back.
         if (!SPI_inside_nonatomic_context() || IsSubTransaction()) {
             ereport(ERROR, (errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION), errmsg_internal("the transaction of a sync job cannot be rolled back here")));
         }
@@ -78,10 +78,10 @@ void spi_rollback() {
     try {
         guarded([] { SPI_rollback(); });
     } catch (const Error&) {
-        // It has rolled back all the same, but the portal still believes that it has a snapshot.
+        // It has rolled back nevertheless, but the portal still believes that it has a snapshot.
         try {
             guarded([] { ForgetPortalSnapshots(); });
-        } catch (const Error&) {  // it has been forgotten: the error is that there was none to pop
+        } catch (const Error&) {  // it was forgotten: the error says only that there was none to pop
         }
     }
 }
@@ -157,7 +157,7 @@ Statement::~Statement() {
 
 namespace {
 
-// The planner avoids disabled methods at any cost; where it cannot, that cost must not trigger JIT compilation.
+// The planner avoids disabled methods at any cost. Where it cannot avoid them, that cost must not trigger JIT compilation.
 class IndexAccessOnly {
 public:
     IndexAccessOnly() {
@@ -173,7 +173,7 @@ private:
     bool before_[count];
 };
 
-// Makes the generic plan now, so that executing finds it ready.
+// Creates the generic plan now, so that execution finds it ready.
 void plan_for_index(SPIPlanPtr plan) {
     IndexAccessOnly only;
     guarded([&] {
@@ -201,7 +201,7 @@ void Statement::check() {
 
 namespace {
 
-// Citus sends it to a shard that its parameters say: for a plan without them it may have no plan at all.
+// Citus chooses the shard by the parameters: without them it may have no plan at all.
 bool reads_distributed(SPIPlanPtr plan) {
     const ListCell *source, *relation;
     foreach (source, SPI_plan_get_plan_sources(plan)) {
@@ -224,7 +224,7 @@ void Statement::prepare() {
     SPIPlanPtr plan = prepare(CURSOR_OPT_GENERIC_PLAN);
     if (reads_distributed(plan)) {
         plan = prepare(0);
-        access_ = Access::any;  // where it is carried out, it is planned again
+        access_ = Access::any;  // it is planned again when it is executed
     }
     guarded([&] { SPI_keepplan(plan); });
     plan_ = plan;
@@ -232,7 +232,7 @@ void Statement::prepare() {
 
 namespace {
 
-// An index read from end to end is no better than its table.
+// Reading a whole index is no better than reading its table.
 bool reads_whole(const Plan* plan) {
     if (plan == nullptr) return false;
     const List* parts = NIL;
@@ -301,7 +301,7 @@ bool tells_the_moment(Oid function) {
     return name != nullptr && std::string_view(name) == "current_sync_job";
 }
 
-// What PostgreSQL calls stable, within one transaction, and is another one in each.
+// Whether it reads something that PostgreSQL calls stable within a transaction, but that differs from one transaction to the next.
 bool reads_the_moment(Node* node, void* nothing) {
     if (node == nullptr) return false;
     if (IsA(node, SQLValueFunction)) return castNode(SQLValueFunction, node)->op <= SVFOP_LOCALTIMESTAMP_N;
@@ -404,7 +404,7 @@ void check_expression(const std::string& text) {
     throw Error("42601", "not a single SQL expression: " + text);
 }
 
-// Not kept: a kept plan's reference would have to survive the commits.
+// The plan is not kept: the reference to a kept plan would have to survive the commits.
 Rows call_committing(const std::string& sql, const std::vector<Oid>& types, const std::vector<Value>& arguments) {
     SPIPlanPtr plan = guarded(
         [&] { return SPI_prepare(sql.c_str(), static_cast<int>(types.size()), const_cast<Oid*>(types.data())); });
@@ -433,7 +433,7 @@ Rows execute_sql(const std::string& sql) {
     return {SPI_tuptable, SPI_processed};
 }
 
-// As exec_simple_query() in tcop/postgres.c does, for one statement.
+// Does what exec_simple_query() in tcop/postgres.c does, for one statement.
 void run_in_portal(const std::string& sql) {
     Memory per_query("sync job portal", Memory::Parent::backend);
     start_transaction();

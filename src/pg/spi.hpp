@@ -1,4 +1,4 @@
-// SQL from C++: prepared once, called with typed arguments.
+// SQL from C++: prepared once, executed with typed arguments.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,7 @@ struct SPITupleTable;
 
 namespace sync_job::pg {
 
-// An SPI connection until the end of the scope; the current memory context stays as it was. After an exception, the
-// abort closes it.
+// An SPI connection until the end of the scope; does not change the current memory context. After an exception, the abort closes it.
 class SpiScope {
 public:
     enum class Commits { never, allowed };
@@ -26,16 +25,16 @@ public:
 private:
     int exceptions_;
     MemoryContextData* outer_level_;
-    MemoryContextData* level_ = nullptr;  // of a scope that allows commits: what its level of the SPI stack is known by
+    MemoryContextData* level_ = nullptr;  // for a scope that allows commits: the context that identifies its level of the SPI stack
 };
 
-// Inside SpiScope(Commits::allowed), in a procedure that was called outside a transaction block.
+// Only inside SpiScope(Commits::allowed), in a procedure that was called outside a transaction block.
 void spi_commit();
-void spi_rollback();  // also after an error, outside any subtransaction; raises 2D000 where nothing can be rolled back
-// Takes the snapshot that a procedure runs with again, after a commit.
+void spi_rollback();  // also after an error, outside any subtransaction; raises 2D000 if it cannot roll back
+// Takes the snapshot again that a procedure runs with, after a commit.
 void ensure_portal_snapshot();
 
-// The rows of one execution; they live until it is destroyed.
+// The rows of one execution; they live as long as this object.
 class Rows {
 public:
     Rows(SPITupleTable* table, std::uint64_t affected);
@@ -45,7 +44,7 @@ public:
     Rows& operator=(const Rows&) = delete;
     Rows& operator=(Rows&&) = delete;
 
-    // Makes them live as long as the SpiScope instead.
+    // Makes the rows live as long as the SpiScope instead.
     void keep() { kept_ = true; }
 
     std::uint64_t affected() const { return affected_; }  // rows returned, or rows changed
@@ -54,7 +53,7 @@ public:
     std::string column_name(int column) const;
     Oid column_type(int column) const;
     Value copy(std::uint64_t row, int column) const;  // in the current memory context, detoasted
-    // All columns of a row at once; they point into it.
+    // All columns of a row at once; they point into the row.
     RowValues whole(std::uint64_t row) const;
     bool empty() const { return size() == 0; }
     Value at(std::uint64_t row, int column) const;          // both from 0; points into the row
@@ -70,7 +69,7 @@ private:
     bool kept_ = false;
 };
 
-// A prepared statement, kept for the life of the object, always with a generic plan. Executing it needs an SpiScope.
+// A prepared statement, kept as long as this object, always with a generic plan. Executing it needs an SpiScope.
 class Statement {
 public:
     enum class Access {
@@ -84,16 +83,16 @@ public:
     Statement(const Statement&) = delete;
     Statement& operator=(const Statement&) = delete;
 
-    // Raises an error if the statement is invalid, instead of leaving that to execute(). In an SpiScope.
+    // Raises an error if the statement is invalid, instead of leaving that to execute(). Needs an SpiScope.
     void prepare();
     // The same in a subtransaction and an SpiScope of its own: after an error the transaction goes on.
     void check();
-    // With Access::by_index: no index fits, so it reads a whole table. Prepares it.
+    // With Access::by_index: whether it reads a whole table because no index fits. Prepares the statement.
     bool reads_whole_table();
-    // Of a statement with one subquery in its FROM: what the columns of that are made of.
+    // For a statement with one subquery in its FROM: properties of the expressions of that subquery's columns.
     struct Traits {
-        bool varies;       // from call to call: volatile, or it reads the time, the transaction or the job
-        bool returns_set;  // may give several rows, or none
+        bool varies;       // different from call to call: volatile, or depends on the time, the transaction or the job
+        bool returns_set;  // may return several rows, or none
     };
     Traits traits();
     Rows execute(const std::vector<Value>& arguments, bool read_only = false, std::int64_t max_rows = 0);
@@ -106,8 +105,8 @@ private:
     void* plan_ = nullptr;
 };
 
-// The rows of one query, a part at a time. It reads with the snapshot that is active when it is opened, and its plan is made
-// for the tables as they are then. In an SpiScope, and closed before that ends.
+// Reads the rows of one query, some at a time, with the snapshot that is active when it is opened; its plan is made for the tables as they
+// are then. Needs an SpiScope, and must be closed before that ends.
 class Cursor {
 public:
     explicit Cursor(const std::string& sql, const std::vector<Oid>& types = {}, const std::vector<Value>& arguments = {});
@@ -115,7 +114,7 @@ public:
     Cursor(const Cursor&) = delete;
     Cursor& operator=(const Cursor&) = delete;
 
-    // The next rows, at most so many; none at the end.
+    // The next rows, at most `most`; empty at the end.
     Rows fetch(long most);
 
 private:
@@ -123,16 +122,16 @@ private:
     int exceptions_;
 };
 
-// All cached plans of this process, those of PL/pgSQL too, are rebuilt when they are next used.
+// Makes all cached plans of this process, including those of PL/pgSQL, be rebuilt when they are next used.
 void invalidate_plans();
 
-// Raises 42601 when the text is not a single SQL expression, 42P02 when it has a parameter ($1).
+// Raises 42601 if the text is not a single SQL expression, 42P02 if it has a parameter ($1).
 void check_expression(const std::string& text);
 
-// A CALL whose procedure may commit. Needs SpiScope(Commits::allowed) and no active snapshot but the portal's.
+// Executes a CALL whose procedure may commit. Needs SpiScope(Commits::allowed), and no active snapshot except the portal's.
 Rows call_committing(const std::string& sql, const std::vector<Oid>& types, const std::vector<Value>& arguments);
 
-// One statement, once, no arguments.
+// Executes one statement, once, without arguments.
 Rows execute_sql(const std::string& sql);
 
 // Runs one statement without arguments in a portal of its own, outside any transaction: it may be a CALL that

@@ -44,7 +44,7 @@ void add_context(void* argument) {
     }
 }
 
-class ContextLines {  // trivially destructible, as it lives below a guard
+class ContextLines {  // trivially destructible, because it lives inside a guard
 public:
     explicit ContextLines(Running* running) : callback_{error_context_stack, add_context, running} {
         error_context_stack = &callback_;
@@ -68,8 +68,8 @@ bool is_simple(HeapTuple tuple) {
     return true;
 }
 
-// A literal that is another value at another time, under other settings or after other DDL: 'today', 'name'::regclass. The server
-// reads them each time. Not those of relations, whose changes invalidate the plan, and of enums.
+// Whether there is a literal that means another value at another time, under other settings or after other DDL: 'today', 'name'::regtype.
+// The server reads them each time. Those of relations do not count, because their changes invalidate the plan, nor do those of enums.
 bool has_fleeting_literal(Node* node, void* nothing) {
     if (node == nullptr) return false;
     if (IsA(node, Const) && !castNode(Const, node)->constisnull) {
@@ -83,8 +83,8 @@ bool has_fleeting_literal(Node* node, void* nothing) {
     return expression_tree_walker(node, SYNC_JOB_WALKER(has_fleeting_literal), nothing);
 }
 
-// The one query that the body is, as it was parsed when the function was created (BEGIN ATOMIC, RETURN) or now. NIL: it is not
-// one, or no SELECT.
+// The single query that the body consists of, as parsed when the function was created (BEGIN ATOMIC, RETURN) or parsed now. NIL: it is not
+// a single query, or not a SELECT.
 List* queries_of(HeapTuple tuple, const char* body) {
     bool is_null;
     Datum stored = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosqlbody, &is_null);
@@ -111,7 +111,7 @@ bool is_plain_select(List* queries, bool reads_only) {
            (!reads_only || query->rowMarks == NIL);
 }
 
-// Makes the query return the type of the function's result. True: its columns are those of a composite result.
+// Makes the query return the function's result type. True: its columns are those of a composite result.
 bool fit_to_result(List** queries, Oid type, TupleDesc row) {
     List* lists = list_make1(*queries);
     List* columns;
@@ -124,8 +124,8 @@ bool fit_to_result(List** queries, Oid type, TupleDesc row) {
     return whole;
 }
 
-// The server makes a plan's queries anew from its raw parse tree once they are invalid, which would not fit them to the result. So
-// it gets a tree of nothing, and such a plan is not used.
+// Once a plan is invalid, the server would make its queries again from the raw parse tree, without fitting them to the result. So it gets
+// an empty tree, and such a plan is not used.
 CachedPlanSource* keep_plan(List* queries, const char* body) {
     RawStmt* nothing = linitial_node(RawStmt, raw_parser("SELECT", RAW_PARSE_DEFAULT));
     CachedPlanSource* source = CreateCachedPlan(nothing, body, CMDTAG_SELECT);
@@ -134,7 +134,7 @@ CachedPlanSource* keep_plan(List* queries, const char* body) {
     return source;
 }
 
-// Takes the first row, into the memory context that is current when it is made.
+// Receives the first row, into the memory context that is current when this object is created.
 struct FirstRow {
     DestReceiver receiver = {};
     MemoryContext memory = CurrentMemoryContext;
@@ -190,7 +190,8 @@ void run_plan(PlannedStmt* plan, const char* body, ParamListInfo parameters, Fir
 }  // namespace
 
 
-// The row of pg_proc, and the row types: a plan knows the columns of a parameter, and reads no relation for it.
+// The row of pg_proc, and the versions of the row types: a plan has the columns of a parameter built in, without a dependency on a
+// relation.
 SqlBody::Definition SqlBody::definition_of(HeapTupleData* tuple) {
     Definition definition;
     definition.transaction = HeapTupleHeaderGetRawXmin(tuple->t_data);
@@ -210,7 +211,7 @@ SqlBody::SqlBody(Oid function) : function_(function) {
     const char *name = nullptr, *body = nullptr;
     HeapTuple tuple = guarded([&] {
         HeapTuple found = SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(function));
-        if (found == nullptr) return found;  // calling it will say so
+        if (found == nullptr) return found;  // calling it will report that
         auto* row = reinterpret_cast<Form_pg_proc>(GETSTRUCT(found));
         bool is_null;
         name = pstrdup(NameStr(row->proname));
@@ -266,7 +267,7 @@ bool SqlBody::call(FunctionCallInfoBaseData* call, const Oid* types, Datum* resu
     ContextLines context(&running);
     ParamListInfo parameters = parameters_of(call, types);
     CachedPlan* plan = GetCachedPlan(source_, plans_by_value_ ? parameters : nullptr, CurrentResourceOwner, nullptr);
-    bool usable = source_->resultDesc->natts > 0;  // taking its locks may have shown that it is out of date
+    bool usable = source_->resultDesc->natts > 0;  // taking the plan's locks may have shown that it is out of date
     if (usable) {
         if (!reads_only_) {
             CommandCounterIncrement();

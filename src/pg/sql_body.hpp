@@ -1,5 +1,5 @@
-// The body of a function in LANGUAGE sql as a plan that is kept. Before version 18 PostgreSQL parses and plans such a body anew in
-// each transaction and subtransaction, and so for each job.
+// The body of a LANGUAGE sql function as a plan that is kept. Before version 18, PostgreSQL parses and plans such a body again in each
+// transaction and subtransaction, and so for each job.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@ struct CachedPlanSource;
 
 namespace sync_job::pg {
 
-// The body as one definition of the function has it. Where it is not a single SELECT whose meaning depends on nothing but the
-// arguments and what it reads, there is no plan, and the function is called as always.
+// The body, according to one definition of the function. If it is not a single SELECT whose meaning depends only on the arguments and on
+// what it reads, there is no plan, and the function is called in the usual way.
 class SqlBody {
 public:
     // Raises what is wrong with the body.
@@ -21,13 +21,14 @@ public:
     SqlBody(const SqlBody&) = delete;
     SqlBody& operator=(const SqlBody&) = delete;
 
-    // False: it has to be made anew, as the function, or what it uses, has changed.
+    // False: the function, or something it uses, has changed, so this object has to be created again.
     bool is_current() const;
-    // Within guarded(). `types`: of the arguments. False when there is no plan, or none any more: the function has not been called.
+    // Call it within guarded(). `types`: of the arguments. False: there is no plan, or no valid one any more; the function has not been
+    // called.
     bool call(FunctionCallInfoBaseData* call, const Oid* types, Datum* result) const;
 
 private:
-    // What must stay the same: the function's row in pg_proc, and the row types of arguments and result. The versions of these only
+    // What must stay the same: the function's row in pg_proc, and the row types of arguments and result. Version numbers of row types only
     // grow, and so does their sum.
     struct Definition {
         std::uint32_t transaction = 0, block = 0;
@@ -43,8 +44,8 @@ private:
     Definition definition_;
     std::string name_, text_;
     CachedPlanSource* source_ = nullptr;
-    bool plans_by_value_ = false;  // its parameters have to be known: see citus::is_distributed()
-    Oid type_ = no_oid;   // of the result
+    bool plans_by_value_ = false;  // it must be planned with known parameters: see citus::is_distributed()
+    Oid type_ = no_oid;   // type of the result
     bool whole_ = false;  // the columns of the query are those of that type
 };
 

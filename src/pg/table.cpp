@@ -26,13 +26,13 @@ struct IndexInsertion {
     bool summarizing;  // BRIN, since 16: an entry is for a range of blocks, not for a row
 };
 
-// What inserting into a table's indexes needs, kept between calls: executor state for partial predicates is too
-// expensive to create for each row. All of it is a copy: nothing points into the relation cache. What an access method
-// keeps does (a BRIN descriptor, on 15 and 16), and is for one call only.
+// What inserting into a table's indexes needs, kept between calls: executor state for partial predicates is too expensive to create for
+// each row. All of it is copied; nothing points into the relation cache. The exception is what an access method caches (a BRIN descriptor,
+// on 15 and 16), which is for one call only.
 struct TableWriter {
     bool current = true;  // no definition has changed since it was made
     EState* state = nullptr;
-    MemoryContext of_call = nullptr;  // for what an access method keeps
+    MemoryContext of_call = nullptr;  // for what an access method caches
     std::vector<IndexInsertion> indexes;
 
     TableWriter() = default;
@@ -79,15 +79,15 @@ TableWriterPointer make_writer(::Relation relation) {
     return writer;
 }
 
-// The table is locked: its indexes stay as they are until the transaction ends. A writer in use by an outer insert,
-// whose index expression has led here, is left alone.
+// The table is locked, so its indexes do not change until the transaction ends. A writer that is in use by an outer insert, whose index
+// expression has led here, is left alone.
 TableWriterPointer writer_for(::Relation relation) {
     TableWriterPointer& kept = writers()[RelationGetRelid(relation)];
     bool current = kept != nullptr && kept->current;
     if (current && kept.use_count() == 1) return kept;
     std::uint64_t before = relation_changes;
     auto writer = make_writer(relation);
-    // This one was not told about changes made meanwhile.
+    // Changes made in the meantime were not reported to this one.
     writer->current = relation_changes == before;
     if (!current) kept = writer;
     return writer;
@@ -95,7 +95,7 @@ TableWriterPointer writer_for(::Relation relation) {
 
 enum class Indexes { all, summarizing };
 
-// What one row of a block has told a BRIN index, the next one with the same value need not.
+// A row need not tell a BRIN index what a row of the same block with the same value has already told it.
 class ToldBrin {
 public:
     bool tells_nothing_new(const IndexInfo* info, const TupleTableSlot* slot, const Datum* values, const bool* nulls) {
@@ -112,7 +112,7 @@ private:
     Datum value_ = 0;
 };
 
-// Index by index, so that each is opened once and its pages stay in the CPU cache. Raises as the server does.
+// Goes index by index, so that each is opened once and its pages stay in the CPU cache. Raises as the server does.
 void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSlot** slots, std::size_t count,
                           Indexes which = Indexes::all) {
     ExprContext* context = GetPerTupleExprContext(writer.state);
@@ -141,7 +141,7 @@ void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSl
         }
         if (index == nullptr) continue;
 #if PG_VERSION_NUM >= 170000
-        index_insert_cleanup(index, entry.info);  // pins on buffers
+        index_insert_cleanup(index, entry.info);  // releases pins on buffers
 #endif
         index_close(index, NoLock);
         entry.info->ii_AmCache = nullptr;
@@ -149,10 +149,6 @@ void insert_index_entries(TableWriter& writer, ::Relation relation, TupleTableSl
     }
     MemoryContextSwitchTo(previous);
     context->ecxt_scantuple = nullptr;
-}
-
-RowPlace place_of(const ItemPointerData& tid) {
-    return {ItemPointerGetBlockNumberNoCheck(&tid), ItemPointerGetOffsetNumberNoCheck(&tid)};
 }
 
 ItemPointerData tid_of(RowPlace place) {
@@ -201,24 +197,11 @@ void fill(::Relation relation, TupleTableSlot* slot, const RowValues& row) {
     ExecStoreVirtualTuple(slot);
 }
 
-StoredRow copy_slot(TupleTableSlot* slot) {
-    StoredRow stored;
-    int count = slot->tts_tupleDescriptor->natts;
-    HeapTuple tuple = ExecCopySlotHeapTuple(slot);
-    stored.place = place_of(slot->tts_tid);
-    stored.row.count = count;
-    stored.row.values = static_cast<Datum*>(palloc(count * sizeof(Datum)));
-    stored.row.nulls = static_cast<bool*>(palloc(count * sizeof(bool)));
-    heap_deform_tuple(tuple, slot->tts_tupleDescriptor, stored.row.values, stored.row.nulls);
-    stored.created_by = HeapTupleHeaderGetRawXmin(tuple->t_data);
-    return stored;
-}
-
 TupleTableSlot* slot_of(void* slot) { return static_cast<TupleTableSlot*>(slot); }
 
 }  // namespace
 
-// Only marks it: it may be in use.
+// Only marks the writers as outdated: they may be in use.
 void invalidate_table_writer(Oid relation) {
     relation_changes++;
     for (auto& [oid, writer] : writers()) {
@@ -238,11 +221,11 @@ Table::Table(Oid relation, TableLock lock) : oid_(relation), exceptions_(std::un
         if (own_snapshot_) PushActiveSnapshot(GetTransactionSnapshot());
         relation_ = table_open(relation, lock == TableLock::write ? RowExclusiveLock : AccessShareLock);
     });
-    // On an error the abort closes it.
+    // On an error, the abort closes the table.
     if (open_callback != nullptr) open_callback();
     if (lock == TableLock::write) {
         require_nothing_attached(relation_);
-        citus::commit_in_two_phases();  // what a job does on another node, and the job's own row
+        citus::commit_in_two_phases();  // so that what a job does on another node commits together with the job's own row
     }
     guarded([&] {
         if (lock == TableLock::write) {
@@ -262,6 +245,25 @@ Table::~Table() {
     });
 }
 
+RowPlace Table::place_of(const void* slot) {
+    const ItemPointerData& tid = static_cast<const TupleTableSlot*>(slot)->tts_tid;
+    return {ItemPointerGetBlockNumberNoCheck(&tid), ItemPointerGetOffsetNumberNoCheck(&tid)};
+}
+
+StoredRow Table::row_of(void* from) {
+    TupleTableSlot* slot = slot_of(from);
+    StoredRow stored;
+    int count = slot->tts_tupleDescriptor->natts;
+    HeapTuple tuple = ExecCopySlotHeapTuple(slot);
+    stored.place = place_of(slot);
+    stored.row.count = count;
+    stored.row.values = static_cast<Datum*>(palloc(count * sizeof(Datum)));
+    stored.row.nulls = static_cast<bool*>(palloc(count * sizeof(bool)));
+    heap_deform_tuple(tuple, slot->tts_tupleDescriptor, stored.row.values, stored.row.nulls);
+    stored.created_by = HeapTupleHeaderGetRawXmin(tuple->t_data);
+    return stored;
+}
+
 int Table::column_count() const { return RelationGetDescr(relation_)->natts; }
 
 RowPlace Table::insert(const RowValues& row) {
@@ -271,13 +273,13 @@ RowPlace Table::insert(const RowValues& row) {
         fill(relation_, slot, row);
         table_tuple_insert(relation_, slot, GetCurrentCommandId(true), 0, nullptr);
         insert_index_entries(*writer, relation_, &slot, 1);
-        RowPlace place = place_of(slot->tts_tid);
+        RowPlace place = place_of(slot);
         ExecClearTuple(slot);
         return place;
     });
 }
 
-// As COPY does: rows first, a few hundred at a time, then their index entries.
+// Like COPY: first the rows, a few hundred at a time, then their index entries.
 void Table::insert_many(const std::vector<RowValues>& rows) {
     constexpr std::size_t at_a_time = 200;
     if (rows.size() == 1) {
@@ -288,7 +290,7 @@ void Table::insert_many(const std::vector<RowValues>& rows) {
     guarded([&] {
         TupleTableSlot* slots[at_a_time];
         std::size_t made = 0;
-        TupleDesc columns = CreateTupleDescCopyConstr(RelationGetDescr(relation_));  // of the relation's own each slot would be a user to keep count of
+        TupleDesc columns = CreateTupleDescCopyConstr(RelationGetDescr(relation_));  // a copy: slots would count references to the relation's own
         for (std::size_t from = 0; from < rows.size(); from += at_a_time) {
             std::size_t count = std::min(at_a_time, rows.size() - from);
             for (std::size_t i = 0; i < count; i++) {
@@ -334,7 +336,7 @@ RowPlace Table::replace(RowPlace place, const RowValues& row) {
         simple_table_tuple_update(relation_, &tid, slot, SnapshotAny, &new_entries);
 #endif
         if (new_entries) insert_index_entries(*writer, relation_, &slot, 1, which);
-        RowPlace written = place_of(slot->tts_tid);
+        RowPlace written = place_of(slot);
         ExecClearTuple(slot);
         return written;
     });
@@ -349,7 +351,7 @@ LockResult Table::lock(RowPlace place, bool wait, StoredRow* row) {
                              LockTupleExclusive, wait ? LockWaitBlock : LockWaitSkip, 0, &failure);
         switch (result) {
             case TM_Ok:
-                if (row != nullptr) *row = copy_slot(slot_of(lock_slot_));
+                if (row != nullptr) *row = row_of(lock_slot_);
                 ExecClearTuple(slot_of(lock_slot_));
                 return LockResult::locked;
             case TM_WouldBlock:
@@ -363,187 +365,6 @@ LockResult Table::lock(RowPlace place, bool wait, StoredRow* row) {
                 elog(ERROR, "unexpected result %d of locking a row", static_cast<int>(result));
         }
     });
-}
-
-namespace {
-
-RegProcedure procedure_of(ScanCondition::Operator op) {
-    switch (op) {
-        case ScanCondition::Operator::equal_text:
-            return F_TEXTEQ;
-        case ScanCondition::Operator::equal_int8:
-            return F_INT8EQ;
-        case ScanCondition::Operator::equal_oid:
-            return F_OIDEQ;
-        case ScanCondition::Operator::at_most_timestamp:
-            return F_TIMESTAMPTZ_LE;
-        case ScanCondition::Operator::greater_int8:
-            return F_INT8GT;
-        case ScanCondition::Operator::at_least_int4:
-            return F_INT4GE;
-    }
-    return InvalidOid;
-}
-
-StrategyNumber strategy_of(ScanCondition::Operator op, Oid access_method) {
-    if (access_method == HASH_AM_OID) return HTEqualStrategyNumber;
-    switch (op) {
-        case ScanCondition::Operator::at_most_timestamp:
-            return BTLessEqualStrategyNumber;
-        case ScanCondition::Operator::greater_int8:
-            return BTGreaterStrategyNumber;
-        case ScanCondition::Operator::at_least_int4:
-            return BTGreaterEqualStrategyNumber;
-        default:
-            return BTEqualStrategyNumber;
-    }
-}
-
-// A row comparison, as ExecIndexBuildScanKeys() makes it.
-void fill_start_key(const ScanStart& start, ScanKey header, ScanKey members) {
-    auto column = static_cast<AttrNumber>(start.index_column);
-    ScanKeyEntryInitialize(&members[0], SK_ROW_MEMBER, column, BTGreaterEqualStrategyNumber, InvalidOid, InvalidOid,
-                           F_BTINT4CMP, Int32GetDatum(start.first));
-    ScanKeyEntryInitialize(&members[1], SK_ROW_MEMBER | SK_ROW_END, static_cast<AttrNumber>(column + 1),
-                           BTGreaterEqualStrategyNumber, InvalidOid, InvalidOid, F_BTINT8CMP,
-                           Int64GetDatum(start.second));
-    *header = {};
-    header->sk_flags = SK_ROW_HEADER;
-    header->sk_attno = column;
-    header->sk_strategy = BTGreaterEqualStrategyNumber;
-    header->sk_argument = PointerGetDatum(members);
-}
-
-}  // namespace
-
-IndexScan::IndexScan(Table& table, Oid index, const std::vector<ScanCondition>& conditions,
-                     const std::optional<ScanStart>& start, int columns, const IndexScan* as_of)
-    : table_(table),
-      columns_(columns == all_columns ? table.column_count() : columns),
-      exceptions_(std::uncaught_exceptions()) {
-    guarded([&] {
-        ScanKeyData keys[INDEX_MAX_KEYS];
-        int count = static_cast<int>(conditions.size());
-        index_ = index_open(index, AccessShareLock);
-        for (int i = 0; i < count; i++) {
-            const ScanCondition& condition = conditions[i];
-            ScanKeyInit(&keys[i], static_cast<AttrNumber>(condition.index_column), strategy_of(condition.op, index_->rd_rel->relam),
-                        procedure_of(condition.op), condition.value);
-        }
-        if (start) {
-            auto* members = static_cast<ScanKey>(palloc(2 * sizeof(ScanKeyData)));  // the scan points to them
-            fill_start_key(*start, &keys[count++], members);
-        }
-        Snapshot seen = as_of != nullptr ? static_cast<Snapshot>(as_of->snapshot_) : GetLatestSnapshot();
-        Snapshot snapshot = RegisterSnapshot(seen);
-        snapshot_ = snapshot;
-        slot_ = MakeSingleTupleTableSlot(RelationGetDescr(table_.relation_), table_slot_callbacks(table_.relation_));
-#if PG_VERSION_NUM >= 190000
-        IndexScanDesc scan = index_beginscan(table_.relation_, index_, snapshot, nullptr, count, 0, SO_NONE);
-#elif PG_VERSION_NUM >= 180000
-        IndexScanDesc scan = index_beginscan(table_.relation_, index_, snapshot, nullptr, count, 0);
-#else
-        IndexScanDesc scan = index_beginscan(table_.relation_, index_, snapshot, count, 0);
-#endif
-        index_rescan(scan, keys, count, nullptr, 0);
-        scan_ = scan;
-    });
-}
-
-IndexScan::~IndexScan() {
-    if (std::uncaught_exceptions() != exceptions_) return;  // the abort closes it
-    guarded_cleanup([&] {
-        index_endscan(static_cast<IndexScanDesc>(scan_));
-        ExecDropSingleTupleTableSlot(slot_of(slot_));
-        UnregisterSnapshot(static_cast<Snapshot>(snapshot_));
-        index_close(index_, NoLock);
-    });
-}
-
-std::optional<RowPlace> IndexScan::next() {
-    bool found = guarded([&] {
-        CHECK_FOR_INTERRUPTS();
-        TupleTableSlot* slot = slot_of(slot_);
-        if (!index_getnext_slot(static_cast<IndexScanDesc>(scan_), ForwardScanDirection, slot)) return false;
-        slot_getsomeattrs(slot, columns_);
-        return true;
-    });
-    if (!found) return std::nullopt;
-    return place_of(slot_of(slot_)->tts_tid);
-}
-
-StoredRow IndexScan::row() {
-    return guarded([&] { return copy_slot(slot_of(slot_)); });
-}
-
-Datum IndexScan::column(int number, bool* is_null) const {
-    const TupleTableSlot* slot = static_cast<const TupleTableSlot*>(slot_);
-    *is_null = slot->tts_isnull[number - 1];
-    return slot->tts_values[number - 1];
-}
-
-namespace {
-
-// What a statement of its own would see.
-SysScanDesc begin_small_scan(::Relation table, const std::string* key, ScanKeyData* condition) {
-    CommandCounterIncrement();
-    PushActiveSnapshot(GetTransactionSnapshot());
-    if (key == nullptr) return systable_beginscan(table, InvalidOid, false, GetActiveSnapshot(), 0, nullptr);
-#if PG_VERSION_NUM >= 180000
-    Oid index = RelationGetPrimaryKeyIndex(table, false);
-#else
-    Oid index = RelationGetPrimaryKeyIndex(table);
-#endif
-    HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
-    if (tuple == nullptr) elog(ERROR, "relation \"%s\" has no primary key", RelationGetRelationName(table));
-    AttrNumber column = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple))->indkey.values[0];
-    ReleaseSysCache(tuple);
-    Oid collation = TupleDescAttr(RelationGetDescr(table), column - 1)->attcollation;
-    Datum text = PointerGetDatum(cstring_to_text_with_len(key->data(), static_cast<int>(key->size())));
-    ScanKeyEntryInitialize(condition, 0, column, BTEqualStrategyNumber, InvalidOid, collation, F_TEXTEQ, text);
-    return systable_beginscan(table, index, true, GetActiveSnapshot(), 1, condition);
-}
-
-AttrNumber number_of_column(::Relation table, const char* name) {
-    AttrNumber number = get_attnum(RelationGetRelid(table), name);
-    if (number <= 0) elog(ERROR, "table \"%s\" has no column \"%s\"", RelationGetRelationName(table), name);
-    return number;
-}
-
-// Its columns with these numbers.
-RowValues copied_row(::Relation table, HeapTuple tuple, const AttrNumber* numbers, int count) {
-    RowValues row{static_cast<Datum*>(palloc0(sizeof(Datum) * count)), static_cast<bool*>(palloc0(sizeof(bool) * count)), count};
-    for (int i = 0; i < count; i++) {
-        Datum datum = heap_getattr(tuple, numbers[i], RelationGetDescr(table), &row.nulls[i]);
-        if (row.nulls[i]) continue;
-        Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), numbers[i] - 1);
-        row.values[i] = attribute->attlen == -1 ? PointerGetDatum(PG_DETOAST_DATUM_COPY(datum))
-                                                : datumCopy(datum, attribute->attbyval, attribute->attlen);
-    }
-    return row;
-}
-
-}  // namespace
-
-std::vector<RowValues> read_rows(Oid relation, const std::vector<const char*>& columns, const std::string* key) {
-    std::vector<RowValues> rows;
-    ScanKeyData condition;
-    ::Relation table = guarded([&] { return table_open(relation, AccessShareLock); });
-    std::vector<AttrNumber> numbers;
-    for (const char* column : columns) numbers.push_back(guarded([&] { return number_of_column(table, column); }));
-    if (columns.empty()) {
-        for (int i = 1; i <= RelationGetNumberOfAttributes(table); i++) numbers.push_back(static_cast<AttrNumber>(i));
-    }
-    SysScanDesc scan = guarded([&] { return begin_small_scan(table, key, &condition); });
-    while (HeapTuple tuple = guarded([&] { return systable_getnext(scan); })) {
-        rows.push_back(guarded([&] { return copied_row(table, tuple, numbers.data(), static_cast<int>(numbers.size())); }));
-    }
-    guarded([&] {
-        systable_endscan(scan);
-        PopActiveSnapshot();
-        table_close(table, AccessShareLock);
-    });
-    return rows;
 }
 
 std::int64_t next_sequence_value(Oid sequence) {

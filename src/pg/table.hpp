@@ -1,8 +1,8 @@
 // The extension's own tables, read and written without SQL: the hot path of enqueue, claim and record.
 //
-// This bypasses privileges, triggers, rules and CHECK constraints: the engine vouches for what it writes, and refuses a
-// table to which somebody has attached something that would be bypassed (pg/attached.hpp). Indexes (also partial ones
-// and those being built), TOAST, WAL, publications and statistics are as with SQL; unknown columns get their default.
+// This bypasses privileges, triggers, rules and CHECK constraints. The engine vouches for what it writes, and refuses a table to which
+// somebody has attached something that would be bypassed (pg/attached.hpp). Indexes (including partial ones and those being built), TOAST,
+// WAL, publications and statistics work as with SQL; unknown columns get their default.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace sync_job::pg {
 
 enum class TableLock { read, write };
 
-// A row copied out of a table into the current memory context, taken apart.
+// A row that was copied from a table into the current memory context, taken apart.
 struct StoredRow {
     RowPlace place;
     RowValues row;
@@ -26,11 +26,11 @@ struct StoredRow {
 
 enum class LockResult {
     locked,
-    busy,  // somebody else has locked it, and we were told not to wait
+    busy,  // somebody else has locked it, and the caller does not want to wait
     gone   // changed, moved or deleted meanwhile: look it up again
 };
 
-// A table, open until the end of the scope; nested ones are closed in reverse order.
+// A table that is open until the end of the scope; nested ones are closed in reverse order.
 class Table {
 public:
     Table(Oid relation, TableLock lock);
@@ -38,8 +38,8 @@ public:
     Table(const Table&) = delete;
     Table& operator=(const Table&) = delete;
 
-    // A row may have more values than the table has columns: in an older version of the extension the last ones are
-    // missing. It may have fewer: columns that somebody has added come last, and get their default.
+    // A row may have more values than the table has columns: in an older version of the extension, the last ones are missing. It may also
+    // have fewer: columns that somebody has added are at the end, and get their default.
     RowPlace insert(const RowValues& row);
     // The same for many rows, with one WAL record per page.
     void insert_many(const std::vector<RowValues>& rows);
@@ -47,7 +47,7 @@ public:
     void remove(RowPlace place);
     RowPlace replace(RowPlace place, const RowValues& row);
 
-    // FOR UPDATE on the version at `place`; the row as it was locked goes to `row`.
+    // Locks the row version at `place` FOR UPDATE; `row` gets the locked row.
     LockResult lock(RowPlace place, bool wait, StoredRow* row);
 
     Oid oid() const { return oid_; }
@@ -55,6 +55,10 @@ public:
 
 private:
     friend class IndexScan;
+    // The place of the row in a slot (a TupleTableSlot), and a copy of that row. row_of() raises as the server does.
+    static RowPlace place_of(const void* slot);
+    static StoredRow row_of(void* slot);
+
     Oid oid_;
     RelationData* relation_;
     void* lock_slot_ = nullptr;
@@ -107,19 +111,18 @@ private:
     int exceptions_;
 };
 
-// The rows of a small table, or those with `key` in the text column that comes first in the table's primary key. Of each the named
-// columns, or all, copied into the current memory context. A statement would have to be prepared first, which takes a new session
-// ten times as long.
+// Reads the rows of a small table, or those with `key` in the text column that comes first in the table's primary key: the named columns,
+// or all, copied into the current memory context. A statement would first have to be prepared, which takes a new session ten times as long.
 std::vector<RowValues> read_rows(Oid relation, const std::vector<const char*>& columns, const std::string* key = nullptr);
 
 std::int64_t next_sequence_value(Oid sequence);
 
-// What is cached about the table's indexes is rebuilt at the next write. For the relcache callback, which names the
-// table or one of its indexes (no_oid: any).
+// Makes what is cached about the table's indexes be rebuilt at the next write. For the relcache callback, which names the table or one of
+// its indexes (no_oid: any).
 void invalidate_table_writer(Oid relation);
 
-// Called whenever a table has been opened: taking the lock may have brought the news that its definition has changed
-// since the caller looked. May raise.
+// `callback` is called whenever a table has been opened: by taking the lock, the process may have learned that the table's definition has
+// changed since the caller looked. It may raise.
 void on_table_open(void (*callback)());
 
 }  // namespace sync_job::pg

@@ -5,9 +5,9 @@
 
 namespace sync_job::pg {
 
-// It is valid in the database's encoding, and has no zero byte.
+// Whether it is valid in the database's encoding and has no zero byte.
 bool is_text(std::string_view bytes);
-// Raises 22021 where it is not.
+// Raises 22021 if it is not.
 void require_valid_text(std::string_view bytes);
 
 }  // namespace sync_job::pg

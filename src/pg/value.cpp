@@ -27,15 +27,15 @@ namespace sync_job::pg {
 
 namespace {
 
-// Of a type of length -1: neither compressed nor out of line, so that nothing that reads it can raise. Most values are: a guard for each
-// would take more time than what it guards.
+// For a type of length -1: neither compressed nor out of line, so that reading it cannot raise. Most values are like that, and a guard for
+// each would take more time than what it guards.
 bool is_plain(const struct varlena* value) {
     return !VARATT_IS_EXTENDED(value) || (VARATT_IS_SHORT(value) && !VARATT_IS_EXTERNAL(value));
 }
 
 const struct varlena* varlena_of(Datum datum) { return reinterpret_cast<const struct varlena*>(DatumGetPointer(datum)); }
 
-// With a header of four bytes.
+// The size including a header of four bytes.
 std::size_t raw_size(Datum datum) {
     const struct varlena* value = varlena_of(datum);
     return is_plain(value) ? VARSIZE_ANY_EXHDR(value) + VARHDRSZ : guarded([&] { return toast_raw_datum_size(datum); });
@@ -113,7 +113,7 @@ CanonicalOutput::CanonicalOutput() noexcept
     xmloption = XMLOPTION_CONTENT;
     Array_nulls = true;
     quote_all_identifiers = false;
-    static pg_tz* utc = nullptr;  // it stays as long as the process
+    static pg_tz* utc = nullptr;  // lives as long as the process
     if (utc == nullptr) utc = pg_tzset("GMT");
     if (utc != nullptr) session_timezone = utc;
 }
@@ -180,7 +180,7 @@ std::int32_t base_typmod(Oid type, std::int32_t typmod) {
     });
 }
 
-// As the parser's coerce_type_typmod() does, for a known value.
+// Does what the parser's coerce_type_typmod() does, for a known value.
 Value with_typmod(Value value, Oid type, std::int32_t typmod) {
     if (value.null || typmod < 0) return value;
     guarded([&] {

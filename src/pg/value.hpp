@@ -1,9 +1,8 @@
-// SQL values: to text and back, to jsonb and back, compared by their stored image.
+// SQL values: conversion to text and back, to jsonb and back, and comparison by their stored image.
 //
-// Documents are converted by type I/O, never by casts or operators, which any user may define. "Exact" jsonb
-// is a form from which json_to_value() restores the identical value: numbers, booleans, jsonb itself,
-// one-dimensional arrays of these, and the type's own text for everything else (json, xml, ranges, composites, NaN,
-// negative zero).
+// Documents are converted by type I/O, never by casts or operators, which any user may define. "Exact" jsonb is a form from which
+// json_to_value() restores the identical value: numbers, booleans, jsonb itself, one-dimensional arrays of these, and the type's own text
+// for everything else (json, xml, ranges, composites, NaN, negative zero).
 #pragma once
 
 #include <optional>
@@ -34,10 +33,10 @@ bool datum_bool(Datum datum);
 std::int64_t datum_int64(Datum datum);
 std::int32_t datum_int32(Datum datum);
 Oid datum_oid(Datum datum);
-// The bytes of a text value; detoasted in the current context where it must be.
+// The bytes of a text value; detoasted into the current context if necessary.
 std::string_view datum_text(Datum datum);
 
-// At most this many characters of text in the database's encoding.
+// Cuts a text in the database's encoding to at most this many characters.
 std::string clipped(const std::string& text, int characters);
 // The same by bytes, without splitting a character.
 std::string clipped_to_bytes(const std::string& text, int bytes);
@@ -48,8 +47,8 @@ constexpr std::int64_t longest_interval = 36525LL * 86400 * 1000000;
 std::int64_t interval_microseconds(Datum interval);
 Datum interval_datum(std::int64_t microseconds);
 
-// While it lives, output and input do not depend on the session's settings: ISO dates, UTC, hex, shortest-exact floats,
-// NULL in arrays, XML that need not be a document, names quoted only where necessary.
+// While it lives, output and input do not depend on the session's settings: ISO dates, UTC, hex, shortest-exact floats, NULL in arrays, XML
+// that need not be a document, names quoted only where necessary.
 class CanonicalOutput {
 public:
     CanonicalOutput() noexcept;
@@ -64,48 +63,48 @@ private:
 };
 
 std::string value_to_text(Datum datum, Oid type);
-// The type's input function; domains, also nested ones, are read as their base types, so that none of their CHECKs run.
+// Calls the type's input function. Domains, even nested ones, are read as their base types, so that none of their CHECKs run.
 Datum text_to_value(const std::string& text, Oid type, std::int32_t typmod = -1);
-// The value of a column from jsonb, converted as jsonb_populate_record does; with `exact`, the inverse of
-// value_to_json(…, exact). Domain constraints are checked; with `exact` they are not.
+// The value of a column, converted from jsonb as jsonb_populate_record does; with `exact`, the inverse of value_to_json(…, exact). Domain
+// constraints are checked, except with `exact`.
 Value json_to_value(Datum jsonb, Oid type, std::int32_t typmod, bool exact);
-// As one jsonb value; see JsonBuilder::value().
+// The value as one jsonb value; see JsonBuilder::value().
 Datum value_to_json(Datum datum, Oid type, bool exact);
 
 // The size of the value, uncompressed, without reading it. `length`: the type's typlen.
 std::size_t stored_bytes(Datum datum, int length);
-// The same stored image (detoasted), as record_image_eq compares it.
+// Whether the stored images (detoasted) are the same, as record_image_eq compares them.
 bool same_image(Datum one, Datum other, bool by_value, int length);
-// Its size in bytes, also when it is compressed or out of line.
+// Its size in bytes, even if it is compressed or out of line.
 std::int64_t full_size(Datum datum, bool by_value, int length);
 Datum copy_value(Datum datum, bool by_value, int length);
 
-// The value as it is assigned to a column with this type modifier (length, precision): text that is too long is an
-// error, not truncated. `type` is a base type.
+// The value as assigned to a column with this type modifier (length, precision). Text that is too long is an error; it is not truncated.
+// `type` is a base type.
 Value with_typmod(Value value, Oid type, std::int32_t typmod);
 
-bool is_own_base_type(Oid type);  // as all types are that came with the server and have fixed numbers: none of them is a domain
+bool is_own_base_type(Oid type);  // true for all built-in types, which have fixed OIDs: none of them is a domain
 Oid base_type(Oid type);
 std::int32_t base_typmod(Oid type, std::int32_t typmod);  // for a domain, its own
-// One of int2, int4 and int8; one of text and varchar.
+// is_integer(): int2, int4 and int8; is_text(): text and varchar.
 bool is_integer(Oid type);
 bool is_text(Oid type);
 std::string type_name(Oid type);
-// For SQL text. Without a modifier it avoids "character", which would mean one character.
+// The name for use in SQL text. Without a modifier it avoids "character", which would mean one character.
 std::string qualified_type_name(Oid type, std::int32_t typmod = -1);
-// " COLLATE ...", for SQL text; empty for none.
+// " COLLATE ..." for use in SQL text; empty for no collation.
 std::string collate_clause(Oid collation);
-// It is deterministic: two texts are equal only if they are the same, as for all such collations. Also for none.
+// Whether the collation is deterministic: two texts are then equal only if their bytes are. Also true for no collation.
 bool equal_only_if_same_bytes(Oid collation);
 
-// Equal values, by the operator in Column::equality, have the same hash.
+// Values that are equal by the operator in Column::equality have the same hash.
 bool has_hash(Oid type);
 std::uint32_t hash_value(Datum datum, Oid type, Oid collation);
 
-// As hashtextextended(text, 0) of SQL.
+// Like hashtextextended(text, 0) in SQL.
 Datum text_hash(Datum text);
 
-// Arrays of a base type, for unnest(). no_oid: there is no array type.
+// Arrays of a base type, for unnest(). array_type_of() returns no_oid if there is no array type.
 Oid array_type_of(Oid element_type);
 Datum array_datum(const std::vector<Value>& elements, Oid element_type);
 

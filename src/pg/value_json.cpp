@@ -45,7 +45,7 @@ char* output_text(Datum datum, Oid type) {
     return OidOutputFunctionCall(function, datum);
 }
 
-// NaN, infinity and negative zero have no JSON number that converts back to them.
+// NaN, infinity and negative zero: no JSON number converts back to them.
 void push_float(JsonState& state, Datum datum, Oid type) {
     double number = type == FLOAT4OID ? DatumGetFloat4(datum) : DatumGetFloat8(datum);
     int digits = std::exchange(extra_float_digits, 1);  // the shortest exact text, whatever the session's setting
@@ -104,7 +104,7 @@ void push_composite(JsonState& state, Datum datum, bool exact) {
     ReleaseTupleDesc(descriptor);
 }
 
-// One dimension with the usual lower bound; `exact` callers have checked that before.
+// For an array of one dimension with the usual lower bound; `exact` callers have checked that before.
 void push_array(JsonState& state, ArrayType* array, Oid element, bool exact) {
     ArrayElements elements(array);
     push_token(state, WJB_BEGIN_ARRAY);
@@ -232,7 +232,7 @@ std::string quoted_element(const std::string& text) {
     return out + '"';
 }
 
-// One that has too many dimensions is not read to its end: each level is a copy of all below it.
+// Stops at too many dimensions before reading on, because each level is a copy of everything below it.
 std::string array_text(Datum jsonb, Oid element, int dimension = 1) {
     if (dimension > MAXDIM) {
         throw Error("54000", "number of array dimensions (" + std::to_string(dimension) + ") exceeds the maximum allowed (" + std::to_string(MAXDIM) + ")");

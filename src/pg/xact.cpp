@@ -117,8 +117,8 @@ void call_back(bool committed) {
     for (int i = 0; i < callback_count; i++) end_callbacks[i](committed);
 }
 
-// At XACT_EVENT_COMMIT the invalidation messages have not been sent and the locks are still held: a process woken then
-// may look at a stale cache, see nothing to do, and go back to sleep. So a commit is reported after both.
+// At XACT_EVENT_COMMIT, the invalidation messages have not been sent and the locks are still held: a process woken at that moment may look
+// at a stale cache, see nothing to do, and go back to sleep. So a commit is reported after both.
 void at_transaction_event(XactEvent event, void*) {
     switch (event) {
         case XACT_EVENT_COMMIT:
@@ -135,11 +135,11 @@ void at_transaction_event(XactEvent event, void*) {
 
 void at_resource_release(ResourceReleasePhase phase, bool, bool top_level, void*) {
     if (!committing || !top_level || phase != RESOURCE_RELEASE_AFTER_LOCKS) return;
-    committing = false;  // it is called for each portal's resources, too
+    committing = false;  // this function is also called for each portal's resources
     call_back(true);
 }
 
-// LOCKTAG_OBJECT of the default lock method: objid and objsubid hold 48 bits of the number.
+// A LOCKTAG_OBJECT of the default lock method: objid and objsubid hold 48 bits of the number.
 LOCKTAG number_tag(Oid space, std::int64_t number) {
     LOCKTAG tag;
     SET_LOCKTAG_OBJECT(tag, MyDatabaseId, space, static_cast<uint32>(number), static_cast<uint16>(number >> 32));

@@ -23,14 +23,14 @@ namespace {
 
 using Row = InternalStatement::Row;
 
-// What waits and what has failed, of one type in one queue.
+// How many jobs of one type wait, or have failed, in one queue.
 struct Counts {
     std::string type, queue;
     std::int64_t waiting = 0, failed = 0;
-    std::optional<pg::Timestamp> oldest;  // change that is not in step yet
+    std::optional<pg::Timestamp> oldest;  // the oldest change that is not in sync yet
 };
 
-// Of the jobs of alerts themselves nothing is measured.
+// The jobs that alerts themselves enqueue are not counted.
 std::vector<Counts> count_jobs() {
     static auto& live = *new InternalStatement(
         "SELECT sync_job_type, queue, count(*) FILTER (WHERE status = 'Queued'), 0::bigint, min(since) FILTER (WHERE NOT dry_run)"
@@ -44,7 +44,7 @@ std::vector<Counts> count_jobs() {
         " LEFT JOIN (SELECT DISTINCT sync_job_type FROM {}.sync_job_setup_error) AS s ON s.sync_job_type = f.sync_job_type"
         " WHERE f.queue <> 'alert' GROUP BY f.sync_job_type, f.queue",
         std::vector<Oid>{});
-    // Those that are tried again while the set-up is broken have failed all the same.
+    // Jobs that are being retried while the set-up is broken count as failed, too.
     static auto& tried_again = *new InternalStatement(
         "SELECT j.sync_job_type, j.queue, 0::bigint, count(DISTINCT j.id), NULL::timestamptz FROM {}.sync_job_setup_error AS s"
         " JOIN sync_job_internal.sync_job_live AS j ON j.sync_job_type = s.sync_job_type"
@@ -62,7 +62,8 @@ std::vector<Counts> count_jobs() {
     return all;
 }
 
-// Since the last look, with some time for transactions that were under way then; of what ended earlier the table has it.
+// Looks at what has ended since the last call, plus some time for transactions that were in progress then. The table has what ended
+// earlier.
 void note_successes() {
     static auto& upsert = *new InternalStatement(
         "INSERT INTO sync_job_internal.last_success AS s (sync_job_type, at)"
@@ -80,7 +81,7 @@ void note_successes() {
     constexpr std::int64_t minute = 60 * 1000000LL;
     static pg::Timestamp looked = 0;
     pg::Timestamp now = pg::now();
-    // A value: with clock_timestamp() in its place no index would be used, and all of the history read at each look.
+    // A parameter: with clock_timestamp() instead, no index would be used, and each look would read the whole history.
     pg::Value since{pg::int64_datum(looked == 0 ? now - 60 * minute : looked - 2 * minute), false};
     upsert.run({since});
     compared.run({since});
@@ -89,7 +90,7 @@ void note_successes() {
 
 struct Last {
     pg::Timestamp success = 0;
-    std::int64_t out_of_step = 0;  // by the last compare of the whole type
+    std::int64_t out_of_step = 0;  // according to the last comparison of the whole type
 };
 
 std::map<std::string, Last> last_of_types() {
@@ -199,7 +200,7 @@ std::string subject_of(const Alert& alert) {
     return subject;
 }
 
-// Its state has changed: the row, the log, listeners, and its procedure.
+// The alert has changed its state: updates its row, tells the log and listeners, and enqueues its procedure.
 void tell(const Alert& alert, const std::string& value) {
     static auto& update = *new InternalStatement(
         "UPDATE {}.sync_job_alert SET state = $2, since = clock_timestamp(), value = $3 WHERE name = $1",
@@ -226,7 +227,7 @@ void tell(const Alert& alert, const std::string& value) {
 }
 
 void look_at(Alert& alert, const Measured& measured) {
-    static auto& above_since = *new std::map<std::string, pg::Timestamp>;  // and not told yet, as it has to last
+    static auto& above_since = *new std::map<std::string, pg::Timestamp>;  // not reported yet, because the alert has a hold time
     bool above = is_above(alert, measured);
     if (above == alert.firing) {
         above_since.erase(alert.name);
@@ -245,7 +246,7 @@ void look_at(Alert& alert, const Measured& measured) {
 
 void look_at_alerts() {
     pg::SettingsScope settings;
-    pg::set_local("lock_timeout", "100ms");  // whoever may write to an alert may lock the table, too
+    pg::set_local("lock_timeout", "100ms");  // whoever may write to an alert may also lock the table
     note_successes();
     std::vector<Alert> alerts = read_alerts();
     if (alerts.empty()) return;

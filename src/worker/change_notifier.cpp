@@ -1,4 +1,4 @@
-// What has changed is marked in shared memory by each commit (shared/metrics.hpp), while somebody watches.
+// While somebody watches, each commit marks in shared memory what has changed (shared/metrics.hpp).
 #include "worker/change_notifier.hpp"
 
 #include <algorithm>
@@ -23,7 +23,7 @@ constexpr std::size_t longest_payload = 7900;  // a notification must be shorter
 
 struct Changes {
     std::set<std::string> types, queues;
-    bool all = false;  // more than these, or something that is neither: ask for everything
+    bool all = false;  // more than these, or something that is neither a type nor a queue: ask for everything
 };
 
 Changes take_changes(DatabaseSlot& database) {
@@ -76,7 +76,7 @@ void ChangeNotifier::notify(DatabaseSlot& database) {
     try {
         pg::notify("sync_job_changed", digest_of(take_changes(database)));
         pg::commit_transaction();
-    } catch (const pg::Error& error) {  // the queue of notifications is full, say: whoever watches asks from time to time anyway
+    } catch (const pg::Error& error) {  // for example, the notification queue is full; watchers poll from time to time anyway
         pg::abort_transaction();
         if (!failed_) pg::log_error("could not tell listeners of changes of sync jobs", error);
         failed_ = true;

@@ -1,4 +1,4 @@
-// Tells whoever watches, on the channel sync_job_changed, the types and queues whose jobs have changed.
+// Notifies watchers, on the channel sync_job_changed, of the types and queues whose jobs have changed.
 #pragma once
 
 #include <chrono>
@@ -8,13 +8,13 @@
 
 namespace sync_job {
 
-// A digest at most twice a second, and none while nobody watches. Names only, no data: it is a hint to ask again. Whoever may
-// connect can send such a notification as well, and does no more harm than that.
+// Sends a digest at most twice a second, and none while nobody watches. It has names only, no data: it is a hint to ask again. Anybody who
+// may connect can send such a notification, too, and can do no more harm with it than that.
 class ChangeNotifier {
 public:
-    // Until a digest may be sent again. Nothing: there is none to send.
+    // How long until a digest may be sent again; nothing: there is none to send.
     std::optional<std::chrono::milliseconds> due(DatabaseSlot& database) const;
-    // Where it is due: in a transaction of its own. An error is logged, once.
+    // Sends the digest if it is due, in a transaction of its own. An error is logged once.
     void notify(DatabaseSlot& database);
 
 private:

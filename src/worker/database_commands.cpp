@@ -9,7 +9,7 @@ namespace sync_job {
 
 namespace {
 
-// Processes are asked to end, and terminated after half a second; the server itself then waits another five seconds.
+// Processes are asked to end, and terminated after half a second; after that the server itself waits another five seconds.
 constexpr int most_waits = 500;
 constexpr int polite_waits = 50;
 constexpr long wait_milliseconds = 10;
@@ -37,7 +37,7 @@ void after_create() {
 
 }  // namespace
 
-// The block ends with the transaction, committed or not: until then others see the database as it was.
+// The block ends with the transaction, whether that commits or not: until then others see the database as it was.
 void stop_processes_of(Oid database) {
     DatabaseSlot* slot = shared() == nullptr ? nullptr : find_database_slot(database);
     if (slot == nullptr) return;

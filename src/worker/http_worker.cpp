@@ -1,11 +1,11 @@
-// A worker whose slot says http: connected as one role, it sends the HTTP pushes of that role in one queue, and runs nothing else.
+// A worker whose slot says http. It is connected as one role, and sends the HTTP pushes of that role in one queue; it runs nothing else.
 //
-//   found work          round after round (engine/http_runner.hpp); between them it waits for answers and for new jobs at once
-//   found none          idle, when nothing is under way; after sync_job.worker_idle_timeout it ends
-//   asked to stop       begins no more, and gives what is under way ten seconds; none where a command needs the database
+//   found work          round after round (engine/http_runner.hpp); in between it waits for both answers and new jobs
+//   found none          idle, when no request is in flight; ends after sync_job.worker_idle_timeout
+//   asked to stop       starts no more requests, and gives those in flight ten seconds; no time if a command needs the database
 //   SIGTERM             ends at once
 //
-// However it ends: what is under way stands in the tables, and the next worker sends it again with the same keys.
+// However it ends, the tables have what was in flight, and the next worker sends it again with the same keys.
 #include <algorithm>
 #include <chrono>
 #include <optional>

@@ -1,12 +1,12 @@
-// The launcher: one process per cluster, connected to no database. It makes sure that each database with the extension
-// has a scheduler. Whenever it wakes, it compares what should run with what runs, so that no lost message matters.
+// The launcher: one process per cluster, connected to no database. It makes sure that each database with the extension has a scheduler.
+// Whenever it wakes up, it compares what should run with what is running, so a lost message does no harm.
 //
 // - Server start, restart after a crash: every database is checked once (a scheduler that finds no extension ends).
-// - CREATE EXTENSION, first enqueue: the session asks at commit, by ask_launcher().
-// - CREATE DATABASE: the utility hook asks; the template may have the extension.
-// - A scheduler dies: started again, with a back-off of 1 s doubling to 60 s, and one line in the log.
-// - DROP DATABASE and the like: the session blocks the database; no scheduler is started until it has ended.
-// - The launcher dies: restarted by the postmaster after 5 s; the schedulers go on.
+// - CREATE EXTENSION, first enqueue: the session asks at commit, through ask_launcher().
+// - CREATE DATABASE: the utility hook asks, because the template may have the extension.
+// - A scheduler dies: it is started again, with a back-off that doubles from 1 s to 60 s, and one line in the log.
+// - DROP DATABASE and the like: the session blocks the database; no scheduler is started until the session has ended.
+// - The launcher dies: the postmaster restarts it after 5 s; meanwhile the schedulers go on.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -31,7 +31,7 @@ namespace {
 constexpr std::int64_t second = 1000000;
 constexpr long rescan_milliseconds = 10000;
 
-// A scheduler that has lived this long has not failed at its start.
+// A scheduler that has lived this long did not fail at its start.
 constexpr std::int64_t good_life = 60 * second;
 
 struct Trouble {
@@ -41,8 +41,8 @@ struct Trouble {
 };
 
 struct Launcher {
-    std::set<Oid> absent;  // databases without the extension, as far as known
-    std::set<Oid> wanted;  // asked for, and not checked since
+    std::set<Oid> absent;  // databases known to be without the extension
+    std::set<Oid> wanted;  // requested, and not checked since then
     std::map<Oid, Trouble> trouble;
     bool out_of_slots_logged = false;
 };
@@ -105,7 +105,7 @@ bool blocked(DatabaseSlot& slot) {
     int pid = slot.blocked_by;
     if (pid == 0) return false;
     if (pg::process_exists(pid)) return true;
-    slot.blocked_by = 0;  // its session has died
+    slot.blocked_by = 0;  // the session has died
     return false;
 }
 
@@ -134,7 +134,7 @@ void start_scheduler(Launcher& launcher, DatabaseSlot& slot, const std::string& 
         return;
     }
     launcher.out_of_slots_logged = false;
-    if (started.result == pg::StartResult::started) slot.scheduler_pid = started.pid;  // before it says so itself
+    if (started.result == pg::StartResult::started) slot.scheduler_pid = started.pid;  // before it has reported this itself
     Trouble& trouble = launcher.trouble[slot.database];
     trouble.started = pg::now();
     trouble.ended = 0;
@@ -207,7 +207,7 @@ void run() {
         for (const auto& [oid, name] : existing) soon = reconcile(launcher, oid, name) || soon;
         pg::wait_for_latch(soon ? 500 : rescan_milliseconds);
     }
-    // Not 0, or the postmaster would not start another one. At shutdown it does not anyway.
+    // Not 0, or the postmaster would not start another one. (At shutdown it does not anyway.)
     pg::exit_worker(1);
 }
 

@@ -1,4 +1,4 @@
-// The notifications of progress: not more often than sync_job.progress_interval, for all jobs of the database at once.
+// The notifications of progress: at most one per sync_job.progress_interval, for all jobs of the database together.
 #include "worker/progress_notifier.hpp"
 
 #include <algorithm>
@@ -47,7 +47,7 @@ void ProgressNotifier::notify(DatabaseSlot& database) {
             pg::notify("sync_job_progress", progress_message(activity));
         }
         pg::commit_transaction();
-    } catch (const pg::Error& error) {  // the queue of notifications is full, say: jobs go on without
+    } catch (const pg::Error& error) {  // for example, the notification queue is full; jobs go on without
         pg::abort_transaction();
         if (!failed_) pg::log_error("could not tell listeners of the progress of sync jobs", error);
         failed_ = true;

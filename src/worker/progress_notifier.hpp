@@ -1,4 +1,4 @@
-// Tells listeners of the channel sync_job_progress how far running jobs are.
+// Tells listeners on the channel sync_job_progress how far running jobs are.
 #pragma once
 
 #include <chrono>
@@ -8,12 +8,12 @@
 
 namespace sync_job {
 
-// A transaction's own NOTIFY would arrive at its end, so the scheduler sends it. Ids and numbers only, no data.
+// The scheduler sends these, because a job's own NOTIFY would arrive only when its transaction ends. Ids and numbers only, no data.
 class ProgressNotifier {
 public:
-    // Until listeners may be told again. Nothing: there is no progress to tell.
+    // How long until listeners may be notified again; nothing: there is no progress to report.
     std::optional<std::chrono::milliseconds> due(const DatabaseSlot& database) const;
-    // Where it is due: in a transaction of its own. An error is logged, once.
+    // Notifies listeners if it is due, in a transaction of its own. An error is logged once.
     void notify(DatabaseSlot& database);
 
 private:

@@ -44,9 +44,9 @@ std::optional<DueGroup> first_group(InternalStatement& select, const std::vector
     return group_of(rows[0]);
 }
 
-// The first group with jobs that are due at once, after one group and before another (none: to the end). It takes a few
-// index probes, however many jobs wait in the groups: a scan between two rows, (queue, run_as) < ($3, $4), would not
-// stop before the end of the last queue (_bt_check_rowcompare() goes on where the second column decides).
+// The first group with jobs that are due at once, between two groups (`before` null: to the end). Takes a few index probes, however many
+// jobs wait in the groups. A range scan with (queue, run_as) < ($3, $4) would not stop before the end of the last queue
+// (_bt_check_rowcompare() continues where the second column decides).
 std::optional<DueGroup> next_ready_group(const DueGroup& after, const DueGroup* before) {
     static const std::string ready =
         "SELECT queue, run_as::oid FROM sync_job_internal.sync_job_live WHERE status = 'Queued' AND scheduled_at IS "
@@ -72,7 +72,7 @@ std::optional<DueGroup> next_ready_group(const DueGroup& after, const DueGroup* 
 }
 
 void add_ready_groups(const std::map<DueGroup, ClaimPosition>& served, std::vector<DueGroup>& groups) {
-    DueGroup at{"", pg::no_oid};  // before all
+    DueGroup at{"", pg::no_oid};  // before all groups
     auto add_until = [&](const DueGroup* before) {
         while (auto found = next_ready_group(at, before)) groups.push_back(at = *found);
     };
@@ -84,7 +84,8 @@ void add_ready_groups(const std::map<DueGroup, ClaimPosition>& served, std::vect
     add_until(nullptr);
 }
 
-// HTTP pushes are held, and have no claim position; those under way count where nobody sends them. A few index probes for each group.
+// HTTP pushes are held, and have no claim position. Those in flight also count: there may be no worker left for them. Takes a few index
+// probes per group.
 void add_push_groups(std::vector<DueGroup>& groups) {
     static auto& select = *new InternalStatement(
         "WITH RECURSIVE push (queue, run_as, type) AS ("
@@ -175,7 +176,7 @@ int requeue_due_retries(Oid run_as) {
     });
 }
 
-// In their order: a later one is not claimed before (Claim::comes_after_held).
+// Releases jobs in their order; a later one is not claimed before an earlier one that is still held (Claim::comes_after_held).
 ReleasedHeld release_held_jobs(Oid run_as) {
     static auto& select = *new InternalStatement(
         "WITH RECURSIVE held (type) AS ("
@@ -214,8 +215,8 @@ int times_ended(std::int64_t id) {
     return ++times[id];
 }
 
-// A job that a crash cuts short for the second time is blamed for it, whatever else ran: cautious workers run jobs that
-// were cut short once one at a time (engine/claim.cpp).
+// A job that is cut short by a crash for the second time is blamed for it, whatever else was running: after the first time, cautious
+// workers run such jobs one at a time (engine/claim.cpp).
 void recover_after_crash(const StoredJob& stored, bool only_one) {
     if (!only_one && !cut_short_by_crash(stored.job.id())) {
         record_error(stored.job, pg::Error("57P02", "the server crashed while the job and others ran").report(), false);
@@ -228,7 +229,7 @@ void recover_after_crash(const StoredJob& stored, bool only_one) {
     recover_job(stored, &died, 0);
 }
 
-// Somebody may have called pg_terminate_backend() for good reasons; or the job calls it on its own process each time.
+// Somebody may have had good reasons to call pg_terminate_backend(); or the job calls it for its own process each time.
 void recover_after_end(const StoredJob& stored) {
     constexpr int most = 4;
     int times = times_ended(stored.job.id());
@@ -263,7 +264,7 @@ bool recover(std::int64_t id, bool after_crash, bool only_one) {
 
 }  // namespace
 
-// What an HTTP worker has left is sent again by the next one.
+// Leaves out what an HTTP worker has left unfinished: the next HTTP worker sends it again.
 void recover_orphans(bool after_crash) {
     static auto& select = *new InternalStatement(
         "SELECT l.id FROM sync_job_internal.sync_job_live AS l WHERE l.status = 'Started'"
@@ -289,7 +290,7 @@ void recover_orphans(bool after_crash) {
     for (std::int64_t id : orphans) set_aside.for_each({id}, [&](std::size_t) { return recover(id, after_crash, orphans.size() == 1); });
 }
 
-// Of jobs that were canceled, deleted, or have failed for good; and of those that came back as ordinary ones.
+// Deletes the requests of jobs that were canceled, deleted or have failed for good, and of jobs that came back as ordinary ones.
 void sweep_http_requests() {
     static const std::string gone =
         " AS r WHERE NOT EXISTS (SELECT FROM sync_job_internal.sync_job_live AS l WHERE l.id = r.sync_job)"
@@ -328,7 +329,7 @@ void make_old_view_tell() {
         pg::OwnerScope owner(schema_objects().owner);
         pg::SpiScope spi;
         pg::execute_sql(text_of(row[0]));
-        // Before we had the view's lock, the update may have replaced it: then this is rolled back.
+        // The update may have replaced the view before we got its lock: then this is rolled back.
         if (!other_version()) throw pg::Error("55P03", "the extension was updated meanwhile");
     }
 }

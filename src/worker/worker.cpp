@@ -1,15 +1,14 @@
-// A worker: a process connected as one role, which runs the jobs of that role in one queue until there are none for a
-// while.
+// A worker: a process connected as one role that runs the jobs of that role in one queue until there have been none for a while.
 //
 //   found work          round after round (engine/runner.hpp)
-//   found none          idle; a commit wakes it; after sync_job.worker_idle_timeout it ends
+//   found none          idle; a commit wakes it; ends after sync_job.worker_idle_timeout
 //   asked to stop       ends after its round (settings, a shortage of workers, DROP EXTENSION)
-//   out of date         ends after its round, where that may help a job (engine/plan_invalidation.hpp)
-//   SIGTERM             the job is rolled back; if it was Started, the scheduler queues it again. The next worker runs the
-//                       jobs one by one: one of them may be ending its own process
-//   an unexpected error logged, a pause, another round; the pauses grow
+//   out of date         ends after its round, if that may help a job (engine/plan_invalidation.hpp)
+//   SIGTERM             rolls the job back; if it was Started, the scheduler queues it again. The next worker runs the jobs
+//                       one by one, because one of them may be ending its own process
+//   an unexpected error logged, then a pause and another round; the pauses grow
 //
-// One whose slot says http sends requests instead: http_worker.cpp.
+// A worker whose slot says http sends requests instead: http_worker.cpp.
 #include <algorithm>
 #include <chrono>
 #include <ctime>
@@ -37,8 +36,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Pauses in proportion to the processor time that the round took, while other sessions have something to do. Jobs that
-// only waited took nothing from them.
+// While other sessions have something to do, pauses in proportion to the processor time that the round took. Jobs that only waited took
+// nothing from them.
 void leave_room(std::clock_t round) {
     constexpr long longest = 200;
     if (settings.neighbour_share == 0) return;
@@ -47,18 +46,18 @@ void leave_room(std::clock_t round) {
     if (pause > 0 && pg::sessions_at_work()) pg::pause(pause);
 }
 
-// Nothing to do: waits to be woken. False when the worker has been idle for long enough.
+// Waits to be woken when there is nothing to do. False: the worker has been idle for long enough.
 bool wait_for_work(WorkerSlot& slot, Clock::time_point idle_since) {
     auto idle_for = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - idle_since).count();
     long left = settings.worker_idle_timeout - static_cast<long>(idle_for);
     long poll = std::min<long>(left, settings.poll_interval);
     pg::show_idle();
-    pg::flush_statistics(true);  // or autovacuum would learn of the last jobs only with the next ones
+    pg::flush_statistics(true);  // otherwise autovacuum would learn of the last jobs only with the next ones
     if (left > 0) {
         if (!pg::wait_for_latch(poll)) pg::return_freed_memory();
         return true;
     }
-    // From here nobody counts on this worker; whoever did so just before has set the latch.
+    // From now on nobody counts on this worker; anybody who did so just before has set the latch.
     slot.idle = false;
     return pg::latch_is_set();
 }
@@ -78,7 +77,7 @@ void run() {
         pg::reload_settings_if_asked();
         limits.batch_milliseconds = settings.batch_time;
         limits.batch_jobs = settings.batch_jobs;
-        // Idle before it looks for work: whoever commits meanwhile sets the latch.
+        // Marked idle before it looks for work, so that a commit in the meantime sets the latch.
         slot.idle = true;
         reset_busy_report();
         std::clock_t round_began = std::clock();
@@ -92,11 +91,11 @@ void run() {
             leave_room(std::clock() - round_began);
             round_began = std::clock();
         }
-        if (rounds.failures() > 0) {  // it has paused already, and the error says nothing about what is due
+        if (rounds.failures() > 0) {  // it has already paused, and the error says nothing about what is due
             idle_since = Clock::now();
             continue;
         }
-        if (!slot.idle) continue;  // it has worked, or was woken: look once more before it rests
+        if (!slot.idle) continue;  // it has worked or was woken: look once more before resting
         if (!wait_for_work(slot, idle_since)) break;
     }
     slot.gave_way = runner.gives_way();

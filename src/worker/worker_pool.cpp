@@ -1,5 +1,5 @@
-// Which worker slots belong to a group, which one makes room, which ones are too many. The schedulers of all databases do
-// this on the same slots: what counts and then takes is done under the lock.
+// Decides which worker slots belong to a group, which worker makes room, and which ones are surplus. The schedulers of all databases do
+// this on the same slots, so whatever counts and then takes a slot does both under the lock.
 #include "worker/worker_pool.hpp"
 
 #include <algorithm>
@@ -25,7 +25,7 @@ void stop_worker(WorkerSlot& slot) {
     pg::wake_process(slot.process_number);
 }
 
-// Of two workers the one to stop: an idle one, else the one that has served longest.
+// Which of two workers to stop: an idle one, else the one that has served longest.
 bool better_victim(const WorkerSlot& slot, const WorkerSlot* other) {
     return other == nullptr || (slot.idle && !other->idle) || (slot.idle == other->idle && slot.since < other->since);
 }
@@ -109,14 +109,14 @@ WorkerSlot* WorkerPool::reserve(const DueGroup& group, int isolate) const {
     return slot;
 }
 
-// No busy worker that has just come up, and for a group that has workers no such idle one either: groups would take turns in
-// ending each other's workers.
+// Does not stop a busy worker that has just come up; nor, for a group that already has workers, an idle one that has just come up.
+// Otherwise groups would take turns ending each other's workers.
 void WorkerPool::make_room(const DueGroup& group, Room where, Victim who) const {
     WorkerSlot* victim = nullptr;
     for (WorkerSlot& slot : shared()->workers) {
         if (slot.state != SlotState::running || in_group(slot, group)) continue;
         if (where == Room::in_queue && !in_queue(slot, group.queue)) continue;
-        if (slot.stop) return;  // one is about to end
+        if (slot.stop) return;  // another worker is about to end
         if (who == Victim::idle && !slot.idle) continue;
         if ((who == Victim::idle || !slot.idle) && pg::now() - slot.since < least_service) continue;
         if (better_victim(slot, victim)) victim = &slot;

@@ -19,7 +19,7 @@ using Clock = std::chrono::steady_clock;
 
 bool in_round = false;
 
-// Pauses for this long, unless the worker has to end: new work does not cut the pause short.
+// Pauses for this long, unless the worker has to end. New work does not cut the pause short.
 void rest_after_failure(WorkerSlot& slot, long milliseconds) {
     auto until = Clock::now() + std::chrono::milliseconds(milliseconds);
     slot.idle = false;  // it is not available for work
@@ -40,8 +40,8 @@ void after_transaction() {
 
 void leave_worker_slot() {
     WorkerSlot& slot = *my_slot_or_null();
-    slot.cut_short = in_round && !slot.stop;  // not if it was told to end
-    // A session that waits for a cancellation, and a scheduler that counts workers, look at the state only.
+    slot.cut_short = in_round && !slot.stop;  // not if it was told to stop
+    // Sessions that wait for a cancellation and schedulers that count workers look only at the state.
     slot.pid = 0;
     slot.process_number = -1;
     slot.idle = false;
@@ -51,7 +51,7 @@ void leave_worker_slot() {
 }
 
 void fix_settings() {
-    pg::set_session("role", "none");  // ALTER ROLE … SET role would have its jobs run as another
+    pg::set_session("role", "none");  // ALTER ROLE … SET role would make its jobs run as another role
     pg::set_session("default_transaction_isolation", "read committed");
     pg::set_session("default_transaction_read_only", "off");
     pg::set_session("default_transaction_deferrable", "off");
@@ -62,14 +62,14 @@ void fix_settings() {
 }
 
 void WorkerTransactions::begin() {
-    if (fixes_settings_) {  // no scope could undo what a job has SET across its commits
+    if (fixes_settings_) {  // no scope can undo what a job has SET across its own commits
         pg::reset_settings();
         fix_settings();
         fixes_settings_ = false;
     }
     pg::start_transaction();
     pg::SnapshotScope snapshot;
-    if (!hold_extension()) pg::exit_worker(0);  // dropped
+    if (!hold_extension()) pg::exit_worker(0);  // the extension was dropped
 }
 
 void WorkerTransactions::commit() {
@@ -91,7 +91,7 @@ void WorkerTransactions::run_committing_job(std::int64_t id) {
 }
 
 int Rounds::next() {
-    struct InRound {  // stays set if the process ends in between
+    struct InRound {  // stays set if the process ends during the round
         InRound() { in_round = true; }
         ~InRound() { in_round = false; }
     };

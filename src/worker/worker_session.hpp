@@ -1,5 +1,5 @@
-// What the processes that run jobs have in common: their slot, the settings and the transactions of their session, and rounds that
-// go on after an error.
+// What all processes that run jobs have in common: their slot, the settings and transactions of their session, and rounds that go on after
+// an error.
 #pragma once
 
 #include <functional>
@@ -9,13 +9,13 @@
 
 namespace sync_job {
 
-// At the end of the process.
+// Called at the end of the process.
 void leave_worker_slot();
 
-// Sessions are READ COMMITTED and read/write, whatever the role's settings; the settings of a job end with it.
+// Makes the session READ COMMITTED and read/write, whatever the role's settings are. The settings of a job end with that job.
 void fix_settings();
 
-// A worker's transactions: its own, from beginning to end.
+// A worker's transactions: it owns them from beginning to end.
 class WorkerTransactions : public Transactions {
 public:
     void begin() override;
@@ -34,8 +34,8 @@ public:
     // `round` returns how many jobs it ended.
     Rounds(std::function<int()> round, WorkerSlot& slot) : round_(std::move(round)), slot_(slot) {}
 
-    // One round; 0 when nothing was due. After an error it pauses, longer with each error in a row; only the first one is
-    // logged, and that rounds succeed again.
+    // Runs one round; 0: nothing was due. After an error it pauses, longer after each error in a row. Only the first error is logged, and
+    // later that rounds succeed again.
     int next();
     int failures() const { return failures_; }
 
@@ -45,7 +45,7 @@ private:
     int failures_ = 0;
 };
 
-// Sends HTTP pushes until there are none for a while: the main loop of a worker whose slot says so.
+// The main loop of a worker whose slot says http: sends HTTP pushes until there have been none for a while.
 void run_http_worker();
 
 }  // namespace sync_job
