@@ -905,10 +905,10 @@ CREATE POLICY see ON sync_job_internal.type_grant FOR SELECT
            OR EXISTS (SELECT FROM @extschema@.sync_job_type AS t WHERE t.name OPERATOR(pg_catalog.=) sync_job_type));
 GRANT SELECT ON sync_job_internal.type_grant TO PUBLIC;
 
--- The few pages of the history with what is rare: a type, a state, an operation or an owner. A Bloom filter for each 16 pages writes nothing for a job.
+-- The few pages of the history with what is rare: a type, a state, an operation or an owner. A Bloom filter for each 8 pages writes nothing for a job.
 CREATE INDEX sync_job_ended_kind ON sync_job_internal.sync_job_ended USING brin (
     sync_job_type pg_catalog.text_bloom_ops (n_distinct_per_range = 100), status pg_catalog.text_bloom_ops (n_distinct_per_range = 16),
-    operation pg_catalog.text_bloom_ops (n_distinct_per_range = 16), owner pg_catalog.oid_bloom_ops (n_distinct_per_range = 16)) WITH (pages_per_range = 16);
+    operation pg_catalog.text_bloom_ops (n_distinct_per_range = 16), owner pg_catalog.oid_bloom_ops (n_distinct_per_range = 16)) WITH (pages_per_range = 8);
 
 CREATE FUNCTION sync_job_internal.act_on_jobs(action text, ids bigint[], context jsonb DEFAULT NULL, reason text DEFAULT NULL,
         running boolean DEFAULT false, OUT id bigint, OUT status text, OUT job bigint, OUT error jsonb) RETURNS SETOF record

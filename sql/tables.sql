@@ -291,10 +291,10 @@ CREATE INDEX sync_job_ended_at ON sync_job_internal.sync_job_ended USING brin (e
 -- SP-GiST takes names of any length and, unlike a hash index, a million jobs of one document.
 CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended USING spgist (source_document_name)
     WHERE source_document_name IS NOT NULL;
--- The few pages of the history with what is rare: a type, a state, an operation or an owner. A Bloom filter for each 16 pages writes nothing for a job.
+-- The few pages of the history with what is rare: a type, a state, an operation or an owner. A Bloom filter for each 8 pages writes nothing for a job.
 CREATE INDEX sync_job_ended_kind ON sync_job_internal.sync_job_ended USING brin (
     sync_job_type pg_catalog.text_bloom_ops (n_distinct_per_range = 100), status pg_catalog.text_bloom_ops (n_distinct_per_range = 16),
-    operation pg_catalog.text_bloom_ops (n_distinct_per_range = 16), owner pg_catalog.oid_bloom_ops (n_distinct_per_range = 16)) WITH (pages_per_range = 16);
+    operation pg_catalog.text_bloom_ops (n_distinct_per_range = 16), owner pg_catalog.oid_bloom_ops (n_distinct_per_range = 16)) WITH (pages_per_range = 8);
 
 -- Jobs by the caller's own key, after they have ended.
 CREATE INDEX sync_job_failed_job_id ON sync_job_internal.sync_job_failed USING hash (job_id) WHERE job_id IS NOT NULL;
