@@ -99,8 +99,8 @@ std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std:
     return type;
 }
 
-// Whole rows of a distributed table by the names of their columns: a shard is made anew as it moves, without those that have been
-// dropped, and what Citus has planned gives its rows as they are.
+// Whole rows of a distributed table are made by column name: when a shard moves, it is created anew without the dropped columns, and
+// plans of Citus return its rows as they are.
 void DocumentType::make_statements(const std::string& row_type) {
     whole_row_ = row_type.empty() ? relation_->alias : "ROW(" + relation_->alias + ".*)::" + row_type;
     named_ = relation_->quoted + " AS " + relation_->alias;
@@ -428,7 +428,7 @@ bool is_secret(const std::string& column, const SecretColumns& secret) {
 
 namespace {
 
-// In place of a value.
+// Instead of a value.
 void add_flag(pg::JsonBuilder& json, const std::string& column, const char* flag) {
     json.key(column);
     json.begin_object();
