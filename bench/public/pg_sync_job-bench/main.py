@@ -70,7 +70,7 @@ def connected(work):
 
 
 def set_up():
-    """Creates the job type, and sets as many workers as jobs are to run at a time; settings that only a superuser may change are left alone."""
+    """Creates the job type, and sets as many workers as jobs are to run at a time; as a superuser, also the settings that only a superuser may change."""
     connection = psycopg2.connect(URL)
     connection.autocommit = True
     with connection.cursor() as cursor:
