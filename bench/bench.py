@@ -19,7 +19,7 @@ def main():
         say(f'\n== {name}: {work.title}' + (f' ({work.about})' if work.about else ''))
         work.measure()
         done.append(work)
-        report.write(done)  # after each, so that an end before the last loses little
+        report.write(done)  # after each, so that little is lost if the run ends early
     say(f'\n{report.summary(done)}')
     if any(why.startswith('FAILED') for work in done for why in work.skipped.values()):
         fail('Some contenders failed, see above.')

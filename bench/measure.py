@@ -1,9 +1,9 @@
 """What a workload is, and how one is measured.
 
 A workload is a set of contenders that do the same work. They take turns: each runs once in a pass, every second pass in
-the opposite order, so that what changes on the machine in the meantime meets all of them alike. A contender is a function
-that does its work from an empty database on and returns what it measured: a number, or a dict of numbers, of which the
-first is the one that counts. What is reported is the median of the passes.
+the opposite order, so that changes on the machine in the meantime affect all of them equally. A contender is a function
+that does its work starting from an empty database and returns what it measured: a number, or a dict of numbers, the first
+of which counts. The reported value is the median of the passes.
 """
 import os
 import statistics
@@ -14,7 +14,7 @@ FULL = bool(os.environ.get('FULL'))
 
 
 def size(name, usual, full=None):
-    """A size that the environment may set; `full` is that of make bench-full."""
+    """A size that the environment may set; `full` is the one of make bench-full."""
     return int(os.environ.get(name) or (full if FULL and full else usual))
 
 
@@ -30,7 +30,7 @@ class Workload:
         self.name, self.title, self.unit = name, title, unit
         self.about = ''        # the sizes, in a sentence
         self.contenders = {}   # name -> function
-        self.ratios = []       # (what, contender, divided by which, what it is to be: at least, better; the measure, None: the first)
+        self.ratios = []       # (what, contender, the one to divide by, what to reach: at least, better; the measure, None: the first)
         self.results = {}      # contender -> {measure: [a value for each pass]}
         self.skipped = {}      # contender -> why
 
@@ -55,7 +55,7 @@ class Workload:
             self.skipped[name] = str(why)
             say(f'  {name}: skipped: {why}')
             return
-        except Exception as error:  # one that fails must not take the others' results with it
+        except Exception as error:  # a failure must not lose the results of the others
             self.skipped[name] = f'FAILED: {type(error).__name__}: {error}'.strip()
             say(f'  {name}: {self.skipped[name]}')
             return
@@ -81,7 +81,7 @@ WORKLOADS = {}  # name -> function that fills in a Workload, in the order of the
 
 
 def workload(name, title, unit):
-    """Decorates a function that adds the contenders to the workload it is given."""
+    """Decorates a function that adds the contenders to a given workload."""
     def register(fill):
         WORKLOADS[name] = lambda: _filled(Workload(name, title, unit), fill)
         return fill
@@ -98,7 +98,7 @@ def say(text):
 
 
 def number(value):
-    """Three digits that count, thousands set apart."""
+    """Three significant digits, with thousands separators."""
     if value is None:
         return '–'
     if abs(value) >= 1000:

@@ -16,7 +16,7 @@ FOLDER = os.environ.get('PEERS_FOLDER', '')
 NODE = os.environ.get('NODE', '')
 REDIS = f'{WORK}/redis.socket'
 
-# In bulk, as each system's own function or a plain INSERT into its table does it.
+# In bulk, with each system's own function or a plain INSERT into its table.
 ENQUEUE = {
     'graphile': '''SELECT count(*) FROM graphile_worker.add_jobs((
         SELECT array_agg(json_populate_record(NULL::graphile_worker.job_spec,
@@ -64,7 +64,7 @@ def peer_database(system):
 
 
 def drain(system, jobs, processes=1, check=None, prepare=None, **settings):
-    """Jobs a second, from the first that begins until the table says that all have ended."""
+    """Jobs per second, from the start of the first until the table says that all have ended."""
     with peer_database(system) as session:
         if settings['task'] != 'noop':
             session.run('SELECT fill_source(%s)', [jobs])
@@ -89,7 +89,7 @@ class Nothing:
 
 
 def run_until_done(processes, jobs, finished, limit=900):
-    """Listens to what the processes say they have done, so that the server is asked only at the end."""
+    """Listens to the processes' reports of what they have done, so that the server is queried only at the end."""
     done, first = {}, None
     until = time.monotonic() + limit
     try:
@@ -107,7 +107,7 @@ def run_until_done(processes, jobs, finished, limit=900):
 
 
 def messages(processes, timeout=1):
-    """What the processes have said; waits for it."""
+    """What the processes have reported; waits for it."""
     by_output = {process.stdout: process for process in processes}
     for output in select.select(list(by_output), [], [], timeout)[0]:
         line = output.readline()
@@ -124,7 +124,7 @@ def tail_of_log():
 # ---- systems on Redis ----
 
 class Redis:
-    """A Redis of our own on a socket, empty, keeping nothing on disk: its fastest."""
+    """A Redis of our own on a socket, empty, without persistence: its fastest mode."""
 
     def __enter__(self):
         require()

@@ -1,6 +1,6 @@
 #!/bin/bash
-# What reporting progress costs: a job that reports it a million times, beside the same one that does not, in a throw-away
-# server. Fails when it costs two seconds or more on top, nobody listening.
+# What reporting progress costs: a job that reports it a million times, compared with the same job without reports, in a
+# throw-away server. Fails if that costs two seconds or more extra while nobody listens.
 #
 #   bench/progress.sh [TIMES]      PG_CONFIG says which server; default: 1000000
 set -euo pipefail
@@ -45,8 +45,8 @@ DECLARE n int := 0;
 BEGIN FOR i IN 1 .. times LOOP n := n + 1; PERFORM pg_catalog.concat(100.0 * i / times, 'Counting', 'on and on'); END LOOP; RETURN n; END $$;
 SQL
 
-# Processor time that the server's processes have used so far, in clock ticks. Time on the clock would say how busy the
-# machine is with other things.
+# Processor time that the server's processes have used so far, in clock ticks. Wall-clock time would depend on what else
+# the machine does.
 ticks() {
     local process cwd sum=0 fields
     for process in /proc/[0-9]*; do
@@ -72,7 +72,7 @@ seconds() {
     awk -v ticks="$best" -v per_second="$(getconf CLK_TCK)" 'BEGIN { print ticks / per_second }'
 }
 
-seconds quiet >/dev/null  # a worker is up, and stays
+seconds quiet >/dev/null  # a worker is started, and stays
 quiet=$(seconds quiet)
 computing=$(seconds computing)
 reporting=$(seconds reporting)

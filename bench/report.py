@@ -1,5 +1,5 @@
-"""Writes the results: results.json (every value), results.md (the tables), performance.md (the ratios alone, in one table
-for the documentation), and a plot for each workload."""
+"""Writes the results: results.json (every value), results.md (the tables), performance.md (only the ratios, in one table for
+the documentation), and a plot for each workload."""
 import json
 import os
 import platform
@@ -88,7 +88,7 @@ def summary(workloads):
 
 
 def plot(w):
-    """Bars of the medians, by gnuplot. The contender's names stand at the left."""
+    """Bars of the medians, drawn by gnuplot, with the contenders' names at the left."""
     names = [name for name in w.contenders if name in w.results]
     if not names:
         return

@@ -13,7 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Session:
-    """A connection in autocommit, by the server's Unix socket."""
+    """A connection in autocommit mode, through the server's Unix socket."""
 
     def __init__(self, database):
         self.connection = psycopg2.connect(host=SOCKET, dbname=database, user='postgres')
@@ -56,7 +56,7 @@ def run_sql(sql):
 
 
 class Database:
-    """A new database, with a session in it; gone at the end. All start alike: after a checkpoint."""
+    """A new database, with a session in it; dropped at the end. All start equally: after a checkpoint."""
 
     def __init__(self, name, template='template1'):
         self.name = name
@@ -73,7 +73,7 @@ class Database:
 
 
 def wait_until(condition, seconds=600, pause=0.005, what='the work'):
-    """Asks again and again; raises when it takes too long."""
+    """Polls; raises if it takes too long."""
     limit = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > limit:
@@ -82,7 +82,7 @@ def wait_until(condition, seconds=600, pause=0.005, what='the work'):
 
 
 def start(command, **options):
-    """A client process. Its log goes to the folder of the run. Unbuffered: select() must see what has not been read."""
+    """A client process. Its log goes to the folder of the run. Unbuffered, so that select() sees what has not been read."""
     with open(f'{WORK}/clients.log', 'ab') as log:
         return subprocess.Popen(command, stderr=log, bufsize=0, **options)
 
@@ -101,7 +101,7 @@ def stop(processes):
 
 
 def pgbench(database, script, clients, seconds):
-    """Transactions a second of a script, each client repeating it."""
+    """Transactions per second of a script that each client repeats."""
     path = f'{WORK}/pgbench.sql'
     with open(path, 'w', encoding='utf-8') as file:
         file.write(script + '\n')
@@ -114,13 +114,14 @@ def pgbench(database, script, clients, seconds):
 
 
 def memory_of(pid):
-    """MiB that a process has for itself alone."""
+    """Private memory of a process in MiB."""
     with open(f'/proc/{pid}/smaps_rollup', encoding='ascii') as file:
         return sum(int(line.split()[1]) for line in file if line.startswith('Private_')) / 1024
 
 
 def processor_seconds():
-    """What all processes of the server have used so far, those that have ended too. On a busy machine it says more than a clock."""
+    """Processor time that all processes of the server have used so far, including those that have ended. On a busy machine it says more than a
+    clock."""
     with open(f'{WORK}/data/postmaster.pid', encoding='utf-8') as file:
         postmaster = file.readline().strip()
     ticks = 0

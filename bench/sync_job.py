@@ -40,7 +40,7 @@ def unfinished(session, first, last):
 
 
 def wait_for_jobs(session, first, last, seconds=900):
-    """Until those jobs have ended. Asks for the last one first, which costs the server next to nothing."""
+    """Waits until those jobs have ended. Checks the last one first, which costs the server next to nothing."""
     wait_until(lambda: ended(session, last), seconds, what=f'job {last}')
     wait_until(lambda: unfinished(session, first, last) == 0, seconds, what=f'jobs {first} to {last}')
 
@@ -55,9 +55,9 @@ def enqueue_paused(session, enqueue, args, queue='default'):
 
 
 def drain(session, enqueue, args, queue='default', failed=0):
-    """Jobs a second, from resuming the queue until all have ended, start of the workers included.
+    """Jobs per second, from resuming the queue until all have ended, including the start of the workers.
 
-    Beside it the same by the server's own clock: from the first start to the last end.
+    Also the same by the server's own clock: from the first start to the last end.
     """
     first, last = enqueue_paused(session, enqueue, args, queue)
     return run_enqueued(session, first, last, queue, failed)
@@ -75,7 +75,7 @@ def run_enqueued(session, first, last, queue='default', failed=0):
 
 
 def check_states(session, first, last, failed):
-    """All must be Finished, but for as many as shall fail. Returns how many there are."""
+    """All must be Finished, except as many as must fail. Returns how many there are."""
     found = dict(session.rows('SELECT status, count(*) FROM sync_job WHERE id BETWEEN %s AND %s GROUP BY status',
                               [first, last]))
     jobs = sum(found.values())

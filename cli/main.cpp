@@ -1,5 +1,5 @@
-// sync-job: looks at the jobs of pg_sync_job, and acts on them, from a shell. A file a command in command/; this one has what they
-// share: the options of the connection, and what becomes of errors.
+// sync-job: shows and controls the jobs of pg_sync_job from a shell. Each command has a file in command/; this one has what they
+// share: the connection options, and the handling of errors.
 #include "command/invocation.hpp"
 #include "database/interrupt.hpp"
 #include "text/message.hpp"
@@ -58,7 +58,7 @@ int tell(const Invocation& invocation, int code, const std::string& sqlstate, co
     return code;
 }
 
-/// Its lines, none longer than 80 columns: what is too long goes on below where the explanations stand.
+/// Prints lines of at most 80 columns: a longer one is continued below, in the column of the explanations.
 void print_help(const std::string& text) {
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);) {

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# The demo's throw-away cluster: where it lies, who runs it, how it ends. Sourced by run and stop.
+# The demo's throw-away cluster: where it is, who runs it, how it ends. Sourced by run and stop.
 #
-# It lies in a folder of its own, /tmp/pg_sync_job_demo.XXXXXX, that only the user who runs the server can enter. The
-# file "checkout" in it says which checkout it belongs to: so stop finds it, and two checkouts leave each other's alone.
-# The tests have it elsewhere: DEMO_FOLDER is then used in place of /tmp.
+# It is in a folder of its own, /tmp/pg_sync_job_demo.XXXXXX, that only the user who runs the server can enter. The
+# file "checkout" in it says to which checkout it belongs: so stop finds it, and two checkouts leave each other's alone.
+# The tests have it elsewhere: they set DEMO_FOLDER, which replaces /tmp.
 
 fail() {
     printf 'demo: %s\n' "$@" >&2
@@ -33,12 +33,12 @@ as_server() {
     fi
 }
 
-# Settings of the caller's other servers do not count here; and the server may not be able to read the checkout.
+# The caller's settings for other servers must not apply here; and the server may not be able to read the checkout.
 unset "${!PG@}"
 cd /
 PATH=$PATH:/usr/sbin  # runuser's folder, which root's path lacks after a plain su
 
-# The folders of this checkout's clusters, one a line; normally one or none.
+# The folders of this checkout's clusters, one per line; normally one or none.
 find_clusters() {
     local folder
     for folder in "$clusters".*; do
@@ -49,7 +49,7 @@ find_clusters() {
     done
 }
 
-# The console's server writes its process id before it becomes itself.
+# The console's shell writes its process id, and then execs the server.
 stop_console() {
     local folder=$1 pid
     pid=$(as_server cat "$folder/console.pid" 2>/dev/null) || return 0

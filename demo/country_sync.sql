@@ -1,4 +1,4 @@
--- As subdivision_sync.sql; but every country is a group, and belongs below the root.
+-- Like subdivision_sync.sql, but every country is a group, and belongs below the root.
 CREATE SCHEMA country_sync;
 
 CREATE FUNCTION country_sync.get_target_document(sync_job sync_job, source_doc iso.country)

@@ -1,4 +1,4 @@
--- The source: the ISO's list of countries, and of what they consist of.
+-- The source: the ISO's list of countries, and of their subdivisions.
 CREATE SCHEMA iso;
 CREATE TABLE iso.country (
     code text PRIMARY KEY,             -- BE
@@ -13,7 +13,7 @@ CREATE TABLE iso.subdivision (
 );
 CREATE INDEX ON iso.subdivision (parent);
 
--- The target: one tree of territories, as an ERP has it, with names of its own making.
+-- The target: one tree of territories, as in an ERP, with names that it generates itself.
 CREATE SCHEMA erp;
 CREATE SEQUENCE erp.territory_series;
 CREATE TABLE erp.territory (

@@ -1,5 +1,5 @@
--- The tour that run shows: psql echoes each statement, then what came of it. What the tour promises is checked as it
--- goes (pg_temp.expect), unseen; unseen are also the waits that a person makes by looking again (pg_temp.wait_until).
+-- The tour that run shows: psql echoes each statement, then its result. What the tour promises is checked as it goes
+-- (pg_temp.expect), which is not shown; nor are the waits of a person who looks again (pg_temp.wait_until).
 -- Variables: countries and subdivisions, the files with the lists; bold and plain, terminal sequences or empty.
 -- Environment: DEMO, this folder.
 \pset footer off

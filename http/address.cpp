@@ -17,8 +17,9 @@ struct SpecialBlock {
     const char* name;
 };
 
-// IANA's IPv4 Special-Purpose Address Registry (RFC 6890, RFC 8190), without what is globally reachable there: the AS112 and AMT blocks.
-// Two single addresses in 192.0.0.0/24 are, too (.9 and .10, RFC 7723 and RFC 8155), but lead to the nearest gateway: refused with the rest.
+// IANA's IPv4 Special-Purpose Address Registry (RFC 6890, RFC 8190), without the blocks that are globally reachable: AS112 and AMT.
+// Two single addresses in 192.0.0.0/24 are reachable, too (.9 and .10, RFC 7723 and RFC 8155), but lead to the nearest gateway: they are
+// refused with the rest.
 constexpr SpecialBlock ipv4_blocks[] = {
     {"0.0.0.0/8", "this network, RFC 791"},
     {"10.0.0.0/8", "private use, RFC 1918"},
@@ -37,9 +38,9 @@ constexpr SpecialBlock ipv4_blocks[] = {
     {"240.0.0.0/4", "reserved, RFC 1112"},  // with 255.255.255.255, limited broadcast, RFC 8190
 };
 
-// The same for IPv6, and what RFC 4291 says of the whole: only 2000::/3 is global unicast; the last line stands for the rest.
+// The same for IPv6, and the general rule of RFC 4291: only 2000::/3 is global unicast; the last line covers the rest.
 // In 2001::/23 single assignments are globally reachable (anycast of PCP, TURN and DNS-SD, AMT, AS112, ORCHIDv2, DRIP: RFC 7723, 8155, 9665,
-// 7450, 7535, 7343, 9374); no web server is there, and all is refused. Of 64:ff9b::/96 the IPv4 address within decides.
+// 7450, 7535, 7343, 9374); there are no web servers there, so all of it is refused. For 64:ff9b::/96, the IPv4 address within decides.
 constexpr SpecialBlock ipv6_blocks[] = {
     {"::1/128", "loopback, RFC 4291"},
     {"::/128", "unspecified, RFC 4291"},
@@ -97,7 +98,7 @@ Address ipv4_of(const uint8_t* bytes, uint8_t mask = 0) {
     return result;
 }
 
-// The IPv4 addresses that something on the way may make of an IPv6 address.
+// The IPv4 addresses into which something on the way may translate an IPv6 address.
 std::vector<Address> ipv4_within(const Address& address) {
     if (address.family != AF_INET6) return {};
     static const Network last_four_bytes[] = {*Network::parse("::ffff:0:0/96"), *Network::parse("::ffff:0:0:0/96"), *Network::parse("::/96"),
@@ -108,7 +109,7 @@ std::vector<Address> ipv4_within(const Address& address) {
     std::vector<Address> result;
     if (in_any(address, neither)) return result;
     if (in_any(address, last_four_bytes)) result.push_back(ipv4_of(bytes + 12));
-    if (local_translation.contains(address)) {  // RFC 6052, 2.2: around the byte 8
+    if (local_translation.contains(address)) {  // RFC 6052, 2.2: the bytes around byte 8
         const uint8_t around[] = {bytes[6], bytes[7], bytes[9], bytes[10]};
         result.push_back(ipv4_of(around));
     }

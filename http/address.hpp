@@ -1,4 +1,4 @@
-// IP addresses, and which of them requests may go to: those that are globally reachable, and what an endpoint's networks add.
+// IP addresses, and to which of them requests may go: those that are globally reachable, and those in an endpoint's networks.
 #pragma once
 
 #include <sys/socket.h>
@@ -13,7 +13,7 @@ namespace sync_job::http {
 
 struct Address {
     int family = AF_UNSPEC;
-    std::array<uint8_t, 16> bytes{};  // of IPv4 the first four; the rest is 0
+    std::array<uint8_t, 16> bytes{};  // for IPv4 the first four; the rest is 0
 
     // Only whole addresses in their usual form: not "127.1", not "fe80::1%eth0".
     static std::optional<Address> parse(const std::string& text);
@@ -31,7 +31,8 @@ struct Network {
     bool contains(const Address& other) const;
 };
 
-// Why no request may go there, for people; nothing: it may. An IPv6 address that stands for an IPv4 address is as good as both.
+// Why no request may go there, as a text for people; nothing: it may. An IPv6 address that stands for an IPv4 address must be allowed as
+// both.
 std::optional<std::string> why_refused(const Address& address, std::span<const Network> allowed);
 
 }  // namespace sync_job::http

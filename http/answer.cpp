@@ -36,7 +36,7 @@ int64_t retry_after_ms(const std::string& value, const std::string& server_date)
     int64_t seconds = 0;
     const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
     if (!value.empty() && std::ranges::all_of(value, is_digit)) {
-        if (std::from_chars(value.data(), value.data() + value.size(), seconds).ec != std::errc()) seconds = longest_wait_s;  // too long a number
+        if (std::from_chars(value.data(), value.data() + value.size(), seconds).ec != std::errc()) seconds = longest_wait_s;  // the number is too long
     } else {
         const time_t then = curl_getdate(value.c_str(), nullptr);
         if (then < 0) return -1;

@@ -23,7 +23,7 @@ public:
     std::string body, address;
     int64_t retry_after_ms = -1, elapsed_ms = 0;
 
-    // As a struct whose pointers lead into this object. Once it has been asked for, nothing may be changed.
+    // As a struct whose pointers point into this object. After this call nothing may be changed.
     const SyncJobHttpAnswer* seen_from_c();
 
 private:
@@ -32,7 +32,8 @@ private:
     std::vector<SyncJobHttpHeader> c_headers_;
 };
 
-// What a Retry-After says, from now on, in milliseconds; -1: nothing that can be understood. A date counts from the server's own clock, where that is known.
+// The wait that a Retry-After asks for, from now on, in milliseconds; -1: it cannot be understood. A date is relative to the server's own
+// clock, if that is known.
 int64_t retry_after_ms(const std::string& value, const std::string& server_date);
 
 }  // namespace sync_job::http

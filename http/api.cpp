@@ -1,4 +1,4 @@
-// The table of functions behind transport.h. No exception gets past here.
+// The table of functions behind transport.h. No exception leaves this file.
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
@@ -42,7 +42,7 @@ SyncJobHttpError checked(char* error, size_t error_size, Function function) noex
     return SYNC_JOB_HTTP_INTERNAL;
 }
 
-// For what can fail by want of memory only, and then had better not have been called.
+// For functions that can fail only for lack of memory: then it is as if they had not been called.
 template <typename Function>
 void quiet(Function function) noexcept {
     checked(nullptr, 0, function);
@@ -109,7 +109,7 @@ size_t hmac(SyncJobHttpText digest, SyncJobHttpText key, SyncJobHttpText data, u
         const std::string name = text_of(digest);
         const EVP_MD* method = name == "sha256" ? EVP_sha256() : name == "sha1" ? EVP_sha1() : name == "sha384" ? EVP_sha384() : name == "sha512" ? EVP_sha512() : nullptr;
         unsigned written = 0;
-        // A key of no bytes is one, but no null pointer.
+        // An empty key is a key, but a null pointer is not.
         const char* bytes = key.length > 0 ? key.data : "";
         if (method != nullptr && HMAC(method, bytes, static_cast<int>(key.length), reinterpret_cast<const unsigned char*>(data.data), data.length, mac, &written) != nullptr) {
             length = written;

@@ -1,4 +1,4 @@
-// Whose turn it is at an endpoint: how many at a time, how many a second, and pauses that its server has asked for.
+// Whose turn it is at an endpoint: how many requests at a time and per second, and the pauses that its server has asked for.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@ namespace sync_job::http {
 
 class Endpoint {
 public:
-    // Requests that were sent before keep the settings of then; only the limits are the new ones for all.
+    // Requests that were sent before keep their settings; only the new limits apply to all.
     void change(std::shared_ptr<const EndpointSettings> settings) {
         settings_ = std::move(settings);
         const double rate = settings_->requests_per_second;
@@ -22,13 +22,13 @@ public:
 
     void wait(Exchange* exchange) { waiting_.push_back(exchange); }
     void drop(const Exchange* exchange) { std::erase(waiting_, exchange); }
-    // The next one, if it may start now; its end is told by ended().
+    // The next one, if it may start now; its end is reported with ended().
     Exchange* start(Clock::time_point now) {
         if (waiting_.empty() || in_flight_ >= settings_->max_in_flight || opens() > now) return nullptr;
         Exchange* exchange = waiting_.front();
         waiting_.pop_front();
         in_flight_++;
-        // Evenly spaced. What the clock and the caller's rounds lost is caught up with, but no more than that.
+        // Evenly spaced. Time lost to the clock and to the caller's rounds is caught up, but no more than that.
         next_ = std::max(next_, now - std::min<Clock::duration>(interval_, Milliseconds(10))) + interval_;
         return exchange;
     }
@@ -37,7 +37,7 @@ public:
     void pause(Clock::time_point until) { paused_until_ = until; }
     void pause_at_least(Clock::time_point until) { paused_until_ = std::max(paused_until_, until); }
 
-    // When time alone lets the next one start.
+    // When the next one may start, as far as only time matters.
     Clock::time_point opens() const { return std::max(next_, paused_until_); }
     bool has_turn() const { return !waiting_.empty() && in_flight_ < settings_->max_in_flight; }
 

@@ -69,7 +69,7 @@ std::vector<Address> Exchange::allowed(const std::vector<Address>& found, std::s
 }
 
 void Exchange::begin_transfer(SharedIo& io, Clock::time_point now) {
-    // Of the time to connect each of the addresses that are left has its share.
+    // The addresses that are left share the remaining time to connect.
     const auto share = left(hop_deadline_, now) / static_cast<int>(addresses_.size() - next_address_);
     transfer_.reset();
     transfer_ = std::make_unique<Transfer>(io.multi, Transfer::Plan{request_, *endpoint_, io.user_agent, url_, addresses_[next_address_],
@@ -96,7 +96,7 @@ void Exchange::transfer_ended(SharedIo& io, CURLcode code, Clock::time_point now
     }
 }
 
-// Only where nothing of the request has left.
+// Only if nothing of the request has been sent.
 bool Exchange::begin_next_address(SharedIo& io, const Failure& failure, Clock::time_point now) {
     if (failure.error != SYNC_JOB_HTTP_CONNECT_FAILED) return false;
     if (lookup_) lookup_->avoid(transfer_->address());
@@ -106,7 +106,7 @@ bool Exchange::begin_next_address(SharedIo& io, const Failure& failure, Clock::t
     return true;
 }
 
-// Never as another request than the one asked for: a POST that a redirect has made a GET would end well, and nothing would have been sent.
+// Never as a different request: if a redirect turned a POST into a GET, that would succeed, and nothing would have been sent.
 bool Exchange::should_follow(int status) const {
     if (endpoint_->max_redirects == 0 || !is_redirect(status)) return false;
     return status == 307 || status == 308 || request_.method == "GET" || request_.method == "HEAD";

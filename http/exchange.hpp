@@ -1,5 +1,5 @@
-// One request from its start to its answer: a host is looked up, its addresses are checked and tried, redirects are followed; each hop
-// is a Transfer. What is known of the outcome is decided here.
+// One request from its start to its answer: looks up the host, checks and tries its addresses, follows redirects; each hop is a Transfer.
+// Decides what is known about the outcome.
 #pragma once
 
 #include <memory>
@@ -30,7 +30,7 @@ public:
     bool done() const { return done_; }
 
     void start(SharedIo& io, Clock::time_point now);
-    // It waits for a name, and asks from time to time.
+    // It waits for a name look-up, and checks that from time to time.
     bool resolving() const { return lookup_ && !transfer_ && !done_; }
     Clock::time_point resolving_until() const { return hop_deadline_; }
     void check_lookup(SharedIo& io, Clock::time_point now);
@@ -38,7 +38,7 @@ public:
     // Ends it at whatever point it is.
     void end(Failure failure, Clock::time_point now);
 
-    // When it is done, once.
+    // To be called once, when it is done.
     std::unique_ptr<Answer> take_answer() { return std::move(answer_); }
 
 private:

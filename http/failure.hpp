@@ -13,7 +13,7 @@ struct Failure {
     std::string text;
 };
 
-// What the caller gave cannot be sent.
+// What the caller has given cannot be sent.
 class Invalid : public std::runtime_error {
 public:
     explicit Invalid(const std::string& text, SyncJobHttpError error = SYNC_JOB_HTTP_INVALID) : std::runtime_error(text), error(error) {}

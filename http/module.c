@@ -1,4 +1,4 @@
-/* The one place of this library that meets the server's headers: what the server wants to see before it loads a library. */
+/* The only file of this library that includes the server's headers: what the server requires of a library that it loads. */
 #include <postgres.h>
 #include <fmgr.h>
 

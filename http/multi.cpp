@@ -14,7 +14,7 @@ void check(CURLMcode code) {
 
 }  // namespace
 
-// Without signals: libcurl is only asked for TLS. That of its own names never happens, as it is given addresses.
+// Without signals: libcurl is initialized for TLS only. Its own name look-up, which would use signals, never happens, as it gets addresses.
 Multi::Global::Global() {
     if (curl_global_init(CURL_GLOBAL_SSL) != CURLE_OK) throw std::runtime_error("could not initialize libcurl");
 }
@@ -34,7 +34,7 @@ Multi::~Multi() {
 }
 
 CURL* Multi::handle() {
-    idle_.reserve(idle_.size() + 1);  // so that it can be given back without memory
+    idle_.reserve(idle_.size() + 1);  // so that giving it back needs no memory
     CURL* handle = nullptr;
     if (idle_.empty()) {
         handle = curl_easy_init();
@@ -59,7 +59,7 @@ void Multi::give_back(CURL* handle) noexcept {
 }
 
 void Multi::process(const Poller::Event& event) {
-    // Of a socket that has failed libcurl is to find out itself why.
+    // libcurl finds out by itself why a socket has failed.
     const int what = event.failed ? 0 : (event.readable ? CURL_CSELECT_IN : 0) | (event.writable ? CURL_CSELECT_OUT : 0);
     int running = 0;
     curl_multi_socket_action(multi_.get(), event.fd, what, &running);

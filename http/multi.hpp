@@ -1,4 +1,4 @@
-// libcurl's multi interface behind the poller: connections that are kept, and handles that are used again.
+// libcurl's multi interface behind the poller: connections are kept, and handles are reused.
 #pragma once
 
 #include <curl/curl.h>
@@ -22,15 +22,15 @@ public:
     Multi& operator=(const Multi&) = delete;
     ~Multi();
 
-    // A handle without settings; add() begins it, give_back() ends it at whatever point it is.
+    // A handle without settings; add() starts it, give_back() ends it at any point.
     CURL* handle();
     void add(CURL* handle);
     void give_back(CURL* handle) noexcept;
 
     void process(const Poller::Event& event);
-    // What is due, as what was just added is.
+    // Processes what is due, including handles that were just added.
     void process(Clock::time_point now);
-    // -1: nothing is to come.
+    // -1: nothing is pending.
     int64_t next_timeout_ms(Clock::time_point now) const;
     std::vector<Finished> finished();
 

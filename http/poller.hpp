@@ -1,4 +1,4 @@
-// The one descriptor that the caller waits for, behind which the sockets of libcurl and c-ares are.
+// The single descriptor that the caller waits for; behind it are the sockets of libcurl and c-ares.
 #pragma once
 
 #include <sys/epoll.h>
@@ -33,7 +33,8 @@ public:
 
     int fd() const { return epoll_; }
 
-    // Neither: no longer. False: the kernel does not take it. A socket may have been closed, and its number used again, unseen.
+    // Neither readable nor writable: stops watching. False: the kernel refuses it. A socket may have been closed, and its number reused,
+    // without notice.
     bool watch(Owner owner, int fd, bool readable, bool writable) noexcept {
         if (!readable && !writable) {
             epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
@@ -45,7 +46,7 @@ public:
         return epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event) == 0 || (errno == ENOENT && epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0);
     }
 
-    // Calls this for each event that is there now.
+    // Calls the function for each event that is there now.
     template <typename Function>
     void events(Function function) {
         epoll_event events[256];

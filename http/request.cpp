@@ -12,7 +12,7 @@ namespace sync_job::http {
 
 namespace {
 
-// Headers that say where a message goes or ends, or what only the client itself can keep.
+// Headers that say where a message goes or ends, or that promise what only the client itself can do.
 constexpr const char* refused_headers[] = {"Host",    "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive",       "Proxy-Connection",
                                            "Expect",  "TE",             "Trailer",           "Upgrade",    "HTTP2-Settings",   "Proxy-Authorization",
                                            "Accept-Encoding"};

@@ -1,4 +1,4 @@
-// What the caller wants sent, and where: checked copies of what came over the border.
+// What the caller wants to send, and where: checked copies of what came over the border.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +47,6 @@ struct Request {
     bool has_header(const std::string& name) const;
 };
 
-bool same_name(const std::string& left, const std::string& right);  // of headers: in any case
+bool same_name(const std::string& left, const std::string& right);  // for headers: ignores case
 
 }  // namespace sync_job::http

@@ -78,7 +78,7 @@ void Resolver::ask(const std::shared_ptr<Lookup>& lookup) {
     ares_getaddrinfo(question.channel, lookup->host_.c_str(), nullptr, &hints, answered, lookup.get());
 }
 
-// So that redirects to ever other hosts do not fill the memory.
+// So that redirects to more and more hosts do not fill the memory.
 void Resolver::drop_old(Clock::time_point now) {
     if (known_.size() <= known_at_most) return;
     std::erase_if(known_, [&](const auto& entry) { return entry.second->done_ && entry.second->good_until_ < now; });
@@ -124,7 +124,7 @@ void Resolver::socket_changed(void* data, ares_socket_t fd, int readable, int wr
         try {
             resolver.sockets_[fd] = &question;
         } catch (...) {
-            return;  // its time-out ends the question
+            return;  // the time-out ends the look-up
         }
     }
     resolver.poller_.watch(Poller::Owner::resolver, fd, readable != 0, writable != 0);

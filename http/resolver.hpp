@@ -1,4 +1,5 @@
-// Names to addresses with c-ares, on the caller's thread. Answers are kept as long as the name's servers allow, not below a second.
+// Looks up the addresses of names with c-ares, on the caller's thread. Answers are cached as long as the name's servers allow, and for at
+// least a second.
 #pragma once
 
 #include <ares.h>
@@ -15,14 +16,14 @@
 
 namespace sync_job::http {
 
-// One question, and its answer for all who ask the same meanwhile.
+// One look-up, whose answer serves all who ask the same meanwhile.
 class Lookup {
 public:
     bool done() const { return done_; }
     const Failure& failure() const { return failure_; }
     // In the order to try them.
     const std::vector<Address>& addresses() const { return addresses_; }
-    // The next ones try it last.
+    // Later requests try this address last.
     void avoid(const Address& address);
 
 private:
@@ -35,7 +36,7 @@ private:
     Failure failure_;
     std::vector<Address> addresses_;
     Clock::time_point good_until_{};
-    std::unique_ptr<Address> preferred_;  // the one that served last time
+    std::unique_ptr<Address> preferred_;  // the one that worked last time
 };
 
 class Resolver {
@@ -47,13 +48,13 @@ public:
 
     std::shared_ptr<Lookup> look_up(const std::string& host);
     void process(const Poller::Event& event);
-    // Time-outs, and an end to what is done.
+    // Handles time-outs, and removes what is done.
     void process(Clock::time_point now);
     // -1: nothing is under way.
     int64_t next_timeout_ms() const;
 
 private:
-    // c-ares reads the system's configuration as a channel is made: one for each question follows its changes.
+    // c-ares reads the system's configuration when a channel is created: one channel per look-up follows changes of it.
     struct Question {
         Resolver* resolver;
         std::shared_ptr<Lookup> lookup;

@@ -45,13 +45,13 @@ void Transfer::set_message() {
     const Request& request = plan_.request;
     set(CURLOPT_PRIVATE, plan_.owner);
     set(CURLOPT_URL, (plan_.url.origin.text() + "/").c_str());
-    set(CURLOPT_REQUEST_TARGET, plan_.url.target.c_str());  // not in the URL, which each version of libcurl changes in its own way
+    set(CURLOPT_REQUEST_TARGET, plan_.url.target.c_str());  // not in the URL, which each version of libcurl normalizes differently
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
     set(CURLOPT_USERAGENT, plan_.user_agent.c_str());
     set(CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
     if (request.method == "HEAD") {
         set(CURLOPT_NOBODY, 1L);
-    } else if (!request.body.empty() || request.method.starts_with('P')) {  // POST, PUT, PATCH have one, if an empty one
+    } else if (!request.body.empty() || request.method.starts_with('P')) {  // POST, PUT and PATCH have a body, even if it is empty
         set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
         set(CURLOPT_POSTFIELDS, request.body.data());
     }
@@ -79,7 +79,7 @@ void Transfer::set_limits() {
 
 void Transfer::set_connection() {
     const std::string address = plan_.address.text();
-    // The name is in the request and in the check of the certificate; the connection is to this address, and to no other.
+    // The name is used in the request and to check the certificate; the connection goes to this address only.
     append(connect_to_, "::" + (plan_.address.family == AF_INET6 ? "[" + address + "]" : address) + ":");
     set(CURLOPT_CONNECT_TO, connect_to_.get());
     set(CURLOPT_OPENSOCKETFUNCTION, open_socket);
@@ -95,7 +95,7 @@ void Transfer::set_connection() {
     set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
     const EndpointSettings& endpoint = plan_.endpoint;
     const char* ca_file = endpoint.ca_file.empty() ? curl_version_info(CURLVERSION_NOW)->cainfo : endpoint.ca_file.c_str();
-    if (ca_file != nullptr) {  // alone: with a folder beside it, libcurl would read it again for each connection
+    if (ca_file != nullptr) {  // without a folder of certificates: with one, libcurl would read the file again for each connection
         set(CURLOPT_CAINFO, ca_file);
         set(CURLOPT_CAPATH, static_cast<char*>(nullptr));
         set(CURLOPT_CA_CACHE_TIMEOUT, 60L);
@@ -103,7 +103,7 @@ void Transfer::set_connection() {
     if (plan_.url.origin != endpoint.origin || endpoint.certificate_file.empty()) return;
     set(CURLOPT_SSLCERT, endpoint.certificate_file.c_str());
     set(CURLOPT_SSLKEY, (endpoint.key_file.empty() ? endpoint.certificate_file : endpoint.key_file).c_str());
-    set(CURLOPT_KEYPASSWD, "");  // else OpenSSL would ask at the terminal for that of a key that has one
+    set(CURLOPT_KEYPASSWD, "");  // else OpenSSL would ask for the passphrase of a key at the terminal
 }
 
 void* Transfer::owner(CURL* handle) {
@@ -112,7 +112,7 @@ void* Transfer::owner(CURL* handle) {
     return owner;
 }
 
-// Checked once more where the socket opens, and where the request goes out, on a connection that was kept, too.
+// Checked again when the socket is opened, and when the request is sent, also on a reused connection.
 bool Transfer::is_pinned(const std::optional<Address>& address) noexcept {
     try {
         refused_ = refused_ || !address || *address != plan_.address || why_refused(*address, plan_.endpoint.networks);

@@ -1,4 +1,4 @@
-// One HTTP request to one address, with libcurl, which gets nothing to decide: no name to look up, no redirect, no proxy.
+// One HTTP request to one address, with libcurl, which decides nothing: no name to look up, no redirect, no proxy.
 #pragma once
 
 #include <memory>
@@ -16,7 +16,7 @@ namespace sync_job::http {
 class Transfer {
 public:
     struct Plan {
-        const Request& request;  // with the endpoint and the user agent it outlives the transfer
+        const Request& request;  // it outlives the transfer, like the endpoint and the user agent
         const EndpointSettings& endpoint;
         const std::string& user_agent;
         Url url;
@@ -33,9 +33,9 @@ public:
     // The owner of a handle that has finished.
     static void* owner(CURL* handle);
 
-    // Something of the request may have left.
+    // Whether something of the request may have been sent.
     bool sent() const { return sent_; }
-    // Of how it ended. No error, or ANSWER_TOO_LARGE: the answer is there.
+    // How it ended. No error, or ANSWER_TOO_LARGE: the answer is there.
     Failure failure(CURLcode code) const;
 
     int status() const;

@@ -8,7 +8,7 @@ namespace {
 
 constexpr int pause_status[] = {429, 503};
 
-// The earlier of two, of which -1 is never.
+// The earlier of two times; -1 means never.
 int64_t earlier(int64_t left, int64_t right) { return left < 0 ? right : right < 0 ? left : std::min(left, right); }
 
 }  // namespace
@@ -85,14 +85,14 @@ int Transport::step() {
     auto now = Clock::now();
     resolver_.process(now);
     do {
-        multi_.process(now);  // begins what was just added, too
+        multi_.process(now);  // also starts what was just added
         now = Clock::now();
         collect(now);
     } while (start_waiting(now));
     return static_cast<int>(answers_.size());
 }
 
-// An error here is that of one request.
+// An error in the function is the failure of this one request.
 template <typename Function>
 void Transport::contained(Exchange& exchange, Function function) {
     try {
@@ -102,7 +102,7 @@ void Transport::contained(Exchange& exchange, Function function) {
     }
 }
 
-// What has gone on: transfers that have ended, names that have been found.
+// Handles progress: transfers that have ended, names that have been found.
 void Transport::collect(Clock::time_point now) {
     for (const Multi::Finished& finished : multi_.finished()) {
         Exchange& exchange = *static_cast<Exchange*>(Transfer::owner(finished.handle));
@@ -119,7 +119,7 @@ void Transport::collect(Clock::time_point now) {
     }
 }
 
-// One of each endpoint in turn. True: something has started.
+// Starts one request of each endpoint in turn. True: something has started.
 bool Transport::start_waiting(Clock::time_point now) {
     bool started = false;
     for (bool more = true; more;) {

@@ -1,5 +1,5 @@
-// The client as a whole: requests wait at their endpoint, start when it is their turn, and end in an answer. transport.h says what
-// holds for each function.
+// The client as a whole: requests wait at their endpoint, start when it is their turn, and end with an answer. transport.h describes
+// each function.
 #pragma once
 
 #include <deque>
@@ -57,7 +57,7 @@ private:
     Multi multi_;
     SharedIo io_{resolver_, multi_, user_agent_};
     std::unordered_map<std::string, Endpoint> endpoints_;
-    std::vector<Endpoint*> turns_;  // in the order of who starts next
+    std::vector<Endpoint*> turns_;  // in the order in which they start next
     std::unordered_map<uint64_t, InTransport> requests_;
     std::vector<Exchange*> resolving_;
     std::deque<std::unique_ptr<Answer>> answers_;

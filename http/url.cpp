@@ -21,7 +21,7 @@ std::string lower(std::string text) {
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); }
 
-// What others read as an IPv4 address, in one of its old forms: the last label is a number.
+// Whether others would read it as an IPv4 address in one of the old forms: the last label is a number.
 bool ends_in_number(std::string_view name) {
     if (name.ends_with('.')) name.remove_suffix(1);
     const std::string_view label = name.substr(name.rfind('.') + 1);

@@ -1,4 +1,4 @@
-// Where a request goes. Whatever host, path or Location comes in is checked here.
+// Where a request goes. Every host, path and Location is checked here.
 #pragma once
 
 #include <string>
@@ -24,7 +24,7 @@ struct Url {
     std::string text() const { return origin.text() + target; }
 };
 
-// Throws Invalid. A segment "." or ".." of the path is refused, however encoded: who fills in one segment must not choose the others.
+// Throws Invalid. A segment "." or ".." of the path is refused, however it is encoded: a value for one segment must not choose the others.
 void check_target(const std::string& target);
 
 // Where a Location leads, seen from this URL. Throws Invalid with a text that does not quote it.

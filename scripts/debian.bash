@@ -1,14 +1,14 @@
 # shellcheck shell=bash
 # Debian releases in folders, made by debootstrap, to build and test in. Sourced.
 #
-#   make_debian RELEASE FOLDER     that release, with apt, make and nothing more; a folder that has it already is taken as it is.
-#                                  "experimental" is no whole release: it is sid, with what else is in experimental
+#   make_debian RELEASE FOLDER     makes that release, with apt, make and nothing more; a folder that has it already is used as it is.
+#                                  "experimental" is not a whole release: it is sid, with additional packages from experimental
 #   in_debian FOLDER COMMAND…      runs the command there, as root. It has its own mounts and processes, which end with it:
-#                                  so a folder may be removed at any time, and nothing goes on running.
+#                                  so a folder may be removed at any time, and nothing keeps running.
 #
-# The packages come from where apt on this machine has them from. Nothing outside the folder is changed.
+# The packages come from where apt on this machine gets them. Nothing outside the folder is changed.
 
-# Says why not, and ends the script as skipped.
+# Says why it cannot run, and ends the script as skipped.
 skip_debian() {
     printf 'SKIPPED: %s\n' "$@"
     exit 77
@@ -21,7 +21,7 @@ need_debian() {
     unshare --mount --pid --ipc --fork true 2>/dev/null || skip_debian "no mounts of one's own are allowed here."
 }
 
-# The addresses of Debian's packages, as "CODENAME ADDRESS", one a line: the release, and its updates.
+# The addresses of Debian's packages, as "CODENAME ADDRESS", one per line: the release, and its updates.
 debian_addresses() {
     # shellcheck disable=SC2016 # apt-get replaces them
     apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' | sort -u
@@ -39,7 +39,7 @@ make_debian() {
     mirror=$(sed -n "s/^$here //p" <<<"$addresses" | head -1)
     [[ $mirror ]] || skip_debian "apt knows no packages of Debian $here."
 
-    # An older debootstrap does not know the names of newer releases, but all are made alike.
+    # An older debootstrap does not know the names of newer releases, but all are made the same way.
     [[ -e /usr/share/debootstrap/scripts/$release ]] || script=(/usr/share/debootstrap/scripts/sid)
     echo "Making a Debian $release in $root …"
     rm -rf "$root"
@@ -49,12 +49,12 @@ make_debian() {
         rm -rf "$root"
         skip_debian "debootstrap has failed; see $log"
     }
-    if [[ $release == sid ]]; then # which has no updates beside it
+    if [[ $release == sid ]]; then # which has no updates
         echo "deb $mirror sid main" >"$root/etc/apt/sources.list"
     else
         sed -n "s/^$here\(\S*\) \(\S*\)$/deb \2 $release\1 main/p" <<<"$addresses" >"$root/etc/apt/sources.list"
     fi
-    if [[ $1 == experimental ]]; then # apt takes from there only what it is told to, and not what that depends on
+    if [[ $1 == experimental ]]; then # apt takes from there only the packages it is told to, and not their dependencies
         echo "deb $mirror experimental main" >>"$root/etc/apt/sources.list"
         printf '%s\n' 'Package: postgresql-* libpq* libecpg* libpgtypes*' 'Pin: release a=experimental' 'Pin-Priority: 500' \
             >"$root/etc/apt/preferences.d/experimental"
@@ -66,7 +66,7 @@ make_debian() {
 in_debian() {
     local root=$1 name environment=()
     shift
-    # What a client of a package registry has to know of this machine's way out.
+    # What a package registry's client needs to reach the network from here.
     cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
     for name in HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
         [[ -z ${!name:-} ]] || environment+=("$name=${!name}")
@@ -75,7 +75,7 @@ in_debian() {
         cp -L "$NODE_EXTRA_CA_CERTS" "$root/etc/host-ca.crt"
         environment+=(NODE_EXTRA_CA_CERTS=/etc/host-ca.crt)
     fi
-    # unshare lets no signal end it but KILL, which it gets when whoever called this has gone.
+    # Only SIGKILL ends unshare, which gets it when the caller is gone.
     # shellcheck disable=SC2016 # for the inner shell
     setpriv --pdeathsig KILL unshare --mount --pid --ipc --fork --kill-child --propagation private bash -c '
         set -e

@@ -9,11 +9,11 @@ CREATE TABLE sync_job_internal.last_success (
     compared_at   timestamptz,
     out_of_step   bigint
 );
-COMMENT ON TABLE sync_job_internal.last_success IS 'When a job of each type ended well last, and what its last comparison found';
+COMMENT ON TABLE sync_job_internal.last_success IS 'When a job of each type last ended well, and what the last comparison found';
 COMMENT ON COLUMN sync_job_internal.last_success.sync_job_type IS 'the job type';
 COMMENT ON COLUMN sync_job_internal.last_success.at IS 'when';
 COMMENT ON COLUMN sync_job_internal.last_success.compared_at IS 'when the last comparison of all its documents ended';
-COMMENT ON COLUMN sync_job_internal.last_success.out_of_step IS 'how many documents it found out of step, for which no job waited';
+COMMENT ON COLUMN sync_job_internal.last_success.out_of_step IS 'how many documents it found out of step without a job waiting for them';
 
 CREATE VIEW @extschema@.sync_job_freshness WITH (security_invoker = true) AS
     SELECT n.name AS sync_job_type, w.oldest_change, coalesce(w.waiting, 0) AS waiting, coalesce(a.running, 0) AS running,
@@ -41,16 +41,16 @@ CREATE VIEW @extschema@.sync_job_freshness WITH (security_invoker = true) AS
                    AND j.ended_at OPERATOR(pg_catalog.>=) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::pg_catalog.interval)
                GROUP BY j.sync_job_type) AS e ON e.sync_job_type OPERATOR(pg_catalog.=) n.name
     LEFT JOIN sync_job_internal.last_success AS s ON s.sync_job_type OPERATOR(pg_catalog.=) n.name;
-COMMENT ON VIEW @extschema@.sync_job_freshness IS 'Per job type: how far its targets are behind, and how fast it is; of the jobs that the reader may see';
+COMMENT ON VIEW @extschema@.sync_job_freshness IS 'Per job type: how far its targets are behind, and how fast it is; only for jobs that the reader may see';
 COMMENT ON COLUMN @extschema@.sync_job_freshness.sync_job_type IS 'the job type';
-COMMENT ON COLUMN @extschema@.sync_job_freshness.oldest_change IS 'since when the oldest change that is not in step yet has waited: of jobs that wait, run or are tried again; NULL: all is in step, but for what has failed for good';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.oldest_change IS 'time of the oldest change that has not been synced yet, by jobs that wait, run or will be retried; NULL: everything is in step, except what has failed for good';
 COMMENT ON COLUMN @extschema@.sync_job_freshness.waiting IS 'jobs that are due';
-COMMENT ON COLUMN @extschema@.sync_job_freshness.running IS 'workers that run a job of it now';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.running IS 'workers that are running a job of the type';
 COMMENT ON COLUMN @extschema@.sync_job_freshness.retrying IS 'jobs that have failed and will be retried';
-COMMENT ON COLUMN @extschema@.sync_job_freshness.failed IS 'jobs that have failed for good, or are held as the set-up of the type is broken';
-COMMENT ON COLUMN @extschema@.sync_job_freshness.last_success IS 'when a job of it ended well last';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.failed IS 'jobs that have failed for good, or are held because the set-up of the type is broken';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.last_success IS 'when a job of the type last ended well';
 COMMENT ON COLUMN @extschema@.sync_job_freshness.per_minute IS 'jobs that ended well, per minute, over the last hour';
-COMMENT ON COLUMN @extschema@.sync_job_freshness.latency_p50 IS 'median time from enqueueing (or scheduled_at) to the end, of those';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.latency_p50 IS 'median time of these jobs from enqueueing (or scheduled_at) to their end';
 COMMENT ON COLUMN @extschema@.sync_job_freshness.latency_p95 IS '95th percentile of the same';
 
 CREATE TABLE @extschema@.sync_job_alert (
@@ -66,17 +66,17 @@ CREATE TABLE @extschema@.sync_job_alert (
     since         timestamptz,
     value         text
 );
-COMMENT ON TABLE @extschema@.sync_job_alert IS 'What the scheduler watches: where a measure is above its threshold it writes one line to the log and sends one event, and again when all is well. Written with INSERT, UPDATE and DELETE by operators';
+COMMENT ON TABLE @extschema@.sync_job_alert IS 'What the scheduler watches: when a measure exceeds its threshold, it writes one line to the log and sends one event, and again when all is well. Operators write to it with INSERT, UPDATE and DELETE';
 COMMENT ON COLUMN @extschema@.sync_job_alert.name IS 'name of the alert';
-COMMENT ON COLUMN @extschema@.sync_job_alert.sync_job_type IS 'only jobs of this type; NULL: of all';
-COMMENT ON COLUMN @extschema@.sync_job_alert.queue IS 'only jobs of this queue; NULL: of all but alert';
-COMMENT ON COLUMN @extschema@.sync_job_alert.measure IS 'failed (jobs that failed for good, or by a broken set-up), waiting (jobs that are due), oldest_change (for how long the oldest change has not been in step), no_success (for how long no job has ended well while work waited), out_of_step (documents that the last comparison of the whole type found out of step)';
-COMMENT ON COLUMN @extschema@.sync_job_alert.threshold IS 'more than this is an alert: a number for failed, waiting and out_of_step, else an interval';
-COMMENT ON COLUMN @extschema@.sync_job_alert.hold IS 'for so long it has to be more';
-COMMENT ON COLUMN @extschema@.sync_job_alert.procedure IS 'is enqueued at each change of state, as background work of the owner in queue alert, with one argument: alert jsonb; NULL: none';
-COMMENT ON COLUMN @extschema@.sync_job_alert.owner IS 'whose alert it is, and with whose rights the procedure runs; default: who inserts it';
-COMMENT ON COLUMN @extschema@.sync_job_alert.state IS 'ok or firing; written by the scheduler, as the next two';
-COMMENT ON COLUMN @extschema@.sync_job_alert.since IS 'when the state changed last; NULL: never';
+COMMENT ON COLUMN @extschema@.sync_job_alert.sync_job_type IS 'only jobs of this type; NULL: of all types';
+COMMENT ON COLUMN @extschema@.sync_job_alert.queue IS 'only jobs of this queue; NULL: of all queues except alert';
+COMMENT ON COLUMN @extschema@.sync_job_alert.measure IS 'failed (jobs that failed for good, or because of a broken set-up), waiting (jobs that are due), oldest_change (for how long the oldest change has not been in step), no_success (for how long no job has ended well while work waited), out_of_step (documents that the last comparison of the whole type found out of step)';
+COMMENT ON COLUMN @extschema@.sync_job_alert.threshold IS 'the alert fires above this value: a number for failed, waiting and out_of_step, else an interval';
+COMMENT ON COLUMN @extschema@.sync_job_alert.hold IS 'for how long the measure must exceed the threshold';
+COMMENT ON COLUMN @extschema@.sync_job_alert.procedure IS 'enqueued at each change of state, as background work of the owner in queue alert, with one argument: alert jsonb; NULL: none';
+COMMENT ON COLUMN @extschema@.sync_job_alert.owner IS 'whose alert it is, and with whose rights the procedure runs; default: the role that inserts it';
+COMMENT ON COLUMN @extschema@.sync_job_alert.state IS 'ok or firing; written by the scheduler, like the next two columns';
+COMMENT ON COLUMN @extschema@.sync_job_alert.since IS 'when the state last changed; NULL: never';
 COMMENT ON COLUMN @extschema@.sync_job_alert.value IS 'what was measured then';
 
 -- Not ENABLE ALWAYS: what the engine writes is not checked.

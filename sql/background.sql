@@ -47,7 +47,7 @@ CREATE FUNCTION @extschema@.get_sync_job_status(job_id text, OUT id bigint, OUT 
         OUT created_at timestamptz, OUT started_at timestamptz, OUT ended_at timestamptz, OUT result jsonb,
         OUT error_message text) RETURNS record
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_status_by_key';
-COMMENT ON FUNCTION @extschema@.get_sync_job_status(text) IS 'the newest job of that job_id that the caller may know of (or, where there is none, of that id): its state, progress, times, result and error; an error where there is none';
+COMMENT ON FUNCTION @extschema@.get_sync_job_status(text) IS 'state, progress, times, result and error of the newest job with that job_id that the caller may know of, or else of the job with that id; raises an error if there is none';
 
 CREATE VIEW @extschema@.sync_job_recent WITH (security_invoker = true) AS
     SELECT j.id, j.sync_job_type, j.title, j.job_id, j.status, a.percent, j.queue, j.created_at, j.started_at, j.ended_at,
@@ -62,7 +62,7 @@ COMMENT ON COLUMN @extschema@.sync_job_recent.sync_job_type IS 'its type';
 COMMENT ON COLUMN @extschema@.sync_job_recent.title IS 'its title';
 COMMENT ON COLUMN @extschema@.sync_job_recent.job_id IS 'the caller''s own key';
 COMMENT ON COLUMN @extschema@.sync_job_recent.status IS 'its state';
-COMMENT ON COLUMN @extschema@.sync_job_recent.percent IS 'progress of one that runs, where it reports any';
+COMMENT ON COLUMN @extschema@.sync_job_recent.percent IS 'progress of a running job, if it reports any';
 COMMENT ON COLUMN @extschema@.sync_job_recent.queue IS 'its queue';
 COMMENT ON COLUMN @extschema@.sync_job_recent.created_at IS 'when it was enqueued';
 COMMENT ON COLUMN @extschema@.sync_job_recent.started_at IS 'start of the last attempt';
@@ -73,5 +73,5 @@ COMMENT ON COLUMN @extschema@.sync_job_recent.source_document_name IS 'the key o
 COMMENT ON COLUMN @extschema@.sync_job_recent.target_document_type_name IS 'the relation the target document is in, as text';
 COMMENT ON COLUMN @extschema@.sync_job_recent.target_document_name IS 'the key of the target document';
 COMMENT ON COLUMN @extschema@.sync_job_recent.run_as_name IS 'the role it runs as, as text';
-COMMENT ON COLUMN @extschema@.sync_job_recent.traceparent IS 'the trace of whoever enqueued it, as W3C Trace Context has it';
+COMMENT ON COLUMN @extschema@.sync_job_recent.traceparent IS 'the trace to which it belongs, in the format of W3C Trace Context';
 

@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------------------------------------------------
--- For programs that people look at jobs with: with the rights of who asks
+-- For programs that show jobs to people: all with the rights of the caller
 -- ---------------------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION sync_job_internal.act_on_jobs(action text, ids bigint[], context jsonb DEFAULT NULL, reason text DEFAULT NULL,
@@ -47,7 +47,7 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION sync_job_internal.act_on_jobs(text, bigint[], jsonb, text, boolean) IS 'start, retry, cancel, pause, rerun or delete at most 500 jobs, with the rights of the caller, one after the other: what could not be done has its error and undoes nothing else. After 15 s the rest is left (57014)';
+COMMENT ON FUNCTION sync_job_internal.act_on_jobs(text, bigint[], jsonb, text, boolean) IS 'starts, retries, cancels, pauses, reruns or deletes at most 500 jobs, one after the other, with the rights of the caller: a job that fails has its error in its row, and the others are not undone. After 15 s the rest is left (57014)';
 
 CREATE FUNCTION sync_job_internal.write_type(name text, definition jsonb) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -59,7 +59,7 @@ DECLARE
     fields text;
     written bigint;
 BEGIN
-    -- A new type has the default of what is null; of one that is there null is a value.
+    -- For a new type, null means the default. For an existing one, null is a value.
     given := ARRAY(SELECT e.key FROM pg_catalog.jsonb_each(definition) AS e
                    WHERE write_type.name IS NOT NULL OR e.value OPERATOR(pg_catalog.<>) 'null'::pg_catalog.jsonb ORDER BY e.key);
     unknown := (SELECT pg_catalog.min(k) FROM pg_catalog.unnest(given) AS k
@@ -88,4 +88,4 @@ BEGIN
     END IF;
     RETURN coalesce(definition OPERATOR(pg_catalog.->>) 'name', name);
 END $$;
-COMMENT ON FUNCTION sync_job_internal.write_type(text, jsonb) IS 'makes a job type (name null) or changes one, with the rights of the caller: a JSON object of columns of sync_job_type and their values; relations with their schema. Returns its name';
+COMMENT ON FUNCTION sync_job_internal.write_type(text, jsonb) IS 'creates a job type (name null) or changes one, with the rights of the caller. definition: a JSON object of columns of sync_job_type and their values; relations with their schema. Returns the name';

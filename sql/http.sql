@@ -6,5 +6,5 @@ CREATE FUNCTION sync_job_internal.check_http_options(options text[], catalog oid
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_check_http_options';
 COMMENT ON FUNCTION sync_job_internal.check_http_options(text[], oid) IS 'validator of the wrapper sync_job_http: checks the options of servers, and the names of secrets in user mappings';
 CREATE FOREIGN DATA WRAPPER sync_job_http NO HANDLER VALIDATOR sync_job_internal.check_http_options;
-COMMENT ON FOREIGN DATA WRAPPER sync_job_http IS 'endpoints of HTTP pushes: a server says where they are and what holds for all requests to them, a user mapping has the secrets';
+COMMENT ON FOREIGN DATA WRAPPER sync_job_http IS 'endpoints of HTTP pushes: a server has the address and the options for all requests to it, a user mapping has the secrets';
 

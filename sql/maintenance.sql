@@ -17,7 +17,7 @@ CREATE FUNCTION sync_job_internal.activity(OUT pid integer, OUT queue text, OUT 
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_activity';
 COMMENT ON FUNCTION sync_job_internal.activity() IS 'the worker processes of this database, from shared memory';
 
--- Called by a view that must be readable with an older library, too: so each is wrapped in a function whose body is not looked
+-- Called by a view that must also be readable with an older library. So each is wrapped in a function whose body is not looked
 -- at before it is called.
 CREATE FUNCTION sync_job_internal.find_trouble_of_queue(queue text) RETURNS text
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_trouble_of_queue';
@@ -25,7 +25,7 @@ COMMENT ON FUNCTION sync_job_internal.find_trouble_of_queue(text) IS 'what troub
 CREATE FUNCTION sync_job_internal.trouble_of_queue(queue text) RETURNS text
     LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
     AS 'SELECT sync_job_internal.find_trouble_of_queue($1)';
-COMMENT ON FUNCTION sync_job_internal.trouble_of_queue(text) IS 'why jobs of the queue wait, as far as it lies with launcher, scheduler and workers; and the job types that its workers run alone, as jobs of theirs took too long for a batch; NULL: nothing of the kind';
+COMMENT ON FUNCTION sync_job_internal.trouble_of_queue(text) IS 'why jobs of the queue wait, as far as the cause is the launcher, the scheduler or the workers; and the job types that its workers run alone, because jobs of them took too long for a batch; NULL: nothing of the kind';
 
 -- False only if all rows of home, normally one, are of this server and database; true if there is none.
 CREATE FUNCTION sync_job_internal.waiting_elsewhere() RETURNS boolean
@@ -58,14 +58,14 @@ CREATE FUNCTION @extschema@.resume_sync_job_queue(queue text) RETURNS void
 COMMENT ON FUNCTION @extschema@.resume_sync_job_queue(text) IS 'starts the jobs of the queue again; for operators';
 CREATE FUNCTION @extschema@.pause_sync_job_type(sync_job_type text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause_type';
-COMMENT ON FUNCTION @extschema@.pause_sync_job_type(text) IS 'starts no more jobs of the type; what runs goes on, and triggers go on enqueueing; for operators, and whoever may become its run_as';
+COMMENT ON FUNCTION @extschema@.pause_sync_job_type(text) IS 'starts no more jobs of the type; running jobs go on, and triggers still enqueue; for operators, and roles that may become its run_as';
 CREATE FUNCTION @extschema@.resume_sync_job_type(sync_job_type text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_resume_type';
-COMMENT ON FUNCTION @extschema@.resume_sync_job_type(text) IS 'starts jobs of the type again: all that wait, in their order; for operators, and whoever may become its run_as';
+COMMENT ON FUNCTION @extschema@.resume_sync_job_type(text) IS 'starts jobs of the type again: all that wait, in their order; for operators, and roles that may become its run_as';
 
 CREATE FUNCTION @extschema@.auto_retry_failed_sync_jobs() RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_auto_retry';
-COMMENT ON FUNCTION @extschema@.auto_retry_failed_sync_jobs() IS 'queues the failed jobs whose retry_after has passed, at most 10,000, and returns how many: a safety net beside the workers'' own timers; for operators';
+COMMENT ON FUNCTION @extschema@.auto_retry_failed_sync_jobs() IS 'queues the failed jobs whose retry_after has passed, at most 10,000, and returns how many: a safety net in addition to the workers'' own timers; for operators';
 
 CREATE FUNCTION @extschema@.clear_old_sync_jobs(days integer DEFAULT 30, max_jobs integer DEFAULT 10000) RETURNS bigint
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_clear_old';

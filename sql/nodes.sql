@@ -1,35 +1,35 @@
 -- ---------------------------------------------------------------------------------------------------------------------
--- More than one machine: each node has its own jobs, with its number in their ids. The others are asked over dblink, with the
--- user mapping of who asks
+-- More than one machine: each node has its own jobs, with its number in their ids. The others are asked through dblink, with the
+-- user mapping of the caller
 -- ---------------------------------------------------------------------------------------------------------------------
 
 CREATE TABLE @extschema@.sync_job_node (
     node   integer PRIMARY KEY CHECK (node OPERATOR(pg_catalog.>=) 1 AND node OPERATOR(pg_catalog.<=) 254),
     server text COLLATE "C" NOT NULL UNIQUE
 );
-COMMENT ON TABLE @extschema@.sync_job_node IS 'The databases whose jobs are seen together, and the foreign servers by which they are reached';
+COMMENT ON TABLE @extschema@.sync_job_node IS 'The databases whose jobs are shown together, and the foreign servers through which they are reached';
 COMMENT ON COLUMN @extschema@.sync_job_node.node IS 'number of the node, as set there by set_sync_job_node(): id >> 40 of its jobs';
-COMMENT ON COLUMN @extschema@.sync_job_node.server IS 'name of a foreign server of dblink_fdw or postgres_fdw, whose owner is a superuser or whoever asks; that of this database itself is not used';
+COMMENT ON COLUMN @extschema@.sync_job_node.server IS 'name of a foreign server of dblink_fdw or postgres_fdw, owned by a superuser or by the caller; the one of this database itself is not used';
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_node', '');
--- Closed even to roles with rights on all tables of the schema: it says where rights are used.
+-- Closed even to roles with rights on all tables of the schema: it decides where rights are used.
 ALTER TABLE @extschema@.sync_job_node ENABLE ROW LEVEL SECURITY;
 CREATE POLICY everybody ON @extschema@.sync_job_node FOR SELECT USING (true);
 GRANT SELECT ON @extschema@.sync_job_node TO PUBLIC;
 
 CREATE FUNCTION @extschema@.set_sync_job_node(node integer) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_set_node';
-COMMENT ON FUNCTION @extschema@.set_sync_job_node(integer) IS 'gives this database its number among the nodes, 1 to 254: ids of new jobs begin at node << 40. One that had another number before is a copy: what waits in it waits for adopt_sync_jobs()';
+COMMENT ON FUNCTION @extschema@.set_sync_job_node(integer) IS 'gives this database its number among the nodes, 1 to 254: ids of new jobs begin at node << 40. A database that had another number before is a copy: the jobs that wait in it need adopt_sync_jobs()';
 
 CREATE FUNCTION @extschema@.get_sync_job(id bigint) RETURNS @extschema@.sync_job
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get';
-COMMENT ON FUNCTION @extschema@.get_sync_job(bigint) IS 'a job, also one of another node, whose relations and roles are NULL where this database has none of that name; what the caller may not read is NULL';
+COMMENT ON FUNCTION @extschema@.get_sync_job(bigint) IS 'a job, here or at another node; relations and roles of another node are NULL if this database has none of that name; what the caller may not read is NULL';
 
 CREATE FUNCTION sync_job_internal.this_node() RETURNS integer
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'SELECT max(node) FROM sync_job_internal.home';
-COMMENT ON FUNCTION sync_job_internal.this_node() IS 'number of this database among the nodes; NULL: it has none';
+COMMENT ON FUNCTION sync_job_internal.this_node() IS 'number of this database among the nodes; NULL: none';
 
--- A server that somebody else may point elsewhere is not asked: he would see what is sent.
+-- A server that another role may point elsewhere is not asked: that role would see what is sent.
 CREATE FUNCTION sync_job_internal.connect_node(node integer, server text) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
     AS $$
@@ -61,7 +61,7 @@ BEGIN
     EXECUTE pg_catalog.format('SELECT %s.dblink_exec($1, $2)', dblink) USING connection, 'SET search_path = pg_catalog, pg_temp';
     RETURN dblink;
 END $$;
-COMMENT ON FUNCTION sync_job_internal.connect_node(integer, text) IS 'connects to a node as the user mapping of the caller says, and returns the schema of dblink';
+COMMENT ON FUNCTION sync_job_internal.connect_node(integer, text) IS 'connects to a node with the user mapping of the caller, and returns the schema of dblink';
 
 CREATE FUNCTION sync_job_internal.disconnect_node(node integer, dblink text) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -74,9 +74,9 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
     NULL; -- there is no such connection
 END $$;
-COMMENT ON FUNCTION sync_job_internal.disconnect_node(integer, text) IS 'ends a connection to a node, and what runs there';
+COMMENT ON FUNCTION sync_job_internal.disconnect_node(integer, text) IS 'closes a connection to a node, and cancels what runs there';
 
--- dblink itself would wait without being interruptible.
+-- dblink's own wait cannot be interrupted.
 CREATE FUNCTION sync_job_internal.await_node(node integer, dblink text, longest_pause double precision) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
     AS $$
@@ -91,7 +91,7 @@ BEGIN
         pause := LEAST(pause OPERATOR(pg_catalog.*) 2::pg_catalog.float8, longest_pause);
     END LOOP;
 END $$;
-COMMENT ON FUNCTION sync_job_internal.await_node(integer, text, double precision) IS 'waits for the answer of a node, and looks for it at such intervals, in seconds, at most';
+COMMENT ON FUNCTION sync_job_internal.await_node(integer, text, double precision) IS 'waits for the answer of a node; checks for it at intervals of at most longest_pause seconds';
 
 CREATE FUNCTION sync_job_internal.call_node(node integer, statement text) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -117,9 +117,9 @@ BEGIN
     PERFORM sync_job_internal.disconnect_node(node, dblink);
     RETURN answer;
 END $$;
-COMMENT ON FUNCTION sync_job_internal.call_node(integer, text) IS 'runs a statement at another node, in a transaction of its own there, with the rights that the caller''s user mapping gives; returns the one text that it returns. Its error is raised here';
+COMMENT ON FUNCTION sync_job_internal.call_node(integer, text) IS 'runs a statement at another node, in a transaction of its own there, with the rights of the caller''s user mapping; returns the one text that it returns. Its error is raised here';
 
--- Each node is asked before the first answer is waited for. A node that cannot be asked, or fails, is a problem, and the others go on.
+-- All nodes are asked before the wait for the first answer. A node that cannot be asked, or fails, is reported as a problem; the others go on.
 CREATE FUNCTION sync_job_internal.read_nodes(query text, warn boolean DEFAULT false, OUT node integer, OUT server text, OUT answer jsonb,
         OUT problem text) RETURNS SETOF record
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -157,14 +157,14 @@ BEGIN
                 CONTINUE;
             END IF;
             LOOP
-                PERFORM sync_job_internal.await_node(node, dblink, 0.001); -- a look takes in some 30 kB
+                PERFORM sync_job_internal.await_node(node, dblink, 0.001); -- each check reads some 30 kB
                 answers := 0;
                 FOR answer IN EXECUTE pg_catalog.format('SELECT a::jsonb FROM %s.dblink_get_result($1) AS t (a text)', dblink) USING connection LOOP
                     answers := answers OPERATOR(pg_catalog.+) 1::pg_catalog.int8;
                     RETURN NEXT;
                 END LOOP;
                 EXIT WHEN answers OPERATOR(pg_catalog.<) 1000::pg_catalog.int8;
-                EXECUTE pg_catalog.format('SELECT count(*) FROM %s.dblink_get_result($1) AS t (a text)', dblink) USING connection; -- the end of the last
+                EXECUTE pg_catalog.format('SELECT count(*) FROM %s.dblink_get_result($1) AS t (a text)', dblink) USING connection; -- ends the previous query
                 EXECUTE pg_catalog.format('SELECT %s.dblink_send_query($1, $2)', dblink) USING connection, 'FETCH 1000 FROM answer';
             END LOOP;
         EXCEPTION
@@ -188,9 +188,9 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION sync_job_internal.read_nodes(text, boolean) IS 'the rows of a query at this database and at all others of sync_job_node, with the rights that the caller''s user mappings give; one that cannot be asked has a row with the problem, or a warning';
+COMMENT ON FUNCTION sync_job_internal.read_nodes(text, boolean) IS 'the rows of a query at this database and at all others of sync_job_node, with the rights of the caller''s user mappings; a node that cannot be asked has one row with the problem, or a warning';
 
--- Relations and roles by their names, where they are here, too.
+-- Relations and roles are looked up by name; NULL where they do not exist here.
 CREATE FUNCTION sync_job_internal.job_of_node(job jsonb) RETURNS @extschema@.sync_job
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     AS $$
@@ -213,14 +213,14 @@ CREATE VIEW @extschema@.sync_job_everywhere WITH (security_invoker = true) AS
         retry_count integer, retry_after timestamptz, scheduled_at timestamptz, created_at timestamptz, started_at timestamptz,
         ended_at timestamptz, error_message text, job_id text, parent_sync_job bigint, run_as text, owner text);
 COMMENT ON VIEW @extschema@.sync_job_everywhere IS 'The jobs of this database and of all nodes; a node that cannot be asked is left out, with a warning. All rows are fetched: sync_jobs_everywhere() fetches only some';
-COMMENT ON COLUMN @extschema@.sync_job_everywhere.node IS 'where the job is; NULL: in this database, which has no number';
+COMMENT ON COLUMN @extschema@.sync_job_everywhere.node IS 'where the job is; NULL: in this database, which has no node number';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.id IS 'as in sync_job';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.sync_job_type IS 'as in sync_job';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.title IS 'as in sync_job';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.status IS 'as in sync_job';
-COMMENT ON COLUMN @extschema@.sync_job_everywhere.source_document_type IS 'as in sync_job, as text: the relation need not be here';
+COMMENT ON COLUMN @extschema@.sync_job_everywhere.source_document_type IS 'as in sync_job, as text: the relation need not exist here';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.source_document_name IS 'as in sync_job';
-COMMENT ON COLUMN @extschema@.sync_job_everywhere.target_document_type IS 'as in sync_job, as text: the relation need not be here';
+COMMENT ON COLUMN @extschema@.sync_job_everywhere.target_document_type IS 'as in sync_job, as text: the relation need not exist here';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.target_document_name IS 'as in sync_job';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.operation IS 'as in sync_job';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.queue IS 'as in sync_job';
@@ -234,8 +234,8 @@ COMMENT ON COLUMN @extschema@.sync_job_everywhere.ended_at IS 'as in sync_job';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.error_message IS 'as in sync_job';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.job_id IS 'as in sync_job';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.parent_sync_job IS 'as in sync_job';
-COMMENT ON COLUMN @extschema@.sync_job_everywhere.run_as IS 'as in sync_job, as text: the role need not be here';
-COMMENT ON COLUMN @extschema@.sync_job_everywhere.owner IS 'as in sync_job, as text: the role need not be here';
+COMMENT ON COLUMN @extschema@.sync_job_everywhere.run_as IS 'as in sync_job, as text: the role need not exist here';
+COMMENT ON COLUMN @extschema@.sync_job_everywhere.owner IS 'as in sync_job, as text: the role need not exist here';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.job IS 'the whole row of sync_job';
 GRANT SELECT ON @extschema@.sync_job_everywhere TO PUBLIC;
 
@@ -256,7 +256,7 @@ CREATE VIEW @extschema@.sync_job_queue_status_everywhere WITH (security_invoker 
     LEFT JOIN LATERAL pg_catalog.jsonb_to_record(n.answer) AS q (queue text, paused boolean, max_workers integer, workers bigint, running bigint,
         waiting bigint, scheduled bigint, oldest_waiting timestamptz, note text, failed bigint, retrying bigint) ON true;
 COMMENT ON VIEW @extschema@.sync_job_queue_status_everywhere IS 'sync_job_queue_status of this database and of all nodes; a node that cannot be asked has one row, whose note says why';
-COMMENT ON COLUMN @extschema@.sync_job_queue_status_everywhere.node IS 'the node; NULL: this database, which has no number';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status_everywhere.node IS 'the node; NULL: this database, which has no node number';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status_everywhere.server IS 'its foreign server; NULL: this database is not in sync_job_node';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status_everywhere.queue IS 'as in sync_job_queue_status; NULL: the node cannot be asked';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status_everywhere.paused IS 'as in sync_job_queue_status';
@@ -278,7 +278,7 @@ CREATE VIEW @extschema@.sync_job_freshness_everywhere WITH (security_invoker = t
     LEFT JOIN LATERAL pg_catalog.jsonb_to_record(n.answer) AS f (sync_job_type text, oldest_change timestamptz, waiting bigint, running bigint,
         retrying bigint, failed bigint, last_success timestamptz, per_minute numeric, latency_p50 interval, latency_p95 interval) ON true;
 COMMENT ON VIEW @extschema@.sync_job_freshness_everywhere IS 'sync_job_freshness of this database and of all nodes; a node that cannot be asked has one row, whose note says why';
-COMMENT ON COLUMN @extschema@.sync_job_freshness_everywhere.node IS 'the node; NULL: this database, which has no number';
+COMMENT ON COLUMN @extschema@.sync_job_freshness_everywhere.node IS 'the node; NULL: this database, which has no node number';
 COMMENT ON COLUMN @extschema@.sync_job_freshness_everywhere.server IS 'its foreign server; NULL: this database is not in sync_job_node';
 COMMENT ON COLUMN @extschema@.sync_job_freshness_everywhere.sync_job_type IS 'as in sync_job_freshness; NULL: the node cannot be asked';
 COMMENT ON COLUMN @extschema@.sync_job_freshness_everywhere.oldest_change IS 'as in sync_job_freshness';
@@ -303,8 +303,8 @@ CREATE VIEW @extschema@.sync_job_node_status WITH (security_invoker = true) AS
     FROM sync_job_internal.read_nodes('SELECT sync_job_internal.this_node() AS number, sync_job_internal.waiting_elsewhere() AS copied,
         pg_catalog.pg_is_in_recovery() AS standby, e.extversion AS version FROM pg_catalog.pg_extension AS e WHERE e.extname = ''pg_sync_job''') AS n
     LEFT JOIN LATERAL pg_catalog.jsonb_to_record(n.answer) AS r (number integer, copied boolean, standby boolean, version text) ON true;
-COMMENT ON VIEW @extschema@.sync_job_node_status IS 'This database and all nodes: whether each can be asked, and is what sync_job_node says';
-COMMENT ON COLUMN @extschema@.sync_job_node_status.node IS 'the node; NULL: this database, which has no number';
+COMMENT ON VIEW @extschema@.sync_job_node_status IS 'This database and all nodes: whether each can be asked, and whether it is what sync_job_node says';
+COMMENT ON COLUMN @extschema@.sync_job_node_status.node IS 'the node; NULL: this database, which has no node number';
 COMMENT ON COLUMN @extschema@.sync_job_node_status.server IS 'its foreign server; NULL: this database is not in sync_job_node';
 COMMENT ON COLUMN @extschema@.sync_job_node_status.version IS 'of the extension there; NULL: the node cannot be asked';
 COMMENT ON COLUMN @extschema@.sync_job_node_status.note IS 'what is wrong; NULL: nothing';
@@ -356,7 +356,7 @@ BEGIN
     END LOOP;
     RETURN written;
 END $$;
-COMMENT ON FUNCTION sync_job_internal.take_setup(jsonb) IS 'writes what propagate_sync_job_setup() of another node has sent, where it differs, with the rights of the caller; returns how many rows';
+COMMENT ON FUNCTION sync_job_internal.take_setup(jsonb) IS 'writes what propagate_sync_job_setup() of another node has sent, where it differs, with the rights of the caller; returns the number of rows written';
 
 CREATE FUNCTION @extschema@.propagate_sync_job_setup(INOUT node integer DEFAULT NULL, OUT server text, OUT written integer, OUT problem text) RETURNS SETOF record
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -396,4 +396,4 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION @extschema@.propagate_sync_job_setup(integer) IS 'brings job types, queues, grants and, for superusers, levels and sync_job_node from this database to all nodes, or to one: what is missing or different there is written, nothing removed; paused stays as it is. Each node is one transaction there; one row a node: how many rows were written, or the problem';
+COMMENT ON FUNCTION @extschema@.propagate_sync_job_setup(integer) IS 'copies job types, queues, grants and, for superusers, levels and sync_job_node from this database to all nodes, or to one: what is missing or different there is written, nothing is removed, and paused stays as it is. One transaction per node; returns one row per node: how many rows were written, or the problem';

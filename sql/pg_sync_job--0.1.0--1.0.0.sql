@@ -1,6 +1,6 @@
 \echo Use "ALTER EXTENSION pg_sync_job UPDATE TO '1.0.0'" to load this file. \quit
 
--- A server keeps using the library it has loaded, whatever has been installed since. That of 0.1.0 does not tell its version.
+-- A server keeps using the library that it has loaded, whatever has been installed since. The one of 0.1.0 does not tell its version.
 LOAD 'MODULE_PATHNAME';
 DO $$
 BEGIN
@@ -10,9 +10,9 @@ BEGIN
     END IF;
 END $$;
 
--- All tables are locked before any is changed. Only the first lock is waited for, while nothing is held yet; so no transaction that has
--- read one of them and then enqueues can meet this one in a deadlock, and lose its write. If they are not to be had within some tenths of a
--- second, all are given back, and it is tried again, less and less often: others do not wait behind this for a transaction that is long.
+-- All tables are locked before any is changed. It waits only for the first lock, while it holds nothing; so a transaction that has
+-- read one of the tables and then enqueues cannot deadlock with this one, and lose its write. If it does not get all locks within some
+-- tenths of a second, it releases them and tries again, less and less often, so that others do not queue behind it for a long transaction.
 DO $$
 DECLARE
     began timestamptz := pg_catalog.clock_timestamp();
@@ -58,40 +58,40 @@ END $$;
 
 ALTER TABLE @extschema@.sync_job ADD COLUMN depth integer, ADD COLUMN documents integer, ADD COLUMN source_documents text[],
     ADD COLUMN relation text COLLATE "C", ADD COLUMN held boolean;
-COMMENT ON COLUMN @extschema@.sync_job.depth IS 'how many jobs led to this one, each by a trigger on what the one before wrote; NULL: none did';
-COMMENT ON COLUMN @extschema@.sync_job.held IS 'true: a Queued one that ordinary workers leave alone, as its type is paused or an HTTP push; NULL: not held';
+COMMENT ON COLUMN @extschema@.sync_job.depth IS 'how many jobs led to this one, each through a trigger on what the previous one wrote; NULL: none';
+COMMENT ON COLUMN @extschema@.sync_job.held IS 'true: Queued, but ordinary workers leave it alone, because its type is paused or is an HTTP push; NULL: not held';
 DROP INDEX sync_job_internal.sync_job_live_claim;
 DROP INDEX sync_job_internal.sync_job_live_scheduled;
 CREATE INDEX sync_job_live_claim ON sync_job_internal.sync_job_live (queue, run_as, priority, id)
     WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NULL AND held IS NOT TRUE;
 CREATE INDEX sync_job_live_scheduled ON sync_job_internal.sync_job_live (queue, run_as, scheduled_at, priority, id)
     WHERE status OPERATOR(pg_catalog.=) 'Queued' AND scheduled_at IS NOT NULL AND held IS NOT TRUE;
--- What is held is in none of these two.
+-- Held jobs are in neither of these two.
 CREATE INDEX sync_job_live_held ON sync_job_internal.sync_job_live (sync_job_type, priority, id)
     WHERE status OPERATOR(pg_catalog.=) 'Queued' AND held;
--- Those of HTTP pushes, as their workers claim them.
+-- Jobs of HTTP pushes, in the order in which their workers claim them.
 CREATE INDEX sync_job_live_push ON sync_job_internal.sync_job_live (queue, run_as, sync_job_type, priority, id)
     WHERE status OPERATOR(pg_catalog.=) 'Queued' AND held;
 
--- What a type can say.
+-- New columns of a type.
 ALTER TABLE @extschema@.sync_job_type ADD COLUMN set_size integer NOT NULL DEFAULT 1, ADD COLUMN insert_enabled boolean NOT NULL DEFAULT true,
     ADD COLUMN update_enabled boolean NOT NULL DEFAULT true, ADD COLUMN delete_enabled boolean NOT NULL DEFAULT true,
     ADD COLUMN paused boolean NOT NULL DEFAULT false, ADD COLUMN source_condition text,
     ADD COLUMN on_delete text NOT NULL DEFAULT 'delete', ADD COLUMN ignore_synced boolean NOT NULL DEFAULT false,
     ADD COLUMN surplus_condition text;
-COMMENT ON COLUMN @extschema@.sync_job_type.insert_enabled IS 'false: no job of the type inserts; one that would ends as Skipped. It counts as it is when the job runs';
+COMMENT ON COLUMN @extschema@.sync_job_type.insert_enabled IS 'false: no job of the type inserts; a job that would insert ends as Skipped. What counts is the value when the job runs';
 COMMENT ON COLUMN @extschema@.sync_job_type.update_enabled IS 'false: no job of the type updates';
 COMMENT ON COLUMN @extschema@.sync_job_type.delete_enabled IS 'false: no job of the type deletes';
-COMMENT ON COLUMN @extschema@.sync_job_type.paused IS 'true: none of its jobs begins. They are enqueued all the same, and keep their place; see pause_sync_job_type()';
+COMMENT ON COLUMN @extschema@.sync_job_type.paused IS 'true: none of its jobs starts. They are still enqueued, and keep their place; see pause_sync_job_type()';
 COMMENT ON COLUMN @extschema@.sync_job_type.field_map IS 'declarative controller: what to set in the target, {"target column": "source column" | {"value": constant} | {"expr": "SQL over source, context and target"}}; objects may also have a rule, "only": "insert", "null" or "unedited"';
-COMMENT ON COLUMN @extschema@.sync_job_type.source_condition IS 'SQL over source: a row for which it does not hold is, for this type, a row that is not there. One that leaves it is synced as a deletion; NULL: all rows are there';
-COMMENT ON COLUMN @extschema@.sync_job_type.on_delete IS 'what becomes of a target whose source is gone: delete; keep; or a JSON object of columns and the values they get (a soft delete)';
-COMMENT ON COLUMN @extschema@.sync_job_type.ignore_synced IS 'true: its triggers enqueue nothing for what a job has written whose source is the target of this type';
+COMMENT ON COLUMN @extschema@.sync_job_type.source_condition IS 'SQL over source: for this type, a row for which it is not true does not exist. A row that stops meeting it is synced as a deletion; NULL: all rows exist';
+COMMENT ON COLUMN @extschema@.sync_job_type.on_delete IS 'what happens to a target whose source is gone: delete; keep; or, for a soft delete, a JSON object of columns and the values to set';
+COMMENT ON COLUMN @extschema@.sync_job_type.ignore_synced IS 'true: its triggers ignore what was written by a job whose source is the target of this type';
 COMMENT ON COLUMN @extschema@.sync_job_type.surplus_condition IS 'SQL over target: only targets for which it holds are surplus when no source maps to them; NULL: all. Needed where several types have the same target';
-COMMENT ON COLUMN @extschema@.sync_job.insert_enabled IS 'false: an insert ends as Skipped; as it was asked for, the type may still forbid it';
-COMMENT ON COLUMN @extschema@.sync_job.update_enabled IS 'false: an update ends as Skipped; as it was asked for, the type may still forbid it';
-COMMENT ON COLUMN @extschema@.sync_job.delete_enabled IS 'false: a delete ends as Skipped; as it was asked for, the type may still forbid it';
--- For columns that a type sets only while nobody has edited them. No log: it outlives these, and is part of a dump.
+COMMENT ON COLUMN @extschema@.sync_job.insert_enabled IS 'false: an insert ends as Skipped. This is what was requested; the type may still forbid it';
+COMMENT ON COLUMN @extschema@.sync_job.update_enabled IS 'false: an update ends as Skipped. This is what was requested; the type may still forbid it';
+COMMENT ON COLUMN @extschema@.sync_job.delete_enabled IS 'false: a delete ends as Skipped. This is what was requested; the type may still forbid it';
+-- For columns that a type sets only while nobody has edited them. This is not a log: it outlives the logs, and is part of a dump.
 CREATE TABLE sync_job_internal.written (
     sync_job_type text COLLATE "C" NOT NULL,
     document_type regclass NOT NULL,
@@ -99,7 +99,7 @@ CREATE TABLE sync_job_internal.written (
     hashes        jsonb NOT NULL,
     PRIMARY KEY (sync_job_type, document_type, document)
 );
-COMMENT ON TABLE sync_job_internal.written IS 'What the jobs of a type have written last into the columns whose rule is "only": "unedited"';
+COMMENT ON TABLE sync_job_internal.written IS 'What the jobs of a type last wrote into the columns whose rule is "only": "unedited"';
 COMMENT ON COLUMN sync_job_internal.written.sync_job_type IS 'the job type';
 COMMENT ON COLUMN sync_job_internal.written.document_type IS 'the relation of the target';
 COMMENT ON COLUMN sync_job_internal.written.document IS 'hash of the name of the target';
@@ -108,14 +108,14 @@ CREATE INDEX written_document ON sync_job_internal.written (document_type, docum
 REVOKE ALL ON sync_job_internal.written FROM PUBLIC;
 CREATE FUNCTION @extschema@.pause_sync_job_type(sync_job_type text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause_type';
-COMMENT ON FUNCTION @extschema@.pause_sync_job_type(text) IS 'starts no more jobs of the type; what runs goes on, and triggers go on enqueueing; for operators, and whoever may become its run_as';
+COMMENT ON FUNCTION @extschema@.pause_sync_job_type(text) IS 'starts no more jobs of the type; running jobs go on, and triggers still enqueue; for operators, and roles that may become its run_as';
 CREATE FUNCTION @extschema@.resume_sync_job_type(sync_job_type text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_resume_type';
-COMMENT ON FUNCTION @extschema@.resume_sync_job_type(text) IS 'starts jobs of the type again: all that wait, in their order; for operators, and whoever may become its run_as';
+COMMENT ON FUNCTION @extschema@.resume_sync_job_type(text) IS 'starts jobs of the type again: all that wait, in their order; for operators, and roles that may become its run_as';
 CREATE FUNCTION @extschema@.attach_sync_job_triggers(sync_job_type text, source regclass, level text DEFAULT 'row',
         deduplicate boolean DEFAULT true, keep_deleted boolean DEFAULT true, columns text[] DEFAULT NULL, OUT trigger_name text) RETURNS SETOF text
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_attach_triggers';
-COMMENT ON FUNCTION @extschema@.attach_sync_job_triggers(text, regclass, text, boolean, boolean, text[]) IS 'makes the triggers that enqueue jobs of the type for every change of the table; level: row, or statement (one insert of jobs however many rows); columns: of a type with code, an update enqueues only where one of these changed; returns their names; for the owner of the table';
+COMMENT ON FUNCTION @extschema@.attach_sync_job_triggers(text, regclass, text, boolean, boolean, text[]) IS 'creates the triggers that enqueue jobs of the type for every change of the table; level: row, or statement (one insert of jobs, however many rows); columns: for a type with code, an update enqueues a job only if one of these changed; returns their names; for the owner of the table';
 DO $gates$
 DECLARE
     function pg_catalog.oid;
@@ -138,7 +138,7 @@ BEGIN
         'triggered_by_doc record DEFAULT NULL::record, job_group text DEFAULT NULL::text');
 END
 $group$;
--- Of functions that are made anew: for this script alone, which drops it at its end.
+-- Restores owner and privileges of functions that are created anew. Only for this script, which drops it at its end.
 CREATE FUNCTION sync_job_internal.give_function(function pg_catalog.regprocedure, owner pg_catalog.regrole, privileges pg_catalog.aclitem[])
     RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $give$
 DECLARE
@@ -155,7 +155,7 @@ BEGIN
 END
 $give$;
 
--- Functions that have one argument more: owner and privileges stay.
+-- Functions that get one more argument: owner and privileges stay.
 DO $signatures$
 DECLARE
     name pg_catalog.name;
@@ -180,13 +180,13 @@ END
 $signatures$;
 
 -- Set jobs: many documents, one job.
-COMMENT ON COLUMN @extschema@.sync_job_type.set_size IS 'documents that come in bulk (statement-level triggers, enqueue_sync_jobs()) are put into set jobs of at most so many; 1: a job for each; at most 1000';
+COMMENT ON COLUMN @extschema@.sync_job_type.set_size IS 'the most documents in a set job, for documents that come in bulk (statement-level triggers, enqueue_sync_jobs()); 1: one job per document; at most 1000';
 COMMENT ON COLUMN @extschema@.sync_job_type.verbose_logging IS 'keep what the controller raises, the snapshots of the target, and the diff of inserts, with the job';
 COMMENT ON COLUMN @extschema@.sync_job.parent_sync_job IS 'the job that this one comes from; relation says how';
-COMMENT ON COLUMN @extschema@.sync_job.result IS 'what background work returned; of a set job: how many of its documents it inserted, updated, ..., and handed over to jobs of their own';
-COMMENT ON COLUMN @extschema@.sync_job.documents IS 'set job: so many documents it is for; NULL: a job of one document, or of none';
-COMMENT ON COLUMN @extschema@.sync_job.source_documents IS 'set job that waits: the source documents that it still has to sync; NULL once it has ended, see sync_job_document';
-COMMENT ON COLUMN @extschema@.sync_job.relation IS 'what parent_sync_job is: relay (this is one of its targets), set (this document has left it), replay (this applies or reverts it), callback (this follows its end), rerun (this is it once more); NULL: what the caller named';
+COMMENT ON COLUMN @extschema@.sync_job.result IS 'what background work returned; for a set job: how many of its documents it inserted, updated, ..., and handed over to jobs of their own';
+COMMENT ON COLUMN @extschema@.sync_job.documents IS 'set job: the number of its documents; NULL: a job for one document, or for none';
+COMMENT ON COLUMN @extschema@.sync_job.source_documents IS 'set job that waits: the source documents that it still has to sync; NULL once it has ended: see sync_job_document';
+COMMENT ON COLUMN @extschema@.sync_job.relation IS 'what links the job to parent_sync_job: relay (one of its targets), set (a document that has left it), replay (applies or reverts it), callback (follows its end), rerun (runs it again); NULL: the caller named the parent';
 CREATE TABLE @extschema@.sync_job_document (
     sync_job             bigint NOT NULL,
     source_document_name text COLLATE "C" NOT NULL,
@@ -200,14 +200,14 @@ CREATE TABLE @extschema@.sync_job_document (
 CREATE INDEX sync_job_document_source ON @extschema@.sync_job_document USING spgist (source_document_name);
 CREATE INDEX sync_job_document_set ON @extschema@.sync_job_document USING brin (sync_job) WITH (pages_per_range = 8);
 ALTER TABLE @extschema@.sync_job_document REPLICA IDENTITY FULL;
-COMMENT ON TABLE @extschema@.sync_job_document IS 'What jobs for many documents have done (sets, full syncs, undoing): a row for each document that one has changed. sync_job_document_history has them beside the jobs of one document';
+COMMENT ON TABLE @extschema@.sync_job_document IS 'What jobs for many documents (sets, full syncs, undoing) have done: one row for each document that one of them changed. sync_job_document_history shows them together with the jobs for one document';
 COMMENT ON COLUMN @extschema@.sync_job_document.sync_job IS 'the job for many documents, sync_job.id';
 COMMENT ON COLUMN @extschema@.sync_job_document.source_document_name IS 'the source document, as in sync_job.source_document_name';
 COMMENT ON COLUMN @extschema@.sync_job_document.target_document_name IS 'the target document';
 COMMENT ON COLUMN @extschema@.sync_job_document.operation IS 'Insert, Update or Delete';
 COMMENT ON COLUMN @extschema@.sync_job_document.status IS 'Finished; with verbose_logging also Skipped or No Target';
-COMMENT ON COLUMN @extschema@.sync_job_document.diff_summary IS 'what changed, as in sync_job.diff_summary; of inserts with verbose_logging';
-COMMENT ON COLUMN @extschema@.sync_job_document.fingerprint IS 'of an insert: a hash of the row as it was stored, which tells whether it has been changed since';
+COMMENT ON COLUMN @extschema@.sync_job_document.diff_summary IS 'what changed, as in sync_job.diff_summary; for inserts only with verbose_logging';
+COMMENT ON COLUMN @extschema@.sync_job_document.fingerprint IS 'for an insert: a hash of the row as it was stored, which shows whether it has been changed since';
 -- What a set did to documents is target data, as in the row of a job.
 ALTER TABLE @extschema@.sync_job_document ENABLE ROW LEVEL SECURITY;
 CREATE POLICY job ON @extschema@.sync_job_document FOR SELECT
@@ -224,7 +224,7 @@ CREATE VIEW @extschema@.sync_job_document_history WITH (security_invoker = true)
         d.operation, d.status, d.diff_summary, j.created_at, j.started_at, j.ended_at,
         j.source_document_type::pg_catalog.text, j.target_document_type::pg_catalog.text
     FROM @extschema@.sync_job_document AS d JOIN @extschema@.sync_job AS j ON j.id OPERATOR(pg_catalog.=) d.sync_job;
-COMMENT ON VIEW @extschema@.sync_job_document_history IS 'What happened to a document: its jobs, and what set jobs did to it. Ask by source_document_name, for which there are indexes';
+COMMENT ON VIEW @extschema@.sync_job_document_history IS 'What happened to a document: its jobs, and what set jobs did to it. Query it by source_document_name, which is indexed';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.source_document_type IS 'the relation the source document is in';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.source_document_name IS 'the key of the source document, as text';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.sync_job IS 'the job; a set job has a row here for each document that it has changed';
@@ -232,24 +232,24 @@ COMMENT ON COLUMN @extschema@.sync_job_document_history.sync_job_type IS 'the jo
 COMMENT ON COLUMN @extschema@.sync_job_document_history.target_document_type IS 'the relation the target document is in';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.target_document_name IS 'the key of the target document';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.operation IS 'Insert, Update or Delete';
-COMMENT ON COLUMN @extschema@.sync_job_document_history.status IS 'what became of the document: the state of its job; Finished where a set job has changed it';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.status IS 'what became of the document: the state of its job; Finished if a set job changed it';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.diff_summary IS 'what changed';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.created_at IS 'when the job was enqueued';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.started_at IS 'start of its last attempt';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.ended_at IS 'end of its last attempt';
-COMMENT ON COLUMN @extschema@.sync_job_document_history.source_document_type_name IS 'the same as source_document_type, as text: to compare with';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.source_document_type_name IS 'the same as source_document_type, as text, for comparisons';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.target_document_type_name IS 'the same as target_document_type, as text';
 GRANT SELECT ON @extschema@.sync_job_document, @extschema@.sync_job_document_history TO PUBLIC;
 
 ALTER TABLE @extschema@.sync_job_deleted_document ADD COLUMN sync_job_type text, ADD COLUMN is_deletion boolean NOT NULL DEFAULT true;
-COMMENT ON TABLE @extschema@.sync_job_deleted_document IS 'Rows as they were before they were deleted, or changed in what they match, kept by the triggers for the jobs that sync the change';
+COMMENT ON TABLE @extschema@.sync_job_deleted_document IS 'Rows as they were before they were deleted, or changed in a column that match reads; kept by the triggers for the jobs that sync the change';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.data IS 'the row; columns that were too large are named under the key ""';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.deleted_at IS 'when it was deleted, or changed';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.deleted_by IS 'who deleted it, or changed it';
-COMMENT ON COLUMN @extschema@.sync_job_deleted_document.sync_job_type IS 'the job type whose trigger kept it; NULL: not known, it was kept by version 0.1.0';
+COMMENT ON COLUMN @extschema@.sync_job_deleted_document.sync_job_type IS 'the job type whose trigger kept it; NULL: unknown, because version 0.1.0 kept it';
 COMMENT ON COLUMN @extschema@.sync_job_deleted_document.is_deletion IS 'false: the document was not deleted, but changed in a column that match reads; or it has been seen to exist since';
 
--- Called by a view that must be readable with an older library, too: so each is wrapped in a function whose body is not looked
+-- Called by a view that must also be readable with an older library. So each is wrapped in a function whose body is not looked
 -- at before it is called.
 CREATE FUNCTION sync_job_internal.find_trouble_of_queue(queue text) RETURNS text
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_trouble_of_queue';
@@ -257,11 +257,11 @@ COMMENT ON FUNCTION sync_job_internal.find_trouble_of_queue(text) IS 'what troub
 CREATE FUNCTION sync_job_internal.trouble_of_queue(queue text) RETURNS text
     LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
     AS 'SELECT sync_job_internal.find_trouble_of_queue($1)';
-COMMENT ON FUNCTION sync_job_internal.trouble_of_queue(text) IS 'why jobs of the queue wait, as far as it lies with launcher, scheduler and workers; and the job types that its workers run alone, as jobs of theirs took too long for a batch; NULL: nothing of the kind';
+COMMENT ON FUNCTION sync_job_internal.trouble_of_queue(text) IS 'why jobs of the queue wait, as far as the cause is the launcher, the scheduler or the workers; and the job types that its workers run alone, because jobs of them took too long for a batch; NULL: nothing of the kind';
 REVOKE ALL ON FUNCTION sync_job_internal.trouble_of_queue(text), sync_job_internal.find_trouble_of_queue(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION sync_job_internal.trouble_of_queue(text), sync_job_internal.find_trouble_of_queue(text) TO PUBLIC;
 
--- The names of a set are there for a moment only: to compress them takes a tenth of the time in which a statement's trigger makes a set.
+-- The names of a set are stored only for a moment, and compressing them takes a tenth of the time in which a statement's trigger makes a set.
 ALTER TABLE sync_job_internal.sync_job_live ALTER COLUMN source_documents SET STORAGE EXTERNAL;
 
 -- Replica identities, for publications; and what others have attached to the extension's tables.
@@ -281,12 +281,12 @@ REVOKE ALL ON FUNCTION sync_job_internal.in_the_way(), sync_job_internal.find_in
 GRANT EXECUTE ON FUNCTION sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way() TO PUBLIC;
 
 ALTER TABLE @extschema@.sync_job ADD COLUMN worker_pid integer, ADD COLUMN fingerprint uuid, ADD COLUMN traceparent text COLLATE "C";
-COMMENT ON COLUMN @extschema@.sync_job.worker_pid IS 'process of the last attempt: a worker, or the session that ran it; as in the server log';
-COMMENT ON COLUMN @extschema@.sync_job.fingerprint IS 'of an insert: a hash of the row as it was stored, which tells whether it has been changed since';
-COMMENT ON COLUMN @extschema@.sync_job.traceparent IS 'the trace of whoever enqueued it, as W3C Trace Context has it: sync_job.traceparent of that session, or of the job that enqueued it';
+COMMENT ON COLUMN @extschema@.sync_job.worker_pid IS 'process of the last attempt, as in the server log: a worker, or the session that ran it';
+COMMENT ON COLUMN @extschema@.sync_job.fingerprint IS 'for an insert: a hash of the row as it was stored, which shows whether it has been changed since';
+COMMENT ON COLUMN @extschema@.sync_job.traceparent IS 'the trace to which it belongs, in the format of W3C Trace Context: sync_job.traceparent of the session, or of the job, that enqueued it';
 CREATE INDEX sync_job_failed_group ON sync_job_internal.sync_job_failed USING hash (job_group) WHERE job_group IS NOT NULL;
 
--- Drivers that send parameters without types get these: a text is what PostgreSQL takes such a parameter for.
+-- For drivers that send parameters without types: PostgreSQL takes such a parameter for text.
 CREATE FUNCTION @extschema@.start_sync_job(id text) RETURNS @extschema@.sync_job
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_start';
 COMMENT ON FUNCTION @extschema@.start_sync_job(text) IS 'the same, for a parameter that has no type';
@@ -298,40 +298,40 @@ CREATE FUNCTION @extschema@.cancel_sync_job(id text, reason text DEFAULT NULL, r
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_cancel';
 COMMENT ON FUNCTION @extschema@.cancel_sync_job(text, text, boolean) IS 'the same, for a parameter that has no type';
 
--- The forms for several jobs have names of their own; those of the same name as for one go with the next version.
+-- The forms for several jobs have names of their own. The next version removes the forms that share a name with the one for a single job.
 CREATE FUNCTION @extschema@.start_sync_jobs(ids bigint[]) RETURNS SETOF @extschema@.sync_job
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_start_many';
 COMMENT ON FUNCTION @extschema@.start_sync_jobs(bigint[]) IS 'queues those of the jobs that are Pending, and returns them';
 CREATE FUNCTION @extschema@.retry_sync_jobs(ids bigint[], context jsonb DEFAULT NULL) RETURNS SETOF @extschema@.sync_job
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_retry_many';
-COMMENT ON FUNCTION @extschema@.retry_sync_jobs(bigint[], jsonb) IS 'queues those of the jobs again that are Failed, and returns them';
+COMMENT ON FUNCTION @extschema@.retry_sync_jobs(bigint[], jsonb) IS 'queues again those of the jobs that are Failed, and returns them';
 CREATE FUNCTION @extschema@.cancel_sync_jobs(ids bigint[], reason text DEFAULT NULL, running boolean DEFAULT false)
     RETURNS SETOF @extschema@.sync_job
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_cancel_many';
-COMMENT ON FUNCTION @extschema@.cancel_sync_jobs(bigint[], text, boolean) IS 'cancels those of the jobs that can be, and returns them';
+COMMENT ON FUNCTION @extschema@.cancel_sync_jobs(bigint[], text, boolean) IS 'cancels those of the jobs that can be canceled, and returns them';
 
 CREATE FUNCTION @extschema@.rerun_sync_job(id bigint, context jsonb DEFAULT NULL) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_rerun';
-COMMENT ON FUNCTION @extschema@.rerun_sync_job(bigint, jsonb) IS 'enqueues an ended job once more, as a new job whose parent_sync_job it is, with another context where one is given; returns the new id';
+COMMENT ON FUNCTION @extschema@.rerun_sync_job(bigint, jsonb) IS 'enqueues an ended job again, as a new job that has the old one as parent_sync_job, with another context if one is given; returns the new id';
 CREATE FUNCTION @extschema@.delete_sync_job(id bigint) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_delete';
 COMMENT ON FUNCTION @extschema@.delete_sync_job(bigint) IS 'deletes a job that has ended, with its errors; an error while another job waits for it';
 REVOKE EXECUTE ON FUNCTION @extschema@.delete_sync_job(bigint) FROM PUBLIC;
 CREATE PROCEDURE @extschema@.wait_for_sync_jobs(ids bigint[] DEFAULT NULL, job_group text DEFAULT NULL, timeout interval DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_wait_many';
-COMMENT ON PROCEDURE @extschema@.wait_for_sync_jobs(bigint[], text, interval) IS 'returns when all of the jobs have ended, and all of the group that the caller may know of; an error when that takes longer than timeout (NULL: however long it takes)';
+COMMENT ON PROCEDURE @extschema@.wait_for_sync_jobs(bigint[], text, interval) IS 'returns when all of the jobs, and all jobs of the group that the caller may know of, have ended; raises an error if that takes longer than timeout (NULL: no limit)';
 CREATE OR REPLACE FUNCTION @extschema@.get_sync_job_status(id bigint, OUT status text, OUT created_at timestamptz,
         OUT scheduled_at timestamptz, OUT started_at timestamptz, OUT ended_at timestamptz, OUT retry_count integer,
         OUT retry_after timestamptz) RETURNS record
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_status';
-COMMENT ON FUNCTION @extschema@.get_sync_job_status(bigint) IS 'state and times of a job, for its owner also where the owner may not read what it writes; an error where there is no such job';
+COMMENT ON FUNCTION @extschema@.get_sync_job_status(bigint) IS 'state and times of a job, for its owner even without the right to read what the job writes; raises an error if there is no such job';
 CREATE OR REPLACE FUNCTION @extschema@.get_sync_job_status(job_id text, OUT id bigint, OUT status text, OUT percent numeric,
         OUT created_at timestamptz, OUT started_at timestamptz, OUT ended_at timestamptz, OUT result jsonb,
         OUT error_message text) RETURNS record
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get_status_by_key';
-COMMENT ON FUNCTION @extschema@.get_sync_job_status(text) IS 'the newest job of that job_id that the caller may know of (or, where there is none, of that id): its state, progress, times, result and error; an error where there is none';
+COMMENT ON FUNCTION @extschema@.get_sync_job_status(text) IS 'state, progress, times, result and error of the newest job with that job_id that the caller may know of, or else of the job with that id; raises an error if there is none';
 
--- Mistakes in the set-up are known.
+-- Errors in the set-up are recorded.
 CREATE TABLE @extschema@.sync_job_setup_error (
     sync_job_type text COLLATE "C" NOT NULL,
     since         timestamptz NOT NULL,
@@ -345,14 +345,14 @@ CREATE TABLE @extschema@.sync_job_setup_error (
 CREATE UNIQUE INDEX sync_job_setup_error_cause ON @extschema@.sync_job_setup_error
     (sync_job_type, pg_catalog.hashtextextended(message COLLATE "C", 0::pg_catalog.int8));
 ALTER TABLE @extschema@.sync_job_setup_error REPLICA IDENTITY FULL;
-COMMENT ON TABLE @extschema@.sync_job_setup_error IS 'Job types whose set-up is broken, a row for each cause: their jobs fail without using up retries. A row goes when no job of the type fails that way any more';
+COMMENT ON TABLE @extschema@.sync_job_setup_error IS 'Job types whose set-up is broken, one row per cause: their jobs fail without using up retries. A row is removed when no job of the type fails that way any more';
 COMMENT ON COLUMN @extschema@.sync_job_setup_error.sync_job_type IS 'the job type';
-COMMENT ON COLUMN @extschema@.sync_job_setup_error.since IS 'when a job failed that way first';
+COMMENT ON COLUMN @extschema@.sync_job_setup_error.since IS 'when a job first failed that way';
 COMMENT ON COLUMN @extschema@.sync_job_setup_error.sqlstate IS 'SQLSTATE of the error';
 COMMENT ON COLUMN @extschema@.sync_job_setup_error.message IS 'primary message';
 COMMENT ON COLUMN @extschema@.sync_job_setup_error.detail IS 'DETAIL of the error';
 COMMENT ON COLUMN @extschema@.sync_job_setup_error.hint IS 'HINT of the error';
-COMMENT ON COLUMN @extschema@.sync_job_setup_error.held_since IS 'since when jobs that failed that way are not retried; NULL: they are. See sync_job.setup_retry_limit';
+COMMENT ON COLUMN @extschema@.sync_job_setup_error.held_since IS 'since when jobs that failed that way are no longer retried; NULL: they are retried. See sync_job.setup_retry_limit';
 CREATE INDEX sync_job_failed_type ON sync_job_internal.sync_job_failed (sync_job_type);
 -- Whoever sees the type sees what is wrong with it.
 ALTER TABLE @extschema@.sync_job_setup_error ENABLE ROW LEVEL SECURITY;
@@ -399,19 +399,19 @@ CREATE OR REPLACE VIEW @extschema@.sync_job_queue_status WITH (security_invoker 
                CROSS JOIN LATERAL (SELECT s.status OPERATOR(pg_catalog.=) 'Queued' AS waits, coalesce(s.scheduled_at, s.created_at) AS since) AS h
                WHERE s.status IN ('Queued', 'Failed') GROUP BY s.queue) AS j
         ON j.queue OPERATOR(pg_catalog.=) q.name;
-COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'each reason why jobs of it wait, or run slower than they could';
-COMMENT ON COLUMN @extschema@.sync_job_queue_status.failed IS 'jobs that have failed for good, or are held as the set-up of their type is broken';
-COMMENT ON COLUMN @extschema@.sync_job_queue_status.retrying IS 'jobs that have failed and are tried again';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'the reasons why its jobs wait, or run slower than they could';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.failed IS 'jobs that have failed for good, or are held because the set-up of their type is broken';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.retrying IS 'jobs that have failed and will be retried';
 
 -- Schedules that pause.
 ALTER TABLE @extschema@.sync_job_schedule ADD COLUMN paused boolean NOT NULL DEFAULT false;
-COMMENT ON COLUMN @extschema@.sync_job_schedule.paused IS 'true: pg_cron calls, and nothing is enqueued; see pause_sync_job_schedule()';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.paused IS 'true: pg_cron still calls it, but nothing is enqueued; see pause_sync_job_schedule()';
 CREATE FUNCTION @extschema@.pause_sync_job_schedule(name text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause_schedule';
 COMMENT ON FUNCTION @extschema@.pause_sync_job_schedule(text) IS 'enqueues nothing for the schedule until it is resumed; by its owner, or an operator';
 CREATE FUNCTION @extschema@.resume_sync_job_schedule(name text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_resume_schedule';
-COMMENT ON FUNCTION @extschema@.resume_sync_job_schedule(text) IS 'lets a paused schedule go on with its next time; by its owner, or an operator';
+COMMENT ON FUNCTION @extschema@.resume_sync_job_schedule(text) IS 'lets a paused schedule go on at its next time; by its owner, or an operator';
 COMMENT ON FUNCTION @extschema@.run_sync_job_schedule(text) IS 'enqueues the job of a schedule now, as pg_cron does; returns its id; NULL: the schedule is paused';
 CREATE OR REPLACE VIEW @extschema@.sync_job_schedules WITH (security_invoker = true) AS
     SELECT s.name, s.schedule, coalesce(s.sync_job_type, s.procedure) AS enqueues, s.params, s.queue, s.overlap, s.owner,
@@ -424,9 +424,9 @@ CREATE OR REPLACE VIEW @extschema@.sync_job_schedules WITH (security_invoker = t
                        AND i.owner OPERATOR(pg_catalog.=) s.owner -- anybody may use that job_id
                        ORDER BY i.id DESC LIMIT 1) AS j ON true;
 COMMENT ON COLUMN @extschema@.sync_job_schedules.paused IS 'true: it enqueues nothing';
-COMMENT ON COLUMN @extschema@.sync_job_schedules.owner_name IS 'the same as owner, as text: to compare with';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.owner_name IS 'the same as owner, as text, for comparisons';
 
--- A rerun is no target of a relay.
+-- A rerun is not a target of a relay.
 CREATE OR REPLACE VIEW @extschema@.sync_job_relay WITH (security_invoker = true) AS
     SELECT p.id AS sync_job, p.sync_job_type, p.title, p.ended_at AS relayed_at, pg_catalog.count(c.id) AS children,
         pg_catalog.count(c.id) FILTER (WHERE c.status IN ('Pending', 'Queued', 'Started')) AS waiting,
@@ -440,10 +440,10 @@ CREATE OR REPLACE VIEW @extschema@.sync_job_relay WITH (security_invoker = true)
     WHERE p.status OPERATOR(pg_catalog.=) 'Relayed'
     GROUP BY p.id, p.sync_job_type, p.title, p.ended_at;
 
--- Old jobs are cleared by the scheduler, here only once somebody has set for how long they are kept.
+-- The scheduler clears old jobs. In an updated database it does so only once somebody has set for how long they are kept.
 ALTER TABLE sync_job_internal.home ADD COLUMN clears_jobs boolean NOT NULL DEFAULT true;
 UPDATE sync_job_internal.home SET clears_jobs = false;
-COMMENT ON COLUMN sync_job_internal.home.clears_jobs IS 'the scheduler clears jobs by the default of sync_job.log_retention_days; false where the database was updated from a version that did not, and then only as the setting is set';
+COMMENT ON COLUMN sync_job_internal.home.clears_jobs IS 'true: the scheduler clears jobs by the default of sync_job.log_retention_days; false, in a database that was updated from a version that did not: only once the setting is set';
 CREATE INDEX dependency_waits_for ON sync_job_internal.dependency (waits_for);
 DO $$
 DECLARE
@@ -479,11 +479,11 @@ CREATE TABLE sync_job_internal.last_success (
     compared_at   timestamptz,
     out_of_step   bigint
 );
-COMMENT ON TABLE sync_job_internal.last_success IS 'When a job of each type ended well last, and what its last comparison found';
+COMMENT ON TABLE sync_job_internal.last_success IS 'When a job of each type last ended well, and what the last comparison found';
 COMMENT ON COLUMN sync_job_internal.last_success.sync_job_type IS 'the job type';
 COMMENT ON COLUMN sync_job_internal.last_success.at IS 'when';
 COMMENT ON COLUMN sync_job_internal.last_success.compared_at IS 'when the last comparison of all its documents ended';
-COMMENT ON COLUMN sync_job_internal.last_success.out_of_step IS 'how many documents it found out of step, for which no job waited';
+COMMENT ON COLUMN sync_job_internal.last_success.out_of_step IS 'how many documents it found out of step without a job waiting for them';
 
 CREATE VIEW @extschema@.sync_job_freshness WITH (security_invoker = true) AS
     SELECT n.name AS sync_job_type, w.oldest_change, coalesce(w.waiting, 0) AS waiting, coalesce(a.running, 0) AS running,
@@ -511,16 +511,16 @@ CREATE VIEW @extschema@.sync_job_freshness WITH (security_invoker = true) AS
                    AND j.ended_at OPERATOR(pg_catalog.>=) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::pg_catalog.interval)
                GROUP BY j.sync_job_type) AS e ON e.sync_job_type OPERATOR(pg_catalog.=) n.name
     LEFT JOIN sync_job_internal.last_success AS s ON s.sync_job_type OPERATOR(pg_catalog.=) n.name;
-COMMENT ON VIEW @extschema@.sync_job_freshness IS 'Per job type: how far its targets are behind, and how fast it is; of the jobs that the reader may see';
+COMMENT ON VIEW @extschema@.sync_job_freshness IS 'Per job type: how far its targets are behind, and how fast it is; only for jobs that the reader may see';
 COMMENT ON COLUMN @extschema@.sync_job_freshness.sync_job_type IS 'the job type';
-COMMENT ON COLUMN @extschema@.sync_job_freshness.oldest_change IS 'since when the oldest change that is not in step yet has waited: of jobs that wait, run or are tried again; NULL: all is in step, but for what has failed for good';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.oldest_change IS 'time of the oldest change that has not been synced yet, by jobs that wait, run or will be retried; NULL: everything is in step, except what has failed for good';
 COMMENT ON COLUMN @extschema@.sync_job_freshness.waiting IS 'jobs that are due';
-COMMENT ON COLUMN @extschema@.sync_job_freshness.running IS 'workers that run a job of it now';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.running IS 'workers that are running a job of the type';
 COMMENT ON COLUMN @extschema@.sync_job_freshness.retrying IS 'jobs that have failed and will be retried';
-COMMENT ON COLUMN @extschema@.sync_job_freshness.failed IS 'jobs that have failed for good, or are held as the set-up of the type is broken';
-COMMENT ON COLUMN @extschema@.sync_job_freshness.last_success IS 'when a job of it ended well last';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.failed IS 'jobs that have failed for good, or are held because the set-up of the type is broken';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.last_success IS 'when a job of the type last ended well';
 COMMENT ON COLUMN @extschema@.sync_job_freshness.per_minute IS 'jobs that ended well, per minute, over the last hour';
-COMMENT ON COLUMN @extschema@.sync_job_freshness.latency_p50 IS 'median time from enqueueing (or scheduled_at) to the end, of those';
+COMMENT ON COLUMN @extschema@.sync_job_freshness.latency_p50 IS 'median time of these jobs from enqueueing (or scheduled_at) to their end';
 COMMENT ON COLUMN @extschema@.sync_job_freshness.latency_p95 IS '95th percentile of the same';
 
 CREATE TABLE @extschema@.sync_job_alert (
@@ -536,17 +536,17 @@ CREATE TABLE @extschema@.sync_job_alert (
     since         timestamptz,
     value         text
 );
-COMMENT ON TABLE @extschema@.sync_job_alert IS 'What the scheduler watches: where a measure is above its threshold it writes one line to the log and sends one event, and again when all is well. Written with INSERT, UPDATE and DELETE by operators';
+COMMENT ON TABLE @extschema@.sync_job_alert IS 'What the scheduler watches: when a measure exceeds its threshold, it writes one line to the log and sends one event, and again when all is well. Operators write to it with INSERT, UPDATE and DELETE';
 COMMENT ON COLUMN @extschema@.sync_job_alert.name IS 'name of the alert';
-COMMENT ON COLUMN @extschema@.sync_job_alert.sync_job_type IS 'only jobs of this type; NULL: of all';
-COMMENT ON COLUMN @extschema@.sync_job_alert.queue IS 'only jobs of this queue; NULL: of all but alert';
-COMMENT ON COLUMN @extschema@.sync_job_alert.measure IS 'failed (jobs that failed for good, or by a broken set-up), waiting (jobs that are due), oldest_change (for how long the oldest change has not been in step), no_success (for how long no job has ended well while work waited), out_of_step (documents that the last comparison of the whole type found out of step)';
-COMMENT ON COLUMN @extschema@.sync_job_alert.threshold IS 'more than this is an alert: a number for failed, waiting and out_of_step, else an interval';
-COMMENT ON COLUMN @extschema@.sync_job_alert.hold IS 'for so long it has to be more';
-COMMENT ON COLUMN @extschema@.sync_job_alert.procedure IS 'is enqueued at each change of state, as background work of the owner in queue alert, with one argument: alert jsonb; NULL: none';
-COMMENT ON COLUMN @extschema@.sync_job_alert.owner IS 'whose alert it is, and with whose rights the procedure runs; default: who inserts it';
-COMMENT ON COLUMN @extschema@.sync_job_alert.state IS 'ok or firing; written by the scheduler, as the next two';
-COMMENT ON COLUMN @extschema@.sync_job_alert.since IS 'when the state changed last; NULL: never';
+COMMENT ON COLUMN @extschema@.sync_job_alert.sync_job_type IS 'only jobs of this type; NULL: of all types';
+COMMENT ON COLUMN @extschema@.sync_job_alert.queue IS 'only jobs of this queue; NULL: of all queues except alert';
+COMMENT ON COLUMN @extschema@.sync_job_alert.measure IS 'failed (jobs that failed for good, or because of a broken set-up), waiting (jobs that are due), oldest_change (for how long the oldest change has not been in step), no_success (for how long no job has ended well while work waited), out_of_step (documents that the last comparison of the whole type found out of step)';
+COMMENT ON COLUMN @extschema@.sync_job_alert.threshold IS 'the alert fires above this value: a number for failed, waiting and out_of_step, else an interval';
+COMMENT ON COLUMN @extschema@.sync_job_alert.hold IS 'for how long the measure must exceed the threshold';
+COMMENT ON COLUMN @extschema@.sync_job_alert.procedure IS 'enqueued at each change of state, as background work of the owner in queue alert, with one argument: alert jsonb; NULL: none';
+COMMENT ON COLUMN @extschema@.sync_job_alert.owner IS 'whose alert it is, and with whose rights the procedure runs; default: the role that inserts it';
+COMMENT ON COLUMN @extschema@.sync_job_alert.state IS 'ok or firing; written by the scheduler, like the next two columns';
+COMMENT ON COLUMN @extschema@.sync_job_alert.since IS 'when the state last changed; NULL: never';
 COMMENT ON COLUMN @extschema@.sync_job_alert.value IS 'what was measured then';
 
 -- Not ENABLE ALWAYS: what the engine writes is not checked.
@@ -564,7 +564,7 @@ CREATE POLICY type ON sync_job_internal.last_success FOR SELECT
     USING (EXISTS (SELECT FROM @extschema@.sync_job_type AS t WHERE t.name OPERATOR(pg_catalog.=) sync_job_type));
 GRANT SELECT ON sync_job_internal.last_success TO PUBLIC;
 
--- The trigger and the policies say who may write. Whoever locks the table stops no job: the scheduler does not wait for it.
+-- The trigger and the policies say who may write. A lock on the table stops no job: the scheduler does not wait for it.
 ALTER TABLE @extschema@.sync_job_alert ENABLE ROW LEVEL SECURITY;
 CREATE POLICY see ON @extschema@.sync_job_alert FOR SELECT
     USING (pg_catalog.pg_has_role(owner, 'USAGE')
@@ -612,7 +612,7 @@ ALTER TABLE @extschema@.sync_job ENABLE ALWAYS TRIGGER rows_restored;
 ALTER TABLE sync_job_internal.sync_job_live ENABLE ALWAYS TRIGGER rows_restored;
 ALTER TABLE sync_job_internal.sync_job_failed ENABLE ALWAYS TRIGGER rows_restored;
 
--- What a dump contains. It has roles and tables by name, but dropped ones as numbers, which may be those of others where the
+-- What a dump contains. It has roles and tables by name, but dropped ones as numbers, which may belong to others where the
 -- dump is restored. So rows that belong to a dropped role, or are about a dropped table, are left out.
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_queue', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_type',
@@ -662,7 +662,7 @@ SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.type_grant',
 GRANT SELECT ON SEQUENCE sync_job_internal.sync_job_id_seq, @extschema@.sync_job_deleted_document_id_seq,
     @extschema@.sync_job_event_id_seq TO PUBLIC;
 
-COMMENT ON FUNCTION sync_job_internal.may_read(regrole, regrole, regclass) IS 'the current role has the rights of a job''s owner, and may read its target (or source); where that is not known, is gone, or has policies, it must have the rights of run_as, too';
+COMMENT ON FUNCTION sync_job_internal.may_read(regrole, regrole, regclass) IS 'the current role has the rights of a job''s owner, and may read its target (or source); if that is unknown, is gone, or has policies, the role must also have the rights of run_as';
 DROP POLICY level ON @extschema@.sync_job;
 ALTER POLICY owner ON @extschema@.sync_job RENAME TO see;
 ALTER POLICY see ON @extschema@.sync_job
@@ -700,6 +700,34 @@ CREATE INDEX sync_job_ended_source ON sync_job_internal.sync_job_ended USING spg
     WHERE source_document_name IS NOT NULL;
 
 -- Comments in clearer words.
+COMMENT ON COLUMN @extschema@.sync_job_queue.timeout IS 'time limit of jobs whose type sets none; 0: no limit';
+COMMENT ON COLUMN @extschema@.sync_job_type.name IS 'the name under which jobs are enqueued, for example SAP Customer Sync';
+COMMENT ON COLUMN @extschema@.sync_job_type.modified_at IS 'when the row was last changed';
+COMMENT ON COLUMN @extschema@.sync_job_type.created_at IS 'when the row was created';
+COMMENT ON COLUMN @extschema@.sync_job_type.disabled IS 'true: enqueueing is an error, triggers enqueue nothing; jobs that are already waiting still run';
+COMMENT ON COLUMN @extschema@.sync_job.current_data IS 'the target as it was before; kept with verbose_logging, and when the job failed';
+COMMENT ON COLUMN @extschema@.sync_job.updated_data IS 'the target afterwards, or, when the job failed, as the controller wanted it; kept in the same cases';
+COMMENT ON COLUMN @extschema@.sync_job.after_failure IS 'what to do when one of them fails: cancel or run';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.schedule IS 'as it was given: a cron expression or a word';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.overlap IS 'true: enqueue even while the last job of the schedule waits or runs';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.overlap IS 'true: enqueue even while the last job waits or runs';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.owner IS 'who created it, and with whose rights it enqueues';
+COMMENT ON COLUMN @extschema@.sync_job_schedule.created_at IS 'when it was created';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.owner IS 'who created it';
+COMMENT ON VIEW @extschema@.sync_job_schedules IS 'The schedules, with their next run and the outcome of the last one';
+COMMENT ON COLUMN @extschema@.sync_job_recent.percent IS 'progress of a running job, if it reports any';
+COMMENT ON FUNCTION @extschema@.retry_sync_job(bigint, jsonb) IS 'queues a Failed job again, with another context if one is given; any other state is an error';
+COMMENT ON FUNCTION @extschema@.cancel_sync_job(bigint, text, boolean) IS 'cancels a job that is Pending, Queued or Failed; with running => true also one that is running (at once, even if the calling transaction is rolled back); any other state is an error';
+COMMENT ON PROCEDURE @extschema@.run_sync_jobs(text, integer) IS 'runs the due jobs of the current role here and now: of one queue or of all, and at most max_jobs; commits as it goes where that is allowed';
+COMMENT ON FUNCTION @extschema@.get_source_document(@extschema@.sync_job) IS 'the job''s source document, even after it was deleted; NULL: the job has none, or it was not kept';
+COMMENT ON FUNCTION @extschema@.get_trigger_document(@extschema@.sync_job) IS 'the document that caused the job, even after it was deleted';
+COMMENT ON FUNCTION @extschema@.get_target_document(@extschema@.sync_job, boolean) IS 'the job''s target document as it is now; for_update: locks it';
+COMMENT ON FUNCTION @extschema@.apply_sync_job(bigint) IS 'makes the changes of a dry run real: exactly the recorded values, without hooks; fails, naming the fields, if the target has changed meanwhile; returns the id of the job that records it';
+COMMENT ON FUNCTION @extschema@.auto_retry_failed_sync_jobs() IS 'queues the failed jobs whose retry_after has passed, at most 10,000, and returns how many: a safety net in addition to the workers'' own timers; for operators';
+COMMENT ON COLUMN @extschema@.sync_job_stats.last_hour IS 'those of them that ended (or, if they have not, were enqueued) within the last hour';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.paused IS 'true: none of its jobs is started';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.oldest_waiting IS 'since when the oldest due job could have run';
+COMMENT ON COLUMN @extschema@.sync_job_relay.children IS 'how many children it made that are still kept';
 COMMENT ON TABLE @extschema@.sync_job_queue IS 'The queues jobs wait in. short, default and long are there from the start; others may be added with INSERT.';
 COMMENT ON COLUMN @extschema@.sync_job_queue.max_workers IS 'the most worker processes that serve this queue at a time, in this database; 0: none';
 COMMENT ON COLUMN @extschema@.sync_job_queue.paused IS 'true: jobs are enqueued, but not started';
@@ -723,7 +751,7 @@ COMMENT ON FUNCTION @extschema@.cancel_sync_job(bigint[], text, boolean) IS 'can
 COMMENT ON PROCEDURE @extschema@.execute_sync_job(bigint, @extschema@.sync_job) IS 'CALL execute_sync_job(id, NULL): like the function, but in transactions of its own; for controllers that COMMIT';
 COMMENT ON PROCEDURE @extschema@.wait_for_sync_job(bigint, interval) IS 'returns when the job has ended (a Failed one when no retry will follow); raises an error if that takes longer than timeout (NULL: no limit)';
 COMMENT ON FUNCTION @extschema@.current_sync_job() IS 'the id of the job that runs in this session, or NULL; for triggers that must not echo what a sync writes';
-COMMENT ON FUNCTION @extschema@.get_sync_document(regclass, text) IS 'a document by its name, with the caller''s rights; a deleted one as it was then, if that was kept; NULL: neither';
+COMMENT ON FUNCTION @extschema@.get_sync_document(regclass, text) IS 'a document by its name, with the caller''s rights; if it was deleted, as it was then, if that was kept; NULL: neither';
 COMMENT ON PROCEDURE sync_job_internal.run_committing_job(bigint) IS 'called by workers to run a job whose procedure commits';
 COMMENT ON FUNCTION sync_job_internal.preloaded() IS 'true: the server loaded the library when it started, so there are workers';
 COMMENT ON FUNCTION @extschema@.pause_sync_job_queue(text) IS 'starts no more jobs of the queue; running jobs go on; for operators';
@@ -742,12 +770,12 @@ CREATE OR REPLACE VIEW @extschema@.sync_job_activity WITH (security_invoker = tr
     SELECT a.pid, a.queue, a.sync_job, a.sync_job_type, a.started_at, a.percent, a.title, a.description, a.run_as, a.state,
         a.run_as::pg_catalog.text AS run_as_name
     FROM sync_job_internal.activity() AS a;
-COMMENT ON COLUMN @extschema@.sync_job_activity.run_as_name IS 'the same as run_as, as text: to compare with';
+COMMENT ON COLUMN @extschema@.sync_job_activity.run_as_name IS 'the same as run_as, as text, for comparisons';
 COMMENT ON VIEW @extschema@.sync_job_activity IS 'What each worker process of this database is doing right now, from shared memory';
 
 -- In ASCII, for databases of any encoding.
 COMMENT ON COLUMN @extschema@.sync_job_type.retry_backoff IS 'linear: retry_delay * (retry_count + 1); constant: retry_delay; exponential: retry_delay * 2 ^ retry_count, varied by up to a quarter';
-COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": ..., "new": ...}}; of inserts in a dry run or with verbose_logging';
+COMMENT ON COLUMN @extschema@.sync_job.diff_summary IS 'what changed: {"field": {"old": ..., "new": ...}}; for inserts only in a dry run or with verbose_logging';
 COMMENT ON COLUMN @extschema@.sync_job_error.attempt IS '1 for the first run, 2 for the first retry, ...';
 COMMENT ON FUNCTION @extschema@.sync_job_trigger() IS 'AFTER INSERT OR UPDATE OR DELETE ... FOR EACH ROW EXECUTE FUNCTION sync_job_trigger(''Job Type'' [, ''keep_deleted=false'']): enqueues a job for each changed row';
 COMMENT ON FUNCTION @extschema@.publish_sync_job_event(text, jsonb) IS 'NOTIFY on the channel sync_job, delivered at commit: {"event": ..., "message": ...}; a message too long for that is kept in sync_job_event, and the notification has its event_id';
@@ -764,29 +792,29 @@ END
 $comment$;
 
 -- Whole tables.
-COMMENT ON COLUMN @extschema@.sync_job.operation IS 'Insert, Update or Delete; as requested, or as the controller found; Compare, Full Sync: of all documents of the type; Revert, Apply: of what other jobs have changed';
+COMMENT ON COLUMN @extschema@.sync_job.operation IS 'Insert, Update or Delete: as requested, or as determined by the controller; Compare, Full Sync: for all documents of the type; Revert, Apply: for what other jobs have changed';
 CREATE FUNCTION @extschema@.compare_sync_documents(sync_job_type text, condition text DEFAULT NULL, max_rows integer DEFAULT 1000,
         OUT difference text, OUT source_document_name text, OUT target_document_name text, OUT diff jsonb, OUT waiting boolean,
         OUT documents bigint) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_compare';
-COMMENT ON FUNCTION @extschema@.compare_sync_documents(text, text, integer) IS 'what is out of step: missing, different (with the diff), surplus, ambiguous, one row a document; waiting: a job of it waits, it is no fault. condition: SQL over source; beyond max_rows (NULL: no limit) documents are counted, in rows without names. Writes nothing; only for the role that jobs of the type run as';
+COMMENT ON FUNCTION @extschema@.compare_sync_documents(text, text, integer) IS 'what is out of step: missing, different (with the diff), surplus or ambiguous, one row per document; waiting: a job for it is waiting, so that is no fault. condition: SQL over source; documents beyond max_rows (NULL: no limit) are only counted, in rows without names. Writes nothing; only for the role that jobs of the type run as';
 CREATE FUNCTION @extschema@.enqueue_compare(sync_job_type text, condition text DEFAULT NULL, max_rows integer DEFAULT 1000,
         queue text DEFAULT NULL, priority integer DEFAULT NULL, timeout interval DEFAULT NULL, scheduled_at timestamptz DEFAULT NULL,
         job_id text DEFAULT NULL, deduplicate boolean DEFAULT false) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_compare';
-COMMENT ON FUNCTION @extschema@.enqueue_compare(text, text, integer, text, integer, interval, timestamptz, text, boolean) IS 'has a worker do what compare_sync_documents() does, for whoever may enqueue jobs of the type; returns the job''s id. Its result has the counts and, up to max_rows, the documents. condition is for who may SET ROLE to the type''s run_as';
+COMMENT ON FUNCTION @extschema@.enqueue_compare(text, text, integer, text, integer, interval, timestamptz, text, boolean) IS 'has a worker do what compare_sync_documents() does; for roles that may enqueue jobs of the type; returns the job''s id. Its result has the counts and, up to max_rows, the documents. condition is only for roles that may SET ROLE to the type''s run_as';
 CREATE FUNCTION @extschema@.enqueue_full_sync(sync_job_type text, condition text DEFAULT NULL, dry_run boolean DEFAULT false,
         delete_surplus boolean DEFAULT false, max_change_percent numeric DEFAULT 50, max_changes bigint DEFAULT NULL,
         max_delete_percent numeric DEFAULT 10, documents_per_second integer DEFAULT NULL, chunk_size integer DEFAULT 500,
         check_first boolean DEFAULT false, adopt boolean DEFAULT false, queue text DEFAULT NULL, priority integer DEFAULT NULL,
         scheduled_at timestamptz DEFAULT NULL, job_id text DEFAULT NULL, deduplicate boolean DEFAULT false) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_full_sync';
-COMMENT ON FUNCTION @extschema@.enqueue_full_sync(text, text, boolean, boolean, numeric, bigint, numeric, integer, integer, boolean, boolean, text, integer, timestamptz, text, boolean) IS 'has a worker bring all documents of a type in step, in chunks that are committed one by one; returns the job''s id. It stops when more would change than the limits allow: before it writes, with functions only where check_first has it compare all documents first. adopt: what a target has, and nobody knows who wrote it, does not count as edited. One at a time for a type; for who may SET ROLE to its run_as';
+COMMENT ON FUNCTION @extschema@.enqueue_full_sync(text, text, boolean, boolean, numeric, bigint, numeric, integer, integer, boolean, boolean, text, integer, timestamptz, text, boolean) IS 'has a worker bring all documents of a type in step, in chunks that are committed one by one; returns the job''s id. It stops if more would change than the limits allow: before it writes anything, but with functions only if check_first has it compare all documents first. adopt: target values of unknown origin do not count as edited. One at a time per type; for roles that may SET ROLE to its run_as';
 CREATE FUNCTION @extschema@.pause_sync_job(id bigint) RETURNS @extschema@.sync_job
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_pause';
-COMMENT ON FUNCTION @extschema@.pause_sync_job(bigint) IS 'makes a full sync Pending, at its next commit if it runs; start_sync_job() has it go on';
+COMMENT ON FUNCTION @extschema@.pause_sync_job(bigint) IS 'makes a full sync Pending, at its next commit if it is running; start_sync_job() resumes it';
 
--- What becomes of job types: their history, and scripts that make them again.
+-- The history of job types, and scripts that create them again.
 CREATE TABLE @extschema@.sync_job_type_change (
     sync_job_type text COLLATE "C" NOT NULL,
     operation     text COLLATE "C" NOT NULL,
@@ -798,14 +826,14 @@ CREATE TABLE @extschema@.sync_job_type_change (
 );
 CREATE INDEX sync_job_type_change_type ON @extschema@.sync_job_type_change USING hash (sync_job_type); -- of any length
 ALTER TABLE @extschema@.sync_job_type_change REPLICA IDENTITY FULL;
-COMMENT ON TABLE @extschema@.sync_job_type_change IS 'The history of the job types: who changed what, and when. The newest 100 changes of each type are kept, older ones go with the jobs of their time';
-COMMENT ON COLUMN @extschema@.sync_job_type_change.sync_job_type IS 'the job type; where it was renamed, its new name';
+COMMENT ON TABLE @extschema@.sync_job_type_change IS 'The history of the job types: who changed what, and when. The newest 100 changes of each type are kept; older ones are deleted with the jobs of their time';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.sync_job_type IS 'the job type; after a rename, its new name';
 COMMENT ON COLUMN @extschema@.sync_job_type_change.operation IS 'Insert, Update or Delete';
 COMMENT ON COLUMN @extschema@.sync_job_type_change.changed_at IS 'when';
 COMMENT ON COLUMN @extschema@.sync_job_type_change.changed_by IS 'the role of the session that did it';
 COMMENT ON COLUMN @extschema@.sync_job_type_change.run_as IS 'the role whose rights its jobs have since then, or had until it was deleted';
-COMMENT ON COLUMN @extschema@.sync_job_type_change.old IS 'the columns that have changed, as they were; all that were set, where it was deleted; NULL: it is new';
-COMMENT ON COLUMN @extschema@.sync_job_type_change.new IS 'the same columns, as they are since then; NULL: it was deleted';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.old IS 'the old values of the columns that changed; of a deleted type, of all columns that were set; NULL: the type is new';
+COMMENT ON COLUMN @extschema@.sync_job_type_change.new IS 'the new values of the same columns; NULL: the type was deleted';
 CREATE FUNCTION sync_job_internal.note_type_change() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_note_type_change';
 CREATE TRIGGER note_type_change AFTER INSERT OR UPDATE OR DELETE ON @extschema@.sync_job_type
@@ -823,9 +851,9 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_type_change',
     'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = run_as) AND EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = changed_by)');
 CREATE FUNCTION @extschema@.export_sync_job_type(name text) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_export_type';
-COMMENT ON FUNCTION @extschema@.export_sync_job_type(text) IS 'a script for psql that makes the type again, here or elsewhere, with its queue where that is missing, its triggers and its grants; for whoever sees the type';
+COMMENT ON FUNCTION @extschema@.export_sync_job_type(text) IS 'a script for psql that creates the type again, here or elsewhere, with its queue (if that is missing), its triggers and its grants; for roles that can see the type';
 
--- Findings name the column, also of a type that is not saved.
+-- Findings name the column, also for a type that is not saved.
 DO $validate$
 DECLARE
     owner pg_catalog.regrole;
@@ -845,14 +873,14 @@ COMMENT ON FUNCTION @extschema@.validate_sync_job_type(text) IS 'what is missing
 CREATE FUNCTION @extschema@.validate_sync_job_type_definition(definition jsonb, OUT severity text, OUT object text, OUT message text,
         OUT detail text, OUT hint text, OUT field text) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_validate_type_definition';
-COMMENT ON FUNCTION @extschema@.validate_sync_job_type_definition(jsonb) IS 'the same for a type that is not saved: its columns as an object, those that are not in it as by default; also what the table would refuse. Writes nothing; for managers';
+COMMENT ON FUNCTION @extschema@.validate_sync_job_type_definition(jsonb) IS 'the same for a type that is not saved: definition has its columns, and those that are left out have their defaults; also reports what the table would refuse. Writes nothing; for managers';
 
--- Values that are recorded nowhere.
+-- Values that are never recorded.
 ALTER TABLE @extschema@.sync_job_type ADD COLUMN secret_columns text[], ADD COLUMN publish_starts boolean NOT NULL DEFAULT false;
-COMMENT ON COLUMN @extschema@.sync_job_type.secret_columns IS 'columns of the target whose values are recorded nowhere: diffs, snapshots and errors do not have them, and what changed them cannot be applied or reverted';
+COMMENT ON COLUMN @extschema@.sync_job_type.secret_columns IS 'target columns whose values are never recorded: diffs, snapshots and errors leave them out, and a job that changed one of them cannot be applied or reverted';
 COMMENT ON COLUMN @extschema@.sync_job_type.publish_starts IS 'send an event on the channel sync_job for each job that starts in a transaction of its own: one that is not batchable, or commits as it goes';
 
--- Relations and roles as text, beside the types of their own that clients have to cast for.
+-- Relations and roles also as text, as clients would have to cast their own types.
 CREATE OR REPLACE VIEW @extschema@.sync_job_recent WITH (security_invoker = true) AS
     SELECT j.id, j.sync_job_type, j.title, j.job_id, j.status, a.percent, j.queue, j.created_at, j.started_at, j.ended_at,
         j.error_message, j.source_document_type::pg_catalog.text AS source_document_type_name, j.source_document_name,
@@ -865,7 +893,7 @@ COMMENT ON COLUMN @extschema@.sync_job_recent.source_document_name IS 'the key o
 COMMENT ON COLUMN @extschema@.sync_job_recent.target_document_type_name IS 'the relation the target document is in, as text';
 COMMENT ON COLUMN @extschema@.sync_job_recent.target_document_name IS 'the key of the target document';
 COMMENT ON COLUMN @extschema@.sync_job_recent.run_as_name IS 'the role it runs as, as text';
-COMMENT ON COLUMN @extschema@.sync_job_recent.traceparent IS 'the trace of whoever enqueued it, as W3C Trace Context has it';
+COMMENT ON COLUMN @extschema@.sync_job_recent.traceparent IS 'the trace to which it belongs, in the format of W3C Trace Context';
 COMMENT ON COLUMN @extschema@.sync_job.multiple_target_documents IS 'the targets a Relayed job has made children for, each with the id of its child (sync_job)';
 
 SELECT sync_job_internal.wake_launcher();
@@ -876,7 +904,7 @@ CREATE FUNCTION @extschema@.schedule_full_sync(name text, schedule text, sync_jo
         priority integer DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_schedule_full_sync';
 COMMENT ON FUNCTION @extschema@.schedule_full_sync(text, text, text, text, boolean, boolean, numeric, bigint, numeric, integer, integer, boolean, boolean, text, integer) IS 'has pg_cron enqueue a full sync of the type, with the arguments of enqueue_full_sync(), as schedule_sync_job() does for a job; none while another full sync of the type has not ended';
-COMMENT ON FUNCTION @extschema@.revert_sync_job(bigint) IS 'undoes a job, also a set job or a full sync, from what was recorded; fails, naming the fields, if somebody changed them since; returns the id of the job that records it';
+COMMENT ON FUNCTION @extschema@.revert_sync_job(bigint) IS 'undoes a job (also a set job or a full sync) from what was recorded; fails, naming the fields, if somebody has changed them since; returns the id of the job that records it';
 CREATE FUNCTION @extschema@.apply_sync_jobs(ids bigint[] DEFAULT NULL, run bigint DEFAULT NULL, conflicts text DEFAULT 'fail',
         OUT sync_job bigint, OUT source_document_name text, OUT target_document_type regclass, OUT target_document_name text,
         OUT outcome text, OUT fields text[], OUT detail text, OUT recorded_by bigint) RETURNS SETOF record
@@ -886,26 +914,26 @@ CREATE FUNCTION @extschema@.revert_sync_jobs(ids bigint[] DEFAULT NULL, run bigi
         OUT sync_job bigint, OUT source_document_name text, OUT target_document_type regclass, OUT target_document_name text,
         OUT outcome text, OUT fields text[], OUT detail text, OUT recorded_by bigint) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_revert_many';
-COMMENT ON FUNCTION @extschema@.revert_sync_jobs(bigint[], bigint, text) IS 'undoes many jobs, set jobs and full syncs at once, all or none, with the jobs that came of them, merged per document: run names one more; a document that somebody has changed since is a conflict: fail raises and does nothing, skip leaves it out. Returns a row for each document that was changed or is a conflict';
+COMMENT ON FUNCTION @extschema@.revert_sync_jobs(bigint[], bigint, text) IS 'undoes many jobs, set jobs and full syncs at once, all or none, together with the jobs that they led to, merged per document; run names one more job; a document that somebody has changed since is a conflict: fail raises and does nothing, skip leaves it out. Returns a row for each document that was changed or is a conflict';
 CREATE FUNCTION @extschema@.enqueue_apply(ids bigint[] DEFAULT NULL, run bigint DEFAULT NULL, conflicts text DEFAULT 'fail',
         queue text DEFAULT NULL, priority integer DEFAULT NULL, timeout interval DEFAULT NULL, scheduled_at timestamptz DEFAULT NULL,
         job_id text DEFAULT NULL) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_apply';
-COMMENT ON FUNCTION @extschema@.enqueue_apply(bigint[], bigint, text, text, integer, interval, timestamptz, text) IS 'has a worker do what apply_sync_jobs() does, for jobs of one type, for who may SET ROLE to its run_as and operators; returns the id of the job that does it. Its result has the counts and the conflicts';
+COMMENT ON FUNCTION @extschema@.enqueue_apply(bigint[], bigint, text, text, integer, interval, timestamptz, text) IS 'has a worker do what apply_sync_jobs() does, for jobs of one type; for operators, and roles that may SET ROLE to its run_as; returns the id of the job that does it. Its result has the counts and the conflicts';
 CREATE FUNCTION @extschema@.enqueue_revert(ids bigint[] DEFAULT NULL, run bigint DEFAULT NULL, conflicts text DEFAULT 'fail',
         queue text DEFAULT NULL, priority integer DEFAULT NULL, timeout interval DEFAULT NULL, scheduled_at timestamptz DEFAULT NULL,
         job_id text DEFAULT NULL) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_enqueue_revert';
-COMMENT ON FUNCTION @extschema@.enqueue_revert(bigint[], bigint, text, text, integer, interval, timestamptz, text) IS 'has a worker do what revert_sync_jobs() does, for jobs of one type, for who may SET ROLE to its run_as and operators, also while the type is paused or disabled; returns the id of the job that does it. Its result has the counts and the conflicts';
+COMMENT ON FUNCTION @extschema@.enqueue_revert(bigint[], bigint, text, text, integer, interval, timestamptz, text) IS 'has a worker do what revert_sync_jobs() does, for jobs of one type, even while it is paused or disabled; for operators, and roles that may SET ROLE to its run_as; returns the id of the job that does it. Its result has the counts and the conflicts';
 
--- Whoever holds a grant, or sees the type, sees it.
+-- Whoever holds a grant, or sees the type, sees the grant.
 ALTER TABLE sync_job_internal.type_grant ENABLE ROW LEVEL SECURITY;
 CREATE POLICY see ON sync_job_internal.type_grant FOR SELECT
     USING (pg_catalog.pg_has_role(role, 'MEMBER')
            OR EXISTS (SELECT FROM @extschema@.sync_job_type AS t WHERE t.name OPERATOR(pg_catalog.=) sync_job_type));
 GRANT SELECT ON sync_job_internal.type_grant TO PUBLIC;
 
--- The few pages of the history with what is rare: a type, a state, an operation or an owner. A Bloom filter for each 8 pages writes nothing for a job.
+-- Finds the few pages of the history that have a rare type, state, operation or owner. One Bloom filter per 8 pages needs no write for each job.
 CREATE INDEX sync_job_ended_kind ON sync_job_internal.sync_job_ended USING brin (
     sync_job_type pg_catalog.text_bloom_ops (n_distinct_per_range = 100), status pg_catalog.text_bloom_ops (n_distinct_per_range = 16),
     operation pg_catalog.text_bloom_ops (n_distinct_per_range = 16), owner pg_catalog.oid_bloom_ops (n_distinct_per_range = 16)) WITH (pages_per_range = 8);
@@ -955,7 +983,7 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION sync_job_internal.act_on_jobs(text, bigint[], jsonb, text, boolean) IS 'start, retry, cancel, pause, rerun or delete at most 500 jobs, with the rights of the caller, one after the other: what could not be done has its error and undoes nothing else. After 15 s the rest is left (57014)';
+COMMENT ON FUNCTION sync_job_internal.act_on_jobs(text, bigint[], jsonb, text, boolean) IS 'starts, retries, cancels, pauses, reruns or deletes at most 500 jobs, one after the other, with the rights of the caller: a job that fails has its error in its row, and the others are not undone. After 15 s the rest is left (57014)';
 
 CREATE FUNCTION sync_job_internal.write_type(name text, definition jsonb) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -967,7 +995,7 @@ DECLARE
     fields text;
     written bigint;
 BEGIN
-    -- A new type has the default of what is null; of one that is there null is a value.
+    -- For a new type, null means the default. For an existing one, null is a value.
     given := ARRAY(SELECT e.key FROM pg_catalog.jsonb_each(definition) AS e
                    WHERE write_type.name IS NOT NULL OR e.value OPERATOR(pg_catalog.<>) 'null'::pg_catalog.jsonb ORDER BY e.key);
     unknown := (SELECT pg_catalog.min(k) FROM pg_catalog.unnest(given) AS k
@@ -996,7 +1024,7 @@ BEGIN
     END IF;
     RETURN coalesce(definition OPERATOR(pg_catalog.->>) 'name', name);
 END $$;
-COMMENT ON FUNCTION sync_job_internal.write_type(text, jsonb) IS 'makes a job type (name null) or changes one, with the rights of the caller: a JSON object of columns of sync_job_type and their values; relations with their schema. Returns its name';
+COMMENT ON FUNCTION sync_job_internal.write_type(text, jsonb) IS 'creates a job type (name null) or changes one, with the rights of the caller. definition: a JSON object of columns of sync_job_type and their values; relations with their schema. Returns the name';
 REVOKE ALL ON FUNCTION sync_job_internal.act_on_jobs(text, bigint[], jsonb, text, boolean), sync_job_internal.write_type(text, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION sync_job_internal.act_on_jobs(text, bigint[], jsonb, text, boolean), sync_job_internal.write_type(text, jsonb) TO PUBLIC;
 
@@ -1004,41 +1032,41 @@ GRANT EXECUTE ON FUNCTION sync_job_internal.act_on_jobs(text, bigint[], jsonb, t
 CREATE FUNCTION @extschema@.sync_job_metrics(names text[] DEFAULT NULL, OUT name text, OUT type text, OUT help text, OUT labels jsonb, OUT value double precision)
     RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_metrics';
-COMMENT ON FUNCTION @extschema@.sync_job_metrics(text[]) IS 'counts and measures of this database''s jobs, as Prometheus names them, those of one name together; names: only these metrics, and only what they need is read; null: all; for viewers and operators';
+COMMENT ON FUNCTION @extschema@.sync_job_metrics(text[]) IS 'the metrics of this database''s jobs under their Prometheus names, those of one name together; names: only these metrics, and only what they need is read; null: all; for viewers and operators';
 CREATE FUNCTION @extschema@.watch_sync_jobs() RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_watch';
-COMMENT ON FUNCTION @extschema@.watch_sync_jobs() IS 'for the next minute, the scheduler tells on channel sync_job_changed which types and queues have changed; false: it cannot, as on a standby; for all levels';
+COMMENT ON FUNCTION @extschema@.watch_sync_jobs() IS 'for the next minute, the scheduler announces on channel sync_job_changed which types and queues have changed; false: it cannot, for example on a standby; for all levels';
 
 -- Native controllers
 ALTER TABLE @extschema@.sync_job_type ADD COLUMN library text, ADD COLUMN library_trusted boolean;
-COMMENT ON COLUMN @extschema@.sync_job_type.library IS 'native controller: the name of a library in the folder sync_job.library_directory, without .so. Only superusers name one; beside it, match may say which target belongs to a source';
-COMMENT ON COLUMN @extschema@.sync_job_type.library_trusted IS 'a superuser has named the library, or confirmed it by setting this: of a row that another role has restored it is false, and no job of the type runs; NULL: there is no library';
+COMMENT ON COLUMN @extschema@.sync_job_type.library IS 'native controller: the name of a library in the folder sync_job.library_directory, without .so. Only superusers can set it; match may also be set, to say which target belongs to a source';
+COMMENT ON COLUMN @extschema@.sync_job_type.library_trusted IS 'true: a superuser has set library, or confirmed it by setting this; false, after another role has restored the row: no job of the type runs; NULL: there is no library';
 COMMENT ON COLUMN @extschema@.sync_job_type.match IS 'declarative or native controller: which target belongs to a source, {"target column": "source column"}';
-COMMENT ON FUNCTION @extschema@.create_sync_job_boilerplate(text, text) IS 'source text of a controller for the type, with its tables and columns, that installs as it stands: psql''s \gexec runs it; languages: plpgsql, sql, plpython3u; and c++, which a compiler takes';
+COMMENT ON FUNCTION @extschema@.create_sync_job_boilerplate(text, text) IS 'source code of a controller for the type, with its tables and columns, that can be installed as it is: psql''s \gexec runs it; languages: plpgsql, sql, plpython3u; and c++, for a compiler';
 
 -- HTTP push.
 ALTER TABLE @extschema@.sync_job_type ADD COLUMN http jsonb;
-COMMENT ON COLUMN @extschema@.sync_job_type.http IS 'HTTP push instead of a controller: the server (of the wrapper sync_job_http), method, path, query, headers and body of the request for a document, and what of the answer is kept; see docs/http.md';
+COMMENT ON COLUMN @extschema@.sync_job_type.http IS 'HTTP push instead of a controller: the server (of the wrapper sync_job_http), the method, path, query, headers and body of the request for a document, and what is kept of the answer; see docs/http.md';
 ALTER TABLE sync_job_internal.home ADD COLUMN installation uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid();
-COMMENT ON COLUMN sync_job_internal.home.installation IS 'begins the keys of HTTP requests, by which a server knows one that it has had already';
+COMMENT ON COLUMN sync_job_internal.home.installation IS 'prefix of the idempotency keys of HTTP requests, by which a server recognizes a request that it has already received';
 CREATE TABLE sync_job_internal.http_request (
     sync_job bigint PRIMARY KEY,
     number   integer NOT NULL,
     request  jsonb NOT NULL,
     answer   jsonb
 );
-COMMENT ON TABLE sync_job_internal.http_request IS 'HTTP requests that are in flight, whose outcome is not known, or whose answer is not written back yet';
-COMMENT ON COLUMN sync_job_internal.http_request.sync_job IS 'the job: Started, or Failed and to be tried again';
-COMMENT ON COLUMN sync_job_internal.http_request.number IS 'which of the job''s requests: the end of its Idempotency-Key';
-COMMENT ON COLUMN sync_job_internal.http_request.request IS 'as it was rendered, with the names of secrets in place of them; of a batch with the names of its documents';
-COMMENT ON COLUMN sync_job_internal.http_request.answer IS 'what has come back, until it is written back; NULL: nothing has';
+COMMENT ON TABLE sync_job_internal.http_request IS 'HTTP requests that are in flight, whose outcome is unknown, or whose answer has not been written back yet';
+COMMENT ON COLUMN sync_job_internal.http_request.sync_job IS 'the job: Started, or Failed and waiting for a retry';
+COMMENT ON COLUMN sync_job_internal.http_request.number IS 'which request of the job this is: the last part of its Idempotency-Key';
+COMMENT ON COLUMN sync_job_internal.http_request.request IS 'the request as rendered, with the names of secrets in place of their values; for a batch, with the names of its documents';
+COMMENT ON COLUMN sync_job_internal.http_request.answer IS 'the answer, until it is written back; NULL: none has come yet';
 CREATE TABLE sync_job_internal.http_document (
     sync_job bigint,
     document bigint,
     PRIMARY KEY (sync_job, document)
 );
 CREATE INDEX http_document_document ON sync_job_internal.http_document (document);
-COMMENT ON TABLE sync_job_internal.http_document IS 'the documents of these requests: no other request of one is sent meanwhile';
+COMMENT ON TABLE sync_job_internal.http_document IS 'the documents of these requests: no other request for one of them is sent meanwhile';
 COMMENT ON COLUMN sync_job_internal.http_document.sync_job IS 'the job';
 COMMENT ON COLUMN sync_job_internal.http_document.document IS 'hash of type and name of the document';
 ALTER TABLE sync_job_internal.http_request SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
@@ -1048,46 +1076,46 @@ CREATE FUNCTION sync_job_internal.check_http_options(options text[], catalog oid
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_check_http_options';
 COMMENT ON FUNCTION sync_job_internal.check_http_options(text[], oid) IS 'validator of the wrapper sync_job_http: checks the options of servers, and the names of secrets in user mappings';
 CREATE FOREIGN DATA WRAPPER sync_job_http NO HANDLER VALIDATOR sync_job_internal.check_http_options;
-COMMENT ON FOREIGN DATA WRAPPER sync_job_http IS 'endpoints of HTTP pushes: a server says where they are and what holds for all requests to them, a user mapping has the secrets';
+COMMENT ON FOREIGN DATA WRAPPER sync_job_http IS 'endpoints of HTTP pushes: a server has the address and the options for all requests to it, a user mapping has the secrets';
 
 REVOKE ALL ON sync_job_internal.http_request, sync_job_internal.http_document FROM PUBLIC;
 REVOKE ALL ON FUNCTION sync_job_internal.check_http_options(text[], oid) FROM PUBLIC;
 
 ALTER TABLE sync_job_internal.home ADD COLUMN node integer;
-COMMENT ON COLUMN sync_job_internal.home.node IS 'number among the nodes, as set_sync_job_node() has set it; NULL: it has none';
+COMMENT ON COLUMN sync_job_internal.home.node IS 'number of this node, as set by set_sync_job_node(); NULL: none';
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- More than one machine: each node has its own jobs, with its number in their ids. The others are asked over dblink, with the
--- user mapping of who asks
+-- More than one machine: each node has its own jobs, with its number in their ids. The others are asked through dblink, with the
+-- user mapping of the caller
 -- ---------------------------------------------------------------------------------------------------------------------
 
 CREATE TABLE @extschema@.sync_job_node (
     node   integer PRIMARY KEY CHECK (node OPERATOR(pg_catalog.>=) 1 AND node OPERATOR(pg_catalog.<=) 254),
     server text COLLATE "C" NOT NULL UNIQUE
 );
-COMMENT ON TABLE @extschema@.sync_job_node IS 'The databases whose jobs are seen together, and the foreign servers by which they are reached';
+COMMENT ON TABLE @extschema@.sync_job_node IS 'The databases whose jobs are shown together, and the foreign servers through which they are reached';
 COMMENT ON COLUMN @extschema@.sync_job_node.node IS 'number of the node, as set there by set_sync_job_node(): id >> 40 of its jobs';
-COMMENT ON COLUMN @extschema@.sync_job_node.server IS 'name of a foreign server of dblink_fdw or postgres_fdw, whose owner is a superuser or whoever asks; that of this database itself is not used';
+COMMENT ON COLUMN @extschema@.sync_job_node.server IS 'name of a foreign server of dblink_fdw or postgres_fdw, owned by a superuser or by the caller; the one of this database itself is not used';
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.sync_job_node', '');
--- Closed even to roles with rights on all tables of the schema: it says where rights are used.
+-- Closed even to roles with rights on all tables of the schema: it decides where rights are used.
 ALTER TABLE @extschema@.sync_job_node ENABLE ROW LEVEL SECURITY;
 CREATE POLICY everybody ON @extschema@.sync_job_node FOR SELECT USING (true);
 GRANT SELECT ON @extschema@.sync_job_node TO PUBLIC;
 
 CREATE FUNCTION @extschema@.set_sync_job_node(node integer) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_set_node';
-COMMENT ON FUNCTION @extschema@.set_sync_job_node(integer) IS 'gives this database its number among the nodes, 1 to 254: ids of new jobs begin at node << 40. One that had another number before is a copy: what waits in it waits for adopt_sync_jobs()';
+COMMENT ON FUNCTION @extschema@.set_sync_job_node(integer) IS 'gives this database its number among the nodes, 1 to 254: ids of new jobs begin at node << 40. A database that had another number before is a copy: the jobs that wait in it need adopt_sync_jobs()';
 
 CREATE FUNCTION @extschema@.get_sync_job(id bigint) RETURNS @extschema@.sync_job
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_get';
-COMMENT ON FUNCTION @extschema@.get_sync_job(bigint) IS 'a job, also one of another node, whose relations and roles are NULL where this database has none of that name; what the caller may not read is NULL';
+COMMENT ON FUNCTION @extschema@.get_sync_job(bigint) IS 'a job, here or at another node; relations and roles of another node are NULL if this database has none of that name; what the caller may not read is NULL';
 
 CREATE FUNCTION sync_job_internal.this_node() RETURNS integer
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'SELECT max(node) FROM sync_job_internal.home';
-COMMENT ON FUNCTION sync_job_internal.this_node() IS 'number of this database among the nodes; NULL: it has none';
+COMMENT ON FUNCTION sync_job_internal.this_node() IS 'number of this database among the nodes; NULL: none';
 
--- A server that somebody else may point elsewhere is not asked: he would see what is sent.
+-- A server that another role may point elsewhere is not asked: that role would see what is sent.
 CREATE FUNCTION sync_job_internal.connect_node(node integer, server text) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
     AS $$
@@ -1119,7 +1147,7 @@ BEGIN
     EXECUTE pg_catalog.format('SELECT %s.dblink_exec($1, $2)', dblink) USING connection, 'SET search_path = pg_catalog, pg_temp';
     RETURN dblink;
 END $$;
-COMMENT ON FUNCTION sync_job_internal.connect_node(integer, text) IS 'connects to a node as the user mapping of the caller says, and returns the schema of dblink';
+COMMENT ON FUNCTION sync_job_internal.connect_node(integer, text) IS 'connects to a node with the user mapping of the caller, and returns the schema of dblink';
 
 CREATE FUNCTION sync_job_internal.disconnect_node(node integer, dblink text) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -1132,9 +1160,9 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
     NULL; -- there is no such connection
 END $$;
-COMMENT ON FUNCTION sync_job_internal.disconnect_node(integer, text) IS 'ends a connection to a node, and what runs there';
+COMMENT ON FUNCTION sync_job_internal.disconnect_node(integer, text) IS 'closes a connection to a node, and cancels what runs there';
 
--- dblink itself would wait without being interruptible.
+-- dblink's own wait cannot be interrupted.
 CREATE FUNCTION sync_job_internal.await_node(node integer, dblink text, longest_pause double precision) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
     AS $$
@@ -1149,7 +1177,7 @@ BEGIN
         pause := LEAST(pause OPERATOR(pg_catalog.*) 2::pg_catalog.float8, longest_pause);
     END LOOP;
 END $$;
-COMMENT ON FUNCTION sync_job_internal.await_node(integer, text, double precision) IS 'waits for the answer of a node, and looks for it at such intervals, in seconds, at most';
+COMMENT ON FUNCTION sync_job_internal.await_node(integer, text, double precision) IS 'waits for the answer of a node; checks for it at intervals of at most longest_pause seconds';
 
 CREATE FUNCTION sync_job_internal.call_node(node integer, statement text) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -1175,9 +1203,9 @@ BEGIN
     PERFORM sync_job_internal.disconnect_node(node, dblink);
     RETURN answer;
 END $$;
-COMMENT ON FUNCTION sync_job_internal.call_node(integer, text) IS 'runs a statement at another node, in a transaction of its own there, with the rights that the caller''s user mapping gives; returns the one text that it returns. Its error is raised here';
+COMMENT ON FUNCTION sync_job_internal.call_node(integer, text) IS 'runs a statement at another node, in a transaction of its own there, with the rights of the caller''s user mapping; returns the one text that it returns. Its error is raised here';
 
--- Each node is asked before the first answer is waited for. A node that cannot be asked, or fails, is a problem, and the others go on.
+-- All nodes are asked before the wait for the first answer. A node that cannot be asked, or fails, is reported as a problem; the others go on.
 CREATE FUNCTION sync_job_internal.read_nodes(query text, warn boolean DEFAULT false, OUT node integer, OUT server text, OUT answer jsonb,
         OUT problem text) RETURNS SETOF record
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -1215,14 +1243,14 @@ BEGIN
                 CONTINUE;
             END IF;
             LOOP
-                PERFORM sync_job_internal.await_node(node, dblink, 0.001); -- a look takes in some 30 kB
+                PERFORM sync_job_internal.await_node(node, dblink, 0.001); -- each check reads some 30 kB
                 answers := 0;
                 FOR answer IN EXECUTE pg_catalog.format('SELECT a::jsonb FROM %s.dblink_get_result($1) AS t (a text)', dblink) USING connection LOOP
                     answers := answers OPERATOR(pg_catalog.+) 1::pg_catalog.int8;
                     RETURN NEXT;
                 END LOOP;
                 EXIT WHEN answers OPERATOR(pg_catalog.<) 1000::pg_catalog.int8;
-                EXECUTE pg_catalog.format('SELECT count(*) FROM %s.dblink_get_result($1) AS t (a text)', dblink) USING connection; -- the end of the last
+                EXECUTE pg_catalog.format('SELECT count(*) FROM %s.dblink_get_result($1) AS t (a text)', dblink) USING connection; -- ends the previous query
                 EXECUTE pg_catalog.format('SELECT %s.dblink_send_query($1, $2)', dblink) USING connection, 'FETCH 1000 FROM answer';
             END LOOP;
         EXCEPTION
@@ -1246,9 +1274,9 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION sync_job_internal.read_nodes(text, boolean) IS 'the rows of a query at this database and at all others of sync_job_node, with the rights that the caller''s user mappings give; one that cannot be asked has a row with the problem, or a warning';
+COMMENT ON FUNCTION sync_job_internal.read_nodes(text, boolean) IS 'the rows of a query at this database and at all others of sync_job_node, with the rights of the caller''s user mappings; a node that cannot be asked has one row with the problem, or a warning';
 
--- Relations and roles by their names, where they are here, too.
+-- Relations and roles are looked up by name; NULL where they do not exist here.
 CREATE FUNCTION sync_job_internal.job_of_node(job jsonb) RETURNS @extschema@.sync_job
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     AS $$
@@ -1271,14 +1299,14 @@ CREATE VIEW @extschema@.sync_job_everywhere WITH (security_invoker = true) AS
         retry_count integer, retry_after timestamptz, scheduled_at timestamptz, created_at timestamptz, started_at timestamptz,
         ended_at timestamptz, error_message text, job_id text, parent_sync_job bigint, run_as text, owner text);
 COMMENT ON VIEW @extschema@.sync_job_everywhere IS 'The jobs of this database and of all nodes; a node that cannot be asked is left out, with a warning. All rows are fetched: sync_jobs_everywhere() fetches only some';
-COMMENT ON COLUMN @extschema@.sync_job_everywhere.node IS 'where the job is; NULL: in this database, which has no number';
+COMMENT ON COLUMN @extschema@.sync_job_everywhere.node IS 'where the job is; NULL: in this database, which has no node number';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.id IS 'as in sync_job';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.sync_job_type IS 'as in sync_job';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.title IS 'as in sync_job';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.status IS 'as in sync_job';
-COMMENT ON COLUMN @extschema@.sync_job_everywhere.source_document_type IS 'as in sync_job, as text: the relation need not be here';
+COMMENT ON COLUMN @extschema@.sync_job_everywhere.source_document_type IS 'as in sync_job, as text: the relation need not exist here';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.source_document_name IS 'as in sync_job';
-COMMENT ON COLUMN @extschema@.sync_job_everywhere.target_document_type IS 'as in sync_job, as text: the relation need not be here';
+COMMENT ON COLUMN @extschema@.sync_job_everywhere.target_document_type IS 'as in sync_job, as text: the relation need not exist here';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.target_document_name IS 'as in sync_job';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.operation IS 'as in sync_job';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.queue IS 'as in sync_job';
@@ -1292,8 +1320,8 @@ COMMENT ON COLUMN @extschema@.sync_job_everywhere.ended_at IS 'as in sync_job';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.error_message IS 'as in sync_job';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.job_id IS 'as in sync_job';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.parent_sync_job IS 'as in sync_job';
-COMMENT ON COLUMN @extschema@.sync_job_everywhere.run_as IS 'as in sync_job, as text: the role need not be here';
-COMMENT ON COLUMN @extschema@.sync_job_everywhere.owner IS 'as in sync_job, as text: the role need not be here';
+COMMENT ON COLUMN @extschema@.sync_job_everywhere.run_as IS 'as in sync_job, as text: the role need not exist here';
+COMMENT ON COLUMN @extschema@.sync_job_everywhere.owner IS 'as in sync_job, as text: the role need not exist here';
 COMMENT ON COLUMN @extschema@.sync_job_everywhere.job IS 'the whole row of sync_job';
 GRANT SELECT ON @extschema@.sync_job_everywhere TO PUBLIC;
 
@@ -1314,7 +1342,7 @@ CREATE VIEW @extschema@.sync_job_queue_status_everywhere WITH (security_invoker 
     LEFT JOIN LATERAL pg_catalog.jsonb_to_record(n.answer) AS q (queue text, paused boolean, max_workers integer, workers bigint, running bigint,
         waiting bigint, scheduled bigint, oldest_waiting timestamptz, note text, failed bigint, retrying bigint) ON true;
 COMMENT ON VIEW @extschema@.sync_job_queue_status_everywhere IS 'sync_job_queue_status of this database and of all nodes; a node that cannot be asked has one row, whose note says why';
-COMMENT ON COLUMN @extschema@.sync_job_queue_status_everywhere.node IS 'the node; NULL: this database, which has no number';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status_everywhere.node IS 'the node; NULL: this database, which has no node number';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status_everywhere.server IS 'its foreign server; NULL: this database is not in sync_job_node';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status_everywhere.queue IS 'as in sync_job_queue_status; NULL: the node cannot be asked';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status_everywhere.paused IS 'as in sync_job_queue_status';
@@ -1336,7 +1364,7 @@ CREATE VIEW @extschema@.sync_job_freshness_everywhere WITH (security_invoker = t
     LEFT JOIN LATERAL pg_catalog.jsonb_to_record(n.answer) AS f (sync_job_type text, oldest_change timestamptz, waiting bigint, running bigint,
         retrying bigint, failed bigint, last_success timestamptz, per_minute numeric, latency_p50 interval, latency_p95 interval) ON true;
 COMMENT ON VIEW @extschema@.sync_job_freshness_everywhere IS 'sync_job_freshness of this database and of all nodes; a node that cannot be asked has one row, whose note says why';
-COMMENT ON COLUMN @extschema@.sync_job_freshness_everywhere.node IS 'the node; NULL: this database, which has no number';
+COMMENT ON COLUMN @extschema@.sync_job_freshness_everywhere.node IS 'the node; NULL: this database, which has no node number';
 COMMENT ON COLUMN @extschema@.sync_job_freshness_everywhere.server IS 'its foreign server; NULL: this database is not in sync_job_node';
 COMMENT ON COLUMN @extschema@.sync_job_freshness_everywhere.sync_job_type IS 'as in sync_job_freshness; NULL: the node cannot be asked';
 COMMENT ON COLUMN @extschema@.sync_job_freshness_everywhere.oldest_change IS 'as in sync_job_freshness';
@@ -1361,8 +1389,8 @@ CREATE VIEW @extschema@.sync_job_node_status WITH (security_invoker = true) AS
     FROM sync_job_internal.read_nodes('SELECT sync_job_internal.this_node() AS number, sync_job_internal.waiting_elsewhere() AS copied,
         pg_catalog.pg_is_in_recovery() AS standby, e.extversion AS version FROM pg_catalog.pg_extension AS e WHERE e.extname = ''pg_sync_job''') AS n
     LEFT JOIN LATERAL pg_catalog.jsonb_to_record(n.answer) AS r (number integer, copied boolean, standby boolean, version text) ON true;
-COMMENT ON VIEW @extschema@.sync_job_node_status IS 'This database and all nodes: whether each can be asked, and is what sync_job_node says';
-COMMENT ON COLUMN @extschema@.sync_job_node_status.node IS 'the node; NULL: this database, which has no number';
+COMMENT ON VIEW @extschema@.sync_job_node_status IS 'This database and all nodes: whether each can be asked, and whether it is what sync_job_node says';
+COMMENT ON COLUMN @extschema@.sync_job_node_status.node IS 'the node; NULL: this database, which has no node number';
 COMMENT ON COLUMN @extschema@.sync_job_node_status.server IS 'its foreign server; NULL: this database is not in sync_job_node';
 COMMENT ON COLUMN @extschema@.sync_job_node_status.version IS 'of the extension there; NULL: the node cannot be asked';
 COMMENT ON COLUMN @extschema@.sync_job_node_status.note IS 'what is wrong; NULL: nothing';
@@ -1414,7 +1442,7 @@ BEGIN
     END LOOP;
     RETURN written;
 END $$;
-COMMENT ON FUNCTION sync_job_internal.take_setup(jsonb) IS 'writes what propagate_sync_job_setup() of another node has sent, where it differs, with the rights of the caller; returns how many rows';
+COMMENT ON FUNCTION sync_job_internal.take_setup(jsonb) IS 'writes what propagate_sync_job_setup() of another node has sent, where it differs, with the rights of the caller; returns the number of rows written';
 
 CREATE FUNCTION @extschema@.propagate_sync_job_setup(INOUT node integer DEFAULT NULL, OUT server text, OUT written integer, OUT problem text) RETURNS SETOF record
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -1454,7 +1482,7 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION @extschema@.propagate_sync_job_setup(integer) IS 'brings job types, queues, grants and, for superusers, levels and sync_job_node from this database to all nodes, or to one: what is missing or different there is written, nothing removed; paused stays as it is. Each node is one transaction there; one row a node: how many rows were written, or the problem';
+COMMENT ON FUNCTION @extschema@.propagate_sync_job_setup(integer) IS 'copies job types, queues, grants and, for superusers, levels and sync_job_node from this database to all nodes, or to one: what is missing or different there is written, nothing is removed, and paused stays as it is. One transaction per node; returns one row per node: how many rows were written, or the problem';
 
 REVOKE ALL ON FUNCTION @extschema@.set_sync_job_node(integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION sync_job_internal.connect_node(integer, text), sync_job_internal.disconnect_node(integer, text), sync_job_internal.await_node(integer, text, double precision),

@@ -1,11 +1,11 @@
--- pgTAP functions for tests of one's own job types and controllers: what is enqueued, and how a job ends. For databases in which tests
--- run, not for others. What they run they run in the transaction of the test, which rolls it back.
+-- pgTAP functions for tests of your own job types and controllers: what is enqueued, and how a job ends. Only for databases in which
+-- tests run. Everything runs in the transaction of the test, which rolls it back.
 --
--- While this script runs, search_path has the schemas of pg_sync_job and pgtap and no other: the functions keep it.
+-- While this script runs, search_path has only the schemas of pg_sync_job and pgtap, and the functions keep it.
 
 \echo Use "CREATE EXTENSION pg_sync_job_testing" to load this file. \quit
 
--- The jobs that wait for this document, or any of the type; in a set job, too.
+-- The jobs that wait for this document, or for any of the type; also set jobs.
 CREATE FUNCTION @extschema@.waiting_sync_jobs(sync_job_type text, source_document_name text, context jsonb)
     RETURNS SETOF bigint LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     SELECT j.id FROM sync_job AS j
@@ -14,9 +14,9 @@ CREATE FUNCTION @extschema@.waiting_sync_jobs(sync_job_type text, source_documen
       AND ($3 IS NULL OR j.context @> $3)
     ORDER BY j.id
 $$;
-COMMENT ON FUNCTION @extschema@.waiting_sync_jobs(text, text, jsonb) IS 'ids of the jobs that wait: of the type, for the document (NULL: any), with this in their context (NULL: any)';
+COMMENT ON FUNCTION @extschema@.waiting_sync_jobs(text, text, jsonb) IS 'ids of the waiting jobs of the type, for the document (NULL: any), with this in their context (NULL: any)';
 
--- What a failed test tells: the job if there is one, and else those of the type that wait for something else.
+-- What a failed test prints: the job, if there is one, or else jobs of the type that wait for something else.
 CREATE FUNCTION @extschema@.sync_jobs_diag(sync_job_type text, found bigint[])
     RETURNS text LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     SELECT diag(coalesce((SELECT string_agg(format('%s waits: %s %s', j.title, j.status, coalesce(j.context::text, '')), E'\n')
@@ -24,7 +24,7 @@ CREATE FUNCTION @extschema@.sync_jobs_diag(sync_job_type text, found bigint[])
               ORDER BY id LIMIT 10) AS j),
         format('No job of type "%s" waits.', $1)))
 $$;
-COMMENT ON FUNCTION @extschema@.sync_jobs_diag(text, bigint[]) IS 'for the functions below: what a failed test says';
+COMMENT ON FUNCTION @extschema@.sync_jobs_diag(text, bigint[]) IS 'for the functions below: what a failed test prints';
 
 CREATE FUNCTION @extschema@.sync_job_enqueued(sync_job_type text, source_document_name text DEFAULT NULL, context jsonb DEFAULT NULL,
         description text DEFAULT NULL) RETURNS text LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
@@ -59,4 +59,4 @@ BEGIN
     RETURN ok(good, coalesce(description, format('a job of type "%s"', $1) || coalesce(' for ' || $2, '') || ' ends as ' || $3))
         || CASE WHEN NOT good THEN E'\n' || diag(concat_ws(E'\n', 'It ended as ' || job.status || '.', job.error_message, job.cancel_reason)) ELSE '' END;
 END $$;
-COMMENT ON FUNCTION @extschema@.sync_job_ends(text, text, text, jsonb, text) IS 'test: runs the first job of the type that waits for the document, with this in its context, or enqueues one, here and now; passes if it ends in this state';
+COMMENT ON FUNCTION @extschema@.sync_job_ends(text, text, text, jsonb, text) IS 'test: runs the first job of the type that waits for the document with this in its context, or enqueues one, here and now; passes if it ends in this state';

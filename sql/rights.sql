@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------------------------------------------------
--- Rights: nothing for PUBLIC but what checks for itself
+-- Rights: PUBLIC gets only what checks the caller itself
 -- ---------------------------------------------------------------------------------------------------------------------
 
 CREATE TABLE sync_job_internal.access (
@@ -23,7 +23,7 @@ SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.access',
 SELECT pg_catalog.pg_extension_config_dump('sync_job_internal.type_grant',
     'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = role)');
 
--- Caches of the types hold their grants.
+-- The caches of the types include their grants.
 CREATE FUNCTION sync_job_internal.types_changed() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_job_types_changed';
 COMMENT ON FUNCTION sync_job_internal.types_changed() IS 'trigger of type_grant: tells every session';
@@ -38,7 +38,7 @@ COMMENT ON FUNCTION sync_job_internal.has_level(text[]) IS 'the current role, or
 
 CREATE FUNCTION sync_job_internal.may_read(owner regrole, run_as regrole, target regclass) RETURNS boolean
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sync_job_may_read';
-COMMENT ON FUNCTION sync_job_internal.may_read(regrole, regrole, regclass) IS 'the current role has the rights of a job''s owner, and may read its target (or source); where that is not known, is gone, or has policies, it must have the rights of run_as, too';
+COMMENT ON FUNCTION sync_job_internal.may_read(regrole, regrole, regclass) IS 'the current role has the rights of a job''s owner, and may read its target (or source); if that is unknown, is gone, or has policies, the role must also have the rights of run_as';
 
 CREATE FUNCTION @extschema@.grant_sync_job_access(role regrole, level text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_grant_access';
@@ -60,16 +60,16 @@ GRANT SELECT ON SEQUENCE sync_job_internal.sync_job_id_seq, @extschema@.sync_job
     @extschema@.sync_job_event_id_seq TO PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync_job_internal FROM PUBLIC;
 REVOKE ALL ON ALL PROCEDURES IN SCHEMA sync_job_internal FROM PUBLIC;
--- The functions that views call check for themselves what they show to whom.
+-- The functions that views call check themselves what they show to whom.
 GRANT EXECUTE ON FUNCTION sync_job_internal.activity(), sync_job_internal.trouble_of_queue(text), sync_job_internal.find_trouble_of_queue(text),
     sync_job_internal.waiting_elsewhere(), sync_job_internal.in_the_way(), sync_job_internal.find_in_the_way(),
     sync_job_internal.preloaded(), sync_job_internal.has_level(text[]), sync_job_internal.may_read(regrole, regrole, regclass), sync_job_internal.next_cron_time(text, timestamptz) TO PUBLIC;
--- With the rights of who asks.
+-- These have the rights of the caller.
 GRANT EXECUTE ON FUNCTION sync_job_internal.act_on_jobs(text, bigint[], jsonb, text, boolean), sync_job_internal.write_type(text, jsonb),
     sync_job_internal.connect_node(integer, text), sync_job_internal.disconnect_node(integer, text), sync_job_internal.await_node(integer, text, double precision),
     sync_job_internal.call_node(integer, text), sync_job_internal.read_nodes(text, boolean), sync_job_internal.job_of_node(jsonb),
     sync_job_internal.take_setup(jsonb), sync_job_internal.this_node() TO PUBLIC;
--- A worker connected as any role runs its jobs through it; it takes only the job that its worker has just started.
+-- A worker, whatever its role, runs its jobs through it; it accepts only the job that this worker has just started.
 GRANT USAGE ON SCHEMA sync_job_internal TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE sync_job_internal.run_committing_job(bigint) TO PUBLIC;
 
@@ -115,7 +115,7 @@ CREATE POLICY remove ON @extschema@.sync_job_type FOR DELETE USING (true);
 -- to stop all jobs: grant_sync_job_access() gives them to managers.
 GRANT SELECT, INSERT ON @extschema@.sync_job_type TO PUBLIC;
 
--- Whoever holds a grant, or sees the type, sees it.
+-- Whoever holds a grant, or sees the type, sees the grant.
 ALTER TABLE sync_job_internal.type_grant ENABLE ROW LEVEL SECURITY;
 CREATE POLICY see ON sync_job_internal.type_grant FOR SELECT
     USING (pg_catalog.pg_has_role(role, 'MEMBER')
@@ -141,7 +141,7 @@ CREATE POLICY type ON sync_job_internal.last_success FOR SELECT
     USING (EXISTS (SELECT FROM @extschema@.sync_job_type AS t WHERE t.name OPERATOR(pg_catalog.=) sync_job_type));
 GRANT SELECT ON sync_job_internal.last_success TO PUBLIC;
 
--- The trigger and the policies say who may write. Whoever locks the table stops no job: the scheduler does not wait for it.
+-- The trigger and the policies say who may write. A lock on the table stops no job: the scheduler does not wait for it.
 ALTER TABLE @extschema@.sync_job_alert ENABLE ROW LEVEL SECURITY;
 CREATE POLICY see ON @extschema@.sync_job_alert FOR SELECT
     USING (pg_catalog.pg_has_role(owner, 'USAGE')

@@ -22,7 +22,7 @@ CREATE FUNCTION @extschema@.pause_sync_job_schedule(name text) RETURNS void
 COMMENT ON FUNCTION @extschema@.pause_sync_job_schedule(text) IS 'enqueues nothing for the schedule until it is resumed; by its owner, or an operator';
 CREATE FUNCTION @extschema@.resume_sync_job_schedule(name text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_resume_schedule';
-COMMENT ON FUNCTION @extschema@.resume_sync_job_schedule(text) IS 'lets a paused schedule go on with its next time; by its owner, or an operator';
+COMMENT ON FUNCTION @extschema@.resume_sync_job_schedule(text) IS 'lets a paused schedule go on at its next time; by its owner, or an operator';
 CREATE FUNCTION @extschema@.run_sync_job_schedule(name text) RETURNS bigint
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_job_run_schedule';
 COMMENT ON FUNCTION @extschema@.run_sync_job_schedule(text) IS 'enqueues the job of a schedule now, as pg_cron does; returns its id; NULL: the schedule is paused';
@@ -65,18 +65,18 @@ CREATE VIEW @extschema@.sync_job_schedules WITH (security_invoker = true) AS
                        WHERE i.job_id OPERATOR(pg_catalog.=) ('schedule:' OPERATOR(pg_catalog.||) s.name)
                        AND i.owner OPERATOR(pg_catalog.=) s.owner -- anybody may use that job_id
                        ORDER BY i.id DESC LIMIT 1) AS j ON true;
-COMMENT ON VIEW @extschema@.sync_job_schedules IS 'The schedules, with their next run, and what became of the last';
+COMMENT ON VIEW @extschema@.sync_job_schedules IS 'The schedules, with their next run and the outcome of the last one';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.name IS 'name of the schedule';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.schedule IS 'as it was given';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.enqueues IS 'the job type or procedure';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.params IS 'the other parameters of the job';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.queue IS 'the queue, if one was given';
-COMMENT ON COLUMN @extschema@.sync_job_schedules.overlap IS 'true: enqueue also while the last job waits or runs';
-COMMENT ON COLUMN @extschema@.sync_job_schedules.owner IS 'who made it';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.overlap IS 'true: enqueue even while the last job waits or runs';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.owner IS 'who created it';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.next_run IS 'when it is due next (pg_cron''s clock is UTC)';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.last_sync_job IS 'the last job it has enqueued, where that is still kept';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.last_run IS 'when that was enqueued';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.last_status IS 'its state';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.last_error IS 'its error';
 COMMENT ON COLUMN @extschema@.sync_job_schedules.paused IS 'true: it enqueues nothing';
-COMMENT ON COLUMN @extschema@.sync_job_schedules.owner_name IS 'the same as owner, as text: to compare with';
+COMMENT ON COLUMN @extschema@.sync_job_schedules.owner_name IS 'the same as owner, as text, for comparisons';

@@ -17,7 +17,7 @@ COMMENT ON COLUMN @extschema@.sync_job_activity.title IS 'what it does, as the j
 COMMENT ON COLUMN @extschema@.sync_job_activity.description IS 'details, as the job reports them';
 COMMENT ON COLUMN @extschema@.sync_job_activity.run_as IS 'the role it is connected as';
 COMMENT ON COLUMN @extschema@.sync_job_activity.state IS 'starting, idle or running';
-COMMENT ON COLUMN @extschema@.sync_job_activity.run_as_name IS 'the same as run_as, as text: to compare with';
+COMMENT ON COLUMN @extschema@.sync_job_activity.run_as_name IS 'the same as run_as, as text, for comparisons';
 
 CREATE VIEW @extschema@.sync_job_stats WITH (security_invoker = true) AS
     SELECT j.sync_job_type, j.status, pg_catalog.count(*) AS jobs,
@@ -36,7 +36,7 @@ COMMENT ON VIEW @extschema@.sync_job_stats IS 'Per job type and state: how many 
 COMMENT ON COLUMN @extschema@.sync_job_stats.sync_job_type IS 'the job type';
 COMMENT ON COLUMN @extschema@.sync_job_stats.status IS 'the state';
 COMMENT ON COLUMN @extschema@.sync_job_stats.jobs IS 'jobs in that state, as far back as they are kept';
-COMMENT ON COLUMN @extschema@.sync_job_stats.last_hour IS 'those of them that ended (or, when they have not, were enqueued) within the last hour';
+COMMENT ON COLUMN @extschema@.sync_job_stats.last_hour IS 'those of them that ended (or, if they have not, were enqueued) within the last hour';
 COMMENT ON COLUMN @extschema@.sync_job_stats.per_second IS 'last_hour / 3600';
 COMMENT ON COLUMN @extschema@.sync_job_stats.wait_p50 IS 'median time from enqueueing (or scheduled_at) to the start';
 COMMENT ON COLUMN @extschema@.sync_job_stats.wait_p95 IS '95th percentile of the same';
@@ -84,16 +84,16 @@ CREATE VIEW @extschema@.sync_job_queue_status WITH (security_invoker = true) AS
         ON j.queue OPERATOR(pg_catalog.=) q.name;
 COMMENT ON VIEW @extschema@.sync_job_queue_status IS 'Per queue: how much waits, since when, and who works on it';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.queue IS 'the queue';
-COMMENT ON COLUMN @extschema@.sync_job_queue_status.paused IS 'true: no job of it is started';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.paused IS 'true: none of its jobs is started';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.max_workers IS 'the most workers it may have';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.workers IS 'worker processes it has now';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.running IS 'those of them that run a job';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.waiting IS 'jobs that are due';
 COMMENT ON COLUMN @extschema@.sync_job_queue_status.scheduled IS 'jobs whose time has not come';
-COMMENT ON COLUMN @extschema@.sync_job_queue_status.oldest_waiting IS 'since when the oldest due job could run';
-COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'each reason why jobs of it wait, or run slower than they could';
-COMMENT ON COLUMN @extschema@.sync_job_queue_status.failed IS 'jobs that have failed for good, or are held as the set-up of their type is broken';
-COMMENT ON COLUMN @extschema@.sync_job_queue_status.retrying IS 'jobs that have failed and are tried again';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.oldest_waiting IS 'since when the oldest due job could have run';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.note IS 'the reasons why its jobs wait, or run slower than they could';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.failed IS 'jobs that have failed for good, or are held because the set-up of their type is broken';
+COMMENT ON COLUMN @extschema@.sync_job_queue_status.retrying IS 'jobs that have failed and will be retried';
 
 CREATE VIEW @extschema@.sync_job_relay WITH (security_invoker = true) AS
     SELECT p.id AS sync_job, p.sync_job_type, p.title, p.ended_at AS relayed_at, pg_catalog.count(c.id) AS children,
@@ -112,7 +112,7 @@ COMMENT ON COLUMN @extschema@.sync_job_relay.sync_job IS 'the parent';
 COMMENT ON COLUMN @extschema@.sync_job_relay.sync_job_type IS 'its type';
 COMMENT ON COLUMN @extschema@.sync_job_relay.title IS 'its title';
 COMMENT ON COLUMN @extschema@.sync_job_relay.relayed_at IS 'when it made its children';
-COMMENT ON COLUMN @extschema@.sync_job_relay.children IS 'how many it made (and are still kept)';
+COMMENT ON COLUMN @extschema@.sync_job_relay.children IS 'how many children it made that are still kept';
 COMMENT ON COLUMN @extschema@.sync_job_relay.waiting IS 'children that are Pending, Queued or Started';
 COMMENT ON COLUMN @extschema@.sync_job_relay.finished IS 'children that are Finished';
 COMMENT ON COLUMN @extschema@.sync_job_relay.skipped IS 'children that are Skipped or have No Target';
@@ -130,7 +130,7 @@ CREATE VIEW @extschema@.sync_job_document_history WITH (security_invoker = true)
         d.operation, d.status, d.diff_summary, j.created_at, j.started_at, j.ended_at,
         j.source_document_type::pg_catalog.text, j.target_document_type::pg_catalog.text
     FROM @extschema@.sync_job_document AS d JOIN @extschema@.sync_job AS j ON j.id OPERATOR(pg_catalog.=) d.sync_job;
-COMMENT ON VIEW @extschema@.sync_job_document_history IS 'What happened to a document: its jobs, and what set jobs did to it. Ask by source_document_name, for which there are indexes';
+COMMENT ON VIEW @extschema@.sync_job_document_history IS 'What happened to a document: its jobs, and what set jobs did to it. Query it by source_document_name, which is indexed';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.source_document_type IS 'the relation the source document is in';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.source_document_name IS 'the key of the source document, as text';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.sync_job IS 'the job; a set job has a row here for each document that it has changed';
@@ -138,10 +138,10 @@ COMMENT ON COLUMN @extschema@.sync_job_document_history.sync_job_type IS 'the jo
 COMMENT ON COLUMN @extschema@.sync_job_document_history.target_document_type IS 'the relation the target document is in';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.target_document_name IS 'the key of the target document';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.operation IS 'Insert, Update or Delete';
-COMMENT ON COLUMN @extschema@.sync_job_document_history.status IS 'what became of the document: the state of its job; Finished where a set job has changed it';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.status IS 'what became of the document: the state of its job; Finished if a set job changed it';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.diff_summary IS 'what changed';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.created_at IS 'when the job was enqueued';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.started_at IS 'start of its last attempt';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.ended_at IS 'end of its last attempt';
-COMMENT ON COLUMN @extschema@.sync_job_document_history.source_document_type_name IS 'the same as source_document_type, as text: to compare with';
+COMMENT ON COLUMN @extschema@.sync_job_document_history.source_document_type_name IS 'the same as source_document_type, as text, for comparisons';
 COMMENT ON COLUMN @extschema@.sync_job_document_history.target_document_type_name IS 'the same as target_document_type, as text';

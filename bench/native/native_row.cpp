@@ -1,4 +1,4 @@
-// The real sync of the benchmark in C++, row by row, as the functions in PL/pgSQL do it.
+// The real sync of the benchmark in C++, row by row, like the functions in PL/pgSQL.
 #include <sync_job/controller.hpp>
 
 struct Sync : sync_job::Controller {

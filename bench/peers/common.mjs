@@ -1,4 +1,4 @@
-// What the clients in Node share: their settings, telling the harness how far they are, and the handlers of the real sync.
+// Shared by the clients in Node: their settings, their reports to the harness, and the handlers of the real sync.
 import process from 'node:process'
 
 // From bench/peers.py, as one JSON object.
@@ -9,7 +9,7 @@ let told = 0
 
 const tell = (message) => process.stdout.write(JSON.stringify(message) + '\n')
 
-// Call it as a job begins, and with how many have ended.
+// To be called when a job begins, and with how many have ended.
 export function begun() {
   if (done === 0 && told === 0) {
     told = -1
@@ -21,7 +21,7 @@ export function handled(jobs = 1) {
   done += jobs
 }
 
-// Every 10 ms, and not for each job: the harness shall cost little.
+// Every 10 ms, and not for each job: the harness must cost little.
 setInterval(() => {
   if (done > 0 && done !== told) {
     told = done
@@ -38,14 +38,14 @@ export function ready() {
   tell({ ready: true })
 }
 
-// The real sync as one writes it first: read, look up, compare, write. `query` is that of a client of pg, in a
-// transaction or not.
+// The real sync in its obvious form: read, look up, compare, write. `query` is that of a client of pg, in a transaction
+// or not.
 const queries = {
   source: 'SELECT code, full_name, territory, credit_limit, disabled FROM source WHERE id = $1',
   target: 'SELECT id, name, region, credit_limit, active FROM target WHERE external_code = $1',
   insert: 'INSERT INTO target (external_code, name, region, credit_limit, active) VALUES ($1, $2, $3, $4, $5)',
   update: 'UPDATE target SET name = $2, region = $3, credit_limit = $4, active = $5 WHERE id = $1',
-  // The best in one statement: for one source, and for an array of them.
+  // The best form, in one statement: for one source, and for an array of them.
   upsert: `INSERT INTO target AS t (external_code, name, region, credit_limit, active)
     SELECT code, full_name, territory, credit_limit, NOT disabled FROM source WHERE id = $1
     ON CONFLICT (external_code) DO UPDATE SET name = excluded.name, region = excluded.region,
@@ -55,7 +55,7 @@ const queries = {
 }
 queries.upsertMany = queries.upsert.replace('id = $1', 'id = ANY ($1)')
 
-// Named, so that the server prepares each once a connection.
+// Named, so that the server prepares each once per connection.
 const run = (client, name, values) => client.query({ name, text: queries[name], values })
 
 export async function syncRow(client, id) {
@@ -73,7 +73,7 @@ export async function syncRow(client, id) {
 export const syncStatement = (client, id) => run(client, 'upsert', [id])
 export const syncMany = (client, ids) => run(client, 'upsertMany', [ids])
 
-// For the latency, where the client itself must enqueue: the harness writes the number of a job on a line, we add it.
+// For the latency, if the client itself must enqueue: the harness writes the number of a job on a line, and we add it.
 export function addWhenAsked(add) {
   let rest = ''
   process.stdin.on('data', async (data) => {

@@ -1,9 +1,9 @@
-"""Sends documents to a web server as one writes it in Python: a table of jobs, claimed in batches; threads, each with a connection that is
-kept; what is answered is written back in batches. No transaction is open while it waits.
+"""Sends documents to a web server as usual in Python: a table of jobs, claimed in batches; threads, each with a connection that is kept;
+answers are written back in batches. No transaction is open while it waits.
 
     http_worker.py '{"dsn": …, "port": …, "threads": 64}'
 
-It says {"first": milliseconds} when it begins, and {"done": jobs} now and then.
+It prints {"first": milliseconds} when it begins, and {"done": jobs} from time to time.
 """
 import collections
 import concurrent.futures

@@ -29,10 +29,10 @@ const ids = (jobs) => jobs.map((job) => job.data.id)
 // What a handler does with a batch of jobs.
 const tasks = {
   noop: async () => {},
-  // Each job by itself, 24 at a time, as the pool has so many connections.
+  // Each job by itself, 24 at a time, as the pool has that many connections.
   row: (jobs) => Promise.all(ids(jobs).map((id) => withClient((client) => syncRow(client, id)))),
   statement: (jobs) => Promise.all(ids(jobs).map((id) => withClient((client) => syncStatement(client, id)))),
-  // One transaction, in which a job may fail by itself.
+  // One transaction, in which a single job may fail.
   savepoint: (jobs) => withClient(async (client) => {
     await client.query('BEGIN; SAVEPOINT job')
     for (const id of ids(jobs)) {

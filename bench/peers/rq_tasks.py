@@ -13,7 +13,7 @@ def noop(_id):
 
 
 def sync_row(source_id):
-    """The real sync as one writes it: read, look up, compare, write. A forked worker connects anew for each job."""
+    """The real sync in its obvious form: read, look up, compare, write. A forked worker connects again for each job."""
     global _connection
     if _connection is None:
         _connection = psycopg2.connect(os.environ['BENCH_DSN'])
@@ -32,6 +32,6 @@ def sync_row(source_id):
 
 
 def tell_start(number):
-    """When the job began, to whoever waits for it."""
+    """Tells the process that waits for it when the job began."""
     at = time.time()
     redis.Redis(unix_socket_path=os.environ['BENCH_REDIS']).rpush('started', f'{number} {at!r}')

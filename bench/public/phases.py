@@ -1,14 +1,14 @@
 #!/usr/bin/python3
 """Plays scenarios of the public benchmark of job queues in PostgreSQL (hardbyte/postgresql-job-queue-benchmarking) against a server on this
-machine: their scenarios and phases, by name, as its docs/method.md describes them; this driver, which needs no Docker; this machine. What
-is measured is not comparable with what they publish.
+machine: their scenarios and phases, by name, as its docs/method.md describes them, but with this driver, which needs no Docker, and on this
+machine. The results are not comparable with those they publish.
 
     make bench-public SCENARIOS="crash_recovery"      only this one; bench/run starts it in its throw-away server
-    RATE=800 WORKERS=4 MINUTE=10                      offered jobs a second, worker processes, seconds that a minute takes here
+    RATE=800 WORKERS=4 MINUTE=10                      offered jobs per second, worker processes, seconds that a minute takes here
 
-The adapter pg_sync_job-bench is a process of its own, as there. Its workers are processes of the server, so kill-worker is SIGKILL of one of
-those that run jobs, with the restart after a crash that follows. In the end all is drained and counted: each job whose enqueueing was
-acknowledged is there and Finished, and has had its effect once.
+As there, the adapter pg_sync_job-bench is a process of its own. Its workers are processes of the server, so kill-worker is a SIGKILL of one
+that runs jobs, followed by the server's crash restart. In the end all is drained and counted: each job whose enqueueing was acknowledged
+exists and is Finished, and has had its effect once.
 """
 import json
 import os
@@ -30,7 +30,7 @@ MINUTE = float(os.environ.get('MINUTE') or 10)
 DATA = os.environ['DATA']
 DATABASE = 'pg_sync_job_bench'
 
-# Minutes are scaled; what is given in seconds there is short enough to be kept in proportion to a minute.
+# Minutes are scaled; durations given in seconds there are short enough to keep their proportion to a minute.
 SCENARIOS = {
     'idle_in_tx_saturation': 'warmup=warmup:1 clean_1=clean:3 idle_1=idle-in-tx:3 recovery_1=recovery:2',
     'sustained_high_load': 'warmup=warmup:1 clean_1=clean:2 pressure_1=high-load:4 recovery_1=clean:2',
@@ -54,7 +54,7 @@ def server(action, *options):
 
 
 def patiently(work, seconds=60):
-    """Tries again while the server is down, or comes up."""
+    """Tries again while the server is down, or is starting."""
     result = []
 
     def tried():
@@ -73,7 +73,7 @@ def workers(session):
 
 
 def kill_worker():
-    """SIGKILL of a worker that runs a job; whoever is asked meanwhile is told that the server restarts."""
+    """SIGKILL of a worker that runs a job; sessions are told meanwhile that the server restarts."""
     pids = []
     wait_until(lambda: pids.extend(patiently(workers)) or pids, 60, 0.05, 'waiting for a worker that runs a job')
     try:
@@ -156,7 +156,7 @@ def enter(kind, options, seconds):
 
 
 class Adapter:
-    """The process under test, and the pace that it is given: tokens on its standard input, by the time that has really passed."""
+    """The process under test, and its pace: tokens on its standard input, by the time that has really passed."""
 
     def __init__(self):
         environment = {**os.environ, 'DATABASE_URL': f'postgresql://postgres@/{DATABASE}?host={SOCKET}&application_name=adapter', 'SCENARIO': 'long_horizon',
@@ -203,7 +203,7 @@ class Adapter:
 
 
 def play(name):
-    """All phases of a scenario; a row for each, and whether all has been done once."""
+    """All phases of a scenario; a row for each, and whether everything was done exactly once."""
     with Session('postgres') as session:
         session.run(f'DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)')
         session.run(f'CREATE DATABASE {DATABASE}')

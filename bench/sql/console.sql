@@ -1,5 +1,5 @@
--- What the workload `console` looks at: a history that is mostly of forty types, with rare ones and one of long ago in it, of which twenty jobs belong to a role of their own,
--- failed jobs with long errors, and waiting ones. fill_console(n) makes it, of n finished jobs of the last twenty days.
+-- The data of the workload `console`: a history mostly of forty types, with rare ones and one from long ago, in which twenty jobs belong to a role of their own;
+-- failed jobs with long errors; and waiting ones. fill_console(n) makes it, with n finished jobs of the last twenty days.
 CREATE ROLE console_app LOGIN;
 CREATE ROLE console_viewer LOGIN PASSWORD 'secret';
 CREATE ROLE console_twenty LOGIN PASSWORD 'secret';
@@ -21,7 +21,7 @@ FROM (SELECT 'Customer Sync ' || lpad(i::text, 2, '0'), 'app', 'console_app'::re
       UNION ALL SELECT n, 'app', 'console_app' FROM unnest('{Rare Sync,Uncommon Sync,Seldom Sync,Former Sync}'::text[]) AS n
       UNION ALL SELECT 'Own Sync', 'twenty', 'console_twenty') AS t (name, owner, role);
 
--- Of n jobs, those from first to last.
+-- The jobs from first to last, of n.
 CREATE FUNCTION fill_ended(n bigint, first bigint, last bigint) RETURNS void LANGUAGE sql AS $$
 INSERT INTO sync_job_internal.sync_job_ended (id, sync_job_type, title, status, source_document_type, source_document_name, target_document_type, target_document_name,
     operation, context, queue, priority, timeout, retry_delay, retry_backoff, max_retries, retry_count, insert_enabled, update_enabled, delete_enabled,
@@ -43,7 +43,7 @@ FROM (SELECT i, i % (n / 20) = n / 40 AS own, (1 + floor(random() * n / 20))::in
       FROM generate_series(first, last) AS i) AS s
 $$;
 
--- Copies of those, in another state.
+-- Copies of these jobs, in another state.
 CREATE FUNCTION fill_part(part text, first bigint, number bigint, changes jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     columns text := (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute

@@ -1,6 +1,6 @@
 -- The job types of the benchmark.
 
--- No work at all, in one SQL function; as it may share a transaction, and as it may not.
+-- No work at all, in one SQL function; once batchable, and once not.
 CREATE SCHEMA noop;
 CREATE FUNCTION noop.execute(sync_job sync_job, source_doc jsonb) RETURNS jsonb LANGUAGE sql STABLE RETURN NULL::jsonb;
 INSERT INTO sync_job_type (name, module, batchable) VALUES ('No-op', 'noop', true), ('No-op alone', 'noop', false);
@@ -31,7 +31,7 @@ END $$;
 INSERT INTO sync_job_type (name, module, source_document_type, target_document_type)
 VALUES ('Row sync', 'row_sync', 'source', 'target');
 
--- The same, the target being found by a function in SQL.
+-- The same, with a function in SQL that finds the target.
 CREATE SCHEMA sql_sync;
 CREATE FUNCTION sql_sync.get_target_document(sync_job sync_job, source_doc source) RETURNS sync_job_target LANGUAGE sql STABLE AS $$
     SELECT sync_job_target(CASE WHEN t.id IS NULL THEN 'insert' ELSE 'update' END, target_document_name => t.id::text)
@@ -55,7 +55,7 @@ VALUES ('Declared sync', 'source', 'target', '{"external_code": "code"}',
         '{"name": "full_name", "region": "territory", "credit_limit": "credit_limit",
           "active": {"expr": "NOT source.disabled"}}');
 
--- The same in C++ (native/): row by row with a statement of its own that finds the target, as in PL/pgSQL; row by row with a match; many
+-- The same in C++ (native/): row by row, with a statement of its own to find the target, as in PL/pgSQL; row by row with a match; many
 -- at once.
 INSERT INTO sync_job_type (name, source_document_type, target_document_type, library) VALUES ('Native sync without match', 'source', 'target', 'native_row');
 INSERT INTO sync_job_type (name, source_document_type, target_document_type, match, library)

@@ -1,4 +1,4 @@
--- The same sync by hand: as it would be written without a queue.
+-- The same sync by hand, as it would be written without a queue.
 
 CREATE FUNCTION sync_row() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -31,7 +31,7 @@ CREATE FUNCTION sync_all() RETURNS void LANGUAGE sql AS $$
         IS DISTINCT FROM (excluded.name, excluded.region, excluded.credit_limit, excluded.active)
 $$;
 
--- One bad row must not undo the others: so a subtransaction each.
+-- One bad row must not undo the others, so each has a subtransaction.
 CREATE FUNCTION sync_loop() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     s source;

@@ -1,4 +1,4 @@
-"""Old jobs are cleared by the scheduler, or by hand, while others work, and somebody reads the history."""
+"""The scheduler, or a call by hand, clears old jobs while others work, and somebody reads the history."""
 import threading
 import time
 
@@ -15,7 +15,7 @@ IN_SET = 1000
 
 
 def old_jobs(session):
-    """Copies of one that has really run, 40 days old: every tenth with an error, every thousandth a set with its documents."""
+    """Copies of a job that has really run, 40 days old: every tenth with an error, every thousandth a set with its documents."""
     sync_job.drain(session, ENQUEUE_NOOP, ['No-op', 1])
     special = {'id': "nextval('sync_job_internal.sync_job_id_seq')", 'ended_at': "j.ended_at - interval '40 days' + n * interval '1 ms'",
                'documents': f'CASE WHEN n %% {IN_SET} = 0 THEN {IN_SET} END'}

@@ -1,4 +1,4 @@
-"""The console, over HTTP: how long its pages take beside a long history, for who sees everything and for who sees twenty jobs of it."""
+"""The console, over HTTP: how long its pages take with a long history, for a user who sees everything and for one who sees twenty jobs."""
 import functools
 import http.client
 import json
@@ -22,7 +22,7 @@ COMMAND = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../build/
 
 
 class Client:
-    """Somebody who is logged in, on a connection that stays."""
+    """A logged-in user, on a connection that stays open."""
 
     def __init__(self, server, role):
         self.server = server
@@ -35,7 +35,7 @@ class Client:
         self.connection.request(method, path, body, headers or self.headers)
         answer = self.connection.getresponse()
         text = answer.read()
-        if answer.status != 200 and b'"57014"' not in text and b'"P0002"' not in text:  # stopped after its second; not seen
+        if answer.status != 200 and b'"57014"' not in text and b'"P0002"' not in text:  # stopped after its one second; not visible to the role
             raise RuntimeError(f'{method} {path}: {answer.status} {text[:300]}')
         return answer, text
 
@@ -44,7 +44,7 @@ class Client:
         return json.loads(self.ask('GET', f'/api/{path}{"?" if query else ""}{query}')[1])
 
     def stream(self):
-        """A connection of its own, on which changes come."""
+        """A connection of its own, for the stream of changes."""
         connection = http.client.HTTPConnection('127.0.0.1', self.server.port)
         connection.request('GET', '/api/changes', headers=self.headers)
         answer = connection.getresponse()
@@ -54,7 +54,7 @@ class Client:
 
 
 class Console:
-    """sync-job serve, for as long as the block."""
+    """sync-job serve, as long as the block lasts."""
 
     def __enter__(self):
         self.process = start([COMMAND, 'serve', '--host', SOCKET, '--databases', DATABASE, '--listen', '127.0.0.1:0', '--sessions', '100'], stdout=subprocess.PIPE)
@@ -80,7 +80,7 @@ def fill():
 
 
 def pages():
-    """Each page with what it asks for, the first of which it is about: (route, filters), …"""
+    """Each page with its requests, the main one first: (route, filters), …"""
     with Session(DATABASE) as session:
         own, own_document = session.rows("SELECT id, source_document_name FROM sync_job_internal.sync_job_ended WHERE sync_job_type = 'Own Sync' ORDER BY id DESC LIMIT 1")[0]
         some, some_document = session.rows('SELECT id, source_document_name FROM sync_job_internal.sync_job_failed ORDER BY id DESC LIMIT 1')[0]
@@ -116,8 +116,8 @@ def processor_milliseconds(role):
 
 
 def open_pages(console, role):
-    """Each page several times: until what it is about is there, and all that it asks for (a count, say). By the clock, of each the median, and the longest of
-    all answers; by the processor, the least."""
+    """Each page several times: until its main request is answered, and until all are (a count, say). By the clock: the median of each, and the longest of all
+    answers; by processor time: the least."""
     client = Client(console, role)
     processor = processor_milliseconds(role)
     first, whole, longest, by_processor = {}, {}, {}, {}
@@ -132,7 +132,7 @@ def open_pages(console, role):
                 answer, used = f'{path} of {page}', processor() - before
                 longest[answer] = max(times[-1][-1], longest.get(answer, 0))
                 by_processor[answer] = min(used, by_processor.get(answer, used))
-        if page.startswith('all that match'):  # no page: what is asked before an action on up to 100,000
+        if page.startswith('all that match'):  # not a page: the request before an action on up to 100,000 jobs
             continue
         first[page], whole[page] = statistics.median(one[0] for one in times), statistics.median(map(sum, times))
     measured = {}
@@ -150,7 +150,7 @@ def alone(role):
 
 
 def in_company(role):
-    """Beside 200 open streams, which are read, 50 clients that send or read nothing more, and ten new jobs a second, which are told on the streams."""
+    """With 200 open streams, which are read, 50 clients that no longer send or read anything, and ten new jobs per second, announced on the streams."""
     fill()
     over = threading.Event()
     with Console() as console:

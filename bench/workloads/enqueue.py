@@ -1,4 +1,4 @@
-"""Enqueueing alone, the queue being paused, beside plain INSERTs of rows of the same shape with the same indexes."""
+"""Only enqueueing, with the queue paused, compared with plain INSERTs of rows of the same shape with the same indexes."""
 import json
 import statistics
 
@@ -14,7 +14,7 @@ UPDATE = "UPDATE source SET territory = 'Moved'"
 
 
 class Paused(SyncJobDatabase):
-    """The queue is paused; ROWS sources; a table `plain` that is like the one waiting jobs are in."""
+    """The queue is paused; ROWS sources; a table `plain` like the one that waiting jobs are in."""
 
     def __enter__(self):
         session = super().__enter__()
@@ -29,7 +29,7 @@ class Paused(SyncJobDatabase):
 
 
 def plain_insert(session, name, rows=''):
-    """An INSERT of a job for each of the rows: the enqueued one as the example, with an id and a name of its own."""
+    """An INSERT of a job for each of the rows: a copy of the enqueued one, with an id and a name of its own."""
     own = {'id': "nextval('sync_job_internal.sync_job_id_seq')", 'source_document_name': name}
     columns = [column for (column,) in session.rows("""SELECT attname FROM pg_attribute
         WHERE attrelid = 'plain'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum""")]
@@ -67,7 +67,7 @@ def enqueue_bulk(w):
 # ---- in a trigger ----
 
 def in_trigger(prepare):
-    """The time of the trigger alone, as EXPLAIN ANALYZE tells it, and of the whole UPDATE."""
+    """The time of the trigger alone, from EXPLAIN ANALYZE, and of the whole UPDATE."""
     with Paused() as session:
         session.run(prepare(session))
         plan = session.value(f'EXPLAIN (ANALYZE, FORMAT json) {UPDATE}')
@@ -113,7 +113,7 @@ def enqueue_trigger(w):
         w.ratio(other, ours + ', deduplicate', '', f'time of {ours}, deduplicate : {other}')
 
 
-# ---- one a transaction ----
+# ---- one per transaction ----
 
 def one_each(script, clients):
     with Paused() as session:

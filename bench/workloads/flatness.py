@@ -1,4 +1,4 @@
-"""A queue must not become slower by what lies around: ended jobs, other waiting jobs, somebody's old snapshot."""
+"""A queue must not become slower because of other things: ended jobs, other waiting jobs, somebody's old snapshot."""
 import contextlib
 
 import peers
@@ -24,7 +24,7 @@ def drain_beside(prepare=None, jobs=JOBS):
 
 
 def finished(session):
-    """Copies of one that has really run, as running them all would take too long; the table then vacuumed and analyzed."""
+    """Copies of a job that has really run, as running them all would take too long; the table is then vacuumed and analyzed."""
     sync_job.drain(session, ENQUEUE_NOOP, ['No-op', 1])
     columns = [name for (name,) in session.rows("""SELECT attname FROM pg_attribute
         WHERE attrelid = 'sync_job_internal.sync_job_ended'::regclass AND attnum > 0 AND NOT attisdropped""")]
@@ -58,7 +58,7 @@ def flat(w):
 
 @contextlib.contextmanager
 def old_snapshot(database):
-    """Another session that looked at something, and keeps its snapshot."""
+    """Another session that has read something, and keeps its snapshot."""
     connection = psycopg2.connect(host=SOCKET, user='postgres', dbname=database)
     connection.set_session(isolation_level='REPEATABLE READ')
     connection.cursor().execute('SELECT count(*) FROM pg_class')
@@ -117,8 +117,8 @@ def processor_milliseconds(pid):
 
 
 def scrape(prepare=None):
-    """Of sync_job_metrics(), and of one that is only counted, in a session that has asked before: processor time, as a scrape is
-    too short to be told from the noise of others' work by a clock."""
+    """The time of sync_job_metrics(), and of one metric that is only counted, in a session that has called it before: processor time, as a
+    scrape is too short to be told by a clock from the noise of other work."""
     with SyncJobDatabase() as session:
         if prepare:
             prepare(session)
@@ -135,7 +135,7 @@ def scrape(prepare=None):
 
 
 def many_types(session):
-    """As many as are shown, each of which has run a job."""
+    """As many types as are shown, each of which has run a job."""
     session.run("""INSERT INTO sync_job_type (name, module, batchable) SELECT 'No-op ' || i, 'noop', true FROM generate_series(1, 198) AS i;
         SELECT count(enqueue_sync_job(name)) FROM sync_job_type WHERE module = 'noop'; CALL run_sync_jobs()""")
 

@@ -11,7 +11,7 @@ from server import SOCKET, stop, wait_until
 from sync_job import SyncJobDatabase
 
 JOBS = size('LATENCY_JOBS', 100, 1000)
-WARM_UP = 5  # those before are not counted: processes start, plans are made
+WARM_UP = 5  # these first ones are not counted: processes start, plans are made
 
 
 def spread(waits):
@@ -24,8 +24,8 @@ def pause():
 
 
 def commit_one(connection, enqueue, args):
-    """Enqueues in a transaction; the times (ms) at which COMMIT was sent, its flush to disk being part of what follows, and
-    at which it had returned."""
+    """Enqueues in a transaction; the times (ms) at which COMMIT was sent (its flush to disk comes after that), and at which it
+    had returned."""
     with connection.cursor() as cursor:
         cursor.execute(enqueue, args)
         sent = time.time() * 1000
@@ -41,7 +41,7 @@ def both_spreads(began, commits):
 
 
 def prepare_one(connection, enqueue, args):
-    """The same for COMMIT PREPARED, of a transaction that was prepared before: as a router's two-phase commit ends."""
+    """The same for COMMIT PREPARED of a transaction that was prepared before, as at the end of a router's two-phase commit."""
     with connection.cursor() as cursor:
         connection.autocommit = True
         cursor.execute('BEGIN')

@@ -59,7 +59,7 @@ def memory_with(waiting):
         session.run("SELECT pause_sync_job_queue('long')")
         if waiting:
             session.run("SELECT count(enqueue_sync_job('No-op', queue => 'long')) FROM generate_series(1, %s)", [waiting])
-        sync_job.drain(session, ENQUEUE_NOOP, ['No-op', 5000])  # so that launcher, scheduler and workers have seen them
+        sync_job.drain(session, ENQUEUE_NOOP, ['No-op', 5000])  # so that launcher, scheduler and workers know them
         return {'MiB of all our processes': sum(memory_of(pid) for (pid,) in session.rows(OURS)),
                 'MiB a worker': max(memory_of(pid) for (pid,) in session.rows(WORKERS))}
 

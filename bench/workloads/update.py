@@ -96,7 +96,7 @@ def native(w):
         w.ratio('native, row by row without match' + way, 'plpgsql' + way)
 
 
-# First what counts where the machine does other work as well.
+# First the measure that counts if the machine does other work as well.
 def by_processor(measured):
     name = next(name for name in measured if name.endswith('of processor time'))
     return {PROCESSOR: measured.pop(name), **measured}

@@ -1,4 +1,4 @@
-// What a command is called with. A thin layer over CLI11, whose headers take longer to compile than all else here: only
+// The arguments of a command. A thin layer over CLI11, whose headers take longer to compile than everything else here: only
 // arguments.cpp and main.cpp include them.
 #pragma once
 
@@ -19,7 +19,7 @@ struct UsageError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// The command has ended with this exit code, and has told why.
+/// The command has ended with this exit code, and has said why.
 struct Ended {
     int code;
 };
@@ -31,20 +31,20 @@ public:
 
     void positional(const std::string& name, std::string& value, const std::string& help);
     void positional(const std::string& name, std::vector<std::string>& values, bool required, const std::string& help);
-    /// A number of a job, or several.
+    /// The id of a job, or several.
     void id(std::string& value);
     void ids(std::vector<std::string>& values, bool required, const std::string& help);
 
     void option(const std::string& names, std::string& value, const std::string& help);
     void choice(const std::string& names, std::string& value, const std::vector<std::string>& choices, const std::string& help);
-    /// Several, separated by commas; of those that are known, or any.
+    /// Several values, separated by commas: of the known ones, or any.
     void list(const std::string& names, std::vector<std::string>& values, const std::string& help);
     void choices(const std::string& names, std::vector<std::string>& values, const std::vector<std::string>& choices, const std::string& help);
     void number(const std::string& names, int& value, int least, int most, const std::string& help);
     void number(const std::string& names, double& value, double least, double most, const std::string& help);
     void flag(const std::string& names, bool& value, const std::string& help);
 
-    /// Is called once all are read; throws UsageError where they do not fit together.
+    /// Called when all have been read; throws UsageError if they do not fit together.
     void check(std::function<void()> check);
 
 private:

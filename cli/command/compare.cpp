@@ -65,7 +65,7 @@ void print_differences(const Row& counts, const Result& documents, bool wide) {
     print(table, wide);
 }
 
-/// The exit code says whether all is in step: what waits already is no fault.
+/// The exit code says whether everything is in step: a document whose job is already waiting is no fault.
 int compare(Invocation& invocation, const CompareOptions& options) {
     Connection& database = invocation.database();
     const Result job = database.execute(compare_sql, {options.type, given(options.condition), given(options.max_rows), given(options.queue),

@@ -1,4 +1,4 @@
-// One job, read and told; see the header.
+// Reads one job and describes it; see the header.
 #include "command/job.hpp"
 
 #include "text/json.hpp"
@@ -25,7 +25,7 @@ constexpr std::string_view attempts_sql = R"(
     SELECT e.attempt, e.occurred_at, e.counted, e.sqlstate, e.message, e.detail, e.hint, e.context
     FROM @extschema@.sync_job_error AS e WHERE e.sync_job = $1::int8 ORDER BY e.attempt, e.occurred_at)";
 
-/// The diff, where it is one of the extension's: a bypass controller's may have any form, and is shown as it is.
+/// The diff, if the extension made it: a bypass controller's may have any form, and is shown as it is.
 constexpr std::string_view changes_sql = R"(
     SELECT d.key AS field, d.value -> 'old' AS old, d.value -> 'new' AS new, coalesce(d.value -> 'secret' = 'true', false) AS secret,
         coalesce(d.value -> 'too_large' = 'true', false) AS too_large
@@ -42,7 +42,7 @@ constexpr std::string_view children_sql = R"(
     SELECT c.id, c.relation, c.status, c.operation, c.sync_job_type, coalesce(c.target_document_name, c.source_document_name) AS document, c.error_message
     FROM @extschema@.sync_job AS c WHERE c.parent_sync_job = $1::int8 ORDER BY c.id LIMIT 1000)";
 
-/// Columns that are told one below the other, with what they are called for people.
+/// Columns that are printed one below the other, with their labels.
 struct Label {
     std::string_view column, label;
 };

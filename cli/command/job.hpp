@@ -1,4 +1,4 @@
-// One job as show tells of it.
+// One job, as `show` prints it.
 #pragma once
 
 #include "database/connection.hpp"
@@ -11,7 +11,7 @@ struct JobReport {
     Result job, attempts, changes, documents, children;
 };
 
-/// Throws DatabaseError (42704) where there is no such job that the caller may see.
+/// Throws DatabaseError (42704) if there is no such job that the caller may see.
 JobReport read_job(Connection& database, const std::string& id);
 
 void print_job(const JobReport& report, bool wide);

@@ -1,4 +1,4 @@
-// sync-job list: jobs, newest first, by what is asked for.
+// sync-job list: jobs that match the given filters, newest first.
 #include "command/invocation.hpp"
 #include "text/json.hpp"
 #include "text/message.hpp"
@@ -15,7 +15,7 @@ struct ListOptions {
     int limit = 50;
 };
 
-/// The text of the error and the context have no index: they are looked for in the newest 100,000 of what the rest leaves.
+/// The text of the error and the context have no index: they are searched in the newest 100,000 jobs that match the other filters.
 constexpr std::string_view list_sql = R"(
     WITH chosen AS (
         SELECT j.id, j.sync_job_type, j.status, j.source_document_type, j.source_document_name, j.target_document_type, j.target_document_name,
@@ -42,7 +42,7 @@ constexpr std::string_view list_sql = R"(
         AND ($12::jsonb IS NULL OR c.context @> $12::jsonb)
     ORDER BY c.id DESC LIMIT $13::int8)";
 
-/// What a row of the list says last: why it failed, when it goes on, or what it did.
+/// The last column of a row: why the job failed, when it goes on, or what it did.
 std::string remark(const Row& row) {
     if (!row.is_null("error_message")) {
         const std::string message = row["error_message"];

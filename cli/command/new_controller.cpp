@@ -1,4 +1,4 @@
-// sync-job new-controller: the script of a new job type, with functions to go on from; or of those of a type that is there.
+// sync-job new-controller: the script for a new job type, with functions to start from; or for the functions of an existing type.
 #include "command/invocation.hpp"
 #include "text/json.hpp"
 #include "text/message.hpp"
@@ -18,7 +18,7 @@ struct NewOptions {
     bool is_native() const { return language == "c++" || language == "C++"; }
 };
 
-/// By the name of a table, with or without its schema: one that is there once, whatever the search_path is.
+/// Finds a table by its name, with or without its schema: the only one of that name, whatever the search_path is.
 constexpr std::string_view table_sql = R"(
     SELECT c.oid::regclass::text AS name
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -31,7 +31,7 @@ constexpr std::string_view insert_sql =
     "INSERT INTO @extschema@.sync_job_type (name, source_document_type, target_document_type) VALUES ($1, $2::regclass, $3::regclass)";
 constexpr std::string_view boilerplate_sql = "SELECT @extschema@.create_sync_job_boilerplate($1, $2) AS script";
 constexpr std::string_view attach_sql = "SELECT @extschema@.attach_sync_job_triggers($1, $2::regclass)";
-/// What makes the type, as a line of the script.
+/// The statement that creates the type, as a line of the script.
 constexpr std::string_view line_sql = R"(
     SELECT format('INSERT INTO %s.sync_job_type (name, source_document_type, target_document_type) VALUES (%L, %L, %L);', $4, $1, $2, $3) AS make,
         format('SELECT %s.attach_sync_job_triggers(%L, %L);', $4, $1, $2) AS attach)";
@@ -49,7 +49,7 @@ std::string table_named(Transaction& transaction, const std::string& name) {
                         found, tables.empty() ? "" : "Name the schema, too.", "");
 }
 
-/// Of C++ the file cannot be run by psql: what makes the type stands in it as a comment.
+/// psql cannot run a file in C++: the statements that create the type are in it as a comment.
 std::string as_comment(const std::string& statements) {
     if (statements.empty()) {
         return "";
@@ -64,7 +64,7 @@ std::string as_comment(const std::string& statements) {
     return comment + "//\n";
 }
 
-/// The type is made in a transaction that only `--make` commits, as the functions are written for a type that is there.
+/// The type is created in a transaction that only `--make` commits, because functions are written for an existing type.
 std::string make_script(Invocation& invocation, const NewOptions& options) {
     Connection& database = invocation.database();
     const std::string schema = database.schema();

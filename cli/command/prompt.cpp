@@ -1,4 +1,4 @@
-// Asking before something is done; see the header.
+// Asks before something is done; see the header.
 #include "command/prompt.hpp"
 
 #include "command/invocation.hpp"
@@ -25,7 +25,7 @@ bool confirm(const std::string& question, bool yes) {
     std::cerr << question << " [y/N] " << std::flush;
     std::string answer;
     char c;
-    while (read(STDIN_FILENO, &c, 1) == 1 && c != '\n') {  // not std::cin, which would go on reading after Ctrl-C
+    while (read(STDIN_FILENO, &c, 1) == 1 && c != '\n') {  // not std::cin, which would keep reading after Ctrl-C
         answer.push_back(c);
     }
     interrupt::check();

@@ -1,4 +1,4 @@
-// sync-job serve: how the console is started; cli/serve is what it does.
+// sync-job serve: starts the console; what it does is in cli/serve.
 #include "command/invocation.hpp"
 #include "serve/serve.hpp"
 #include "text/message.hpp"
@@ -10,7 +10,7 @@ namespace sync_job {
 
 namespace {
 
-/// Who logs in brings role and password, and chooses the database: of the options of the connection only the place of the server is left.
+/// Whoever logs in gives role, password and database: of the connection options, only the address of the server is left.
 int serve_console(Invocation& invocation, const serve::Settings& given) {
     const ConnectionOptions& connection = invocation.connection_options;
     if (!connection.user.empty() || !connection.database.empty() || connection.never_ask || connection.ask_password) {

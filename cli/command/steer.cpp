@@ -1,4 +1,4 @@
-// sync-job retry, rerun and cancel: what they do to one job they do to each that is named, in a transaction of its own.
+// sync-job retry, rerun and cancel: each named job is handled in a transaction of its own.
 #include "command/wait.hpp"
 #include "text/json.hpp"
 #include "text/message.hpp"
@@ -21,7 +21,7 @@ constexpr std::string_view retry_sql = "SELECT r.id, r.status FROM @extschema@.r
 constexpr std::string_view rerun_sql = "SELECT @extschema@.rerun_sync_job($1::int8, $2::jsonb) AS id, 'Queued' AS status";
 constexpr std::string_view cancel_sql = "SELECT c.id, c.status FROM @extschema@.cancel_sync_job($1::int8, $2, $3::bool) AS c";
 
-/// What became of one id: told at once, or put into the JSON answer.
+/// What became of one id: printed at once, or put into the JSON output.
 struct Outcome {
     std::string json;
     bool good;

@@ -1,4 +1,4 @@
-// sync-job top: queues, what runs, and what has failed, again and again: in place on a terminal.
+// sync-job top: shows queues, running jobs and failed jobs again and again: in place on a terminal.
 #include "command/invocation.hpp"
 #include "database/interrupt.hpp"
 #include "text/json.hpp"
@@ -55,7 +55,7 @@ public:
     Screen(const Screen&) = delete;
     Screen& operator=(const Screen&) = delete;
 
-    /// Waits so long for a key; whether it was q.
+    /// Waits for a key for that long; true if it was q.
     bool quit(std::chrono::milliseconds time) const {
         pollfd input{STDIN_FILENO, POLLIN, 0};
         if (poll(&input, keys_ ? 1 : 0, static_cast<int>(time.count())) == 1) {
@@ -116,7 +116,7 @@ std::vector<std::string> text(const Snapshot& snapshot, const Terminal& screen, 
     return lines;
 }
 
-/// From the top left corner, each line cleared to its end, and no more lines than the terminal has.
+/// Draws from the top left corner, clears each line to its end, and draws no more lines than the terminal has.
 void redraw(const std::vector<std::string>& lines, const Terminal& screen) {
     std::string frame = "\x1b[H";
     const auto shown = std::min<std::size_t>(lines.size(), static_cast<std::size_t>(std::max(1, screen.lines - 1)));
@@ -168,7 +168,7 @@ int top(Invocation& invocation, const TopOptions& options) {
                 interrupt::sleep(pause);
             }
         }
-    } catch (const Interrupted&) {  // how one ends it
+    } catch (const Interrupted&) {  // the way to end it
         return exit_good;
     }
 }

@@ -21,7 +21,7 @@ struct ExportOptions {
     std::vector<std::string> types;
 };
 
-/// All types where none is named; one that does not exist is the function's to complain of.
+/// All types if none is named; the function itself complains of one that does not exist.
 constexpr std::string_view validate_sql = R"(
     SELECT n.name AS sync_job_type, f.severity, f.object, f.message, f.detail, f.hint, f.field
     FROM (SELECT jsonb_array_elements_text($1::jsonb) UNION ALL
@@ -50,7 +50,7 @@ std::string contents(const std::string& file) {
 
 int validate(Invocation& invocation, const ValidateOptions& options) {
     Connection& database = invocation.database();
-    // It may call what locks, so it is no statement that only reads.
+    // It may call code that takes locks, so it is not a read-only statement.
     const Result findings = options.definition.empty() ? database.execute(validate_sql, {json_strings(options.types)})
                                                        : database.execute(validate_definition_sql, {contents(options.definition)});
     bool bad = false;

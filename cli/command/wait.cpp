@@ -1,5 +1,5 @@
-// Waiting for a job; see the header. It asks again and again, with short pauses at first: nothing is held in the database meanwhile,
-// neither a snapshot nor a setting, and it works through a pooler and for whoever may know the state of the job.
+// Waits for a job; see the header. It polls, with short pauses at first: nothing is held in the database meanwhile, neither a snapshot
+// nor a setting, and it works through a pooler and for whoever may know the state of the job.
 #include "command/wait.hpp"
 
 #include "command/job.hpp"
@@ -19,7 +19,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// A Failed job has ended when no retry is to come, or when the set-up of its type is broken: that needs somebody to mend it.
+/// A Failed job has ended when no retry will follow, or when the set-up of its type is broken: somebody has to repair that.
 constexpr std::string_view progress_sql = R"(
     SELECT s.status, s.retry_after, a.percent, a.title, a.description,
         s.status IN ('Finished', 'Skipped', 'No Target', 'Relayed', 'Canceled')
@@ -32,7 +32,7 @@ constexpr std::string_view note_sql = R"(
     SELECT q.note FROM @extschema@.sync_job AS j JOIN @extschema@.sync_job_queue_status AS q ON q.queue = j.queue
     WHERE j.id = $1::int8 AND j.status = 'Queued')";
 
-/// One line on the terminal, rewritten at each change; gone when this is gone.
+/// One line on the terminal, rewritten at each change; it disappears with this object.
 class StatusLine {
 public:
     explicit StatusLine(bool shown) : shown_(shown) {}
@@ -119,7 +119,7 @@ Progress wait_for_job(Invocation& invocation, const std::string& id, const WaitO
             Progress progress = read_progress(database, id);
             if (progress.status != "Queued") {
                 note.clear();
-            } else if (Clock::now() - noted > std::chrono::seconds(1)) {  // why it does not begin
+            } else if (Clock::now() - noted > std::chrono::seconds(1)) {  // why it does not start
                 const Result asked = database.query(note_sql, {id});
                 note = asked.empty() ? "" : asked.row(0)["note"];
                 noted = Clock::now();

@@ -1,4 +1,4 @@
-// Waiting for a job, and telling what becomes of it.
+// Waits for a job, and reports what becomes of it.
 #pragma once
 
 #include "command/invocation.hpp"
@@ -28,11 +28,11 @@ struct Progress {
     std::string json(const std::string& id) const;
 };
 
-/// Throws DatabaseError (42704) where there is no such job that the caller may know of.
+/// Throws DatabaseError (42704) if there is no such job that the caller may know of.
 Progress read_progress(Connection& database, const std::string& id);
 
-/// Waits until the job has ended, or will not be tried again by itself, and shows its progress: in place on a terminal; else, with
-/// `lines`, a line for each change. Tells of Ctrl-C and of the end of the time, and throws Ended with the exit code.
+/// Waits until the job has ended, or will not be retried by itself, and shows its progress: in place on a terminal; else, with
+/// `lines`, a line for each change. On Ctrl-C, or when the time is up, says so and throws Ended with the exit code.
 Progress wait_for_job(Invocation& invocation, const std::string& id, const WaitOptions& options, bool lines);
 
 /// What `show` prints of the job. Returns the exit code: whether it has ended well.

@@ -56,7 +56,7 @@ PGconn* connect_once(const ConnectionOptions& options, const std::string& progra
             names.push_back(name), values.push_back(value.c_str());
         }
     };
-    // A connection string comes first, so that what stands beside it on the command line wins, as in psql.
+    // A connection string comes first, so that other options on the command line override it, as in psql.
     add("dbname", options.database);
     add("host", options.host);
     add("port", options.port);
@@ -123,7 +123,7 @@ Result Connection::send(const std::string& sql, const Parameters& parameters) {
     }
     interrupt::check();
     interrupt::cancel_with(cancel_.get());
-    // All are text, and the statement says where they are to become something else. Without any it may be several statements.
+    // All parameters are text, and the statement casts them where needed. Without parameters there may be several statements.
     static constexpr Oid type_text = 25;
     const std::vector<Oid> types(values.size(), type_text);
     PGresult* raw = parameters.empty() ? PQexec(connection_.get(), sql.c_str())
@@ -152,7 +152,7 @@ std::string Connection::with_schema(std::string_view sql) {
 }
 
 Result Connection::query(std::string_view sql, const Parameters& parameters) {
-    const std::string statement = with_schema(sql);  // may itself ask for the schema, in a transaction of its own
+    const std::string statement = with_schema(sql);  // may query the schema, in a transaction of its own
     return Transaction(*this, false).query(statement, parameters);
 }
 
@@ -200,7 +200,7 @@ void Connection::look_for_extension() {
         FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
         WHERE e.extname = 'pg_sync_job')");
     for (Row row : found) {
-        // As CREATE EXTENSION does, which cannot know what ALTER SCHEMA makes of the name. Statements contain it.
+        // Statements contain the name. CREATE EXTENSION refuses such names too, but ALTER SCHEMA can introduce them later.
         static constexpr std::string_view unfit = "\"'$\\@";
         if (row["name"].find_first_of(unfit) != std::string::npos) {
             throw ConnectionError("the schema of the extension has a name with one of the characters " + std::string(unfit),

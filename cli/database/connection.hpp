@@ -1,8 +1,8 @@
 // One connection to a database that has the extension, and the results of statements on it. Blocking.
 //
-// Nothing of the session is changed, as a pooler may hand it on to others: each statement runs in a transaction of its own,
-// with settings that are its own, too. So every statement reads names of pg_catalog as they are, whatever search_path the role
-// has; for the schema of the extension it writes @extschema@.
+// The session is not changed, as a pooler may hand it on to others: each statement runs in a transaction of its own, with settings
+// for that transaction only. So in every statement names of pg_catalog need no schema, whatever search_path the role has; for the
+// schema of the extension it writes @extschema@.
 #pragma once
 
 #include "database/error.hpp"
@@ -17,7 +17,7 @@
 
 namespace sync_job {
 
-/// Where to connect to, as psql takes it. What is empty is for libpq to find: in the environment, a service, .pgpass.
+/// Where to connect, as in psql. What is empty is left to libpq: the environment, a service file, .pgpass.
 struct ConnectionOptions {
     std::string host, port, user;
     std::string database;  // a name, or a connection string
@@ -30,12 +30,12 @@ using Parameters = std::vector<Parameter>;
 
 class Result;
 
-/// One row of a result. Valid as long as the result.
+/// One row of a result. Valid as long as the result is.
 class Row {
 public:
     Row(const Result& result, int number) : result_(&result), number_(number) {}
 
-    /// The value as text; of a NULL the empty one.
+    /// The value as text; empty for NULL.
     std::string operator[](std::string_view column) const;
     bool is_null(std::string_view column) const;
     bool is_true(std::string_view column) const { return (*this)[column] == "t"; }
@@ -56,7 +56,7 @@ public:
     bool empty() const { return size() == 0; }
     Row row(int number) const { return Row(*this, number); }
     int columns() const { return PQnfields(result_.get()); }
-    int column(std::string_view name) const;  // std::logic_error where there is none
+    int column(std::string_view name) const;  // std::logic_error if there is none
     std::string_view name(int column) const { return PQfname(result_.get(), column); }
     Oid type(int column) const { return PQftype(result_.get(), column); }
     bool is_null(int row, int column) const { return PQgetisnull(result_.get(), row, column) != 0; }
@@ -99,8 +99,8 @@ private:
 
 class Connection {
 public:
-    /// Connects, and asks for a password where the server wants one. `time_zone` is that in which the
-    /// server tells times: "UTC", or empty for that of the session.
+    /// Connects, and asks for a password if the server wants one. `time_zone` is the one in which the
+    /// server returns times: "UTC", or empty for that of the session.
     Connection(const ConnectionOptions& options, const std::string& program, std::string time_zone);
 
     /// A statement that reads.
@@ -108,7 +108,7 @@ public:
     /// A statement that may write; committed, unless it fails.
     Result execute(std::string_view sql, const Parameters& parameters = {});
 
-    /// The schema of the extension, quoted where needed; throws ConnectionError where the database does not have it.
+    /// The schema of the extension, quoted where needed; throws ConnectionError if the database does not have it.
     const std::string& schema();
     const std::string& extension_version();
     bool has_extension();

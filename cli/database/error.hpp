@@ -1,4 +1,4 @@
-// What the server, or the connection to it, has to complain of.
+// Errors of the server, or of the connection to it.
 #pragma once
 
 #include <stdexcept>

@@ -1,4 +1,4 @@
-// Ctrl-C: see the header. The handler does only what a handler may: it sets a flag and calls PQcancel, which libpq allows there.
+// Ctrl-C: see the header. The handler does only what a signal handler may: it sets a flag and calls PQcancel, which libpq allows there.
 #include "database/interrupt.hpp"
 
 #include "database/error.hpp"

@@ -1,4 +1,4 @@
-// Ctrl-C and the like: a flag that loops look at, and the end of the statement that is under way.
+// Ctrl-C and the like: sets a flag that loops check, and cancels the statement under way.
 #pragma once
 
 #include <libpq-fe.h>
@@ -15,7 +15,7 @@ void cancel_with(PGcancel* cancel);
 
 bool requested();
 
-/// Throws Interrupted where somebody has asked for it.
+/// Throws Interrupted if the flag is set.
 void check();
 
 /// Sleeps, and wakes up early for an interrupt; throws Interrupted then.

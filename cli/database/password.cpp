@@ -1,4 +1,4 @@
-// Asking for a password; see the header.
+// Asks for a password; see the header.
 #include "database/password.hpp"
 
 #include "database/interrupt.hpp"
@@ -38,7 +38,7 @@ private:
 
 void put(int to, const std::string& text) {
     if (write(to, text.data(), text.size()) < 0) {
-        // Then nobody sees the question, and the answer is read all the same.
+        // If it cannot be written, nobody sees the prompt, but the answer is read all the same.
     }
 }
 

@@ -38,7 +38,7 @@ std::vector<Check> all_checks() {
     return checks;
 }
 
-/// A check that an error has ended: a finding, as nobody knows what else it would have found.
+/// A check that ended with an error: that is a finding, as nobody knows what else it would have found.
 Finding failed_check(const std::string& name, const DatabaseError& error) {
     const auto value = [](const std::string& text) { return text.empty() ? std::string("null") : json_string(text); };
     const std::string hint = error.hint.empty() ? error.detail : error.hint;
@@ -50,12 +50,12 @@ bool has_no_right(const DatabaseError& error) {
     return error.sqlstate == "42501";
 }
 
-/// Of another version, which does not have what is looked at.
+/// The extension has another version, without the object that the check reads.
 bool does_not_exist(const DatabaseError& error) {
     return error.sqlstate == "42883" || error.sqlstate == "42703" || error.sqlstate == "42P01";
 }
 
-/// A check that this role has no right to make is told of, and the others go on, as they do after an error.
+/// If this role has no right to make a check, the report says so, and the other checks go on, as after an error.
 Examination examine(Connection& database, const DoctorOptions& options) {
     const Parameters parameters{std::to_string(options.behind), std::to_string(options.transaction), std::to_string(std::int64_t{options.bloat} << 20),
                                 SYNC_JOB_VERSION, std::to_string(PQbackendPID(database.handle()))};

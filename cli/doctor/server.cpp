@@ -10,7 +10,7 @@ constexpr Check preloaded{"preloaded", R"(
         'Add pg_sync_job to shared_preload_libraries, and restart the server.' AS hint
     WHERE NOT sync_job_internal.preloaded())"};
 
-/// Which of the two is older: the library that the server has loaded, or what stands in the catalog.
+/// Which of the two is older: the library that the server has loaded, or the version in the catalog.
 constexpr Check versions{"versions", R"(
     WITH v AS (
         SELECT e.extversion AS catalog, current_setting('sync_job.library_version', true) AS library, a.default_version AS files
@@ -45,7 +45,7 @@ constexpr Check max_workers{"max_workers", R"(
         'Raise it: UPDATE sync_job_queue SET max_workers = …'
     FROM @extschema@.sync_job_queue AS q WHERE q.max_workers = 0)"};
 
-/// What else takes background workers is counted as it is now; those of parallel queries come and go.
+/// Other users of background workers are counted as of now; those of parallel queries come and go.
 constexpr Check worker_slots{"worker_slots", R"(
     WITH asked AS (
         SELECT current_setting('max_worker_processes')::int AS slots, current_setting('sync_job.max_workers', true)::int AS workers,
@@ -60,7 +60,7 @@ constexpr Check worker_slots{"worker_slots", R"(
         'Raise max_worker_processes and restart, or lower sync_job.max_workers.' AS hint
     FROM asked WHERE slots < 1 + schedulers + workers + others)"};
 
-/// What the processes of the extension say for themselves.
+/// What the processes of the extension report about themselves.
 constexpr Check processes{"processes", R"(
     SELECT CASE WHEN n.part LIKE ANY (ARRAY['role %', 'jobs that wait for locks%']) THEN 'warning' ELSE 'error' END AS severity,
         'queue ' || string_agg(q.queue, ', ' ORDER BY q.queue) AS object, n.part AS message, 'The log of the server says more.' AS hint
@@ -77,7 +77,7 @@ constexpr Check paused{"paused", R"(
     SELECT 'warning', t.name, format('job type "%s" is paused: none of its jobs is started', t.name), format('SELECT resume_sync_job_type(%L)', t.name)
     FROM @extschema@.sync_job_type AS t WHERE t.paused)"};
 
-/// A worker connects as run_as, without a password, but not past these.
+/// A worker connects as run_as, without a password: the roles as which it cannot.
 constexpr Check roles{"roles", R"(
     WITH asked (role) AS (
         SELECT t.run_as::oid FROM @extschema@.sync_job_type AS t
@@ -99,7 +99,7 @@ constexpr Check pooler{"pooler", R"(
         'Jobs do not mind. LISTEN and what a session keeps need a connection of their own: connect to the server itself for these.' AS hint
     WHERE pg_backend_pid() <> $5::int)"};
 
-/// Rows that have been moved to the history stay in the queue's table as long as somebody could still see them there.
+/// Rows that have been moved to the history stay in the queue's table as long as an old snapshot could still see them there.
 constexpr Check vacuum{"vacuum", R"(
     SELECT 'warning' AS severity, format('process %s', a.pid) AS object,
         format('a transaction of role "%s" (%s) has been open for %s', a.usename, a.state, date_trunc('second', now() - a.xact_start)) AS message,

@@ -1,11 +1,11 @@
-// Checks of the tables of the extension: what others have hung on them, and the state of their indexes.
+// Checks of the tables of the extension: what others have attached to them, and the state of their indexes.
 #include "doctor/check.hpp"
 
 namespace sync_job {
 
 namespace {
 
-/// Those of the extension, and the sources and targets of job types.
+/// On the tables of the extension, and the sources and targets of job types.
 constexpr Check invalid_indexes{"indexes", R"(
     WITH tables (oid) AS (
         SELECT d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
@@ -15,7 +15,7 @@ constexpr Check invalid_indexes{"indexes", R"(
         format('REINDEX INDEX CONCURRENTLY %s, or drop it', i.indexrelid::regclass) AS hint
     FROM tables AS t JOIN pg_index AS i ON i.indrelid = t.oid WHERE NOT i.indisvalid OR NOT i.indisready ORDER BY 2)"};
 
-/// More than ten times what its rows would need, at a hundred bytes each.
+/// An index more than ten times as large as its rows would need, at a hundred bytes each.
 constexpr Check bloat{"bloat", R"(
     WITH tables AS (
         SELECT c.oid, pg_stat_get_live_tuples(c.oid) AS live
@@ -31,7 +31,7 @@ constexpr Check in_the_way{"in_the_way", R"(
     SELECT 'error' AS severity, NULL AS object, sync_job_internal.in_the_way() AS message, 'Drop it: no job begins as long as it is there.' AS hint
     WHERE sync_job_internal.in_the_way() IS NOT NULL)"};
 
-/// Triggers, rules and foreign keys that are not of the extension; what it makes itself calls its own functions.
+/// Triggers, rules and foreign keys that do not belong to the extension; its own triggers call its own functions.
 constexpr Check attached{"attached", R"(
     WITH tables (oid) AS (
         SELECT d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid JOIN pg_class AS c ON c.oid = d.objid
@@ -50,7 +50,7 @@ constexpr Check attached{"attached", R"(
     FROM tables AS t JOIN pg_constraint AS k ON k.confrelid = t.oid AND k.contype = 'f' WHERE k.conrelid NOT IN (SELECT oid FROM tables)
     ORDER BY 2, 3)"};
 
-/// Queues, types and alerts are written by whom the rights let; all else only by the engine.
+/// Queues, types and alerts may be written by users with the rights; everything else only by the engine.
 constexpr Check grants{"grants", R"(
     WITH tables (oid, written) AS (
         SELECT c.oid, c.relname IN ('sync_job_queue', 'sync_job_type', 'sync_job_alert')

@@ -33,7 +33,7 @@ constexpr Check alerts{"alerts", R"(
         NULL AS hint
     FROM @extschema@.sync_job_alert AS a WHERE a.state = 'firing' ORDER BY a.name)"};
 
-/// Those of sync_job_trigger(), on whatever table.
+/// Triggers that call sync_job_trigger(), on any table.
 constexpr Check triggers{"triggers", R"(
     SELECT 'warning' AS severity, g.tgrelid::regclass::text AS object,
         CASE WHEN g.tgenabled = 'D' THEN format('trigger "%s" of table %s is disabled: what changes there enqueues nothing', g.tgname, g.tgrelid::regclass)
@@ -45,7 +45,7 @@ constexpr Check triggers{"triggers", R"(
     FROM pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid JOIN pg_extension AS e ON e.extnamespace = p.pronamespace
     WHERE e.extname = 'pg_sync_job' AND p.proname = 'sync_job_trigger' AND (g.tgenabled IN ('D', 'R') OR g.tgdeferrable) ORDER BY 2, 3)"};
 
-/// Where the jobs of a schedule come from: pg_cron, here or in another database.
+/// Schedules need pg_cron, here or in another database.
 constexpr Check schedules{"pg_cron", R"(
     WITH here AS (
         SELECT current_setting('cron.database_name', true) AS database, EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') AS installed,

@@ -1,8 +1,8 @@
-// What the coroutines of the server are made of. Everything runs in one thread, so that nothing changes between two points
-// where a coroutine waits (co_await).
+// Building blocks for the coroutines of the server. Everything runs in one thread, so nothing changes between two points where a
+// coroutine waits (co_await).
 #pragma once
 
-#include <utility>  // which Boost 1.74's awaitable.hpp needs and forgets
+#include <utility>  // Boost 1.74's awaitable.hpp needs it, but does not include it
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -27,15 +27,15 @@ inline Async<void> sleep_until(Clock::time_point when) {
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 }
 
-// Coroutines wait for it; whoever changes what they wait for says so. It must outlive those that wait, which at the end of the
-// program may be destroyed where they wait.
+// Coroutines wait for it; code that changes what they wait for calls happened(). It must outlive the waiting coroutines, which may be
+// destroyed while they wait when the program ends.
 class Event {
 public:
     void happened() {
         for (asio::steady_timer* timer : waiting_) timer->cancel();
     }
 
-    // Returns when it has happened, or at that time. Look again at what you wait for.
+    // Returns when it has happened, or at that time. The caller must check again what it waits for.
     Async<void> wait_until(Clock::time_point limit) {
         asio::steady_timer timer(co_await asio::this_coro::executor, limit);
         const Waiting waiting(waiting_, timer);

@@ -10,12 +10,12 @@ namespace sync_job::serve {
 
 namespace {
 
-// Often enough for watch_sync_jobs(), which is good for a minute; a role that is gone is noticed then, too.
+// Often enough for watch_sync_jobs(), which lasts for a minute; also notices that a role is gone.
 constexpr auto heartbeat = std::chrono::seconds(15);
 constexpr auto shortest_pause = std::chrono::milliseconds(500);
 constexpr std::size_t most_streams = 20, most_names = 500, longest_backlog = 4;
 
-// Only the extension's own function, of whatever schema: somebody may have planted one of that name.
+// Only the extension's own function, in whatever schema: somebody may have planted another one of that name.
 constexpr const char* has_watch_sql =
     "SELECT NOT pg_catalog.pg_is_in_recovery() AND EXISTS (SELECT FROM pg_catalog.pg_extension AS e"
     " JOIN pg_catalog.pg_depend AS d ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = e.oid AND d.deptype = 'e'"
@@ -23,7 +23,7 @@ constexpr const char* has_watch_sql =
     " WHERE e.extname = 'pg_sync_job' AND p.proname = 'watch_sync_jobs')";
 constexpr const char* watch_sql = "SELECT @extschema@.watch_sync_jobs()";
 
-// Of the names that were sent, those that this role may see.
+// The names sent that this role may see.
 constexpr const char* known_sql =
     "SELECT pg_catalog.json_build_object("
     "'types', ARRAY(SELECT t.name FROM @extschema@.sync_job_type AS t WHERE t.name IN (SELECT pg_catalog.json_array_elements_text($1::pg_catalog.json)) ORDER BY 1),"
@@ -34,7 +34,7 @@ std::string event(std::string_view name, std::string_view data) {
     return "event: " + std::string(name) + "\ndata: " + std::string(data) + "\n\n";
 }
 
-// False: too many, or not what is expected.
+// False: too many names, or not the expected form.
 bool take_names(const nlohmann::json& digest, const char* key, std::set<std::string>& names) {
     const auto list = digest.find(key);
     if (list == digest.end() || !list->is_array()) return false;
@@ -55,7 +55,7 @@ public:
     ~One() override { changes_->streams_.remove(this); }
 
     void add(const std::string& text) {
-        if (backlog_.size() >= longest_backlog) {  // it does not read: then one event stands for all
+        if (backlog_.size() >= longest_backlog) {  // the client does not read: one event stands for all
             backlog_.clear();
             backlog_.push_back(event("changed", R"({"types":[],"queues":[],"all":true})"));
         } else {
@@ -120,7 +120,7 @@ void Changes::end(const std::string& reason) {
     changed_.happened();
 }
 
-// A level is needed for it: to others, nothing comes by itself.
+// A role needs a level for it: others get no notifications.
 Async<bool> Changes::listen(Session& session) {
     try {
         auto answer = co_await session.query(has_watch_sql);
@@ -133,7 +133,7 @@ Async<bool> Changes::listen(Session& session) {
     }
 }
 
-// From the first stream on, as long as there is the session; without streams it asks for nothing.
+// Runs from the first stream on, as long as the session exists; without streams it asks for nothing.
 Async<void> Changes::watch() {
     const auto self = shared_from_this();
     while (!ended_) {
@@ -159,7 +159,7 @@ void Changes::notified(std::string_view payload) {
     changed_.happened();
 }
 
-// However many notifications come, a session's streams get two events a second at most.
+// However many notifications come, the streams of a session get at most two events per second.
 Async<void> Changes::deliver() {
     const auto self = shared_from_this();
     while (!ended_) {

@@ -1,5 +1,5 @@
-// GET /api/changes: tells a page when to ask again. A session listens once, for all of its streams. What arrives is a hint and no fact:
-// anybody may send it.
+// GET /api/changes: tells a page when to ask again. A session listens once, for all of its streams. A notification is a hint, not a
+// fact: anybody can send one.
 #pragma once
 
 #include <list>
@@ -18,7 +18,7 @@ class Changes : public std::enable_shared_from_this<Changes> {
 public:
     explicit Changes(std::weak_ptr<Session> session) : session_(std::move(session)) {}
 
-    // A stream more; of too many the oldest ends. Its first event says whether changes come by themselves ("listen") or not ("poll").
+    // Another stream; if there are too many, the oldest ends. The first event says whether changes are announced ("listen") or not ("poll").
     std::shared_ptr<Stream> open();
     void notified(std::string_view payload);
     void end(const std::string& reason);
@@ -34,7 +34,7 @@ private:
     const std::weak_ptr<Session> session_;
     std::list<One*> streams_;
     bool running_ = false, listening_ = false, known_ = false, ended_ = false;
-    std::set<std::string> types_, queues_;  // that are said to have changed
+    std::set<std::string> types_, queues_;  // announced as changed
     bool all_ = false, pending_ = false;
     Event changed_, opened_;
 };

@@ -22,7 +22,7 @@ Response not_found() { return error_response(404, "P0002", "there is nothing her
 
 }  // namespace
 
-// __Host-: a cookie of that name cannot be set by another host, nor without TLS.
+// __Host-: a cookie with that prefix cannot be set by another host, or without TLS.
 Console::Console(const Settings& settings, const std::string& address, unsigned port, std::shared_ptr<Metrics> metrics)
     : settings_(settings),
       gate_(settings, address, port),
@@ -80,12 +80,12 @@ Async<Response> Console::answer_api(const Request& request) {
     const auto session = sessions_.find(request);
     if (!session && request.path == "/api/session") co_return log_in_facts();
     if (!session) co_return error_response(401, "28000", "not logged in", "Log in.");
-    // What a page asks by itself is nothing that its user has done.
+    // A refresh of the page by itself is no activity of its user.
     if (!request.header("x-sync-job-refresh")) session->touch();
     co_return co_await answer_session(request, session);
 }
 
-// To nobody who is logged in: what the form for it shows.
+// For visitors who are not logged in: what the log-in form shows.
 Response Console::log_in_facts() const {
     Response response;
     response.body = "{\"user\":null," + common_facts();
@@ -134,7 +134,7 @@ Async<Response> Console::answer_route(const Request& request, std::shared_ptr<Se
     co_return response;
 }
 
-// A path without a file name is one that the page made up for its own state.
+// A path without a file name comes from the page's own navigation.
 Response Console::answer_page(const Request& request) const {
     Response response;
     if (request.path == "/healthz") {

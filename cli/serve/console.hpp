@@ -11,10 +11,10 @@ namespace sync_job::serve {
 
 class Console {
 public:
-    // Metrics: null where this port does not show them.
+    // Metrics: null if this port does not show them.
     Console(const Settings& settings, const std::string& address, unsigned port, std::shared_ptr<Metrics> metrics);
 
-    // By the head of a request: an answer that needs no body to be read, or none.
+    // By the head of a request: an answer for which no body need be read, or none.
     std::optional<Response> refuse(const Request& head) const;
     // The session that it belongs to, if any.
     std::shared_ptr<const void> owner(const Request& head) const;
@@ -36,7 +36,7 @@ private:
 
     const Settings& settings_;
     const Gate gate_;
-    const bool secure_;  // the browser speaks TLS, with us or with a proxy
+    const bool secure_;  // the browser uses TLS, to us or to a proxy
     const Router router_;
     Sessions sessions_;
     const std::shared_ptr<Metrics> metrics_;

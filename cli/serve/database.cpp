@@ -15,12 +15,12 @@ namespace sync_job::serve {
 
 namespace {
 
-// A file that is not there: the empty string would stand for the default, which is a file of the user who runs the server.
+// A file that does not exist: the empty string would mean the default, a file of the user who runs the server.
 constexpr const char* no_file = "/dev/null/none";
 
 constexpr Oid type_text = 25;
 
-// Given at the start, so that no statement runs under a role's own settings, and RESET comes back to these. The planner
+// Passed when connecting, so that no statement runs with a role's own settings, and RESET goes back to these. The planner
 // cannot know how few jobs a role may see: hence no sequential scans.
 constexpr const char* session_settings =
     "-c search_path=pg_catalog,pg_temp -c statement_timeout=1s -c default_transaction_read_only=on"
@@ -36,7 +36,7 @@ struct Limit {
     std::chrono::seconds time;
 };
 
-// What the server keeps to, if it works at all; and when the console gives up waiting for it.
+// The limit that the server keeps, if it works at all; and when the console stops waiting for it.
 Limit limit_of(Mode mode) {
     if (mode == Mode::write) return {"30s", std::chrono::seconds(30 + 5)};
     return {"1s", std::chrono::seconds(1 + 5)};
@@ -46,7 +46,7 @@ DatabaseError failed_to_connect(PGconn* connection, bool answered) {
     std::string reason = PQerrorMessage(connection);
     while (!reason.empty() && reason.back() == '\n') reason.pop_back();
     if (!answered) return {"08001", "the database server cannot be reached", reason, ""};
-    // PgBouncer's words, unless it has been told to ignore the settings that a session must have.
+    // PgBouncer's message, unless it is configured to ignore the settings that a session must have.
     if (reason.find("unsupported startup parameter") != std::string::npos) return needs_direct_connection();
     return {"28000", "log-in refused", reason, ""};
 }
@@ -172,7 +172,7 @@ Async<std::shared_ptr<Database>> Database::connect(const DatabaseServer& server,
     co_return self;
 }
 
-// libpq may take another socket with each step, so that Asio knows it only while it waits for it.
+// libpq may use another socket in each step, so Asio has it only while waiting for it.
 Async<void> Database::finish_connecting(Clock::time_point limit) {
     const auto over = std::make_shared<bool>(false);
     asio::steady_timer timer(socket_.get_executor(), limit);
@@ -213,7 +213,7 @@ void Database::throw_if_lost() const {
     if (!connection_) throw DatabaseError{"08006", why_lost_, "", "Log in again."};
 }
 
-// Of TLS, libpq may leave a part of a record unread that no poll of the socket will tell of.
+// With TLS, libpq may leave a part of a record unread, of which no poll of the socket will tell.
 bool Database::read_what_is_there() {
     auto* tls = static_cast<SSL*>(PQsslStruct(connection_, "OpenSSL"));
     do {
@@ -222,7 +222,7 @@ bool Database::read_what_is_there() {
     return true;
 }
 
-// As long as there is a connection: what comes, also while no statement runs.
+// Reads what comes, as long as there is a connection, also while no statement runs.
 Async<void> Database::receive() {
     const auto self = shared_from_this();
     while (connection_) {
@@ -252,7 +252,7 @@ Async<Database::Result> Database::next_result() {
     co_return Result(PQgetResult(connection_));
 }
 
-// A server that is stopped, or a network that lets nothing through, ends no statement: then the connection is closed.
+// A stopped server, or a network that lets nothing through, never ends the statement: then the connection is closed.
 Async<Database::Result> Database::execute(const std::string& sql, const Parameters& parameters) {
     const auto self = shared_from_this();
     const auto over = std::make_shared<bool>(false);
@@ -317,8 +317,8 @@ void Database::cancel() {
         socket_.get_executor(), [self = shared_from_this()]() { return self->send_cancel(); }, asio::detached);
 }
 
-// PQcancel() blocks, so a child process calls it. It closes what it has inherited before anything goes on here: Asio would get
-// events of sockets that are closed here and open there.
+// PQcancel() blocks, so a child process calls it. The child closes inherited descriptors before this process goes on: otherwise Asio
+// would get events of sockets that are closed here but still open there.
 Async<void> Database::send_cancel() {
     PGcancel* request = PQgetCancel(connection_);
     int ends[2];

@@ -15,20 +15,20 @@
 
 namespace sync_job::serve {
 
-// Where the server is. It comes from the command line, and never from whoever logs in.
+// Where the server is. From the command line, never from whoever logs in.
 struct DatabaseServer {
     std::string host, port = "5432", sslmode, sslrootcert;
-    std::vector<std::string> addresses;  // of the host, if that is a name: looked up once, as a look-up blocks
+    std::vector<std::string> addresses;  // of the host, if that is a name: looked up once, because a look-up blocks
 
     void look_up();
 };
 
-// What PostgreSQL says of an error, or what is said here in its manner.
+// An error of PostgreSQL, or one of this program in the same form.
 struct DatabaseError {
     std::string code, message, detail, hint;
 };
 
-// To a pooler, whose sessions are shared.
+// The error for a pooler, whose sessions are shared.
 DatabaseError needs_direct_connection();
 
 using Parameters = std::vector<std::optional<std::string>>;  // NULL: absent
@@ -39,19 +39,19 @@ enum class Mode { read, write };
 
 class Database : public std::enable_shared_from_this<Database> {
 public:
-    // With a password, and in no other way. It is wiped, here and in libpq, when the connection is there.
-    // Throws DatabaseError: 28000 for whatever the server has against it, with its words as the detail, which is not for the
-    // person who tries; 08001 when there is no server.
+    // With a password, and in no other way. It is wiped, here and in libpq, when the connection is established.
+    // Throws DatabaseError: 28000 if the server refuses it for any reason, with the server's message as the detail, which must not be
+    // shown to the person who tries; 08001 if there is no server.
     static Async<std::shared_ptr<Database>> connect(const DatabaseServer& server, std::string database, std::string user,
                                                     std::string& password, Clock::time_point limit);
     ~Database();
     Database(const Database&) = delete;
 
-    // One statement at a time; whoever calls sees to that. Throws DatabaseError. The first row, if there is one.
-    // When the server has not answered 5 seconds after it should have ended the statement, the connection is closed: 08006.
+    // One statement at a time: the caller must make sure of that. Returns the first row, if there is one. Throws DatabaseError.
+    // If the server has not answered 5 seconds after it should have ended the statement, the connection is closed: 08006.
     Async<std::optional<Row>> query(std::string sql, Parameters parameters = {}, Mode mode = Mode::read);
 
-    // Has the running statement end with an error, unless it ends by itself. No other statement begins before that is over.
+    // Makes the running statement end with an error, unless it ends by itself. No other statement begins before that.
     void cancel();
 
     bool alive() const { return connection_ != nullptr; }

@@ -17,7 +17,7 @@ std::string lower(std::string_view text) {
 
 bool has(const std::vector<std::string>& list, std::string_view value) { return std::ranges::find(list, value) != list.end(); }
 
-// In one way of writing it, of those that proxies have: with blanks, a port, brackets; IPv4 as IPv6.
+// The address in one spelling, whatever the proxy's is: with blanks, a port, brackets; IPv4 as IPv6.
 std::optional<std::string> address_in(std::string_view text) {
     text.remove_prefix(std::min(text.size(), text.find_first_not_of(" \t")));
     text = text.substr(0, text.find_last_not_of(" \t") + 1);
@@ -72,7 +72,7 @@ std::optional<Response> Gate::check(const Request& request) const {
     return std::nullopt;
 }
 
-// What a form of another site can send has not this type, and what has it must be allowed by the site that it goes to.
+// A form of another site cannot send this type; a script of another site that sends it needs our permission first.
 std::optional<Response> Gate::check_post(const Request& request) const {
     const auto type = request.header("content-type");
     if (!type || (lower(*type) != "application/json" && !lower(*type).starts_with("application/json;"))) {
@@ -82,7 +82,7 @@ std::optional<Response> Gate::check_post(const Request& request) const {
     return std::nullopt;
 }
 
-// A proxy adds the address that it sees at the end; what stands before comes from whoever sent the request.
+// A proxy appends the address that it sees; what is before that comes from whoever sent the request.
 std::string Gate::address_of(const Request& request) const {
     const std::string peer = address_in(request.peer).value_or(request.peer);
     const auto forwarded = request.header("x-forwarded-for");

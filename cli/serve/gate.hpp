@@ -1,5 +1,5 @@
-// What a request must look like before anything is done for it: its Host, its Origin, its form. Stands against DNS rebinding, and against
-// other sites and other ports of this host that send requests from somebody's browser.
+// Checks a request before anything is done for it: its Host, its Origin, its form. Protects against DNS rebinding, and against other
+// sites and other ports of this host that send requests from somebody's browser.
 #pragma once
 
 #include <optional>
@@ -19,7 +19,7 @@ public:
     // Why this request is turned away, if it is.
     std::optional<Response> check(const Request& request) const;
 
-    // Who is at the other end: what a trusted proxy says, and else the peer. Nothing else is believed of any proxy.
+    // The client's address: what a trusted proxy says, or else the peer. Nothing else that a proxy says is trusted.
     std::string address_of(const Request& request) const;
 
 private:
@@ -30,7 +30,7 @@ private:
 
 bool is_loopback(const std::string& address);
 
-// Goes with every answer.
+// Sent with every answer.
 using Headers = std::vector<std::pair<std::string, std::string>>;
 const Headers& security_headers();
 

@@ -37,7 +37,7 @@ constexpr auto answer_limit = std::chrono::seconds(60);
 constexpr std::size_t largest_head = 16 << 10;
 constexpr std::size_t most_connections = 500;
 constexpr std::ptrdiff_t most_of_owner = 40;  // a browser opens six
-constexpr std::size_t most_places = 2 * most_connections;  // with those that are closed and still wait for something
+constexpr std::size_t most_places = 2 * most_connections;  // including those that are closed and still wait for something
 
 const auto awaited = asio::use_awaitable;
 
@@ -66,7 +66,7 @@ Request head_of(const http::request<http::string_body>& message, const std::stri
     return request;
 }
 
-// What comes in; a password may be in it.
+// What comes in; it may contain a password.
 class ReadBuffer {
 public:
     ReadBuffer() : bytes_(std::make_unique_for_overwrite<char[]>(length)), unread(bytes_.get(), length) {}
@@ -88,14 +88,14 @@ public:
     beast::flat_static_buffer_base unread;
 };
 
-// Rather than an end of the connection, for which there is nobody to answer.
+// Bad HTTP, as opposed to the end of the connection, when nobody is left to answer.
 bool is_bad_http(const ErrorCode& error) {
     static const ErrorCode end_of_stream = http::error::end_of_stream;
     return error.category() == end_of_stream.category() && error != end_of_stream;
 }
 
-// Whether a proxy could see another end of this request than we do, and take what follows for a request of its own (or of somebody
-// else): then nothing after its head is read. Beast takes an unknown Transfer-Encoding for none, and undoes line folding.
+// Whether a proxy could see a different end of this request than we do, and so send what follows as part of another request (request
+// smuggling): then nothing after the head is read. Beast treats an unknown Transfer-Encoding as none, and undoes line folding.
 bool is_ambiguous(const http::request<http::string_body>& message) {
     const auto codings = message.count(http::field::transfer_encoding), lengths = message.count(http::field::content_length);
     if (codings + lengths > 1) return true;
@@ -103,7 +103,7 @@ bool is_ambiguous(const http::request<http::string_body>& message) {
     return lengths == 1 && message[http::field::content_length].find_first_not_of("0123456789") != beast::string_view::npos;
 }
 
-// Reads on until the buffer has a whole head, or one that is too long. True: a line of it goes on in the next one.
+// Reads on until the buffer has a whole head, or one that is too long. True: a header line is continued in the next one.
 template <class Connection>
 Async<bool> wait_for_head(Connection& connection, beast::flat_static_buffer_base& unread, ErrorCode& error) {
     for (;;) {
@@ -139,7 +139,7 @@ struct Listener::State : std::enable_shared_from_this<State> {
     struct Place {
         beast::tcp_stream* stream;
         bool closed = false;
-        std::weak_ptr<const void> last_owner = {};  // the session that its last request belonged to
+        std::weak_ptr<const void> last_owner = {};  // the session to which its last request belonged
 
         const void* owner() const { return last_owner.lock().get(); }
     };
@@ -208,7 +208,7 @@ Async<void> Listener::State::accept() {
         ErrorCode error;
         tcp::socket socket = co_await acceptor.async_accept(asio::redirect_error(awaited, error));
         if (error == asio::error::operation_aborted) break;
-        if (error) {  // no more files, say: not at once again
+        if (error) {  // out of file descriptors, say: not again at once
             co_await sleep_until(Clock::now() + std::chrono::milliseconds(100));
             continue;
         }
@@ -226,9 +226,9 @@ void Listener::State::close_oldest(Places& places, const std::function<bool(cons
     oldest->stream->close();
 }
 
-// Of too many connections the oldest goes that is nobody's who is logged in, and else one of the session that has most. So whoever
-// opens them without end shuts out none of those.
-// What a closed one waits for goes on without it: until that is over, its place is taken, and false means that there is none.
+// If there are too many connections, closes the oldest that belongs to no session, or else one of the session that has most. So nobody
+// can shut out sessions by opening connections without end.
+// What a closed connection waits for goes on without it: until that is over, its place is taken. False: no place is free.
 bool Listener::State::make_room() {
     if (places.size() >= most_places) return false;
     if (std::ranges::count(places, false, &Place::closed) < static_cast<std::ptrdiff_t>(most_connections)) return true;
@@ -290,7 +290,7 @@ Async<void> Listener::State::converse(Connection& connection, Places::iterator p
     for (bool more = true; more;) {
         http::request_parser<http::string_body> parser;
         parser.header_limit(largest_head);
-        parser.body_limit(std::numeric_limits<std::uint64_t>::max());  // until it is known who asks (none means zero in Boost 1.74)
+        parser.body_limit(std::numeric_limits<std::uint64_t>::max());  // until the owner is known (in Boost 1.74, none means zero)
         lowest.expires_after(head_limit);
         ErrorCode error;
         const bool folded = co_await wait_for_head(connection, buffer.unread, error);
@@ -381,7 +381,7 @@ std::shared_ptr<asio::ssl::context> tls_context(const std::string& certificate, 
     check_private_file(key);
     const auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
     SSL_CTX* const native = context->native_handle();
-    // All of TLS 1.3, and of 1.2 what keeps a recorded conversation secret after the key is known; whatever the machine's settings say.
+    // All of TLS 1.3, and of 1.2 what has forward secrecy; whatever the machine's settings say.
     if (SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION) != 1 || SSL_CTX_set_max_proto_version(native, 0) != 1 ||
         SSL_CTX_set_cipher_list(native, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
         SSL_CTX_set_ciphersuites(native, "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256") != 1) {

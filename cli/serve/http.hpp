@@ -1,4 +1,4 @@
-// HTTP: connections, with or without TLS, and what is read from them and sent.
+// HTTP: connections, with or without TLS; reads requests from them and sends answers.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -17,7 +17,8 @@ namespace sync_job::serve {
 // Who answers.
 struct Answerer {
     std::function<std::optional<Response>(const Request& head)> refuse;
-    // Whose request it is: a session, or null. Connections of nobody, or of a session that is gone, go first when there are too many.
+    // Whose request it is: a session, or null. When there are too many connections, those of nobody, or of a session that is gone, are
+    // closed first.
     std::function<std::shared_ptr<const void>(const Request& head)> owner;
     std::function<std::size_t(const Request& head)> body_limit;
     std::function<Async<Response>(const Request& request)> answer;
@@ -32,7 +33,7 @@ public:
     std::string address() const;
     unsigned port() const;
     Async<void> run(Answerer answerer);
-    // No more connections, and none of those that are there goes on.
+    // Accepts no more connections, and closes the existing ones.
     void stop();
 
 private:

@@ -14,12 +14,12 @@ using std::chrono::seconds;
 constexpr auto most_of_address = seconds(5);
 constexpr auto most_of_role = seconds(1);
 constexpr auto forgotten_after = minutes(10);
-constexpr int free_failures = 3;               // so often may one mistype without waiting
+constexpr int free_failures = 3;               // so many mistakes are free of a delay
 constexpr int most_waiting_of_address = 4;     // attempts; the next is turned away
 constexpr int most_connecting = 4;             // at once: each takes one of the database server's connections
 constexpr std::size_t most_records = 10'000;
 
-// Whoever has one address of IPv6 mostly has its /64 whole.
+// Whoever has one IPv6 address usually has the whole /64.
 std::string network_of(const std::string& text) {
     ErrorCode error;
     const auto address = asio::ip::make_address(text, error);
@@ -51,7 +51,7 @@ Clock::time_point LoginDelay::end_of_delay(const Record& record, Clock::duration
     return doubled < 0 ? record.last : record.last + std::min<Clock::duration>(milliseconds(200) * (1 << doubled), most);
 }
 
-// The memory has a limit. Who failed last is remembered longest.
+// The number of records is limited. The latest failures are remembered longest.
 void LoginDelay::make_room(Records& records) {
     const auto now = Clock::now();
     if (records.size() >= most_records) {
@@ -64,8 +64,9 @@ void LoginDelay::make_room(Records& records) {
 
 Clock::time_point LoginDelay::Attempt::earliest() const { return std::max(role_lets_in_, end_of_delay(*of_network_, most_of_address)); }
 
-// Of those whose time has come, in turns, who came first, and whose network has failed least: so that who comes from one that has not
-// failed need not wait for the hundreds that have, and no new ones without end keep back who came before. Null while nobody may begin.
+// Among attempts whose time has come, alternates between the one that came first and the one whose network has failed least. So an attempt
+// from a network without failures need not wait for hundreds from networks with failures, and endless new attempts do not hold up those
+// that came before. Null while none may begin.
 const LoginDelay::Attempt* LoginDelay::next(Clock::time_point now) const {
     if (connecting_ >= most_connecting) return nullptr;
     const Attempt* found = nullptr;
@@ -76,9 +77,9 @@ const LoginDelay::Attempt* LoginDelay::next(Clock::time_point now) const {
     return found;
 }
 
-// One network makes one attempt at a time, so that its failures count for its next one. Those of the role count once, when somebody
-// comes: others who go on failing push nobody back. A success takes nothing back: who has a role of their own could guess at
-// others' without end.
+// A network makes one attempt at a time, so that its failures count for the next one. Failures of the role count once, when an attempt
+// arrives: others who go on failing do not push it back. A success does not reset the failures: otherwise somebody with a role of their
+// own could guess others' passwords without end.
 Async<bool> LoginDelay::Attempt::turn() {
     make_room(delay_.networks_);
     Record& record = delay_.networks_[network_];
@@ -96,7 +97,7 @@ Async<bool> LoginDelay::Attempt::turn() {
     ++delay_.connecting_;
     delay_.first_come_ = !delay_.first_come_;
     connecting_ = record.connecting = true;
-    delay_.done_.happened();  // the one behind may be the next
+    delay_.done_.happened();  // the next one may begin, too
     co_return true;
 }
 

@@ -1,5 +1,5 @@
-// Slows down who guesses passwords: by address and by role. Nobody is locked out: from another address the role's own delay is short,
-// is told once, and those who have failed elsewhere keep nobody back.
+// Slows down password guessing: by address and by role. Nobody is locked out: from another address the delay of the role is short and
+// counts only once, and failures elsewhere hold nobody up.
 #pragma once
 
 #include <list>
@@ -35,7 +35,7 @@ public:
 
         LoginDelay& delay_;
         const std::string network_, role_;
-        Record* of_network_ = nullptr;  // which stays while this is under way
+        Record* of_network_ = nullptr;  // the record stays while this is under way
         Clock::time_point role_lets_in_;
         bool connecting_ = false;
     };
@@ -50,7 +50,7 @@ private:
     Records networks_, roles_;
     std::list<Attempt*> waiting_;  // in the order in which they came
     int connecting_ = 0;
-    bool first_come_ = false;  // the next is who came first
+    bool first_come_ = false;  // the next one is the one that came first
     Event done_;
 };
 

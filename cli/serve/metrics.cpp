@@ -31,7 +31,7 @@ std::string escaped(std::string_view text, bool quotes) {
     return result;
 }
 
-// A counter's family has no _total in OpenMetrics, a histogram's none of its three endings anywhere.
+// In OpenMetrics, a counter's family name has no _total; in both formats, a histogram's has none of its three endings.
 std::string family_of(const Sample& sample, bool open_metrics) {
     const auto without = [&](std::string_view ending) { return sample.name.substr(0, sample.name.size() - ending.size()); };
     if (sample.type == "histogram") {
@@ -49,7 +49,7 @@ std::string value_of(const std::string& value) {
     return value;
 }
 
-// OpenMetrics wants limits of buckets to be floating-point numbers.
+// OpenMetrics wants bucket limits as floating-point numbers.
 std::string label_value(const std::pair<std::string, std::string>& label, bool open_metrics) {
     if (label.first == "le" && open_metrics && label.second.find_first_not_of("0123456789") == std::string::npos) return label.second + ".0";
     return escaped(label.second, true);
@@ -134,7 +134,7 @@ Async<void> Metrics::collect_of(std::string database) {
     std::ranges::move(samples, std::back_inserter(collected_));
 }
 
-// All that scrape meanwhile get the same.
+// All scrapes that come meanwhile get the same result.
 Async<void> Metrics::collect() {
     struct End {  // whatever is thrown
         std::shared_ptr<Metrics> metrics;
@@ -152,7 +152,7 @@ Async<Response> Metrics::scrape(const Request& request) {
     const auto limit = Clock::now() + scrape_limit;
     if (!collecting_) {
         collecting_ = true;
-        // Not in one expression with the lambda: GCC 12 then destroys what that has captured twice.
+        // Not in one expression with the lambda: GCC 12 would destroy its captures twice.
         const auto executor = co_await asio::this_coro::executor;
         asio::co_spawn(
             executor, [self]() { return self->collect(); }, asio::detached);

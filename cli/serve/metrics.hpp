@@ -1,4 +1,5 @@
-// GET /metrics: what the extension's sync_job_metrics() says, as Prometheus reads it. A role of its own asks for it, which is a viewer.
+// GET /metrics: the result of the extension's sync_job_metrics(), in the format of Prometheus. A role of its own, with the level viewer,
+// queries it.
 #pragma once
 
 #include <map>
@@ -18,7 +19,7 @@ struct Sample {
     std::string value;
 };
 
-// In Prometheus' classic format, or as OpenMetrics. Samples of one family are put together, in the order of its first.
+// In Prometheus' classic format, or as OpenMetrics. Samples of one family are put together, where its first one is.
 std::string rendered(const std::vector<Sample>& samples, bool open_metrics);
 
 class Metrics : public std::enable_shared_from_this<Metrics> {
@@ -27,7 +28,7 @@ public:
 
     // By its token, if there is one.
     bool lets_in(const Request& request) const;
-    // Those who have the token are one; without a token nobody is known.
+    // All who have the token count as one owner; without a token there is none.
     std::shared_ptr<const void> owner(const Request& request) const;
     // Within a second, or 503.
     Async<Response> scrape(const Request& request);

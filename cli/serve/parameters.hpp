@@ -1,4 +1,4 @@
-// The parameters of a request, by name, as the statements of the routes take them.
+// The parameters of a request, by name, for the statements of the routes.
 #pragma once
 
 #include <map>
@@ -12,13 +12,13 @@ namespace sync_job::serve {
 
 using Named = std::map<std::string, std::optional<std::string>, std::less<>>;
 
-// Throw DatabaseError (22023, 22021, 22P02) where that cannot be read, or a name is there twice.
+// Throw DatabaseError (22023, 22021, 22P02) if the text cannot be read, or a name occurs twice.
 void add_query_string(std::string_view query, Named& parameters);
-// The top level of a JSON object: a string is its text, null is NULL, anything else its JSON as it stands there, so that large
-// numbers stay whole.
+// The top level of a JSON object: a string gives its text, null gives NULL, anything else its JSON as written, so that large numbers
+// stay exact.
 void add_json_object(std::string_view body, Named& parameters);
 
-// The text of a string that must be there, out of a JSON object.
+// The text of a required string of a JSON object.
 std::string required(const Named& parameters, std::string_view name);
 
 }  // namespace sync_job::serve

@@ -28,7 +28,7 @@ private:
     const int file_;
 };
 
-// Of the open file, so that it is the one that is read. Pipes and devices are nobody's to read again.
+// Checks the open file, so that it is the one that is read. A pipe or device cannot be read again by others.
 void check_private(const OpenFile& file, const std::string& path) {
     struct stat facts{};
     if (fstat(file.number(), &facts) != 0) throw std::runtime_error("could not look at \"" + path + "\": " + strerror(errno));

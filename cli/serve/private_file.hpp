@@ -5,8 +5,8 @@
 
 namespace sync_job::serve {
 
-// Throws std::runtime_error where it cannot be read, or can be by others: as libpq has it, the file is for its owner alone (0600), or
-// belongs to root, and is for a group at most (0640).
+// Throws std::runtime_error if it cannot be read, or others can read it. As in libpq: only the owner may read it (0600), or it belongs to
+// root and at most a group may (0640).
 void check_private_file(const std::string& path);
 
 // Its first line, after the same check.

@@ -76,7 +76,7 @@ std::optional<std::string> decoded(std::string_view text, bool plus_is_space) {
     }
     if (result.find('\0') != std::string::npos) return std::nullopt;
     try {
-        (void)nlohmann::json(result).dump();  // throws where it is not UTF-8
+        (void)nlohmann::json(result).dump();  // throws if it is not UTF-8
     } catch (const nlohmann::json::type_error&) {
         return std::nullopt;
     }

@@ -1,4 +1,4 @@
-// A request and its answer, as the parts of the server see them. Only http.cpp knows Beast.
+// A request and its answer, for all parts of the server. Only http.cpp uses Beast.
 #pragma once
 
 #include <memory>
@@ -28,31 +28,31 @@ struct Request {
     std::size_t count(std::string_view name) const;
 };
 
-// What goes on being sent, a piece at a time.
+// A body that is sent a piece at a time.
 class Stream {
 public:
     virtual ~Stream() = default;
-    virtual Async<std::optional<std::string>> next() = 0;  // none: that was all
+    virtual Async<std::optional<std::string>> next() = 0;  // none: the end
 };
 
 struct Response {
     int status = 200;
     std::string content_type = "application/json";
     std::string body;
-    std::string_view fixed_body;  // of the program itself, in place of body
+    std::string_view fixed_body;  // part of the program, instead of body
     std::vector<std::pair<std::string, std::string>> headers;
-    std::shared_ptr<Stream> stream;  // in place of a body
+    std::shared_ptr<Stream> stream;  // instead of a body
     bool close = false;
 };
 
-// An error in the manner of PostgreSQL, whose status follows from its code unless one is given.
+// An error in PostgreSQL's form; the HTTP status follows from its code unless one is given.
 Response error_response(const DatabaseError& error, int status = 0);
 Response error_response(int status, std::string code, std::string message, std::string hint = "");
 
-// %41 → A, and in a query string + → a space. None where that is not UTF-8 without a zero byte.
+// %41 → A, and in a query string + → a space. None if the result is not UTF-8 without a zero byte.
 std::optional<std::string> decoded(std::string_view text, bool plus_is_space);
 
-// Takes as long whatever the texts have in common: for what is secret.
+// Compares in constant time, for secrets.
 bool same_text(std::string_view a, std::string_view b);
 
 // The text as a JSON string, with its quotes. What is not UTF-8 is replaced.

@@ -29,7 +29,7 @@ bool matches(const std::vector<std::string_view>& pattern, const std::vector<std
 
 }  // namespace
 
-// Those with fewer names in their path come first: /api/jobs/count before /api/jobs/{id}.
+// Routes with fewer placeholders come first: /api/jobs/count before /api/jobs/{id}.
 Router::Router() {
     for (const auto table : {overview_routes(), jobs_routes(), job_routes(), actions_routes(), types_routes(), status_routes(), forms_routes()}) {
         for (const Route& route : table) entries_.push_back({&route, segments_of(route.path)});

@@ -16,7 +16,7 @@ public:
         Named from_path;
         bool other_method = false;  // the path is known, but not with this method
     };
-    // Throws DatabaseError where the path is no text.
+    // Throws DatabaseError if the path is not text.
     Match find(Method method, std::string_view path) const;
 
 private:
@@ -27,8 +27,8 @@ private:
     std::vector<Entry> entries_;
 };
 
-// In the order of $1, $2, … Throws DatabaseError for what cannot be read, and for a parameter that the route does not know: a filter
-// that is misspelt must not select everything.
+// In the order of $1, $2, … Throws DatabaseError for what cannot be read, and for a parameter that the route does not know: a misspelt
+// filter must not select everything.
 Parameters parameters_of(const Route& route, Named from_path, const Request& request);
 
 }  // namespace sync_job::serve

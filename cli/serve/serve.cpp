@@ -24,7 +24,7 @@ namespace sync_job::serve {
 
 namespace {
 
-// libpq reads them where a parameter is not given; who logs in is to have nothing of whoever started the server.
+// libpq uses them for parameters that are not given; whoever logs in must not get those of whoever started the server.
 void forget_libpq_environment() {
     std::vector<std::string> names;
     for (char** variable = environ; *variable; ++variable) {
@@ -66,7 +66,7 @@ void check_metrics(Settings& settings) {
     if (settings.metrics_token.size() < 16) wrong("\"" + settings.metrics_token_file + "\" has no token of at least 16 characters in its first line");
 }
 
-// On an address of its own there is nothing else. Prometheus comes by whatever name, so that Host says nothing, except on loopback.
+// An address of its own has nothing but the metrics. Prometheus may use any name, so Host is checked only on loopback.
 Answerer answerer_of(std::shared_ptr<Metrics> metrics, const Settings& settings, const Listener& listener) {
     const bool loopback = is_loopback(listener.address());
     const auto gate = std::make_shared<Gate>(settings, listener.address(), listener.port());
@@ -80,7 +80,7 @@ Answerer answerer_of(std::shared_ptr<Metrics> metrics, const Settings& settings,
             [metrics](const Request& head) { return metrics->owner(head); }, [](const Request&) { return std::size_t{0}; }, [metrics](const Request& request) { return metrics->scrape(request); }};
 }
 
-// Whoever is being answered when the program ends goes with the event loop, and needs the console until then.
+// Requests in progress when the program ends are destroyed with the event loop, and need the console until then.
 Answerer answerer_of(std::shared_ptr<Console> console) {
     return {[console](const Request& head) { return console->refuse(head); }, [console](const Request& head) { return console->owner(head); },
             [console](const Request& head) { return console->body_limit(head); }, [console](const Request& request) { return console->answer(request); }};
@@ -117,7 +117,7 @@ void run(Settings settings) {
     asio::co_spawn(
         context, [console] { return console->watch(); }, asio::detached);
 
-    // At the first signal all is brought to an end; what does not end by itself is left as it is.
+    // The first signal ends everything; what does not end by itself is abandoned.
     asio::signal_set signals(context, SIGINT, SIGTERM);
     signals.async_wait([&](ErrorCode, int) {
         listener.stop();

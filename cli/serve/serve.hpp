@@ -5,8 +5,8 @@
 
 namespace sync_job::serve {
 
-// Runs until a signal ends it. Throws std::invalid_argument for settings that do not fit together, std::runtime_error where it
-// cannot begin.
+// Runs until a signal ends it. Throws std::invalid_argument for settings that do not fit together, std::runtime_error if it cannot
+// start.
 void run(Settings settings);
 
 }  // namespace sync_job::serve

@@ -16,7 +16,7 @@ constexpr auto longest_session = std::chrono::hours(12);
 constexpr auto check_interval = std::chrono::seconds(5);
 constexpr std::size_t most_waiting = 32;
 
-// What a session rests on. No row: the role is gone. A password that has changed cannot be seen by the role itself.
+// What a session depends on. No row: the role is gone. The role itself cannot see that its password has changed.
 constexpr const char* role_sql =
     "SELECT r.rolsuper, pg_catalog.pg_is_in_recovery(),"
     " r.rolcanlogin AND coalesce(r.rolvaliduntil, 'infinity') > pg_catalog.now()"
@@ -24,7 +24,7 @@ constexpr const char* role_sql =
     " pg_catalog.pg_backend_pid(),"
     " (SELECT n.nspname FROM pg_catalog.pg_extension AS e"
     "  JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'pg_sync_job'),"
-    // A function that somebody else has made beside one of the extension's, of the same name: a call could mean it.
+    // A function that somebody else has created with the name of one of the extension's: a call could resolve to it.
     " (SELECT pg_catalog.min(o.oid::pg_catalog.regprocedure::pg_catalog.text) FROM pg_catalog.pg_extension AS e"
     "  JOIN pg_catalog.pg_depend AS d ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = e.oid AND d.deptype = 'e'"
     "   AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
@@ -57,7 +57,7 @@ std::string random_name() {
     return text;
 }
 
-// Statements contain the schema's name, so that one with a meaning in SQL must not come in. CREATE EXTENSION refuses these too; but
+// Statements contain the schema's name, so characters with a meaning in SQL must not be in it. CREATE EXTENSION refuses these, too, but
 // a schema can be renamed.
 constexpr std::string_view unfit_for_schema = "\"'$\\@";
 
@@ -77,7 +77,7 @@ DatabaseError replaced() { return {"57014", "replaced by a newer request", "", "
 
 }  // namespace
 
-// Has the connection until it goes out of scope.
+// Holds the connection until it goes out of scope.
 class Session::InTurn {
 public:
     InTurn(Session& session, std::list<Turn>::iterator turn) : session_(session.shared_from_this()), turn_(turn) {}
@@ -114,7 +114,7 @@ Async<std::shared_ptr<Session>> Session::begin(const Settings& settings, std::st
     co_return self;
 }
 
-// At the log-in, and again before a request when the last time is some seconds ago.
+// At log-in, and again before a request if the last check was some seconds ago.
 Async<void> Session::check_role() {
     const auto facts = co_await connection_->query(role_sql);
     checked_ = Clock::now();

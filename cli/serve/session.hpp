@@ -14,7 +14,7 @@ class Changes;
 
 class Session : public std::enable_shared_from_this<Session> {
 public:
-    // Throws DatabaseError where this role may not come in.
+    // Throws DatabaseError if this role may not log in.
     static Async<std::shared_ptr<Session>> begin(const Settings& settings, std::string database, std::string user, std::string& password);
 
     const std::string& id() const { return id_; }
@@ -26,22 +26,22 @@ public:
     bool ended() const { return !connection_; }
     asio::any_io_executor executor() const { return executor_; }
 
-    // The person has done something.
+    // The user has done something.
     void touch() { last_used_ = Clock::now(); }
     Clock::time_point last_used() const { return last_used_; }
-    // Why it is over by now; null while it is not.
+    // Why the session is over; null while it is not.
     const char* expired(const Settings& settings) const;
     void end(std::string reason);
     const std::string& why_ended() const { return why_ended_; }
 
-    // A statement in its turn. Of a slot only the newest request counts: a statement that reads is canceled for it, one that writes never.
-    // @extschema@ is replaced. Throws DatabaseError; 57014 for one that was replaced.
+    // Runs a statement in its turn. Only the newest request of a slot counts: it cancels an older statement that reads, but never one that
+    // writes. @extschema@ is replaced. Throws DatabaseError; 57014 for a request that was superseded.
     Async<std::optional<Row>> query(std::string sql, Parameters parameters = {}, Mode mode = Mode::read, std::string slot = "");
 
     // Facts for the page, as a JSON object.
     Async<std::string> facts();
 
-    // What changes for those who have a stream open.
+    // Announces changes to the open streams.
     std::shared_ptr<Changes> changes();
 
 private:

@@ -11,7 +11,7 @@ namespace sync_job::serve {
 
 namespace {
 
-// The values of all cookies of that name: another port of this host may have planted more.
+// The values of all cookies of that name: another port of this host may have set more.
 std::vector<std::string_view> cookies_of(const Request& request, std::string_view name) {
     std::vector<std::string_view> values;
     for (const auto& [header, text] : request.headers) {
@@ -29,7 +29,7 @@ std::vector<std::string_view> cookies_of(const Request& request, std::string_vie
 
 void wipe(std::string& text) { explicit_bzero(text.data(), text.size()); }
 
-// On a log line nothing else is begun.
+// So that a text cannot begin a new line in the log.
 std::string on_one_line(std::string text) {
     std::ranges::replace_if(text, [](unsigned char c) { return c < ' ' || c >= 0x7f; }, '?');
     return text.substr(0, 500);
@@ -52,7 +52,7 @@ std::string Sessions::set_cookie(const std::string& value, bool secure) const {
            (value.empty() ? "; Max-Age=0" : "");
 }
 
-// The new cookie takes the place of the old one, so that nobody could go on with that session, nor log out of it.
+// The new cookie replaces the old one, so nobody could use the old session any more, or log out of it.
 void Sessions::end_those_of_browser(const Request& request) {
     for (const std::string_view id : cookies_of(request, cookie_name_)) {
         const auto found = by_id_.find(id);
@@ -62,9 +62,9 @@ void Sessions::end_those_of_browser(const Request& request) {
     }
 }
 
-// Only for who has logged in: to others it would tell who is here, and let them throw people out. When all places are taken, the
-// role that has most of them gives up its oldest session, the newcomer's role before others that have as many. So nobody is shut
-// out, and no role can push out others by logging in again and again.
+// Called only after a successful log-in: otherwise it would reveal who is here, and let anybody throw people out. When all places are
+// taken, the role with the most sessions gives up its oldest; among equals, the newcomer's role does. So nobody is shut out, and no role
+// can push out others by logging in again and again.
 void Sessions::make_room(const std::string& user) {
     std::erase_if(by_id_, [](const auto& entry) { return entry.second->ended(); });
     if (by_id_.size() < static_cast<std::size_t>(settings_.sessions)) return;

@@ -1,4 +1,4 @@
-// All who are logged in, and the way in.
+// All sessions, and the log-in.
 #pragma once
 
 #include <map>
@@ -13,16 +13,16 @@ namespace sync_job::serve {
 
 class Sessions {
 public:
-    // The name of the cookie has the port in it, as browsers send the cookies of one port of a host to all.
+    // The cookie's name contains the port, as browsers send the cookies of one port of a host to all ports.
     Sessions(const Settings& settings, std::string cookie_name) : settings_(settings), cookie_name_(std::move(cookie_name)) {}
 
-    // Whose cookie and token both come with the request.
+    // The session whose cookie and token both come with the request.
     std::shared_ptr<Session> find(const Request& request) const;
 
     Async<Response> log_in(const Request& request, const std::string& address, bool secure);
     Response log_out(const Request& request, bool secure);
 
-    // Forever: ends those whose time is over.
+    // Runs forever: ends sessions whose time is over.
     Async<void> watch();
     void end_all(const std::string& reason);
 

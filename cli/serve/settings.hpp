@@ -1,4 +1,4 @@
-// What the command line says.
+// The settings from the command line.
 #pragma once
 
 #include <string>
@@ -18,7 +18,7 @@ struct Settings {
     std::string tls_certificate, tls_key;
     std::vector<std::string> origins, trusted_proxies;
     std::string metrics_role, metrics_password_file, metrics_listen, metrics_token_file;
-    std::string metrics_token;  // of that file
+    std::string metrics_token;  // from that file
 };
 
 }  // namespace sync_job::serve

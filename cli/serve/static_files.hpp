@@ -1,4 +1,4 @@
-// The pages, which are a part of the program. There is no file system behind them.
+// The pages, which are part of the program. No file system is involved.
 #pragma once
 
 #include <string_view>
@@ -9,7 +9,7 @@ struct StaticFile {
     std::string_view path, content;
 };
 
-// Null where there is none.
+// Null if there is none.
 const StaticFile* find_static_file(std::string_view path);
 std::string_view content_type_of(std::string_view path);
 

@@ -9,7 +9,7 @@ namespace sync_job {
 
 namespace {
 
-/// Types of the server by their OIDs, which never change.
+/// The server's types by their OIDs, which never change.
 enum : Oid { type_bool = 16, type_int8 = 20, type_int2 = 21, type_int4 = 23, type_oid = 26, type_json = 114, type_float4 = 700, type_float8 = 701,
              type_timestamptz = 1184, type_numeric = 1700, type_jsonb = 3802 };
 

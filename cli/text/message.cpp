@@ -24,7 +24,7 @@ void tell_lines(const std::string& label, const std::string& text) {
 }  // namespace
 
 void tell_message(const std::string& severity, const std::string& message, const std::string& detail, const std::string& hint) {
-    std::cout.flush();  // what came before stands before it
+    std::cout.flush();  // so that the order of the output is right
     tell_lines(visible(severity), message);
     tell_lines("DETAIL", detail);
     tell_lines("HINT", hint);

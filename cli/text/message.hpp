@@ -1,11 +1,11 @@
-// Messages to whoever calls: on standard error, in the form that psql has for them.
+// Messages to the caller: on standard error, in psql's form.
 #pragma once
 
 #include <string>
 
 namespace sync_job {
 
-/// "ERROR:  message", then lines with the detail and the hint, where there are any.
+/// "ERROR:  message", then lines with the detail and the hint, if any.
 void tell_message(const std::string& severity, const std::string& message, const std::string& detail = {}, const std::string& hint = {});
 
 /// The same as JSON: {"error": {"code": …, "message": …, "detail": …, "hint": …}}.

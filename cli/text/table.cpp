@@ -32,7 +32,7 @@ void Table::add(const std::vector<std::string>& cells, const std::vector<Colour>
     rows_.push_back(std::move(row));
 }
 
-/// The width of each column, 0 for one without any value; the widest of those that give way gives way first.
+/// The width of each column, 0 for one without any value; of the columns that can shrink, the widest shrinks first.
 std::vector<int> Table::widths(int room) const {
     std::vector<int> widths(columns_.size(), 0);
     for (std::size_t i = 0; i < columns_.size(); i++) {

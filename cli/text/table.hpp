@@ -9,7 +9,7 @@
 
 namespace sync_job {
 
-/// What a column does when there is too little room: keep its width, or give way down to `least` columns.
+/// What a column does when there is too little room: keep its width, or shrink to `least` characters.
 struct TableColumn {
     std::string header;
     bool right = false;
@@ -41,16 +41,16 @@ private:
 /// Prints the lines of a table.
 void print(const Table& table, bool wide);
 
-/// Prints "label   value"; a value of several lines, or a long one, goes on below, indented.
+/// Prints "label   value"; a value of several lines, or a long one, is continued below, indented.
 void print_value(std::string_view label, std::string_view value, Colour colour = Colour::none);
 
 /// Prints a heading.
 void print_heading(std::string_view text);
 
-/// Prints a script as it is to be run, but for characters that a terminal would obey, which are shown where it goes to one.
+/// Prints a script as it is to be run; only characters that a terminal would obey are made visible if the output is a terminal.
 void print_script(std::string_view script);
 
-/// Breaks visible text into lines of at most so many columns, at blanks where it can.
+/// Breaks visible text into lines of at most that many columns, at blanks if possible.
 std::vector<std::string> wrap(std::string_view text, int columns);
 
 }  // namespace sync_job

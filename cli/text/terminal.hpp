@@ -1,4 +1,4 @@
-// Where the output goes: how wide it is, and whether colours mean anything there.
+// Where the output goes: how wide it is, and whether it shows colours.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@ struct Terminal {
     std::string paint(Colour colour, std::string_view text) const;
 };
 
-/// As it is now: windows change their size.
+/// As of now: a window can change its size.
 Terminal terminal();
 
 /// The colour of a state of a job.

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint32_t invalid = 0xFFFFFFFF;
 
-/// The code point at the beginning of `text`, which is taken off it; `invalid` for a byte that begins none.
+/// Removes the code point at the beginning of `text` and returns it; `invalid` for a byte that begins none.
 std::uint32_t take(std::string_view& text) {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
     const unsigned char first = byte(0);
@@ -46,8 +46,8 @@ struct Range {
     std::uint32_t from, to;
 };
 
-/// What a terminal obeys, or does not show. Joiners within a word or an emoji (U+200C, U+200D) are not among them: they are
-/// needed to write some languages, and change nothing around them.
+/// Characters that a terminal obeys, or does not show. Joiners within a word or an emoji (U+200C, U+200D) are not among them: some
+/// languages need them, and they change nothing around them.
 constexpr Range hidden[] = {{0x00, 0x1F},     {0x7F, 0x9F},     {0xAD, 0xAD},     {0x061C, 0x061C}, {0x115F, 0x1160}, {0x17B4, 0x17B5},
                             {0x180E, 0x180E}, {0x200B, 0x200B}, {0x200E, 0x200F}, {0x2028, 0x202E}, {0x2060, 0x206F}, {0x3164, 0x3164},
                             {0xFEFF, 0xFEFF}, {0xFFA0, 0xFFA0}, {0xFFF0, 0xFFFB}, {0x1D173, 0x1D17A}, {0xE0000, 0xE0FFF}};
@@ -157,7 +157,7 @@ std::string visible_json(std::string_view json) {
         if (point == invalid) {
             shown += "\\ufffd";
         } else if (point == '\n') {
-            shown += ' ';  // between values: inside of a string it is escaped already
+            shown += ' ';  // between values: inside a string it is escaped already
         } else if (!is_hidden(point)) {
             shown += before.substr(0, before.size() - json.size());
         } else if (point < 0x10000) {

@@ -1,5 +1,5 @@
-// Text from the database, made fit for a terminal: nothing in it moves the cursor, changes colours, turns the direction of
-// writing, or hides.
+// Text from the database, made safe for a terminal: nothing in it moves the cursor, changes colours, changes the direction of
+// writing, or is invisible.
 #pragma once
 
 #include <string>
@@ -8,17 +8,17 @@
 
 namespace sync_job {
 
-/// One line: control characters (C0, DEL, C1), line separators, marks that turn the direction of writing and invisible ones are
-/// written as \n, \t, \x1b, \u202e; bytes that are no UTF-8 as \xff.
+/// One line: control characters (C0, DEL, C1), line separators, marks that change the direction of writing and invisible characters
+/// are written as \n, \t, \x1b, \u202e; bytes that are not UTF-8 as \xff.
 std::string visible(std::string_view text);
 
 /// The lines of a text, each made visible; tabs become blanks.
 std::vector<std::string> visible_lines(std::string_view text);
 
-/// How many columns of a terminal a text that is visible takes.
+/// How many columns of a terminal a visible text takes.
 int width(std::string_view text);
 
-/// Not wider than `columns`; what is cut off is marked with an ellipsis.
+/// Not wider than `columns`; an ellipsis marks what is cut off.
 std::string cut(std::string_view text, int columns);
 
 /// JSON text as the database sent it, with whatever visible() would change in it written as \u escapes, which mean the same.

@@ -1,5 +1,5 @@
-// Builds the pages: src/main.tsx and src/app.css become DIST/app.js and DIST/app.css, beside index.html. The same source and the pinned
-// versions give the same bytes, so that a test can compare what is committed with what is built.
+// Builds the pages: src/main.tsx and src/app.css become DIST/app.js and DIST/app.css, next to index.html. The same source and the pinned
+// versions produce the same bytes, so a test can compare the committed pages with a new build.
 //
 //   node build.mjs [DIST]      dist, unless another folder is named
 import { copyFileSync, mkdirSync, readdirSync, statSync } from 'node:fs'

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the suites with a server share: a cluster in the suite's folder, and the choice of tests. Sourced by them.
+# Shared by the suites with a server: a cluster in the suite's folder, and the choice of tests. Sourced by them.
 #
 # The cluster listens on a socket in that folder and nowhere else. test/regression.conf is the part of its settings that
 # the tests rely on.
@@ -8,19 +8,19 @@
 . "$WORK/server/env"
 export PATH=$BINDIR:$PATH
 
-# With assertions, with sanitizers, under valgrind, or without caches, everything takes longer: so much longer may it take.
+# With assertions, with sanitizers, under valgrind, or without caches, everything may take this many times longer.
 limit_factor=1
 [[ ! ${SANITIZE:-} && $(pg_config --configure) != *--enable-cassert* ]] || limit_factor=4
 [[ ! ${DISCARD_CACHES:-}${VALGRIND:-} ]] || limit_factor=20
 
-# What no server's log may tell of, whatever the tests did to it.
+# What no server's log may contain, whatever the tests did to the server.
 readonly accidents='TRAP:|terminated by signal (4|6|7|8|11)[: ]|leak: |was not closed|non-empty SPI stack|problem in alloc set|detected write past chunk end'
 
 # start_cluster [SETTING…]
 start_cluster() {
     initdb -D data -U postgres -A trust --no-locale -E UTF8 --no-sync >initdb.log
     cat "$CHECKOUT/test/regression.conf" - >>data/postgresql.conf <<END
-# The scheduler does not clear what the tests count.
+# The scheduler must not clear what the tests count.
 sync_job.log_retention_days = -1
 listen_addresses = ''
 unix_socket_directories = '$PWD'
@@ -35,7 +35,7 @@ END
     export PGHOST=$PWD PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
 }
 
-# That the tests passed is not all: the server must stop when told to, and its log must tell of nothing that never happens.
+# It is not enough that the tests passed: the server must stop when told to, and its log must be free of accidents.
 stop_cluster() {
     local healthy=yes
     if ! pg_ctl -D data -m fast -w -t $((30 * limit_factor)) -s stop; then

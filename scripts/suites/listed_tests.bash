@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Runs the tests of pg_regress or pg_isolation_regress that a schedule lists, each in a database of its own that is dropped
-# after it: so each runs alone as well as with the others, and the ids in its output are always the same. Sourced.
+# afterwards: so each runs the same alone and with the others, and the ids in its output are always the same. Sourced.
 
 # shellcheck source=scripts/suites/cluster.bash
 . "$CHECKOUT/scripts/suites/cluster.bash"
@@ -8,7 +8,7 @@
 readonly time_limit=${TEST_TIMEOUT:-$((120 * limit_factor))} # seconds, for one test
 schedule=() driver='' input=''
 
-# Every test is in the schedule, and has its expected output; and there is no output without a test.
+# Every test is in the schedule and has expected output, and there is no output without a test.
 check_lists() {
     local folder=$1 extension=$2 wrong='' name
     for name in $(cd "$input/$folder" && ls); do
@@ -70,7 +70,7 @@ run_listed_tests() {
     names=$(chosen "${schedule[@]}")
     [[ $names ]] || none_chosen
     # shellcheck disable=SC2119 # no settings of its own
-    # On a slow machine no job takes so long that it runs once more, alone: what its first attempt took from a sequence would show.
+    # Even on a slow machine, no job may take so long that it runs again alone: its first attempt would have used a sequence value.
     start_cluster 'sync_job.batch_time = 10s'
     for name in $names; do
         run_test "$name" "$@" || failed=$((failed + 1))

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Runs the tests of a folder of test/ that are Perl and make clusters of their own, by prove. Sourced.
+# Runs Perl tests of a folder of test/, which make clusters of their own, with prove. Sourced.
 
 # shellcheck source=scripts/suites/cluster.bash
 . "$CHECKOUT/scripts/suites/cluster.bash"
 
-# run_perl_tests FOLDER SECONDS JOBS: with that limit for each test, so many at a time
+# run_perl_tests FOLDER SECONDS JOBS: with that time limit for each test, that many at a time
 run_perl_tests() {
     local folder=$1 seconds=$2 jobs=$3 names failed=
     local modules=$PGXS_SRC/test/perl

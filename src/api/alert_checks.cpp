@@ -38,7 +38,7 @@ void check_alert_form(const TableRow& row) {
     check_interval(row, "hold");
 }
 
-// A slip would never be heard of. What does not exist yet may come, as in a restore.
+// A typo would otherwise go unnoticed. Only a warning: what does not exist yet may come later, as in a restore.
 void warn_of_nothing(const TableRow& row) {
     if (pg::restores()) return;
     auto warn = [&](const char* what, const std::string& name) {
@@ -70,7 +70,7 @@ void check_alert_procedure(TableRow& row) {
     pg::invalidate_relation(schema_objects().queue_table);
 }
 
-// What the scheduler keeps in the row is its own.
+// Users cannot change what the scheduler keeps in the row.
 void keep_alert_state(TableRow& row, const TableRow* old_row) {
     for (const char* column : {"state", "since", "value"}) row.set(column, old_row != nullptr ? old_row->at(column) : pg::Value{});
     if (old_row == nullptr) row.set("state", pg::text_datum("ok"));

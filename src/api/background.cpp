@@ -76,8 +76,8 @@ EnqueueRequest read_request(pg::Arguments& args, bool* at_once) {
     return request;
 }
 
-// Runs the job in the caller's transaction, and raises its error. Not a running job that has absorbed the request: its
-// runner has the row until it ends.
+// Runs the job in the caller's transaction, and raises its error. Leaves a running job that has absorbed the request
+// alone: its runner has the row until it ends.
 void run_at_once(std::int64_t id) {
     if (find_job(id)->job.status() != Status::queued) return;
     require_this_version();

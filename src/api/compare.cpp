@@ -1,4 +1,4 @@
-// Whole tables: compare_sync_documents() and enqueue_compare() tell what is out of step, enqueue_full_sync() brings it
+// Whole tables: compare_sync_documents() and enqueue_compare() show what is out of step, enqueue_full_sync() brings it
 // in step.
 #include <algorithm>
 
@@ -84,7 +84,8 @@ namespace sync_job {
 
 namespace {
 
-// Whoever may enqueue jobs of the type may have it compared; SQL of his own runs only as a role that he may become.
+// Whoever may enqueue jobs of the type may have it compared; a condition, which is the caller's own SQL, runs only as a
+// role that the caller may become.
 void require_may_compare(const JobType& type, const std::string& condition) {
     require_comparable(type);
     if (condition.empty()) return;
@@ -176,7 +177,7 @@ void say_when_unwatched(const JobType& type) {
                "Use attach_sync_job_triggers(), or run it again.");
 }
 
-// A run decides for the whole table what is written: that takes all rights.
+// A run decides what is written in the whole table: that needs all rights.
 void require_may_sync_all(const JobType& type, const FullSyncRequest& full_sync) {
     require_comparable(type);
     if (may_do_all(type, pg::current_user())) return require_full_sync(type, full_sync);

@@ -1,4 +1,4 @@
-// start_, retry_, cancel_, execute_sync_job() and run_sync_jobs(): steering jobs by hand.
+// start_, retry_, cancel_, execute_sync_job() and run_sync_jobs(): controlling jobs by hand.
 #include <deque>
 #include <vector>
 
@@ -48,8 +48,8 @@ StoredJob require_job(std::int64_t id) {
     return *seen;
 }
 
-// The job, locked, in a state that allows the action. It is looked at first without waiting: a running job is locked by
-// its runner until it ends, and the answer is known without that.
+// The job, locked, in a state that allows the action. Looks at it first without waiting: a running job is locked by its
+// runner until it ends, and its state is known without the lock.
 StoredJob locked_job(std::int64_t id, Action action, void (*check_right)(const Job&)) {
     StoredJob seen = require_job(id);
     check_right(seen.job);
@@ -71,10 +71,10 @@ void check_context(const pg::Value& context) {
     }
 }
 
-// Whoever may steer a job may not always read it.
+// A role that may control a job is not always allowed to read it.
 Datum shown(const Job& job) { return job_as_row(row_for_caller(job)); }
 
-// As a text where a driver has sent it without a type.
+// The id is a text if the driver has sent it without a type.
 std::int64_t required_id(pg::Arguments& args) {
     if (args.is_null(0)) throw pg::Error("22004", "id must not be null");
     if (args.type(0) == pg::type::text) return pg::datum_int64(pg::text_to_value(*args.text(0), pg::type::int8));
@@ -132,7 +132,7 @@ void act_on_one(std::int64_t id, Action action, F&& act) {
     }
 }
 
-// Canceling or retrying a Relayed job means its children, those whose state allows the action.
+// Canceling or retrying a Relayed job acts on those of its children whose state allows it.
 template <class F>
 std::optional<Job> act_on_children(std::int64_t id, Action action, bool also_running, F&& act) {
     StoredJob parent = require_job(id);
@@ -175,7 +175,7 @@ Job retry(std::int64_t id, pg::Value context) {
 
 Job start(std::int64_t id) { return start_job(locked_job(id, Action::start, require_may_run)); }
 
-// The arguments after the id, as they are sent to the node that the job is at.
+// The arguments after the id, as SQL for the node where the job is.
 std::string text_of_context(pg::Arguments& args) { return ", " + jsonb_argument(args, 1); }
 std::string text_of_request(const CancelRequest& request) {
     return ", " + (request.reason.empty() ? "NULL" : pg::quoted_literal(request.reason)) + "::text, " + (request.running ? "true" : "false");
@@ -224,7 +224,7 @@ void require_read_committed(const char* function) {
     throw pg::Error("25001", std::string(function) + " needs the READ COMMITTED isolation level");
 }
 
-// No transaction may be open while a server is waited for.
+// No transaction may be open during the wait for a server.
 [[noreturn]] void raise_push(std::int64_t id) {
     throw pg::Error("0A000", "sync job " + std::to_string(id) + " is an HTTP push, which only a worker sends")
         .hint("Leave it to a worker and CALL wait_for_sync_job(...); a job with dry_run => true shows the request.");
@@ -233,7 +233,7 @@ void refuse_push(const Job& job) {
     if (is_push(job)) raise_push(job.id());
 }
 
-// After all that can be run here.
+// Called after everything that can run here has run.
 void refuse_waiting_pushes(const std::vector<std::string>& queues) {
     static auto& select = *new InternalStatement(
         "SELECT l.id FROM sync_job_internal.sync_job_live AS l JOIN {}.sync_job_type AS t ON t.name = l.sync_job_type"
@@ -443,7 +443,7 @@ SYNC_JOB_FUNCTION(sync_job_run_jobs) {
 
 SYNC_JOB_FUNCTION(sync_job_run_committing_job) {
     std::int64_t id = required_id(args);
-    // Nobody can run another's job this way, nor run one twice.
+    // Nobody can run another role's job this way, or run one twice.
     if (!in_worker() || !take_committing_job(id))
         throw pg::Error("42501", "only a worker runs jobs this way").hint("Use CALL execute_sync_job(..., NULL).");
     pg::SpiScope spi(pg::SpiScope::Commits::allowed);

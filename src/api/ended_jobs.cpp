@@ -25,8 +25,8 @@ std::int64_t required_id(pg::Arguments& args) {
     return *args.int64(0);
 }
 
-// The new job has what the old one was given, and belongs to the caller: who may not read the one must not get the other.
-// Enqueuer checks that he may enqueue it.
+// The new job has the arguments of the old one, and belongs to the caller: so a caller who may not read the old one must not
+// get the new one. Enqueuer checks whether the caller may enqueue it.
 void require_may_rerun(const Job& job) {
     Oid user = pg::current_user();
     bool readable = may_read_row(job);
@@ -38,14 +38,14 @@ void require_may_rerun(const Job& job) {
                        quoted(pg::role_name(user)) + " may not become.");
 }
 
-// A comparison and a full sync have their arguments there.
+// Comparisons and full syncs have their arguments in the context.
 void require_no_context(pg::Arguments& args, std::int64_t id) {
     if (args.is_null(1)) return;
     throw pg::Error("22023", "sync job " + std::to_string(id) + " is about many documents, and is rerun as it was")
         .hint("Leave out context; with other arguments use enqueue_compare() or enqueue_full_sync().");
 }
 
-// As if it had ended well, those that wait for it would go on.
+// Jobs that wait for it would go on, as if it had ended well.
 void require_nobody_waits(std::int64_t id) {
     static auto& select = *new InternalStatement(
         "SELECT job FROM sync_job_internal.dependency WHERE waits_for = $1 ORDER BY job LIMIT 1", {pg::type::int8});

@@ -202,7 +202,7 @@ SYNC_JOB_FUNCTION(sync_job_enqueue_many) {
     EnqueueRequest request;
     request.sync_job_type = required_type(args);
     read_common(args, request);
-    constexpr int job_group = 29;  // in a database of version 0.1.0 there is none
+    constexpr int job_group = 29;  // missing in a database of version 0.1.0
     if (args.count() > job_group) request.job_group = args.text(job_group);
     request.many = true;
     if (args.is_null(1)) throw pg::Error("22004", "source_document_names must not be null");

@@ -1,4 +1,4 @@
-// A job type as a script that makes it again: export_sync_job_type().
+// A job type as a script that creates it again: export_sync_job_type().
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -18,7 +18,7 @@ namespace sync_job {
 
 namespace {
 
-// The values of a row's columns that differ from their defaults, as texts: an INSERT of them makes the row again.
+// The values of a row's columns that differ from their defaults, as texts: an INSERT of them creates the row again.
 class Insert {
 public:
     explicit Insert(std::string table) : table_(std::move(table)) {}
@@ -58,7 +58,7 @@ Insert insert_of(const std::string& table, Oid relation, const std::string& name
     return insert;
 }
 
-// For who may not write to the table of queues, nothing is written where the queue is there.
+// Writes nothing if the queue exists, as not everybody may write to the table of queues.
 std::string queue_text(const std::string& name) {
     if (name == "short" || name == "default" || name == "long") return {};
     std::string insert = insert_of("sync_job_queue", schema_objects().queue_table, name).text();
@@ -67,7 +67,7 @@ std::string queue_text(const std::string& name) {
     return "DO " + pg::quoted_literal(block) + ";\n";
 }
 
-// A trigger names the function without its schema, which is another one where the extension lies elsewhere.
+// The function in the trigger loses its schema, which is another one if the extension is installed elsewhere.
 std::string without_schema(std::string trigger) {
     const std::string called = " EXECUTE FUNCTION ", own = schema_objects().schema + ".";
     std::size_t at = trigger.rfind(called + own + "sync_job_trigger(");

@@ -116,7 +116,7 @@ SYNC_JOB_FUNCTION(sync_job_in_the_way) {
     return what.empty() ? args.null_result() : pg::text_datum(what);
 }
 
-// Runs before the rows are there, and the mark comes with them: a worker never sees such jobs without it.
+// Runs before the rows are inserted, in the same transaction: a worker never sees such jobs without the mark.
 SYNC_JOB_FUNCTION(sync_job_rows_restored) {
     static auto& mark = *new InternalStatement(
         "INSERT INTO sync_job_internal.home SELECT 0, 0 WHERE NOT EXISTS"
@@ -161,21 +161,21 @@ Datum row_of(pg::Arguments& args, const std::vector<pg::Value>& row) {
 
 pg::Value column(const Job& job, C which) { return {job.datum(which), job.is_null(which)}; }
 
-// The job, for whoever may know its state, also where the table's policies hide its row as he may not read the target.
+// The job, for whoever may know its state, even if the table's policies hide its row because the caller may not read the target.
 std::optional<Job> known_job(std::int64_t id) {
     auto stored = find_job(id);
     if (!stored || !may_know(stored->job)) return std::nullopt;
     return stored->job;
 }
 
-// The number that a key is; 0: none.
+// The key as a number; 0: it is none.
 std::int64_t id_in(const std::string& key) {
     std::int64_t id = 0;
     auto [end, problem] = std::from_chars(key.data(), key.data() + key.size(), id);
     return problem == std::errc() && end == key.data() + key.size() ? id : 0;
 }
 
-// The newest of that key that the caller may know of. Drivers send an id as text, too, where they do not say its type.
+// The newest job with that key that the caller may know of. Drivers that do not say the type of an id send it as text, too.
 std::optional<Job> known_job(const std::string& key) {
     static auto& select =
         *new InternalStatement("SELECT id FROM {}.sync_job WHERE job_id = $1 ORDER BY id DESC", {pg::type::text});
@@ -186,7 +186,7 @@ std::optional<Job> known_job(const std::string& key) {
     return id != 0 ? known_job(id) : std::nullopt;
 }
 
-// What get_sync_job_status() with that argument returns at the other node, in these columns.
+// These columns of what get_sync_job_status() with that argument returns at the other node.
 std::vector<pg::Value> status_elsewhere(int node, const std::string& argument, const std::string& columns) {
     auto answer = call_node(node, "SELECT pg_catalog.to_jsonb(s)::text FROM " + schema_objects().in_schema("get_sync_job_status") + "(" +
                                       argument + ") AS s");

@@ -26,13 +26,13 @@ Datum set_paused(pg::Arguments& args, bool paused) {
     require_level(Level::operator_, std::string("function ") + (paused ? "pause" : "resume") + "_sync_job_queue()");
     auto queue = require_queue(*args.text(0));
     update.run({{pg::text_datum(queue->name), false}, {pg::bool_datum(paused), false}});
-    // The table's trigger does this, too, but only while it is ENABLE ALWAYS: a restore that disables triggers ends that.
+    // The table's trigger does this, too, but only while it is ENABLE ALWAYS: a restore that disables triggers changes that.
     pg::invalidate_relation(schema_objects().queue_table);
     wake_scheduler_at_commit();
     return args.null_result();
 }
 
-// The column is the truth: an UPDATE by who may change the type does the same.
+// The column decides: an UPDATE by whoever may change the type does the same.
 Datum set_type_paused(pg::Arguments& args, bool paused) {
     static auto& update = *new InternalStatement("UPDATE {}.sync_job_type SET paused = $2 WHERE name = $1 AND paused <> $2",
                                             {pg::type::text, pg::type::boolean});

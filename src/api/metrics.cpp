@@ -1,4 +1,4 @@
-// What monitoring asks: sync_job_metrics() gives counts from shared memory and measures from the tables, in the terms of
+// For monitoring: sync_job_metrics() returns counts from shared memory and measurements from the tables, in the terms of
 // Prometheus; watch_sync_jobs() asks for notifications of changes.
 #include <algorithm>
 #include <array>
@@ -42,7 +42,7 @@ public:
         args_.begin_rows();
     }
 
-    // A metric, whose samples `write` adds; only if it was asked for. Of a histogram: without the suffix of a sample.
+    // A metric, to which `write` adds the samples; only if it was asked for. The name of a histogram is without the suffix of a sample.
     void metric(const char* name, const char* type, const char* help, const std::function<void()>& write) {
         if (!any_ && std::find(names_.begin(), names_.end(), name) == names_.end()) return;
         name_ = name;
@@ -77,7 +77,7 @@ private:
     pg::Memory row_{"metric"};
 };
 
-// Found out when the first of several metrics needs it.
+// Computed when the first of several metrics needs it.
 template <typename T>
 class Lazy {
 public:
@@ -114,7 +114,7 @@ std::vector<Counted> read_series() {
 
 std::uint64_t at(const Counted& counted, Counter counter) { return counted.tally[static_cast<std::size_t>(counter)]; }
 
-// One after the other, from `first` on: a series for each value of the label.
+// Consecutive counters from `first` on: a series for each value of the label.
 template <std::size_t N>
 void add_counts(Output& output, const std::vector<Counted>& all, Counter first, const char* label, const char* const (&values)[N]) {
     for (const Counted& counted : all) {
@@ -137,7 +137,7 @@ std::string seconds_text(std::int64_t microseconds) {
     return text;
 }
 
-// `count`: of each bucket, and then the sum of the times.
+// `count` returns the count of each bucket and, after the last, the sum of the times.
 void add_histogram(Output& output, const Labels& of, const std::function<std::uint64_t(std::size_t)>& count) {
     std::array<std::string, time_buckets> bounds;
     std::transform(time_bounds.begin(), time_bounds.end(), bounds.begin(), seconds_text);
@@ -183,14 +183,14 @@ void add_all_counts(Output& output) {
 
 using Row = InternalStatement::Row;
 
-// The types of the database, the first ones by name as themselves.
+// The labels of the database's types: their own names for the first ones by name.
 class TypeLabels {
 public:
     TypeLabels() {
         static auto& select = *new InternalStatement("SELECT name, queue FROM {}.sync_job_type ORDER BY name LIMIT $1", {pg::type::int8});
         for (const Row& row : select.run({{pg::int64_datum(most_counted_types), false}})) queues_.emplace(text_of(row[0]), text_of(row[1]));
     }
-    // Of a type that has gone, as long as there is room.
+    // A type that no longer exists keeps its name as long as there is room.
     std::string operator()(const std::string& type) {
         if (queues_.count(type) > 0) return type;
         if (queues_.size() + gone_.size() < most_counted_types) gone_.insert(type);
@@ -259,7 +259,7 @@ std::map<std::string, Row> read_last_looks(TypeLabels& label) {
         "SELECT sync_job_type, extract(epoch FROM at)::float8, out_of_step::float8, extract(epoch FROM compared_at)::float8"
         " FROM sync_job_internal.last_success ORDER BY at DESC",
         std::vector<Oid>{});
-    std::map<std::string, Row> last;  // of several types that are counted as one, the last
+    std::map<std::string, Row> last;  // the latest, if several types are counted as one
     for (Row& row : select.run({})) last.try_emplace(label(text_of(row[0])), std::move(row));
     return last;
 }
@@ -325,7 +325,7 @@ struct NamedEndpoint {
     std::uint64_t at(std::size_t count) const { return shared->counts[count].load(std::memory_order_relaxed); }
 };
 
-// Those to which something was sent since the server started.
+// The endpoints to which something was sent since the server started.
 std::vector<NamedEndpoint> read_endpoints() {
     static auto& select = *new InternalStatement("SELECT srvname::text FROM pg_catalog.pg_foreign_server WHERE oid = $1", {pg::type::oid});
     std::vector<NamedEndpoint> all;

@@ -1,4 +1,4 @@
-// More than one machine: the number of this database among the nodes, and jobs that are at another one.
+// More than one machine: the number of this database among the nodes, and jobs at other nodes.
 #include "api/nodes.hpp"
 
 #include <map>
@@ -38,7 +38,7 @@ std::vector<Datum> jobs_of(const std::string& json_array) {
     return jobs;
 }
 
-// Ids go on within the node's range, also where a restore has set the sequence back.
+// Ids go on within the node's range, even if a restore has set the sequence back.
 void begin_ids(int node) {
     static auto& set_sequence = *new InternalStatement(
         "SELECT setval('sync_job_internal.sync_job_id_seq', greatest($1, (SELECT max(id) FROM {}.sync_job WHERE id > $1 AND id <= $2)))"

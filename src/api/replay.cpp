@@ -1,5 +1,5 @@
-// apply_sync_job(), revert_sync_job(): what a dry run has found is made real, what a job has done is undone. One, many at once, and
-// by a worker.
+// apply_sync_job(), revert_sync_job(): makes real what a dry run has found, undoes what a job has done. For one job, for many at once,
+// and by a worker.
 #include "engine/replay.hpp"
 
 #include "api/params.hpp"
@@ -44,7 +44,7 @@ ReplayRequest replay_request(pg::Arguments& args, bool backwards) {
     throw pg::Error("22023", "invalid value of conflicts: " + quoted(conflicts)).hint("Valid values are: fail, skip.");
 }
 
-// The order of sql/control.sql.
+// The columns in the order of sql/control.sql.
 void add_row(pg::Arguments& args, const ReplayedDocument& document, bool backwards) {
     auto text = [](const std::string& value, bool null) { return null ? pg::Value{} : pg::Value{pg::text_datum(value), false}; };
     const char* done = backwards ? "reverted" : "applied";

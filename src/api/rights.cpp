@@ -31,8 +31,8 @@ Oid checked_role(Oid role) {
     throw pg::Error("42704", "role with OID " + std::to_string(role) + " does not exist");
 }
 
-// Only managers may UPDATE and DELETE types: with these rights comes that to lock the table, which would stop all jobs.
-// INSERT, which everybody may try, comes without.
+// Only managers may UPDATE and DELETE types: these rights include the right to lock the table, which would stop all jobs.
+// INSERT, which everybody may try, does not.
 void give_table(Oid role, bool give) {
     const SchemaObjects& o = schema_objects();
     pg::OwnerScope owner(o.owner);

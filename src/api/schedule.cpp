@@ -113,7 +113,7 @@ std::string checked_cron(const std::string& schedule, bool* is_long) {
     return cron;
 }
 
-// What schedule_full_sync() keeps, in the params: the context of the run, and these. enqueue_sync_job() knows no such operation.
+// schedule_full_sync() keeps in the params the context of the run, and these. enqueue_sync_job() does not know the operation.
 constexpr const char* operation_param = "operation";
 constexpr const char* dry_run_param = "dry_run";
 constexpr const char* priority_param = "priority";
@@ -155,7 +155,7 @@ EnqueueRequest request_of_full_sync(const Schedule& schedule) {
     return request;
 }
 
-// The request that a run of the schedule makes; raises what is wrong with it.
+// The request that a run of the schedule makes; raises an error if something is wrong with it.
 EnqueueRequest request_of(const Schedule& schedule) {
     EnqueueRequest request;
     if (schedule.procedure) {
@@ -220,7 +220,7 @@ void require_may_end(const Schedule& schedule) {
     if (schedule.owner != pg::current_user() && !pg::is_superuser(pg::current_user())) throw not_yours(schedule);
 }
 
-// Not even a superuser runs another role's: the job would be his, but another could say what it does.
+// Not even a superuser runs another role's schedule: the superuser would own the job, but the other role decides what it does.
 void require_owner(const Schedule& schedule) {
     if (schedule.owner != pg::current_user()) throw not_yours(schedule);
 }
@@ -246,7 +246,7 @@ void save(const Schedule& schedule, const std::string& as_given) {
                 text(schedule.queue)});
 }
 
-// Its name, time and queue, and who makes it.
+// Its name, time and queue, and its owner.
 Schedule new_schedule(pg::Arguments& args, std::optional<std::string> queue) {
     for (int i : {0, 1}) {
         if (args.is_null(i)) throw pg::Error("22004", "name and schedule must not be null");

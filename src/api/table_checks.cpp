@@ -62,7 +62,7 @@ void require_no_live_jobs(const char* what, const char* column, const std::strin
 void require_no_triggers(const std::string& name) {
     auto type = find_job_type(name);
     for (const SourceTrigger& trigger : source_triggers(name)) {
-        // Writes to the table of a role that may not enqueue fail already: it cannot keep others from changing the type.
+        // If the table's owner may not enqueue, writes to it fail anyway. Such a trigger must not keep others from changing the type.
         if (type == nullptr || !may_enqueue(*type, pg::relation_owner(trigger.relation))) continue;
         throw pg::Error("55006", "sync job type " + quoted(name) + " is named by trigger " +
                                      quoted(trigger.name) + " on " +
@@ -124,7 +124,7 @@ void check_object(const TableRow& row, const char* column) {
     }
 }
 
-// Of an array with one dimension, which begins at 1: any other one is a text in JSON.
+// The array must have one dimension and begin at 1: as JSON, any other one is a text.
 std::size_t check_names(const TableRow& row, const char* column) {
     Datum array = pg::value_to_json(row.at(column).datum, pg::type::text_array, false);
     if (pg::json_kind(array) != pg::JsonKind::array) throw bad_column(column, "must be a simple list of names");
@@ -305,7 +305,7 @@ void check_may_change(const TableRow& row) {
                 quoted(pg::role_name(pg::current_user())) + " may not become.");
 }
 
-// A library has all rights of the server, so that only a superuser names one, or confirms what somebody else has restored.
+// A library has all rights of the server, so only a superuser may set one, or confirm one that somebody else has restored.
 // `old_row`: null for a new row.
 void settle_library(TableRow& row, const TableRow* old_row) {
     if (row.is_null("library")) {
@@ -341,7 +341,7 @@ void move_belongings(const std::string& from, const std::string& to) {
                           {pg::type::text, pg::type::text});
     static auto& remove_written =
         *new InternalStatement("DELETE FROM sync_job_internal.written WHERE sync_job_type = $1", {pg::type::text});
-    // Its owners find them broken, or never hear of them again.
+    // Otherwise their owners would find them broken, or never hear of them again.
     static auto& rename_alerts =
         *new InternalStatement("UPDATE {}.sync_job_alert SET sync_job_type = $2 WHERE sync_job_type = $1", {pg::type::text, pg::type::text});
     static auto& rename_schedules =
@@ -359,7 +359,7 @@ void move_belongings(const std::string& from, const std::string& to) {
     }
 }
 
-// Who disables a type for maintenance wants something else.
+// Whoever disables a type for maintenance should pause it instead.
 void tell_what_is_lost(const TableRow& row, const TableRow& old_row) {
     if (!row.flag("disabled") || old_row.flag("disabled")) return;
     pg::notice("while sync job type " + quoted(row.text("name")) + " is disabled, changes of its source enqueue no jobs and are not synced later",

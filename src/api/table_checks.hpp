@@ -1,4 +1,4 @@
-// The checks of sync_job_type, for a row that nobody writes.
+// The checks of sync_job_type, for a row that is not written.
 #pragma once
 
 #include <vector>
@@ -8,7 +8,7 @@
 
 namespace sync_job {
 
-// Fills the defaults in that depend on other columns; returns what the table would refuse.
+// Fills in the defaults that depend on other columns; returns what the table would refuse.
 std::vector<Finding> check_type_row(TableRow& row);
 
 }  // namespace sync_job

@@ -26,7 +26,7 @@ struct Options {
     std::string sync_job_type;
     bool keep_deleted = true;
     bool deduplicate = false;
-    std::optional<std::vector<std::string>> columns;  // of a type with code: what it reads
+    std::optional<std::vector<std::string>> columns;  // for a type with code: what it reads
 };
 
 bool option_value(const std::string& trigger, const std::string& option, const std::string& text) {
@@ -100,7 +100,7 @@ void check_table(const pg::TriggerCall& call, const JobType& type) {
         .hint("Drop the trigger, or name another sync job type in it.");
 }
 
-// A job has written this that brings the type's target here: there it came from.
+// The write comes from a job that brings the type's target here: it need not go back.
 bool is_echo(const JobType& type) {
     if (writes_answer_of(type.name)) return true;
     return type.ignore_synced && type.target != pg::no_oid && current_source_type() == type.target;
@@ -128,13 +128,13 @@ public:
     }
 
     DocumentType& documents() { return *documents_; }
-    // If one of these changes, a declarative type's target may be another, or the document no longer exists for the type, and
-    // the job has to know what it was.
+    // If one of these changes, a declarative type may have another target, or the document may no longer exist for it, and the
+    // job has to know the old values.
     const ColumnSet& kept_columns() const { return kept_; }
     bool has_to_be_kept(const pg::RowValues& before, const pg::RowValues& after) const {
         return !documents_->changed_columns(before, after, kept_).empty();
     }
-    // Something changed that the type reads.
+    // Whether something changed that the type reads.
     bool concerns(const pg::RowValues& before, const pg::RowValues& after) const {
         return !synced_ || !documents_->changed_columns(before, after, *synced_).empty();
     }
@@ -168,7 +168,7 @@ public:
     }
 
 private:
-    // One that has been dropped, or renamed, since may have been any.
+    // A column that has been dropped or renamed since could have been any.
     std::optional<ColumnSet> given_columns(const std::vector<std::string>& names) const {
         ColumnSet columns;
         for (const std::string& name : names) {
@@ -288,7 +288,7 @@ void rows_of_same_names(Changes& changes, pg::Arguments& args) {
     if (!told) pg::for_each_transition_row(args, pg::Transition::new_rows, enqueue);
 }
 
-// Those that have kept their names, and changed in nothing that the type reads.
+// The rows that have kept their names, and in which nothing that the type reads has changed.
 std::unordered_set<std::string> rows_of_no_concern(Changes& changes, pg::Arguments& args, const pg::TriggerCall& call) {
     std::unordered_set<std::string> names;
     if (!changes.looks_at_columns()) return names;
@@ -302,7 +302,7 @@ std::unordered_set<std::string> rows_of_no_concern(Changes& changes, pg::Argumen
     return names;
 }
 
-// A name that is new was inserted, one that is gone deleted: the key has changed.
+// Where the key has changed, the new name counts as inserted and the old one as deleted.
 void rows_updated(Changes& changes, pg::Arguments& args, const pg::TriggerCall& call) {
     DocumentType& documents = changes.documents();
     auto name_of = [&](const pg::RowValues& row) { return documents.name_of(documents.row_of(call.relation, row)); };

@@ -1,4 +1,4 @@
-// After a job type was written: who changed what of it, and when, for sync_job_type_change; and a warning if it cannot work.
+// After a job type was written: records who changed what, and when, in sync_job_type_change; and warns if the type cannot work.
 #include <optional>
 #include <string>
 
@@ -21,7 +21,7 @@ namespace {
 
 using Event = pg::TriggerCall::Event;
 
-// What the check of the table writes by itself tells nothing.
+// The table's own trigger writes these: their changes tell nothing.
 bool tells_nothing(const std::string& column) { return column == "created_at" || column == "modified_at"; }
 
 bool same(const pg::Column& column, const pg::RowValues& one, const pg::RowValues& other) {
@@ -58,8 +58,8 @@ std::optional<Finding> finding_of(const TableRow& row) {
     return std::nullopt;
 }
 
-// The first of what validate_sync_job_type() would say, if that is news. No error, and nothing during a restore, which makes keys and
-// functions after the rows.
+// Warns of the first finding of validate_sync_job_type(), if it is new. Not an error, and nothing during a restore, which creates keys
+// and functions after the rows.
 void warn_of_findings(const TableRow& row, const TableRow* old_row) {
     if (!schema_objects().current || pg::restores()) return;
     auto finding = finding_of(row);
@@ -78,8 +78,8 @@ void warn_of_findings(const TableRow& row, const TableRow* old_row) {
 
 using namespace sync_job;
 
-// After the row has been written, so that what ON CONFLICT DO NOTHING left out is not told. The role is the one that the session
-// has, also where a function changes the type with its owner's rights.
+// Fires after the row has been written, so that rows left out by ON CONFLICT DO NOTHING are not recorded. The role is the session's,
+// even if a function changes the type with its owner's rights.
 SYNC_JOB_FUNCTION(sync_job_note_type_change) {
     static auto& insert = *new InternalStatement(
         "INSERT INTO {}.sync_job_type_change (sync_job_type, operation, changed_at, changed_by, run_as, old, new)"

@@ -1,4 +1,4 @@
-// What is wrong with a job type: of one that is there, and of one that is not saved yet.
+// What is wrong with a job type, whether it exists or is not saved yet.
 #include <string>
 #include <vector>
 
@@ -52,7 +52,7 @@ TableRow default_row() {
     return TableRow(o.type_table, row);
 }
 
-// The columns that the definition names, read as the caller would write them: names of relations by his search_path.
+// The columns that the definition names, read as the caller would write them: names of relations by the caller's search_path.
 TableRow row_of(Datum definition, std::vector<Finding>& findings) {
     TableRow row = default_row();
     for (const pg::JsonField& field : pg::json_fields(definition)) {
@@ -85,7 +85,7 @@ SYNC_JOB_FUNCTION(sync_job_validate_type) {
     return add_findings(args, validate(*type));
 }
 
-// What would be refused is not looked at more closely: that runs as run_as, which the caller may then not become.
+// If the table would refuse the row, it is not checked further: those checks run as run_as, which the caller may not be allowed to become.
 SYNC_JOB_FUNCTION(sync_job_validate_type_definition) {
     if (args.is_null(0)) throw pg::Error("22004", "definition must not be null");
     require_level(Level::manager, "function validate_sync_job_type_definition()");

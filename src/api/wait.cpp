@@ -40,7 +40,7 @@ std::string state_of(const Job& job) {
     return text + "; the last attempt ended with: " + std::string(message.substr(0, message.find('\n'))) + ".";
 }
 
-// It is tried again, and may fail that way for ever.
+// Such a job is retried, and may fail that way for ever.
 pg::Error broken_setup(const Job& job) {
     std::string type(job.text(C::sync_job_type));
     return pg::Error("55000", "sync job " + std::to_string(job.id()) + " cannot run: the set-up of its type is broken")
@@ -91,14 +91,14 @@ private:
     std::unique_ptr<pg::ConditionWait> condition_;
 };
 
-// What is waited for: jobs by their ids, and a group's, those that the caller may know of.
+// What to wait for: jobs by their ids, and the jobs of a group that the caller may know of.
 struct Awaited {
-    std::vector<std::int64_t> ids;  // the first is the last
+    std::vector<std::int64_t> ids;  // in reverse order
     std::optional<std::string> group;
-    bool one = false;  // named in messages; gone, it is an error
+    bool one = false;  // messages name it, and it is an error if it does not exist
 };
 
-// In the queue or to be tried again, now.
+// The jobs of the group that are in the queue or will be retried, as of now.
 std::vector<std::int64_t> waiting_in_group(const std::string& group) {
     static auto& select = *new InternalStatement(
         "SELECT id FROM sync_job_internal.sync_job_live WHERE job_group = $1 UNION ALL"
@@ -135,7 +135,7 @@ pg::Error too_late(const Awaited& awaited, const Job& first, Datum timeout) {
     return error.detail(one ? state_of(first) : "The first of them is sync job " + std::to_string(first.id()) + ". " + state_of(first));
 }
 
-// `timeout`: the argument of that number.
+// `timeout_argument`: the number of the argument.
 Datum wait_for(pg::Arguments& args, Awaited awaited, int timeout_argument) {
     std::optional<std::int64_t> timeout;
     if (!args.is_null(timeout_argument)) timeout = pg::interval_microseconds(args.datum(timeout_argument));
@@ -160,7 +160,7 @@ Datum wait_for(pg::Arguments& args, Awaited awaited, int timeout_argument) {
     }
 }
 
-// Several calls, so that no snapshot is held for long; the last one's error is that of the whole.
+// Several calls, so that no snapshot is held for long; the error of the last one is raised.
 constexpr long elsewhere_milliseconds = 3000;
 
 // True when the job has ended.
@@ -177,7 +177,7 @@ bool wait_elsewhere(int node, std::int64_t id, long milliseconds, bool last) {
     }
 }
 
-// `timeout` microseconds after that, for each of them.
+// The timeout counts from `since`, for each of them.
 void wait_for_other_nodes(pg::Arguments& args, const std::vector<std::int64_t>& ids, Clock::time_point since, int timeout_argument) {
     std::optional<std::int64_t> timeout;
     if (!args.is_null(timeout_argument)) timeout = pg::interval_microseconds(args.datum(timeout_argument));

@@ -1,4 +1,4 @@
-// Texts of HTTP: where an endpoint is, and what may stand in a path, a query and a header. Plain C++.
+// Texts of HTTP: where an endpoint is, and what is allowed in a path, a query and a header. Plain C++.
 #pragma once
 
 #include <optional>
@@ -13,16 +13,16 @@ struct EndpointUrl {
     bool operator==(const EndpointUrl&) const = default;
 };
 
-// "https://shop.example.com:8443", with nothing behind the port but one slash.
+// "https://shop.example.com:8443", with nothing after the port except one slash.
 std::optional<EndpointUrl> parse_endpoint_url(std::string_view url);
 
 // All but letters, digits and -._~ as %XX: the text is one segment of a path, or one part of a query.
 std::string percent_encoded(std::string_view text);
-// What may stand in a path as it is: no control characters, blanks, "?", "#", nor anything that would have to be encoded.
+// Whether the text can be in a path as it is: no control characters, blanks, "?", "#", or anything that would have to be encoded.
 bool is_path_text(std::string_view text);
 
 bool is_header_name(std::string_view name);
-// Says where a message goes, or where it ends: only the transport writes these.
+// The header says where a message goes, or where it ends: only the transport writes these.
 bool is_reserved_header(std::string_view name);
 // No control characters, and no blank at the ends.
 bool is_header_value(std::string_view value);

@@ -28,7 +28,7 @@ std::string hex(std::string_view bytes) {
     return text;
 }
 
-// Those digits that depend on the bytes alone, where `before` others come first.
+// The base64 digits that depend on these bytes alone, if `before` other bytes come first.
 std::string base64_within(std::string_view bytes, std::size_t before) {
     std::string text, all = std::string(before, '\0').append(bytes);
     std::uint32_t bits = 0;
@@ -81,10 +81,10 @@ std::optional<std::uint32_t> hex_number(std::string_view text, std::size_t at, s
     return number;
 }
 
-// What stands at a place of a text: the bytes that it means, and how many it takes.
+// One encoded character in a text: the bytes that it stands for, and the length of its encoding.
 struct Unit {
     std::string means;
-    std::size_t length = 0;  // 0: nothing that is encoded
+    std::size_t length = 0;  // 0: nothing encoded
 };
 
 Unit percent_unit(std::string_view text, std::size_t at) {
@@ -142,13 +142,13 @@ bool begins_with(std::string_view wanted, std::string_view part) {
            std::equal(part.begin(), part.end(), wanted.begin(), [](char one, char other) { return lower(one) == lower(other); });
 }
 
-// Where the bytes end that begin here; nothing: others stand here, or there are no steps left.
+// Where the bytes end, if they begin here; nothing: they do not, or there are no steps left.
 std::optional<std::size_t> end_of(std::string_view text, std::size_t begin, std::string_view bytes, bool cut, std::size_t& steps) {
     struct Place {
         std::size_t at;
         std::string_view wanted;
     };
-    std::vector<Place> places = {{begin, bytes}};  // the last is looked at next; before it, other ways to read the same
+    std::vector<Place> places = {{begin, bytes}};  // a stack: the last is tried next; those below are other ways to read the same text
     while (!places.empty() && steps > 0) {
         steps--;
         auto [at, wanted] = places.back();
@@ -173,7 +173,7 @@ SecretFilter::SecretFilter(const std::map<std::string, std::string>& secrets) {
         auto decoded = from_base64(secret);
         if (decoded) add(name, *decoded);
     }
-    // The longest first: what is within another one goes with it.
+    // The longest first: a form within another one is replaced together with that.
     std::stable_sort(forms_.begin(), forms_.end(), [](const Form& one, const Form& other) { return one.bytes.size() > other.bytes.size(); });
 }
 
@@ -202,7 +202,7 @@ void SecretFilter::hide(std::string& text, bool cut) const {
         char first = lower(form.bytes[0]);
         const std::string starts = {first, static_cast<char>(first >= 'a' && first <= 'z' ? first - 'a' + 'A' : first), '%', '\\', '&', '+'};
         const std::string instead = "(secret " + form.name + ")";
-        std::size_t steps = 20 * text.size() + 10'000;  // where text and secret repeat the same, each place could take as many as there are bytes
+        std::size_t steps = 20 * text.size() + 10'000;  // if text and secret are repetitive, each place could take as many steps as there are bytes
         for (std::size_t at = text.find_first_of(starts); at != std::string::npos; at = text.find_first_of(starts, at)) {
             auto end = end_of(text, at, form.bytes, cut, steps);
             if (steps == 0) {

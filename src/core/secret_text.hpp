@@ -1,4 +1,4 @@
-// Secrets in texts that somebody else has written: an API that quotes a request may say them back in whatever encoding. Plain C++.
+// Secrets in texts that somebody else has written: an API that quotes a request may return them, in whatever encoding. Plain C++.
 #pragma once
 
 #include <map>
@@ -8,16 +8,17 @@
 
 namespace sync_job {
 
-// Finds a secret as it is; percent-encoded, escaped as in JSON or HTML, in any mixture; in hexadecimal; in base64, by itself or within something longer
-// such as user:password. Of one that is base64, or a pair user:password, also what it stands for, and the password. Letters in either case.
+// Finds a secret as it is; percent-encoded, or escaped as in JSON or HTML, in any mixture; in hexadecimal; in base64, by itself or within
+// something longer, such as user:password. If the secret is itself base64 or a pair user:password, also finds what it decodes to, and the
+// password. Letters in either case.
 class SecretFilter {
 public:
     SecretFilter() = default;
-    // By name. Shorter ones than six bytes would take every other letter away, and are not looked for.
+    // By name. Secrets shorter than six bytes are not looked for: they would remove much of an ordinary text.
     explicit SecretFilter(const std::map<std::string, std::string>& secrets);
 
-    // Puts "(secret NAME)" in their place. `cut`: the text may end in the middle of one. Where that would take too long, as whoever has
-    // both the secret and the server may bring about, nothing of the text is left.
+    // Replaces them by "(secret NAME)". `cut`: the text may end in the middle of one. If that would take too long, which somebody who
+    // controls both the secret and the server can bring about, nothing of the text is left.
     void hide(std::string& text, bool cut = false) const;
 
 private:

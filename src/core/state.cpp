@@ -17,7 +17,7 @@ constexpr std::array<std::string_view, 5> trigger_type_texts = {"Manual", "Sched
 template <std::size_t N>
 std::optional<std::size_t> find(const std::array<std::string_view, N>& texts, std::string_view text) {
     for (std::size_t i = 0; i < N; i++) {
-        if (texts[i] == text) return i;  // as tables have it, for each job several times
+        if (texts[i] == text) return i;  // the spelling in the tables, read several times per job
     }
     std::string wanted = lower(text);
     for (std::size_t i = 0; i < N; i++) {

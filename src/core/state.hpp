@@ -26,7 +26,7 @@ std::string_view to_text(Status status);
 std::string_view to_text(Operation operation);
 std::string_view to_text(Action action);
 
-// Case-insensitive; nothing when it is none of them.
+// Case-insensitive; nothing if it is none of them.
 std::optional<Status> parse_status(std::string_view text);
 std::optional<Operation> parse_operation(std::string_view text);
 // The stored spelling of a trigger type.

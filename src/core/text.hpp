@@ -11,7 +11,7 @@ std::string lower(std::string_view ascii);
 
 // In double quotes, as PostgreSQL's messages quote a name.
 std::string quoted(std::string_view name);
-// Otherwise std::quoted(), which newer compilers' headers bring in, would be the better match for a std::string.
+// Without this, std::quoted(), which the headers of newer compilers declare, would be the better match for a std::string.
 inline std::string quoted(const std::string& name) { return quoted(std::string_view(name)); }
 inline std::string quoted(const char* name) { return quoted(std::string_view(name)); }
 inline std::string quoted(std::string& name) { return quoted(std::string_view(name)); }

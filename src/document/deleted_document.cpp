@@ -17,8 +17,8 @@ namespace {
 
 // As JSON a value takes up to about ten times as much space; jsonb is limited to 256 MB.
 constexpr std::int64_t most_kept_bytes = 16 * 1024 * 1024;
-// The key for the names of the columns left out, and true if all others that are missing were left out on purpose; no column's name
-// is empty.
+// The key for the names of the columns left out because of their size, and for true if all others that are missing were left out on
+// purpose. No column has an empty name.
 constexpr const char* left_out_key = "";
 
 ColumnSet left_out(const DocumentType& type, const pg::RowValues& row) {

@@ -16,11 +16,11 @@ namespace sync_job {
 
 enum class Kept { deleted, changed };
 
-// For triggers: a row for each type whose trigger fires, with all its columns or those of `only`. A row of more than 16 MB is kept
+// For triggers: one row for each type whose trigger fires, with all columns or those of `only`. A row of more than 16 MB is kept
 // without its largest columns, as the application's write must not fail because of it.
 void keep_document(const DocumentType& type, const std::string& sync_job_type, const std::string& name,
                    const pg::RowValues& row, Kept why, const std::optional<ColumnSet>& only);
-// Not before ALTER EXTENSION UPDATE: a library of 0.1.0 would take them for deletions.
+// False until ALTER EXTENSION UPDATE: a library of 0.1.0 would take them for deletions.
 bool keeps_changed_documents();
 
 struct KeptRow {
@@ -60,8 +60,8 @@ KeptDocument read_kept(const DocumentType& type, const std::string& name, const 
 // The whole row as a composite value; raises the error of a column that cannot be read.
 pg::Value whole_document(const DocumentType& type, const KeptDocument& kept);
 
-// The document as it was when last deleted, as a composite value, null in what was not to be kept; null if no row was kept. Same
-// rights as for kept_rows().
+// The document as it was when last deleted, as a composite value, with null for what was left out on purpose; null if no row was kept.
+// Same rights as for kept_rows().
 pg::Value find_deleted_document(const DocumentType& type, const std::string& name);
 
 }  // namespace sync_job

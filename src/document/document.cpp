@@ -99,8 +99,8 @@ std::shared_ptr<DocumentType> DocumentType::find(Oid oid, const std::vector<std:
     return type;
 }
 
-// Whole rows of a distributed table by the names of their columns: a shard is made anew as it moves, without those that have been
-// dropped, and what Citus has planned gives its rows as they are.
+// Whole rows of a distributed table are made by column name: when a shard moves, it is created anew without the dropped columns, and
+// plans of Citus return its rows as they are.
 void DocumentType::make_statements(const std::string& row_type) {
     whole_row_ = row_type.empty() ? relation_->alias : "ROW(" + relation_->alias + ".*)::" + row_type;
     named_ = relation_->quoted + " AS " + relation_->alias;

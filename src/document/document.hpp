@@ -24,7 +24,7 @@ struct DistributedTable;
 using ColumnSet = std::vector<int>;
 bool contains(const ColumnSet& columns, int number);
 
-// Columns whose values are recorded nowhere: JobType::secret_columns. Whatever is kept of a document must say which these are.
+// Columns whose values are never recorded: JobType::secret_columns. Everything that keeps a part of a document must be told them.
 using SecretColumns = std::vector<std::string>;
 bool is_secret(const std::string& column, const SecretColumns& secret);
 
@@ -51,20 +51,20 @@ public:
 
     // --- Where Citus distributes the table: null elsewhere ---
     const pg::citus::DistributedTable* distributed() const { return distributed_.get(); }
-    // The number of the shard that the document, or the row, belongs to; nothing: its key does not tell, or the table has no shards.
+    // The number of the shard to which the document, or the row, belongs; nothing: the key does not tell, or the table has no shards.
     std::optional<std::size_t> shard_of(const std::string& name) const;
     std::optional<std::size_t> shard_of(const pg::RowValues& row) const;
-    // Documents of this type, rows and all, that are read and written on this shard itself, which stays until the transaction ends.
-    // Null: it lies on another node.
+    // The same document type, with the same rows, but read and written on this shard itself, which cannot move until the transaction ends.
+    // Null: the shard is on another node.
     std::shared_ptr<DocumentType> on_shard(std::size_t number);
 
     // --- Names ---
     std::string name_of(Datum row) const;
     std::string name_of(const pg::RowValues& row) const;
-    // A row of another relation as one of this type: of a partition, whose columns may be in other positions.
+    // A row of another relation (a partition, whose columns may be in other positions) as a row of this type.
     pg::RowValues row_of(Oid relation, Datum row) const;
     pg::RowValues row_of(Oid relation, const pg::RowValues& row) const;
-    // The other relation's rows are rows of this type as they are.
+    // Whether the other relation's rows are rows of this type as they are.
     bool has_columns_of(Oid relation) const;
     // The whole row by the relation's alias, in SQL.
     const std::string& whole_row() const { return whole_row_; }
@@ -87,7 +87,7 @@ public:
     pg::Value remove(const std::string& name);
 
     // --- Many rows per statement; in an SpiScope, and the rows live as long as it ---
-    // False if a key column is an array or composite; or the table is distributed, as rows then come back in any order; or it is a
+    // False if a key column is an array or composite; if the table is distributed, as rows then come back in any order; or if it is a
     // shard without defaults of its own.
     bool supports_many() const;
     // The keys of these names, as one array per key column.
@@ -124,19 +124,19 @@ public:
     Datum diff(const pg::RowValues& before, const pg::RowValues& after, const SecretColumns& secret) const;
     // As to_json(), for the record.
     Datum snapshot(Datum row, const SecretColumns& secret) const;
-    // A hash of the stored row, for the record; null where it would tell of a secret.
+    // A hash of the stored row, for the record; null if it would reveal something about a secret.
     pg::Value fingerprint(const pg::RowValues& row, const SecretColumns& secret) const;
 
 private:
     DocumentType() = default;
     std::vector<pg::Value> key_values(const std::string& name) const;
-    // Of a name stored earlier: the error says what the key is now.
+    // For a name stored earlier: the error says what the key is now.
     std::vector<pg::Value> values_of(const std::string& name) const;
     std::string key_condition(int first_parameter) const;
     std::vector<Oid> key_types() const;
     std::string key_equals_arrays() const;
     void require_all_written(std::size_t written, std::size_t wanted, const char* command) const;
-    // The caller holds it while it is executed: a trigger may run a job that drops it here.
+    // The caller holds the result while executing it: a trigger may run a job that drops the statement here.
     std::shared_ptr<pg::Statement> statement(const std::string& sql, const std::vector<Oid>& types);
     bool lockable();
     void make_statements(const std::string& row_type);
@@ -153,13 +153,13 @@ private:
     bool name_is_text_ = false;              // a single text column: its value is the name
     std::vector<std::shared_ptr<DocumentType>> shards_;  // null: not used yet
     ColumnSet defaults_of_table_;                        // of a shard: columns whose default only the distributed table has
-    std::string whole_row_;                              // in SQL: by the alias; of a shard and of a distributed table by its columns
+    std::string whole_row_;                              // in SQL: by the alias; for a shard or a distributed table by its columns
     std::string named_, returning_;  // parts of statements: table AS alias, RETURNING alias
     std::string load_sql_, lock_sql_, remove_sql_;
     std::map<std::string, std::shared_ptr<pg::Statement>> statements_;
 };
 
-// What somebody else's code says of fields, for the record: a JSON object without the values of secret ones.
+// For the record: what a controller's code says of fields, a JSON object, without the values of secret ones.
 Datum without_secrets(Datum json, const SecretColumns& secret);
 
 // Whether a value of the type can be an element of such an array.

@@ -140,7 +140,7 @@ std::vector<pg::RowValues> DocumentType::insert_many(const std::vector<pg::RowVa
     return after;
 }
 
-// Of the arrays in key_arrays(): "j" with a column for each key column.
+// For the arrays of key_arrays(): "j" with a column for each key column.
 std::string DocumentType::key_equals_arrays() const {
     std::vector<std::string> conditions;
     for (int number : key_) {

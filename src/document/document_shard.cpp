@@ -1,7 +1,7 @@
 // The part of document.hpp about the parts of a table: partitions, and shards of Citus.
 //
-// A document is read and written on its shard itself where that lies on this node, as in an ordinary table. Through the planner of
-// Citus, which serves the rest, it takes ten times as long.
+// If its shard is on this node, a document is read and written there directly, as in an ordinary table. Through the planner of Citus,
+// which serves the rest, that takes ten times as long.
 #include "document/document.hpp"
 
 #include <algorithm>
@@ -69,12 +69,12 @@ std::optional<std::size_t> DocumentType::shard_of(const std::string& name) const
     return shard_of(row);
 }
 
-// Sequences and identities are not given to shards: the table fills their columns.
+// Shards have no sequences or identities: the table fills their columns.
 bool DocumentType::has_defaults_but(const ColumnSet& columns) const {
     return std::all_of(defaults_of_table_.begin(), defaults_of_table_.end(), [&](int column) { return contains(columns, column); });
 }
 
-// A description of the logical table with the name of the shard: what is made of it in SQL goes there, and its rows are the table's.
+// Describes the logical table, but with the name of the shard: SQL made from it goes to the shard, and its rows are those of the table.
 std::shared_ptr<DocumentType> DocumentType::on_shard(std::size_t number) {
     if (distributed_ == nullptr || number >= distributed_->shards.size()) return nullptr;
     const pg::citus::DistributedTable::Shard& shard = distributed_->shards[number];

@@ -1,5 +1,4 @@
-// All columns of a row as columns of a result. Unlike one composite value they leave large values out of line until somebody reads
-// them.
+// All columns of a row as columns of a result. Unlike one composite value, they leave large values out of line until they are read.
 #pragma once
 
 #include <string>
@@ -9,10 +8,10 @@
 
 namespace sync_job {
 
-// Of the relation by its alias, for the end of a list.
+// The relation's columns by its alias, for the end of a select list.
 std::string columns_sql(const pg::RelationInfo& relation, const std::string& alias);
-// The rows that they make, from column `first` of a result on. Until the statement ran nothing held a lock on the table, and it was planned
-// for the types that columns have by now: raises 40001 if that is not what the relation says.
+// The rows that these columns make, from column `first` of a result on. Until the statement ran, nothing held a lock on the table, and the
+// plan uses the types that the columns have by now: raises 40001 if these are not what the relation says.
 class RowColumns {
 public:
     RowColumns(const pg::RelationInfo& relation, int first) : first_(first), count_(static_cast<int>(relation.columns.size())) {

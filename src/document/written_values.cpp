@@ -9,7 +9,7 @@ namespace sync_job {
 
 namespace {
 
-// {"column": value, …}, in the form that says exactly which value it is.
+// {"column": value, …}, in a form that identifies each value exactly.
 Datum values_of(const DocumentType& target, const pg::RowValues& row, const ColumnSet& columns) {
     pg::CanonicalOutput canonical;
     pg::JsonBuilder json;
@@ -49,7 +49,7 @@ ColumnSet unedited_columns(const std::string& sync_job_type, const DocumentType&
 
 namespace {
 
-// `known`: what becomes of what is known already, with `excluded` for what is new.
+// `known`: SQL for the new hashes if some are known already; `excluded` has the new ones.
 std::string upsert_sql(const std::string& known) {
     return "INSERT INTO sync_job_internal.written AS w (sync_job_type, document_type, document, hashes)"
            " SELECT $1, $2, $3, jsonb_object_agg(v.key, encode(sha256(convert_to(v.value::text, getdatabaseencoding())), 'hex'))"

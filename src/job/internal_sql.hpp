@@ -18,7 +18,7 @@ public:
     // Runs as the owner with search_path pinned. Opens its own SPI connection; copies the values of the rows into the
     // current memory context.
     using Row = std::vector<pg::Value>;
-    // `active`: what the snapshot that is active sees, of a statement that only reads.
+    // `active`: reads what the active snapshot sees; only for a statement that only reads.
     enum class Sees { newest, active };
     std::vector<Row> run(const std::vector<pg::Value>& arguments, Sees sees = Sees::newest);
 
@@ -29,11 +29,11 @@ private:
     Oid prepared_for_ = pg::no_oid;
 };
 
-// A text in such a row; of NULL: empty.
+// A text in such a row; empty for NULL.
 std::string text_of(const pg::Value& value);
 
-// The same for rows that are read a part at a time: in the SpiScope in which the cursor is fetched from and closed. By the newest
-// snapshot, whole tables too.
+// The same for rows that are read a part at a time: to be called in the SpiScope in which the cursor is used and closed. With the newest
+// snapshot, even for whole tables.
 std::unique_ptr<pg::Cursor> open_internal_cursor(const std::string& sql, const std::vector<Oid>& types, const std::vector<pg::Value>& arguments);
 
 }  // namespace sync_job

@@ -46,7 +46,7 @@ enum class JobColumn : int {
 extern const char* const job_column_names[];
 extern const Oid job_column_types[];
 extern const int job_column_count;
-// Of version 0.1.0. Later columns come last, and are missing in a database that has not been updated yet.
+// The number of columns in version 0.1.0. Later columns come last, and are missing in a database that has not been updated yet.
 constexpr int oldest_job_column_count = static_cast<int>(JobColumn::publish_event);
 
 // One job as separate values, which live in the memory context it was read in.
@@ -115,7 +115,7 @@ private:
 inline bool is_set(const Job& job) { return !job.is_null(JobColumn::source_documents); }
 // One document of a set, as its controller sees it: the set's row, with the document's name (engine/document_batch.hpp).
 inline bool is_part_of_set(const Job& job) { return !job.is_null(JobColumn::documents) && !is_set(job); }
-// What parent_sync_job is, in column relation.
+// What parent_sync_job is, as in column relation.
 namespace relation {
 constexpr const char* relay = "relay";
 constexpr const char* set = "set";

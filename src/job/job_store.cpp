@@ -59,7 +59,7 @@ std::optional<StoredJob> find_job(std::int64_t id) {
 }
 
 std::optional<StoredJob> lock_job(std::int64_t id, bool wait, bool* busy) {
-    // A round that finds it changed has waited for a transaction to end: so the loop ends, too.
+    // Each round that finds it changed has waited for a transaction to end, so this loop ends.
     for (int missing = 0; missing < 2;) {
         bool changed = false;
         for (Partition partition : partitions) {
@@ -76,7 +76,7 @@ std::optional<StoredJob> lock_job(std::int64_t id, bool wait, bool* busy) {
     return std::nullopt;
 }
 
-// Until ALTER EXTENSION UPDATE the index is on the name itself.
+// Until ALTER EXTENSION UPDATE, the index is on the name itself.
 std::vector<pg::ScanCondition> of_source(Datum type, Datum source_name) {
     using Op = pg::ScanCondition::Operator;
     pg::ScanCondition name{2, Op::equal_text, source_name};

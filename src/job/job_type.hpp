@@ -18,7 +18,7 @@ struct JobType {
     std::string name;
     Oid source = 0, target = 0;                       // no_oid: none
     std::vector<std::string> source_key, target_key;  // empty: the primary key
-    std::vector<std::string> secret_columns;          // of the target: their values are recorded nowhere
+    std::vector<std::string> secret_columns;          // of the target: their values are never recorded
     std::string module;
     std::string match, field_map;  // as JSON; empty: none
     std::string source_condition;   // SQL; empty: none
@@ -26,7 +26,7 @@ struct JobType {
     std::string http;  // as JSON; empty: none
     bool declarative() const { return !field_map.empty(); }
     std::string library;  // of a native controller; empty: none
-    bool library_trusted = false;  // a superuser has named or confirmed it
+    bool library_trusted = false;  // a superuser has set or confirmed it
     bool native() const { return !library.empty(); }
     bool is_push() const { return !http.empty(); }  // no controller: HTTP workers send its documents
     bool background = false;  // the built-in type of plain background work: it calls the job's procedure
@@ -34,7 +34,7 @@ struct JobType {
     std::optional<bool> batchable;
     std::string queue;
     int priority = 0;
-    std::optional<std::int64_t> timeout;  // microseconds, as all times here
+    std::optional<std::int64_t> timeout;  // microseconds, like all times here
     std::int64_t retry_delay = 0;
     std::string retry_backoff;
     int max_retries = 0;
@@ -44,11 +44,11 @@ struct JobType {
     // The gates of the type: they hold when a job runs, whatever it was enqueued with.
     bool insert_enabled = true, update_enabled = true, delete_enabled = true;
     bool enables(Operation operation) const;
-    // What becomes of the target when its source is gone.
+    // What happens to the target when its source is gone.
     enum class OnDelete { remove, keep, set };
     OnDelete on_delete = OnDelete::remove;
     std::string on_delete_values;  // set: columns and their values, as JSON
-    bool ignore_synced = false;    // what a job has written whose source is this type's target
+    bool ignore_synced = false;    // ignores what was written by a job whose source is this type's target
     Oid run_as = 0;
     std::vector<Oid> granted_to;  // roles that may enqueue though they cannot become run_as
     // relation_name() of source and target, empty where there is none, for titles.
@@ -71,7 +71,7 @@ struct Queue {
 // The columns that source_key or target_key names; none for null. The checks of the table rule out null elements.
 std::vector<std::string> key_columns(const pg::Value& text_array);
 
-// What a row of sync_job_type says; granted to nobody.
+// The type that a row of sync_job_type describes; granted to nobody.
 std::shared_ptr<JobType> job_type_of(const TableRow& row);
 
 // Null if there is none of that name.

@@ -26,8 +26,8 @@ struct SchemaObjects {
     Oid live_push = 0, http_request = 0, http_document = 0;  // the same
     Oid id_sequence = 0, deleted_sequence = 0;
     Oid target_type = 0, result_type = 0;  // sync_job_target, sync_job_result
-    // Why the rows of sync_job_type cannot be trusted: a trigger that is not ours has the last word on them. Empty:
-    // they can.
+    // Why the rows of sync_job_type cannot be trusted: a trigger that is not ours has the last word on them. Empty: they
+    // can.
     std::string type_table_problem;
     // False until ALTER EXTENSION UPDATE: what was added since the old version is missing.
     bool current = true;
@@ -36,7 +36,7 @@ struct SchemaObjects {
     Oid id_index(Partition which) const;
     // A relation of @extschema@, for SQL text.
     std::string in_schema(const char* name) const { return schema + "." + name; }
-    // Whether a table of the extension has it. For columns added since 0.1.0, and statements that name them.
+    // Whether a table of the extension has the column. For columns added since 0.1.0, and statements that name them.
     bool has_column(Oid table, std::string_view column) const;
     bool operator==(const SchemaObjects&) const = default;
 };
@@ -47,12 +47,12 @@ struct SchemaObjects {
 // indexes.
 const SchemaObjects& schema_objects();
 
-// Keeps the extension until the transaction ends; false when it is not there. What a process of the extension does with its tables
-// begins with this: DROP EXTENSION locks the extension first, and then the tables in an order of its own.
+// Locks the extension until the transaction ends; false if it does not exist. A process of the extension calls this before it uses the
+// tables: DROP EXTENSION locks the extension first, and then the tables in an order of its own.
 bool hold_extension();
 // Set if the extension has another version than this library, so that no job may run.
 struct OtherVersion {
-    pg::Error error;  // says so
+    pg::Error error;  // to be raised
     bool known;       // an older one that will do for everything else
 };
 std::optional<OtherVersion> other_version();
@@ -62,7 +62,7 @@ void require_this_version();
 // Raises 55000 if the checks of sync_job_type may have been bypassed.
 void require_trusted_types();
 
-// The first for the relcache callback, the second for when a table has been opened, before it is used.
+// The first is for the relcache callback; the second is called after a table has been opened, before it is used.
 void invalidate_schema_objects(Oid relation);
 void refresh_schema_objects();
 

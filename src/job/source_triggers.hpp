@@ -15,7 +15,7 @@ struct SourceTrigger {
     std::string enabled;     // as in pg_trigger
     std::string definition;  // the statement that makes it
 };
-// Those that name the type, on this table or (no_oid) on any, in the order of tables and names; without the clones on partitions.
+// Those that name the type, on this table or (no_oid) on any, ordered by table and name; without the clones on partitions.
 std::vector<SourceTrigger> source_triggers(const std::string& type, Oid relation = 0);
 
 }  // namespace sync_job

@@ -39,7 +39,7 @@ pg::Error refused(const pg::NewTrigger& trigger, const std::string& table, const
                                    (trigger.of_constraint ? " act on table " : " on table ") + quoted(table));
 }
 
-// At COMMIT, when it fires, no job runs any more, and it would answer what a job has written.
+// A deferred trigger fires at COMMIT, when no job runs any more: it would react to what a job has written.
 void check_echo(const pg::NewTrigger& trigger) {
     if (!trigger.deferrable || pg::restores() || !pg::find_extension("pg_sync_job")) return;
     static auto& select = *new InternalStatement("SELECT WHERE $1 = '{}.sync_job_trigger()'::regprocedure", {pg::type::oid});

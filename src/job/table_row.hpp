@@ -16,7 +16,7 @@ public:
         : relation_(pg::read_relation(relation)), values_(pg::copy_of(pg::take_apart(row, *relation_))) {}
 
     const pg::RelationInfo& relation() const { return *relation_; }
-    // Null for one that the table of an older version does not have.
+    // Null for a column that the table of an older version does not have.
     pg::Value at(const char* column) const {
         const pg::Column* known = relation_->column(column);
         return known == nullptr ? pg::Value() : values_.at(known->number);

@@ -24,8 +24,8 @@ using Statement = InternalStatement;
 
 pg::Value int64(std::int64_t value) { return {pg::int64_datum(value), false}; }
 
-// The tables are walked by id, some rows at a time: what has been cleared before, and cannot be vacuumed as somebody still looks at it,
-// is not met again, and what is not old is read a few rows far only.
+// The tables are read by id, some rows at a time. So rows that were cleared before, but cannot be vacuumed yet because of an old
+// snapshot, are not read again, and of the rows that are not old enough only a few are read.
 enum class Log { ended, failed, deleted_documents, events };
 constexpr int log_count = 4;
 
@@ -33,15 +33,15 @@ struct Step {
     std::int64_t cleared = 0;
     int seen = 0;              // rows
     bool old = false;          // some of them were old enough
-    bool stuck = false;        // something of a user's keeps them all
+    bool stuck = false;        // a user's trigger or the like keeps them all
 };
 
 // --- Jobs ---
 
 const char* table_of(Log log) { return log == Log::failed ? "sync_job_internal.sync_job_failed" : "sync_job_internal.sync_job_ended"; }
 
-// Of a job j: it is a dry run that can still be applied. It has been, or says nothing of what is there now, once a later job of its
-// document has ended, be that one of its own or one of many documents.
+// Whether job j is a dry run that can still be applied. Once a later job has ended for its document, alone or as one of many, the dry
+// run has been applied, or is out of date.
 constexpr const char* may_be_applied =
     "(j.dry_run AND j.status = 'Finished' AND j.operation IN ('Insert', 'Update', 'Delete')"
     " AND NOT EXISTS (SELECT FROM sync_job_internal.sync_job_ended AS later WHERE later.source_document_name = j.source_document_name"
@@ -49,7 +49,7 @@ constexpr const char* may_be_applied =
     " AND NOT EXISTS (SELECT FROM {}.sync_job_document AS d JOIN sync_job_internal.sync_job_ended AS later ON later.id = d.sync_job"
     "  WHERE d.source_document_name = j.source_document_name AND later.sync_job_type = j.sync_job_type AND later.id > j.id))";
 
-// The next jobs: the id, whether it goes, whether it may have documents.
+// The next jobs: the id, whether to delete it, whether it may have documents.
 Statement& next_jobs(Log log, bool current) {
     static const auto make = [](Log of, bool knows_documents) {
         std::string needed = "EXISTS (SELECT FROM sync_job_internal.dependency AS d WHERE d.waits_for = j.id) OR j.id = ANY ($5)";
@@ -83,8 +83,8 @@ std::int64_t remove_jobs(Log log, const Ids& ids) {
     return count;
 }
 
-// All at once; or one by one if something of a user's, such as a trigger, holds one of them: that one stays. Where it holds the first
-// few, it is taken to hold all.
+// Deletes all at once; or one by one if something of a user's, such as a trigger, prevents that: a job that cannot be deleted stays. If
+// that is so for the first few, it is assumed for all.
 void remove_jobs(Log log, const Ids& ids, KeptJobs& kept, Step& step) {
     constexpr std::int64_t most_tried = 10;
     if (ids.empty()) return;
@@ -107,7 +107,7 @@ void remove_jobs(Log log, const Ids& ids, KeptJobs& kept, Step& step) {
     }
 }
 
-// What is recorded of the documents of a job goes before it does: all, or as much as `left` allows. False: there may be more.
+// Deletes the records of a job's documents, before the job itself: all, or at most `left`. False: there may be more.
 bool remove_documents(std::int64_t id, bool all, int& left) {
     static auto& remove = *new Statement(
         "WITH gone AS (DELETE FROM {}.sync_job_document WHERE ctid = ANY (ARRAY(SELECT ctid FROM {}.sync_job_document WHERE sync_job = $1"
@@ -120,7 +120,7 @@ bool remove_documents(std::int64_t id, bool all, int& left) {
     }
 }
 
-// `position`: the last job that is done with. A request in parts ends with as many documents as it allows.
+// `position`: the last job that has been handled. A request in parts ends after as many documents as it allows.
 Step clear_jobs_after(Log log, std::int64_t& position, int most, const ClearRequest& request, KeptJobs& kept) {
     Step step;
     Ids ids;
@@ -174,7 +174,7 @@ Step clear_after(Log log, std::int64_t& position, int most, const ClearRequest& 
     return of_jobs ? clear_jobs_after(log, position, most, request, kept) : clear_log_after(log, position, most, request);
 }
 
-// The newest changes of a type that is there are kept, however old they are.
+// The newest changes of an existing type are kept, however old they are.
 void clear_type_changes(pg::Timestamp before) {
     static auto& remove = *new Statement(
         "DELETE FROM {}.sync_job_type_change WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM"
@@ -225,7 +225,7 @@ bool may_clear() {
     return pg::datum_bool(select.run({})[0][0].datum);
 }
 
-// From the first row of each log to where nothing is old, in as many calls as it takes.
+// One pass from the first row of each log to where nothing is old, in as many calls as it takes.
 struct Pass {
     int log = 0;
     std::int64_t position = 0;
@@ -236,8 +236,8 @@ struct Pass {
 
 using Clock = std::chrono::steady_clock;
 
-// What waiting jobs will apply or revert, and what came of it. The queue may be long, and be cleared in many calls: all of it is looked
-// through once a minute, and what has come since at the start of each pass and once a second.
+// The jobs that waiting jobs will apply or revert, and the jobs that these led to. The queue may be long, and a pass takes many calls.
+// So the whole queue is read once a minute, and what has been added since at the start of each pass and once a second.
 class Replayed {
 public:
     const Ids& ids(bool pass_begins) {
@@ -256,7 +256,7 @@ public:
 
 private:
     void look() {
-        constexpr std::int64_t in_flight = 10000;  // jobs with an older id may come later
+        constexpr std::int64_t in_flight = 10000;  // jobs with a lower id may become visible later
         static auto& select = *new InternalStatement(
             "WITH RECURSIVE waiting AS (SELECT j.id, j.operation, j.context FROM sync_job_internal.sync_job_live AS j WHERE j.id > $1),"
             " replayed (id) AS (SELECT e.value::int8 FROM waiting AS j, unnest('{reverts,applies}'::text[]) AS k (name) CROSS JOIN LATERAL"
@@ -266,7 +266,7 @@ private:
             " SELECT array(SELECT id FROM replayed), (SELECT max(id) FROM sync_job_internal.sync_job_live)", {pg::type::int8});
         auto row = select.run({int64(seen_)})[0];
         for (std::int64_t id : pg::datum_int64_array(row[0].datum)) ids_.push_back(id);
-        std::sort(ids_.begin(), ids_.end());  // those of the last jobs are met again
+        std::sort(ids_.begin(), ids_.end());  // the latest jobs are read again
         ids_.erase(std::unique(ids_.begin(), ids_.end()), ids_.end());
         if (!row[1].null) seen_ = std::max(seen_, pg::datum_int64(row[1].datum) - in_flight);
     }
@@ -285,7 +285,7 @@ bool clear_by_retention() {
     static Pass& pass = *new Pass;
     static auto& kept = *new KeptJobs;  // of this pass
     static auto& replayed = *new Replayed;
-    static pg::Timestamp said = 0;      // what is kept is met again each time
+    static pg::Timestamp said = 0;      // each pass finds the same jobs again
     if (settings.log_retention_days < 0 || !may_clear()) return false;
     require_may_delete();
     auto began = Clock::now();

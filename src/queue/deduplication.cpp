@@ -36,9 +36,9 @@ bool due_no_later(const Job& waiting, const Job& wanted) {
     return waiting.int64(C::scheduled_at) <= by;
 }
 
-// Whether it would do exactly what is asked for.
+// Whether the waiting job would do exactly what is wanted.
 bool fulfils(const Job& waiting, const Job& wanted) {
-    if (requests_of(waiting) > 0) return false;  // it may send again what was made before this change
+    if (requests_of(waiting) > 0) return false;  // it may send again a request rendered before this change
     for (C column : {C::sync_job_type, C::source_document_name, C::target_document_name, C::operation, C::job_id,
                      C::procedure, C::on_success, C::on_failure}) {
         if (!same_text(waiting, wanted, column)) return false;
@@ -50,7 +50,7 @@ bool fulfils(const Job& waiting, const Job& wanted) {
                      C::verbose_logging, C::dry_run}) {
         if (waiting.flag(column) != wanted.flag(column)) return false;
     }
-    // Whoever waits for a group waits for its document. Background work has a job_id for that.
+    // Somebody may wait for the group, so its job must be in it. Background work is identified by its job_id instead.
     bool of_group = wanted.is_null(C::job_group) || !wanted.is_null(C::procedure) || same_text(waiting, wanted, C::job_group);
     return of_group && same_json(waiting, wanted, C::context) && parent_of(waiting) == parent_of(wanted);
 }
@@ -82,7 +82,7 @@ std::optional<std::int64_t> absorb(const Job& wanted) {
         wake_at_commit(seen);  // a worker that passed over it while it was locked has gone on
         return true;
     };
-    std::vector<Job> alike;  // of one job_id: a hash index returns them in no order
+    std::vector<Job> alike;  // with the same job_id: a hash index returns them in no particular order
     pg::IndexScan scan(table, by_job_id ? o.live_job_id : o.live_source, conditions);
     while (scan.next()) {
         Job seen(scan.row());

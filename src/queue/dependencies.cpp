@@ -89,7 +89,7 @@ void follow_up(const Outcome& outcome) {
     const Job& job = outcome.job;
     bool failed = failed_for_good(job);
     if (job.status() == Status::failed && !failed) {  // it will be retried
-        if (outcome.news) publish_end(job);           // perhaps for ever
+        if (outcome.news) publish_end(job);           // it may keep failing for ever
         return;
     }
     C column = failed ? C::on_failure : C::on_success;
@@ -100,7 +100,7 @@ void follow_up(const Outcome& outcome) {
             enqueue_callback(outcome, std::string(job.text(column)));
             subtransaction.commit();
         } catch (const pg::Error& error) {
-            if (!pg::is_specific(error)) throw;  // it could be enqueued at another time
+            if (!pg::is_specific(error)) throw;  // not the callback's fault: it could be enqueued later
             pg::warning("callback " + std::string(job.text(column)) + " of sync " + describe(job) +
                         " could not be enqueued: " + error.report().message);
         }
@@ -110,7 +110,7 @@ void follow_up(const Outcome& outcome) {
 
 namespace {
 
-// Starts or cancels the job, as those that it waited for have ended. False if it is locked.
+// Starts or cancels the job, because those that it waited for have ended. False if it is locked.
 bool release(std::int64_t id, std::optional<std::int64_t> culprit) {
     static auto& remove =
         *new InternalStatement("DELETE FROM sync_job_internal.dependency WHERE job = $1", {pg::type::int8});
@@ -148,7 +148,7 @@ void add_dependents(InternalStatement& select, const std::vector<pg::Value>& arg
     }
 }
 
-// The next waiting jobs, each with all that it waits for; `more`: they are not the last.
+// The next waiting jobs, each with all jobs that it waits for; `more`: they are not the last.
 std::vector<Dependent> dependents_after(std::int64_t after, bool* more) {
     static auto& some = *new InternalStatement(
         "SELECT job, waits_for FROM sync_job_internal.dependency WHERE job > $1 ORDER BY job, waits_for LIMIT $2",
@@ -174,7 +174,7 @@ Ended by_itself(const Job& job) {
     return status == Status::canceled ? Ended::badly : Ended::well;
 }
 
-// Looked up in the indexes, one by one: a plan for all of them, made while few wait, would read whole tables once many do.
+// Looks them up in the indexes, one by one: a plan for all of them, made while few jobs wait, would read whole tables once many do.
 Ended has_ended_by_id(std::int64_t id) {
     auto stored = find_job(id);
     return stored ? how_ended(stored->job) : Ended::well;  // cleared away
@@ -198,7 +198,7 @@ Ended how_ended(const Job& job) {
 Release release_waiting_jobs(std::int64_t after) {
     static auto& left = *new InternalStatement("SELECT FROM sync_job_internal.dependency LIMIT 1", std::vector<Oid>{});
     static auto& set_aside = *new SetAside("let go after those that it waited for");
-    std::unordered_map<std::int64_t, Ended> known;  // many may wait for one
+    std::unordered_map<std::int64_t, Ended> known;  // many may wait for the same job
     std::vector<std::int64_t> jobs;
     std::vector<std::optional<std::int64_t>> culprits;
     Release result;

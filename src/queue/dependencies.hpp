@@ -15,8 +15,8 @@ void wait_for_jobs(std::int64_t job, const std::vector<std::int64_t>& others);
 // published. A callback that cannot be enqueued is a warning: the job has ended all the same.
 void follow_up(const Outcome& outcome);
 
-// Whether the job has ended for good, and how. A set job also needs the jobs of the documents that have left it to have ended,
-// and has ended badly if one of them has.
+// Whether the job has ended for good, and how. A set job has ended only when the jobs of the documents that left it have, and it
+// has ended badly if one of them has.
 enum class Ended { no, well, badly };
 Ended how_ended(const Job& job);
 

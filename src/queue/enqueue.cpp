@@ -137,7 +137,7 @@ void check_parent(std::optional<std::int64_t> parent) {
     if (!parent) return;
     auto stored = find_job(*parent);
     if (!stored) throw pg::Error("42704", "parent sync job " + std::to_string(*parent) + " does not exist");
-    require_may_steer(stored->job);  // another role's child would be in the way of whoever cancels or retries the parent
+    require_may_steer(stored->job);  // another role's child would get in the way of canceling or retrying the parent
 }
 
 void set_optional_text(Job& job, C column, const std::optional<std::string>& text) {
@@ -181,7 +181,7 @@ void set_flags(Job& job, const EnqueueRequest& request, const JobType& type) {
     auto set = [&](C column, std::optional<bool> given, bool otherwise) {
         job.set(column, pg::bool_datum(given.value_or(otherwise)));
     };
-    // What the type allows, counts when the job runs.
+    // What the type allows is checked when the job runs.
     set(C::insert_enabled, request.insert_enabled, true);
     set(C::update_enabled, request.update_enabled, true);
     set(C::delete_enabled, request.delete_enabled, true);
@@ -342,7 +342,7 @@ Enqueuer::Enqueuer(const EnqueueRequest& request)
 }
 
 // Two types that write to each other's sources may trigger each other endlessly. The write that leads to one job too
-// many must not fail: it is an application's, or that of a job. So the job is inserted as Canceled.
+// many must not fail: it belongs to an application, or to a job. So the job is inserted as Canceled.
 void Enqueuer::set_depth() {
     constexpr int most_generations = 100;
     constexpr pg::Timestamp pause_between_lines = 60'000'000;
@@ -393,7 +393,7 @@ std::int64_t Enqueuer::add(const std::optional<std::string>& name) {
     return 0;
 }
 
-// What is done for each document by itself, or told of it, makes a job of each.
+// Arguments that apply to a single document need a job for each.
 bool Enqueuer::makes_sets() const {
     bool for_each = request_.operation || target_name_ || request_.dry_run.value_or(false) ||
                     (request_.job_id && request_.deduplicate);
@@ -412,7 +412,7 @@ void Enqueuer::add_to_set(const std::string& name) {
     bytes_of_names_ += name.size();
 }
 
-// Few documents are jobs of their own, which others may join.
+// A few documents become jobs of their own, which can absorb later requests.
 void Enqueuer::end_set() {
     constexpr std::size_t fewest = 8;
     std::vector<std::string> few;
@@ -422,7 +422,7 @@ void Enqueuer::end_set() {
         insert_set();
     }
     names_.clear();
-    if (request_.from_trigger) known_names_.clear();  // which names a document once, and may have very many
+    if (request_.from_trigger) known_names_.clear();  // a trigger names each document once, and may have very many
     bytes_of_names_ = 0;
     for (const std::string& name : few) add_job(name);
 }

@@ -30,7 +30,7 @@ struct EnqueueRequest {
     std::optional<std::string> target_document_name;
     pg::Value target_doc;
     std::optional<std::int64_t> parent_sync_job;
-    const char* relation = nullptr;  // what that is
+    const char* relation = nullptr;  // in which way it is the parent
     std::optional<std::string> queue;
     std::optional<int> priority;
     std::optional<std::int64_t> timeout, retry_delay;  // microseconds
@@ -47,7 +47,7 @@ struct EnqueueRequest {
     bool deduplicate = false;
     bool many = false;  // source documents follow one by one, by Enqueuer::add()
     bool from_trigger = false;
-    std::optional<Task> task;  // of all documents of the type
+    std::optional<Task> task;  // for all documents of the type
 
     // --- Background work, of the built-in type ---
     std::optional<std::string> procedure, on_success, on_failure;  // qualified names, checked
@@ -56,8 +56,8 @@ struct EnqueueRequest {
     std::optional<std::string> job_group, title;
     bool publish_event = false;
     std::optional<std::string> retry_backoff;
-    std::optional<std::string> traceparent;  // none: that of the session, or else of its parent
-    std::optional<std::int64_t> rerun_of;  // the ended job that this is again
+    std::optional<std::string> traceparent;  // none: that of the session, or else of the parent
+    std::optional<std::int64_t> rerun_of;  // the ended job that this one repeats
     Oid run_as = 0;  // whose rights it has; none: the current user's
 
     // Whose right to enqueue is checked, and who owns the job: the current user, or for a trigger the table's owner.
@@ -76,7 +76,7 @@ public:
     // waiting one; a worker is woken at commit. Returns its id; 0 for one of many that is put into a set job.
     std::int64_t add(const std::optional<std::string>& canonical_source_name);
 
-    // With `many`: to be called after the last. Until then some are not in the table yet.
+    // With `many`: to be called after the last document. Until then, some jobs are not in the table yet.
     void finish();
 
     // The type of the source documents; null where the job type and the request leave it open.
@@ -108,7 +108,7 @@ private:
     std::size_t bytes_of_names_ = 0;
     int looked_up_ = 0;
     std::optional<bool> any_live_;  // jobs of the type
-    pg::Memory row_memory_;                     // of the rows that are not inserted yet
+    pg::Memory row_memory_;                     // for the rows that are not inserted yet
     std::vector<pg::RowValues> waiting_rows_;  // of these
     std::unique_ptr<pg::Table> table_;          // the live jobs
 };

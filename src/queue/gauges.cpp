@@ -14,7 +14,7 @@ namespace {
 
 using Row = InternalStatement::Row;
 
-// What is looked at: a scrape must not take longer the longer the queue is.
+// Limits of what is read: the time of a scrape must not grow with the queue.
 constexpr std::int64_t most_counted = 10000;
 constexpr double pages_of_sample = 500;
 
@@ -45,7 +45,7 @@ private:
                " AS held) AS s GROUP BY 1, 2";
     }
 
-    // Returns how many jobs there were. A sample may miss what the oldest have shown.
+    // Returns how many jobs there were. The greater count is kept, as a sample may miss what the oldest jobs have shown.
     static std::int64_t add(Backlogs& all, const std::vector<Row>& rows, double scale) {
         std::int64_t seen = 0;
         for (const Row& row : rows) {

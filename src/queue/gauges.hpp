@@ -1,4 +1,4 @@
-// How things stand with the jobs of this database, measured in its tables: what sync_job_metrics() shows beside what is counted.
+// The state of the jobs of this database, measured in its tables: what sync_job_metrics() shows in addition to the counters.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +14,15 @@ namespace sync_job {
 struct Backlog {
     std::string queue, type;
     std::int64_t waiting = 0;    // due
-    std::int64_t scheduled = 0;  // whose time has not come
-    std::int64_t held = 0;       // as their type is paused
-    std::int64_t pending = 0;    // for others, or for a start
+    std::int64_t scheduled = 0;  // their time has not come
+    std::int64_t held = 0;       // their type is paused
+    std::int64_t pending = 0;    // wait for other jobs, or to be started
     std::int64_t retrying = 0, failed = 0;
-    std::optional<pg::Timestamp> oldest;  // change that is not in step yet
+    std::optional<pg::Timestamp> oldest;  // time of the oldest change that is not in step yet
 };
 
-// Exact for up to ten thousand jobs that wait, and as many that have failed. Where there are more, a sample of the pages of their
-// table is counted, and the oldest change is looked for among the oldest jobs.
+// Exact for up to ten thousand jobs that wait, and as many that have failed. If there are more, a sample of the pages of their table
+// is counted, and the oldest change is looked for among the oldest jobs.
 std::vector<Backlog> read_backlog();
 
 }  // namespace sync_job

@@ -13,7 +13,7 @@ namespace sync_job {
 // sessions, and for canceling, a job that runs inside another one (now => true) is part of it.
 class CurrentJobScope {
 public:
-    // `subject`: describe(job). `depth`: of the job; of a set, the greatest of its jobs.
+    // `subject`: describe(job). `depth`: that of the job; for a set, the greatest of its jobs.
     CurrentJobScope(const Job& job, const std::string& subject, int depth);
     ~CurrentJobScope();
     CurrentJobScope(const CurrentJobScope&) = delete;
@@ -29,11 +29,11 @@ private:
 // How many triggers led to the job, each fired by what the job before it wrote.
 int depth_of(const Job& job);
 
-// A document of a set job asks for what only a job of its own can have: what it has done is rolled back, and it leaves the set.
+// A document of a set job needs something that only a job of its own can have: what it has done is rolled back, and it leaves the set.
 void mark_leaves_set();
 bool leaves_set();
 
-// The job that runs in this process; 0: none. Of a set, the first.
+// The job that runs in this process; 0: none. For a set, the first.
 std::int64_t current_job_id();
 // The type of its source documents; no_oid: it has none.
 Oid current_source_type();

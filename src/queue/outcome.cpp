@@ -22,23 +22,23 @@ bool is_of(const std::string& sqlstate, std::initializer_list<const char*> state
     return std::any_of(states.begin(), states.end(), [&](const char* one) { return sqlstate.starts_with(one); });
 }
 
-// What this extension says itself quotes none, unless it passes on what the server said of a value.
+// Errors of this extension quote no values, unless they pass on what the server said of a value.
 Quotes quoted_by_us(const std::string& sqlstate) {
     if (sqlstate == "22023" || sqlstate == "22004") return Quotes::nothing;
     if (is_of(sqlstate, {"22"})) return Quotes::in_message;
     return is_of(sqlstate, {"23"}) ? Quotes::in_detail : Quotes::nothing;
 }
 
-// Which parts of an error may quote a value: its message, too, unless that is known to name no more than what exists. Functions,
-// languages and foreign servers quote values in messages of almost every class, and so does the parser where code has made a statement
-// of them. A mistake in the set-up is one in the definition, whatever its text quotes.
+// Which parts of an error may quote a value. The message may, too, unless it is known to name only objects that exist. Functions,
+// languages and foreign servers quote values in messages of almost every class, and so does the parser if code has made a statement
+// from values. A set-up error is an error in the definition, whatever its text quotes.
 Quotes quotes_values(const pg::Error& error) {
     if (dynamic_cast<const SetupError*>(&error) != nullptr) return Quotes::nothing;
     const pg::ErrorReport& report = error.report();
     if (!report.from_server) return quoted_by_us(report.sqlstate);
-    // Constraints and check options; PL/pgSQL's rows that are missing or too many, with the query's parameters.
+    // Constraints and check options; PL/pgSQL's missing or surplus rows, with the query's parameters.
     if (is_of(report.sqlstate, {"23", "44", "P0002", "P0003"})) return Quotes::in_detail;
-    // What code raises as its own; one row instead of several, transactions, functions without an answer, resources, locks and
+    // What code raises by itself; several rows instead of one, transactions, functions without a result, resources, locks and
     // cancellations; and missing rights.
     if (is_of(report.sqlstate, {"P0001", "P0004", "21", "25", "2D", "2F", "3B", "40", "42501", "53", "54001", "55006", "55P03", "57", "XX001", "XX002"})) {
         return report.context.empty() ? Quotes::nothing : Quotes::in_context;
@@ -57,7 +57,7 @@ std::shared_ptr<const pg::ErrorReport> without_values(const pg::Error& error, Qu
     return report;
 }
 
-// The report, clipped to a length that anybody would read, so that what is made of it (a row, JSON, one text) can be
+// The report, cut to a length that somebody may still read, so that what is made from it (a row, JSON, one text) can be
 // stored.
 std::shared_ptr<const pg::ErrorReport> bounded(std::shared_ptr<const pg::ErrorReport> report) {
     constexpr std::size_t most_bytes = 1 << 20;
@@ -123,7 +123,7 @@ Outcome failed_outcome(const Job& job, const pg::Error& error, bool counted) {
     failed.set_text(C::error_message, full_message(*outcome.error));
     stamp_end(failed);
     int retries = failed.int32(C::retry_count);
-    // What is not the job's fault does not end it: server trouble, or, for a job that has retries, a mistake in the set-up.
+    // What is not the job's fault does not end it: server trouble, or, for a job that has retries, a set-up error.
     int most = failed.int32(C::max_retries);
     bool again = retries < most || (!counted && (most > 0 || pg::is_server_trouble(error)));
     if (again) {

@@ -35,7 +35,7 @@ void record_error(const Job& job, const pg::ErrorReport& report, bool counted) {
         " context = excluded.context, counted = excluded.counted",
         {pg::type::int8, pg::type::int4, pg::type::text, pg::type::text, pg::type::text, pg::type::text, pg::type::text,
          pg::type::boolean, pg::type::timestamptz});
-    bool ended = job.status() == Status::failed;  // with a time from which the next attempt counts
+    bool ended = job.status() == Status::failed;  // it has the time from which the wait for the next attempt counts
     upsert.run({{pg::int64_datum(job.id()), false},
                 {pg::int32_datum(job.int32(C::retry_count) + 1), false},
                 text_or_null(report.sqlstate),

@@ -20,7 +20,8 @@ void require_ended(const Job& job) {
     throw error.detail("It is retried anyway.").hint("Use retry_sync_job(" + std::to_string(job.id()) + ") to have that done now.");
 }
 
-// A set has forgotten its documents; and what was applied and reverted is a diff that was written, of jobs that may be gone.
+// A set that has ended no longer has its documents. And a job that applied or reverted others wrote recorded diffs, of jobs that may be
+// gone.
 void require_known_documents(const Job& job) {
     pg::Error error("55000", "cannot rerun " + name_of(job));
     if (!job.is_null(C::documents)) {
@@ -34,8 +35,8 @@ void require_known_documents(const Job& job) {
     throw error.detail("It records that the changes of " + of + " were applied or reverted.").hint(job.is_null(C::parent_sync_job) ? "Revert this one." : "Rerun that job, or revert this one.");
 }
 
-// The target is what the job was given, and not what an attempt has found: it has not ended well, it has no source to ask the
-// controller about, or its parent's controller has named it.
+// Whether the target was given to the job, and not found by an attempt: because the job has not ended well, has no source for which to
+// ask the controller, or got its target from its parent's controller.
 bool target_was_given(const Job& job) {
     if (job.is_null(C::operation)) return false;
     if (job.status() == Status::failed || job.status() == Status::canceled || job.is_null(C::source_document_name)) return true;

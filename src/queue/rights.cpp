@@ -50,8 +50,8 @@ const char* beyond_grant(const EnqueueRequest& request) {
     return nullptr;
 }
 
-// Whether it asks how a document, or all of them, would change, and says nothing that the code of the type gets: an operator may ask
-// for that, as for applying what came of it. A condition of a comparison was checked before.
+// Whether the request only asks how a document, or all of them, would change, and passes nothing to the code of the type: an operator
+// may request that, just as applying the result. The condition of a comparison was checked before.
 bool only_looks(const JobType& type, const EnqueueRequest& request) {
     if (beyond_grant(request) != nullptr || request.from_trigger || request.many || type.source == pg::no_oid) return false;
     if (request.task) return *request.task == Task::compare;
@@ -62,7 +62,7 @@ bool only_looks(const JobType& type, const EnqueueRequest& request) {
 }
 
 // Whether the job was given no more than a grant covers. Children of a relayed job have their targets from the
-// controller. What has left a set job has what that was given.
+// controller. A job that has left a set has what the set was given.
 bool within_grant(const Job& job, const JobType& type) {
     if (!job.is_null(C::parent_sync_job) && job.text(C::relation) != relation::set) {
         auto parent = find_job(job.int64(C::parent_sync_job));
@@ -125,7 +125,7 @@ void require_may_see(const JobType& type) {
 
 void require_may_enqueue(const JobType& type, Oid role, const EnqueueRequest& request) {
     if (may_do_all(type, role)) return;
-    // To look, to undo and to apply is an operator's business, too.
+    // Operators may also look, undo and apply.
     bool replays = request.task && runs_while_paused(to_text(*request.task));
     if ((replays || only_looks(type, request)) && has_level(role, Level::operator_)) return;
     if (!granted(type, role)) {
@@ -222,7 +222,7 @@ bool may_read(Oid user, Oid owner, Oid run_as, Oid target) {
 
 namespace {
 
-// What an error, a message or the result of a comparison quotes may be a value of the source.
+// An error, a message or the result of a comparison may quote a value of the source.
 bool may_read_texts(const Job& job, Oid user) {
     Oid source = job.oid(C::source_document_type);
     bool none = job.is_null(C::error_message) && job.is_null(C::messages) && task_of(job) != Task::compare;

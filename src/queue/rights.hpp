@@ -30,8 +30,8 @@ void require_may_enqueue(const JobType& type, Oid role, const EnqueueRequest& re
 // in.
 void require_role_can_run(Oid role);
 
-// Raises 42501 unless this is a session of that role: what runs as it never runs in the session of another role. `what` says
-// what that is, `instead` what to do in another role's session.
+// Raises 42501 unless this is a session of that role: what runs as it never runs in the session of another role. `what` names what is to
+// run, `instead` says what to do in another role's session.
 void require_session_of(Oid run_as, const std::string& what, const std::string& instead);
 
 // A job runs what its type says now, as the role it was enqueued with. Raises SetupError if the type's role may not

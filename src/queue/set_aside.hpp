@@ -15,7 +15,7 @@ namespace sync_job {
 
 class SetAside {
 public:
-    // `what` fails for such a job, as in: sync job 5 could not be …
+    // `what` completes the message: sync job 5 could not be …
     explicit SetAside(std::string what) : what_(std::move(what)) {}
 
     bool has(std::int64_t job) const;

@@ -112,7 +112,7 @@ Datum added_up(const DocumentsDone& done, pg::Value result) {
 
 namespace {
 
-// Those that have left it count as jobs of their own.
+// Documents that have left the set count as jobs of their own.
 static_assert(static_cast<std::size_t>(Counter::document_failed) - static_cast<std::size_t>(Counter::inserted) == static_cast<std::size_t>(Count::failed));
 void count_documents(const Job& set, const decltype(DocumentsDone::counts)& counts) {
     for (std::size_t i = 0; i <= static_cast<std::size_t>(Count::no_target); i++) {

@@ -1,5 +1,5 @@
-// What became of documents of a set job, and writing it down: their rows in sync_job_document, the jobs of those that have left
-// the set, and how far the set has come.
+// Records what became of the documents of a set job: their rows in sync_job_document, the jobs of those that have left the set, and
+// how far the set has come.
 #pragma once
 
 #include <array>
@@ -11,22 +11,22 @@
 
 namespace sync_job {
 
-// How many documents ended in which way, by the names that column result of the set has.
+// How documents ended, under the names in column result of the set.
 enum class Count { inserted, updated, deleted, skipped, no_target, failed, handed_over };
 constexpr std::array<const char*, 7> count_names = {"inserted", "updated", "deleted", "skipped", "no_target", "failed", "handed_over"};
 
 struct DocumentsDone {
     std::array<std::int64_t, count_names.size()> counts{};
-    std::vector<std::string> left;         // not done: the time was over, or the job canceled
+    std::vector<std::string> left;         // not done: the time was up, or the job canceled
     bool canceled = false;
     std::vector<pg::RowValues> documents;  // rows of sync_job_document
-    std::vector<Outcome> jobs;             // of documents that have jobs of their own now: Failed, or Queued
+    std::vector<Outcome> jobs;             // of documents that now have jobs of their own: Failed, or Queued
 
     std::int64_t& operator[](Count count) { return counts[static_cast<std::size_t>(count)]; }
     bool any() const { return !documents.empty() || !jobs.empty() || counts != decltype(counts){}; }
 };
 
-// The job of a document that leaves the set, with a number of its own and as it is to be stored: Queued, or what `ended` says.
+// The job of a document that leaves the set, with an id of its own and as it is to be stored: Queued, or what `ended` says.
 Job job_of_its_own(const Job& set, const std::string& name, const Job* ended = nullptr);
 // A row of sync_job_document.
 constexpr int document_columns = 7;
@@ -35,12 +35,12 @@ pg::RowValues document_row(const std::string& name, const Outcome& outcome);
 
 // Rows of sync_job_document.
 void record_rows(const std::vector<pg::RowValues>& documents);
-// The documents and the jobs; in the transaction in which they were done.
+// Writes the documents and the jobs, in the transaction in which they were done.
 void record_documents(const DocumentsDone& done);
-// The counts together with those that a result has already.
+// The counts, added to those that a result has already.
 Datum added_up(const DocumentsDone& done, pg::Value result);
 
-// All of a set job, which this transaction has locked in the queue: it has ended, or waits on with what is left.
+// A set job, which this transaction has locked in the queue: it has ended, or goes on waiting with what is left.
 struct SetProgress {
     Job job;  // with the start of this attempt
     DocumentsDone done;

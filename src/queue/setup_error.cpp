@@ -63,7 +63,7 @@ void note_setup_errors(const std::vector<Outcome>& outcomes) {
 
 namespace {
 
-// Its last attempt failed by a mistake that is known; `held`: and by which its type is held.
+// Whether its last attempt failed with a known set-up error; `held`: one for which its type is held.
 bool failed_by_known(const Job& job, bool held) {
     static auto& select = *new InternalStatement(
         "SELECT FROM {}.sync_job_error AS e JOIN {}.sync_job_setup_error AS s"
@@ -93,7 +93,7 @@ bool keep_for_change(const StoredJob& stored) {
 
 namespace {
 
-// Mistakes by which no job fails any more. Of one that is not tried again, a job of the type that ends well shows that.
+// Removes set-up errors with which no job fails any more. If the failed job is not retried, a job of the type that ends well shows that.
 void forget_mended() {
     static auto& remove = *new InternalStatement(
         "DELETE FROM {}.sync_job_setup_error AS s WHERE NOT EXISTS ("
@@ -124,7 +124,7 @@ void hold(std::int64_t limit_microseconds) {
     }
 }
 
-// One that is held by this mistake is tried once more. 0: there is none.
+// Retries one of the jobs held for this error. 0: there is none.
 std::int64_t try_one(const pg::Value& type, const pg::Value& sqlstate, const pg::Value& message) {
     static auto& select = *new InternalStatement(
         "SELECT f.id FROM sync_job_internal.sync_job_failed AS f JOIN {}.sync_job_error AS e"
@@ -157,12 +157,12 @@ void release(const pg::Value& type, const pg::Value& message) {
     pg::log("sync job type " + quoted(pg::datum_text(type.datum)) + " goes on: it was held as " + std::string(pg::datum_text(message.datum)));
 }
 
-bool resuming = true;  // a scheduler before this one may not have come to the end
+bool resuming = true;  // an earlier scheduler may not have finished
 
 void try_held() {
     struct Trying {
         std::int64_t job = 0;
-        std::uint64_t definitions = 0;  // as they were then
+        std::uint64_t definitions = 0;  // as of that retry
     };
     static auto& held = *new InternalStatement(
         "SELECT sync_job_type, sqlstate, message FROM {}.sync_job_setup_error WHERE held_since IS NOT NULL", std::vector<Oid>{});
@@ -180,7 +180,7 @@ void try_held() {
         } else if (trying.definitions != pg::definition_changes()) {
             std::uint64_t now = pg::definition_changes();
             trying.job = try_one(row[0], row[1], row[2]);
-            if (trying.job != 0) trying.definitions = now;  // else none has come to its retry yet, to be kept back
+            if (trying.job != 0) trying.definitions = now;  // else no job has reached its retry yet, at which it would be held
         }
     }
 }

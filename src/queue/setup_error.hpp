@@ -1,5 +1,5 @@
-// Mistakes in the set-up of a job type: they are no job's fault, and no number of retries mends them. Each is kept in
-// sync_job_setup_error, once for a type and its cause, as long as any of its jobs fails by one.
+// Errors in the set-up of a job type: they are no job's fault, and no number of retries helps. Each is kept in
+// sync_job_setup_error, once per type and cause, as long as a job of the type fails with it.
 #pragma once
 
 #include <optional>
@@ -12,25 +12,25 @@
 
 namespace sync_job {
 
-// failed_outcome() of an attempt that met such a mistake: it is not counted, and news unless the last one failed by the same.
+// failed_outcome() of an attempt that met such an error: it is not counted, and is news unless the last one failed with the same.
 Outcome setup_failure(const Job& job, const pg::Error& error);
-// Keeps what is new among the mistakes that these attempts have met, with a line in the log for each.
+// Records the new ones among the set-up errors of these attempts, with a line in the log for each.
 void note_setup_errors(const std::vector<Outcome>& outcomes);
-// The job waits for its next try, and its last one failed by a mistake in the set-up.
+// Whether the job waits for a retry, and its last attempt failed with a set-up error.
 bool waits_for_setup(const Job& job);
 
-// --- Types that are held: jobs that have failed by a mistake which is there for too long are not retried before something changes ---
+// --- Types that are held: if a set-up error lasts too long, jobs that failed with it are not retried until something changes ---
 
-// A job whose retry is due, and whose mistake is held: it is kept, with a retry at no time. False: it is another one.
+// Keeps a job whose retry is due, but whose set-up error is held: its retry is put off for ever. False: it is not such a job.
 bool keep_for_change(const StoredJob& stored);
-// retry_after of such a job.
+// Whether retry_after says so.
 bool waits_for_change(const Job& job);
 
-// The scheduler's part, now and then. Forgets mistakes by which no job fails any more. Holds those that are older than so much
-// (0: none). After a change of definitions one job for each held mistake is tried; if it does not fail that way, the others
-// follow. Each of it is said in the log.
+// The scheduler's part, from time to time. Removes set-up errors with which no job fails any more. Holds those that are older than the
+// limit (0: none). After a change of definitions one job for each held error is retried; if it does not fail that way, the others
+// follow. The log says each of these.
 void tend_setups(std::int64_t limit_microseconds);
-// Some hundreds of the jobs that are held by nothing any more get their retry; true: there may be more.
+// Retries some hundreds of the jobs that are no longer held; true: there may be more.
 bool resume_released();
 
 }  // namespace sync_job

@@ -22,7 +22,7 @@ Job cancel_job(StoredJob stored, const std::string& reason);
 // `pause_microseconds`: before it runs again.
 Job recover_job(StoredJob stored, const pg::Error* charge, std::int64_t pause_microseconds);
 
-// One that was held while its type was paused: it takes the place that it had.
+// For a job that was held while its type was paused: it gets its old place back.
 void release_job(StoredJob stored);
 
 }  // namespace sync_job

@@ -13,7 +13,7 @@ using Sees = InternalStatement::Sees;
 const std::string of_type = " WHERE sync_job_type = $1 AND source_document_name IS NOT NULL";
 const std::string name_hash = "pg_catalog.hashtextextended(source_document_name, 0)";
 
-// The one place that says where such jobs are, as (document, hash). A set job that waits has the names of all its documents.
+// The only place that says where such jobs are. A waiting set job has the names of all its documents.
 std::string waiting_jobs(const std::string& columns, const std::string& condition) {
     return "SELECT " + columns + " FROM sync_job_internal.sync_job_live" + of_type + condition + " UNION ALL SELECT " + columns +
            " FROM sync_job_internal.sync_job_failed" + of_type + " AND retry_after IS NOT NULL" + condition + " UNION ALL SELECT " +

@@ -1,8 +1,8 @@
-// Which documents have a job that waits, runs, or has failed and is tried again: what is out of step with them is no
-// fault.
+// Which documents have a job that waits, runs, or has failed and will be retried: it is no fault if these are out of
+// step.
 //
-// All by the snapshot that is active. A change and the job for it are committed together, and so are what the job
-// writes and its end: by one snapshot a document is in step, or its job waits.
+// Everything is read with the active snapshot. A change is committed together with its job, and what the job writes
+// together with its end: so in one snapshot a document is in step, or its job waits.
 #pragma once
 
 #include <cstdint>
@@ -16,16 +16,16 @@ namespace sync_job {
 
 class WaitingDocuments {
 public:
-    // Of the type: all, or this one alone.
+    // For the type: all documents, or only this one.
     explicit WaitingDocuments(const std::string& sync_job_type, const std::optional<std::string>& only = std::nullopt);
-    // Two names with one hash, which does not happen, would count as one.
+    // Two names with the same hash (practically impossible) would count as one.
     bool has(const std::string& source_document_name) const;
 
 private:
     std::vector<std::int64_t> hashes_;
 };
 
-// The documents that were deleted, or changed in what they match, and whose jobs have not seen to that.
+// The documents that were deleted, or changed in a column that match reads, and whose jobs have not handled that yet.
 std::vector<std::string> waiting_with_kept_rows(const DocumentType& source, const std::string& sync_job_type);
 
 }  // namespace sync_job

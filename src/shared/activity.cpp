@@ -32,7 +32,7 @@ void write_activity(WorkerSlot& slot, F&& change) {
     slot.change.fetch_add(1, std::memory_order_release);
 }
 
-// Signals are sent under the lock: the one for this request has been sent, and while it is known no other follows.
+// Signals are sent under the lock: the one for this request has been sent, and no other follows while the request is known.
 void acknowledge_cancel(WorkerSlot& slot) {
     if (slot.cancel_known) return;
     canceled_job = slot.cancel_job;
@@ -90,7 +90,7 @@ void show_progress(double percent, std::optional<std::string_view> title, std::o
         if (description) copy_text(activity.description, *description);
     });
     show_change(slot->activity.job_type, slot->queue);
-    if (slot->progress_changed.exchange(true)) return;  // the scheduler has not reported the last one yet
+    if (slot->progress_changed.exchange(true)) return;  // the scheduler has not reported the last change yet
     DatabaseSlot* database = find_database_slot(slot->database);
     if (database != nullptr && !database->progress_pending.exchange(true))
         pg::wake_process(database->scheduler_process);
@@ -155,7 +155,7 @@ Activity read_activity(const WorkerSlot& slot) {
 
 bool cancel_requested(std::int64_t job_id) {
     WorkerSlot* slot = my_slot_or_null();
-    if (slot == nullptr || slot->http) return false;  // an HTTP worker looks for itself
+    if (slot == nullptr || slot->http) return false;  // an HTTP worker checks by itself
     if (slot->cancel_job == job_id) {
         pg::SharedLock lock(pg::SharedLock::Mode::write);
         acknowledge_cancel(*slot);
@@ -204,7 +204,7 @@ bool request_http_cancel(int pid, std::int64_t job_id, const std::string& reason
     pg::SharedLock lock(pg::SharedLock::Mode::write);
     for (WorkerSlot& slot : s->workers) {
         if (slot.state != SlotState::running || !slot.http || slot.pid != pid) continue;
-        if (slot.cancel_job != 0) return slot.cancel_job == job_id;  // one after the other
+        if (slot.cancel_job != 0) return slot.cancel_job == job_id;  // one at a time
         copy_text(slot.cancel_reason, reason);
         slot.cancel_known = false;
         slot.cancel_job = job_id;

@@ -28,17 +28,17 @@ std::int64_t show_alone(std::int64_t job);
 bool take_place_alone(int places_of_queue, int all_places);
 void leave_place_alone();
 
-// The types that this worker runs alone, as they took too long for a batch: names separated by commas.
+// The types that this worker runs alone because they took too long for a batch: names separated by commas.
 void show_types_alone(const std::string& names);
-// So many of its jobs have waited long for locks of other sessions, and have not ended since.
+// How many of its jobs have waited long for locks of other sessions, and have not ended since.
 void show_lock_waits(std::size_t jobs);
 
-// The job's progress, 0 to 100; a text that is not given stays. The scheduler notifies listeners from time to time.
+// The job's progress, 0 to 100; a text that is not given stays as it is. The scheduler notifies listeners from time to time.
 // `seconds_left`: about how long it will still take; below 0: not known.
 void show_progress(double percent, std::optional<std::string_view> title, std::optional<std::string_view> description,
                    std::int64_t seconds_left = -1);
 
-// Whether somebody has asked to cancel this job, which runs here or was the last to.
+// Whether somebody has asked to cancel this job, which runs here or was the last one to.
 bool cancel_requested(std::int64_t job_id);
 std::string requested_cancel_reason();
 
@@ -55,7 +55,7 @@ bool runs_now(Oid database, std::int64_t job_id);
 bool session_runs(Oid database, std::int64_t job_id);  // and no worker
 // Cancels the job if a worker of the database runs it right now; false when none does.
 bool request_cancel(Oid database, std::int64_t job_id, const std::string& reason);
-// The same for a job that the HTTP worker with this pid has under way; false also while that ends another one.
+// The same for a job that the HTTP worker with this pid has under way; also false while that worker is ending another one.
 bool request_http_cancel(int pid, std::int64_t job_id, const std::string& reason);
 
 }  // namespace sync_job

@@ -1,5 +1,5 @@
-// A worker writes its own bound; commits lower another one, which the worker merges into its own before its next
-// snapshot. That one is a single word: if its halves were lowered and read separately, a worker could read half a
+// A worker writes its own bound; commits lower a second one, which the worker merges into its own before its next
+// snapshot. The second one is a single word: if its halves were lowered and read separately, a worker could read half a
 // position, scan, and read the other half too late.
 #include "shared/claim_cursor.hpp"
 

@@ -1,5 +1,4 @@
-// What is counted of the jobs of one type in one queue: which numbers there are, in shared memory and in the notes that a
-// transaction makes.
+// What is counted for the jobs of one type in one queue: the counters in shared memory, and in the notes of a transaction.
 #pragma once
 
 #include <array>

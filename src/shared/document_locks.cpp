@@ -21,7 +21,7 @@ bool contains(const std::uint64_t* keys, int count, std::uint64_t key) {
     return false;
 }
 
-// Where it is, or could be put.
+// The place of the key in the hash table, or the place for it.
 std::uint64_t* place_of_document(WorkerSlot& slot, std::uint64_t key) {
     auto at = static_cast<std::size_t>(key);
     for (;; at++) {
@@ -55,7 +55,7 @@ void free_session_slot() {
     set_my_slot(nullptr);
 }
 
-// The session ends, perhaps in the middle of a job that it has committed as Started.
+// When the session ends, perhaps in the middle of a job that it has committed as Started.
 void leave() {
     bool ran = my_slot_or_null() != nullptr;
     free_session_slot();
@@ -90,8 +90,8 @@ int others_with(const WorkerSlot& own, Contains&& has_key) {
     return count;
 }
 
-// Looks twice: whoever releases after the first look sees that this process is blocked; whoever released before is seen
-// by the second.
+// Looks twice: a process that releases after the first look sees that this process is blocked; a release before that is
+// seen by the second look.
 template <class Allowed>
 bool allowed_now(WorkerSlot& own, Allowed&& allowed) {
     if (allowed()) return true;
@@ -185,7 +185,7 @@ void take_session_slot() {
 
 namespace {
 
-// Under the lock.
+// To be called under the lock.
 bool take_document(WorkerSlot& own, std::uint64_t key) {
     if (has_document(own, key)) return true;
     if (own.document_count >= most_documents) return false;

@@ -1,7 +1,7 @@
 // Document locks: one job per document at a time, and at most so many of a type with a concurrency_limit. Held by the
 // process until its transaction ends.
 //
-// A lock is a hash in the slot of the process, looked for under one LWLock: the lock manager's table is too small for
+// A lock is a hash in the slot of the process, looked up under one LWLock: the lock manager's table is too small for
 // batches of hundreds of documents. Two documents with the same hash wait for each other, which costs time but is
 // correct. If the library was not preloaded, there is no shared memory, and nothing is locked.
 #pragma once
@@ -22,19 +22,19 @@ bool take_type_slot(std::uint64_t key, int limit);
 // From now on only this process may run jobs of the type, whatever their documents; false if another one has this lock.
 // What others have begun goes on: is_document_in_progress().
 bool lock_type(std::uint64_t key);
-// Whether another process has it: the jobs of the type are left to that one.
+// Whether another process has that lock: the jobs of the type are left to that process.
 bool is_type_locked(std::uint64_t key);
 // Whether another process has a job of this document in progress.
 bool is_document_in_progress(std::uint64_t key);
 // Marks this process as having passed over a job because of what is in progress elsewhere: it is woken when some of
-// that has ended. The functions above do so themselves if another process is in the way.
+// that has ended. The functions above do so by themselves if another process is in the way.
 void mark_blocked();
 // Whether it is marked, and none of that has ended since.
 bool is_blocked();
 // Wakes the processes that are marked so.
 void wake_blocked(Shared& s);
 
-// A session that runs jobs itself is visible and locks documents as a worker does, until its transaction ends. Does
+// A session that runs jobs itself is visible and locks documents like a worker, until its transaction ends. Does
 // nothing in a worker.
 void take_session_slot();
 

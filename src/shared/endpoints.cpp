@@ -13,11 +13,11 @@ namespace sync_job {
 
 namespace {
 
-// Of the same alignment as what comes before it.
+// SharedRequests follows Shared directly, so the alignment must fit.
 static_assert(sizeof(Shared) % alignof(SharedRequests) == 0);
 
 constexpr RequestKey of_type = RequestKey{1} << 63;
-// What the clock and the worker's rounds have lost is caught up with, but no more than that.
+// Time lost to the clock and to the worker's rounds is caught up, but no more than this.
 constexpr pg::Timestamp most_caught_up = 10000;
 
 RequestUse* find_use(const WorkerSlot& slot, RequestKey key) {
@@ -27,7 +27,7 @@ RequestUse* find_use(const WorkerSlot& slot, RequestKey key) {
     return nullptr;
 }
 
-// The worker's own, made if need be. Null: it has too many.
+// The worker's own entry, added if necessary. Null: it has too many.
 RequestUse* own_use(RequestKey key) {
     WorkerSlot& own = *my_slot_or_null();
     if (RequestUse* use = find_use(own, key)) return use;
@@ -50,8 +50,8 @@ void for_each_other(RequestKey key, Act act) {
     }
 }
 
-// Whoever has none and waits comes before whoever has some; of those the one that has waited longest. While others wait, nobody has more than its share.
-// Nothing: there is room.
+// Workers that wait and have no request under way come before those that have some; among them the one that has waited longest. While
+// others wait, no worker has more than its share. Nothing: there is room.
 std::optional<std::int64_t> wait_for_room(RequestKey key, int most) {
     constexpr std::int64_t look_again = 10000;
     const RequestUse* own = own_use(key);

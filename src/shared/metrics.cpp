@@ -22,7 +22,7 @@ using C = JobColumn;
 constexpr int nowhere = -1;
 constexpr int most_series_of_database = 512;
 
-// FNV-1a, of 64 bits; two keys with the same hash, which does not happen, would be counted together.
+// FNV-1a with 64 bits; two keys with the same hash (practically impossible) would be counted together.
 std::uint64_t hash_of(std::string_view text, std::uint64_t hash = 14695981039346656037u) {
     for (unsigned char c : text) hash = (hash ^ c) * 1099511628211u;
     return hash;
@@ -33,7 +33,7 @@ std::uint64_t key_of(Oid database, std::string_view type, std::string_view queue
     return hash == 0 ? 1 : hash;
 }
 
-// Two long names stay two: the end of one that does not fit is its hash.
+// A name that is too long is cut and ends with its hash, so that long names stay different.
 std::string label_of(std::string_view name) {
     if (name.size() < label_bytes) return std::string(name);
     char end[20];
@@ -49,7 +49,7 @@ int find_series(std::uint64_t key) {
     return nowhere;
 }
 
-// The place for one more, or nowhere. The last places are kept for one of each database, for all that has none of its own.
+// The place for another series, or nowhere. The last places are reserved: one per database, for everything without a series of its own.
 int free_place(Oid database, std::uint64_t type_key, bool last_resort) {
     std::unordered_set<std::uint64_t> types;
     int place = nowhere, of_database = 0;
@@ -87,7 +87,8 @@ int make_series(Oid database, std::string_view type, std::string_view queue, boo
     return place;
 }
 
-// Its series, made if need be; where there is no place, that of type "other", and where the queue has none, the one for all.
+// The series, created if necessary; if there is no place, that of type "other" in the queue; and if there is none for that, the one
+// for everything.
 int series_for(Oid database, std::string_view type, std::string_view queue) {
     if (int known = find_series(key_of(database, type, queue)); known != nowhere) return known;
     if (int made = make_series(database, type, queue, false); made != nowhere) return made;
@@ -96,7 +97,7 @@ int series_for(Oid database, std::string_view type, std::string_view queue) {
     return make_series(database, other_label, other_label, true);
 }
 
-// This process's memory of where they are. It forgets all when some were freed.
+// Remembers, in this process, where the series are. Forgets all when some were freed.
 int known_series(std::string_view type, std::string_view queue) {
     static auto& known = *new std::unordered_map<std::uint64_t, int>;
     static std::uint32_t freed = 0;
@@ -112,7 +113,7 @@ int known_series(std::string_view type, std::string_view queue) {
     return known[key] = series_for(database, type, queue);
 }
 
-// What the current transaction has done, a note for each series and level of subtransactions, the deepest last.
+// What the current transaction has done: a note for each series and level of subtransactions, the deepest last.
 struct Note {
     int series;
     std::uint64_t key;
@@ -144,7 +145,7 @@ Note* note_of(const Job& job) {
 }
 
 void add(Tally& counts, std::size_t histogram, std::int64_t microseconds) {
-    microseconds = std::max<std::int64_t>(microseconds, 0);  // a clock that was put back
+    microseconds = std::max<std::int64_t>(microseconds, 0);  // the clock was set back
     std::size_t bucket = std::lower_bound(time_bounds.begin(), time_bounds.end(), microseconds) - time_bounds.begin();
     counts[histogram + bucket]++;
     counts[histogram + time_buckets] += microseconds;
@@ -178,7 +179,7 @@ void at_transaction_end(bool committed) {
     any_change = false;
 }
 
-// What a subtransaction that goes well has noted is then its parent's; of one that is rolled back nothing is left.
+// The notes of a subtransaction that commits become its parent's; those of one that is rolled back are dropped.
 void at_subtransaction_end(bool committed, int level) {
     auto& all = notes();
     if (all.empty() || all.back().level < level) return;
@@ -209,7 +210,7 @@ Counter counter_of(Status status) {
     return static_cast<Counter>(static_cast<std::size_t>(Counter::finished) + index);
 }
 
-// What became of the document of a job that is for one.
+// What became of the document, for a job about a single one.
 Counter document_counter(const Job& job) {
     switch (job.status()) {
         case Status::skipped:
@@ -252,7 +253,7 @@ void count_end(const Job& job) {
     if (job.is_null(C::started_at)) return;
     std::int64_t started = job.int64(C::started_at);
     if (!job.is_null(C::ended_at)) add(note->counts, run_histogram, job.int64(C::ended_at) - started);
-    if (job.int32(C::retry_count) > 0) return;  // a retry has not waited since the job was enqueued
+    if (job.int32(C::retry_count) > 0) return;  // a retry has not been waiting since the job was enqueued
     std::int64_t due = job.int64(C::created_at);
     if (!job.is_null(C::scheduled_at)) due = std::max(due, job.int64(C::scheduled_at));
     add(note->counts, wait_histogram, started - due);

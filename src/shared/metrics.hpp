@@ -1,8 +1,8 @@
 // What has become of jobs, counted for each type and queue in shared memory, and what has changed, for whoever watches.
 //
 // A transaction notes what it does to jobs; its commit adds the notes up, after it has become visible. What was rolled back,
-// and the part of a subtransaction that was, counts for nothing; nor does a prepared transaction, which another session
-// commits. After a restart all counts begin at 0. Without preloading nothing is counted.
+// in a subtransaction too, is not counted; nor is a prepared transaction, which another session commits. After a restart all
+// counts begin at 0. Without preloading nothing is counted.
 #pragma once
 
 #include <functional>
@@ -20,7 +20,7 @@ namespace sync_job {
 void count_job(const Job& job, Counter counter, std::uint64_t by = 1);
 // An attempt has ended, or a job was canceled: its state, and how long it has waited and run.
 void count_end(const Job& job);
-// Nothing that is counted, but of interest to whoever watches: a job has started, a type was paused.
+// Not counted, but of interest to whoever watches: a job has started, a type was paused.
 void note_change(const Job& job);
 void note_change();
 
@@ -38,9 +38,9 @@ bool is_watched(const DatabaseSlot& database);
 
 constexpr const char* other_label = "other";
 void for_each_series(Oid database, const std::function<void(Series&)>& act);
-// The database, or its extension, has gone.
+// When the database, or its extension, is gone.
 void forget_series(Oid database);
-// Where places are lacking: those of types that are not among these make room.
+// If there are too few places: frees the series of types that are not among these.
 void forget_series_but(DatabaseSlot& database, const std::vector<std::string>& types);
 
 // Registers the callbacks for the end of transactions; at load.

@@ -6,7 +6,7 @@ namespace sync_job {
 struct Settings {
     bool enabled = true;
     int max_workers = 4;
-    int worker_idle_timeout = 60000;  // milliseconds, as the next ones
+    int worker_idle_timeout = 60000;  // milliseconds, like the next two
     int poll_interval = 10000;
     int progress_interval = 500;
     int log_retention_days = 30;

@@ -53,7 +53,7 @@ void initialize_shared(void* memory) {
     pg::initialize_condition(s->ended);
 }
 
-// Everything but `state` and `change`.
+// Clears everything except `state` and `change`.
 void clear_slot(WorkerSlot& slot) {
     slot.process_number = -1;
     slot.pid = 0;

@@ -2,12 +2,12 @@
 //
 // Who may write what:
 // - launcher, databases[].state/scheduler_*: the launcher and the scheduler of that database, under the lock
-// - workers[], what says whose it is: the scheduler that reserves the slot and the worker that is in it, under the lock
+// - workers[], the owner of a slot: the scheduler that reserves the slot and the worker that is in it, under the lock
 // - workers[].idle, .stop, .isolate: atomics, anybody
 // - databases[].orphans_possible, .prepared_possible, .progress_pending: atomics, anybody
 // - databases[].no_process, .scheduler_fails: the launcher; .lacking, .failed_round: the scheduler, under the lock
 // - databases[].watched_until, .change_pending, .any_change, .series_lacking: atomics, anybody
-// - series[]: made and freed under the lock; what it counts, and .changed: atomics, anybody
+// - series[]: created and freed under the lock; the counts, and .changed: atomics, anybody
 // - workers[].activity: its worker only, under `change` (odd while it writes); anybody reads
 // - workers[].cancel_*: a session that cancels, under the lock
 // Commit callbacks read without the lock what is atomic: a stale value wakes the wrong process, which does no harm.
@@ -27,17 +27,17 @@ namespace sync_job {
 
 constexpr int most_databases = 64;
 constexpr int most_workers = 64;
-constexpr int most_sessions = 64;  // that run jobs themselves: they take no place from workers
-constexpr int most_sessions_of_role = 32;  // that is not a superuser: the rest is for other roles
+constexpr int most_sessions = 64;  // that run jobs themselves: they take no places away from workers
+constexpr int most_sessions_of_role = 32;  // of a role that is not a superuser: the rest is for other roles
 constexpr int most_requests = 16;
 constexpr int queue_name_bytes = 64;
-constexpr int most_documents = 4000;   // that one transaction holds: some of the largest set jobs
+constexpr int most_documents = 4000;   // that one transaction holds: enough for a few of the largest set jobs
 constexpr int most_batch_jobs = 500;
-constexpr int document_places = 8192;  // a power of two, so many that look-ups are short; 64 kB for each slot
+constexpr int document_places = 8192;  // a power of two, large enough for short look-ups; 64 kB per slot
 constexpr int most_limited_types = 8;
 constexpr int most_lacking_groups = 32;  // that the view names
 constexpr std::int64_t never = INT64_MAX;
-constexpr int most_series = 2048;        // of what is counted, of all databases: half a kilobyte each
+constexpr int most_series = 2048;        // in all databases: half a kilobyte each
 constexpr int most_counted_types = 200;  // of a database; jobs of further ones are counted as type "other"
 constexpr int label_bytes = 128;
 
@@ -66,16 +66,16 @@ struct WorkerSlot {
     std::atomic<bool> http;     // it sends HTTP requests, and runs nothing else; set as the slot is reserved
 
     std::atomic<bool> idle;     // waits for work
-    std::atomic<std::int64_t> alone_job;  // which it runs in transactions of its own, until that is recorded; 0: none
-    std::atomic<bool> stop;     // is asked to end after its round
+    std::atomic<std::int64_t> alone_job;  // the job that it runs in transactions of its own, until its end is recorded; 0: none
+    std::atomic<bool> stop;     // it is asked to end after its round
     std::atomic<int> isolate;  // this many jobs must run alone first
     std::atomic<bool> in_place_alone;  // shared/activity.hpp, take_place_alone(); changed under the lock
-    std::atomic<bool> gave_way;  // its process ended because its role had had its share; the slot may be free by now
+    std::atomic<bool> gave_way;  // its process ended because its role had used its share; the slot may be free by now
     std::atomic<bool> cut_short;  // its process was ended in the middle of a round; the slot may be free by now
     std::atomic<int> lock_waits;  // its jobs that have waited long for a lock of another session, and have not ended since
-    std::atomic<std::int64_t> unheeded_since;  // its job does not react to the end of its time, since then; 0: all is well
-    std::atomic<std::int64_t> unheeded_told;   // that time, as soon as the log says so
-    char types_alone[128];  // those that take too long for a batch; of an HTTP worker what it waits for. For display; changed and read under the lock
+    std::atomic<std::int64_t> unheeded_since;  // since when its job has ignored the end of its time limit; 0: all is well
+    std::atomic<std::int64_t> unheeded_told;   // the value of unheeded_since that the log has reported
+    char types_alone[128];  // the types that take too long for a batch; for an HTTP worker, what it waits for. For display; changed and read under the lock
 
     std::atomic<std::uint32_t> change;
     std::atomic<bool> progress_changed;  // since the last notification
@@ -85,13 +85,13 @@ struct WorkerSlot {
     std::atomic<PackedPosition> cursor, lowered;
 
     std::atomic<std::int64_t> cancel_job;
-    std::atomic<bool> cancel_known;  // to the worker: the job is ending because of it
+    std::atomic<bool> cancel_known;  // by the worker: the job is ending because of it
     char cancel_reason[256];
 
     // What the current transaction has locked, as hashes: documents (a hash table, open addressing, 0 for an empty
     // place), and types with a concurrency_limit (a list). The slot's process adds to it under the lock, and empties it
     // without.
-    std::atomic<bool> blocked;  // it has passed over a job because of another slot's: to be woken when that is released
+    std::atomic<bool> blocked;  // it has passed over a job because of a lock of another slot: to be woken when that is released
     std::atomic<int> document_count, limited_count;
     std::atomic<std::uint64_t> exclusive_type;  // only this process may run jobs of this type; 0: none
     std::uint64_t documents[document_places];
@@ -102,10 +102,10 @@ enum class DatabaseState : int { unknown, absent, serving, stopped };
 
 // Why jobs of a role in a queue are due and have no worker, or no further one.
 enum class Lack : int {
-    place,    // sync_job.max_workers are there
+    place,    // there are sync_job.max_workers already
     process,  // max_worker_processes is used up
-    start,    // a worker was started, and did not come up
-    share     // the jobs that run alone leave the last place to other roles
+    start,    // a worker was started, but did not come up
+    share     // jobs that run alone leave the last place to other roles
 };
 struct LackingGroup {
     Lack lack;
@@ -124,23 +124,23 @@ struct DatabaseSlot {
     std::atomic<bool> dependents_possible;  // since the scheduler looked, a job has ended or begun to wait for others
     std::atomic<bool> prepared_possible;  // a prepared transaction may have jobs: the end of any is of interest
     std::atomic<bool> orphans_possible;  // a process that ran jobs has gone or failed: some may be left Started
-    std::atomic<std::int64_t> renew_after;  // until then no worker exits to be replaced by a new process, as that has not helped
+    std::atomic<std::int64_t> renew_after;  // until then no worker exits to be replaced by a new process, because that has not helped
     std::atomic<bool> progress_pending;  // a worker has reported progress that has not been notified yet
-    std::atomic<std::int64_t> watched_until;  // somebody wants to hear until then what changes (shared/metrics.hpp)
+    std::atomic<std::int64_t> watched_until;  // until then somebody wants to hear what changes (shared/metrics.hpp)
     std::atomic<bool> change_pending;    // something has changed since the last digest
-    std::atomic<bool> any_change;        // it has no type and no queue, or one that is counted as "other"
-    std::atomic<bool> series_lacking;    // a type is counted as "other" as there is no place
+    std::atomic<bool> any_change;        // in something without type and queue, or with one that is counted as "other"
+    std::atomic<bool> series_lacking;    // a type is counted as "other" because there is no place
     bool settled;                        // jobs left over by a crash have been dealt with
 
     // For display (shared/trouble.hpp).
     std::atomic<bool> no_process;       // max_worker_processes is used up: the scheduler cannot be started
     std::atomic<bool> scheduler_fails;  // it ends again and again
-    int lacking_groups;                 // changed and read under the lock, as the next two
+    int lacking_groups;                 // changed and read under the lock, like the next two
     LackingGroup lacking[most_lacking_groups];
     char failed_round[256];             // the error of the scheduler's last round; empty: it succeeded
 };
 
-// What is counted of the jobs of one type in one queue: shared/metrics.hpp.
+// The counters of the jobs of one type in one queue: shared/metrics.hpp.
 struct Series {
     std::atomic<std::uint64_t> key;  // hash of database, type and queue; 0: free
     std::atomic<Oid> database;
@@ -161,7 +161,7 @@ struct Shared {
     pg::Condition ended;  // announced after a commit that ended jobs
     DatabaseSlot databases[most_databases];
     WorkerSlot workers[most_workers + most_sessions];
-    std::atomic<std::uint32_t> series_freed;  // so often have some been
+    std::atomic<std::uint32_t> series_freed;  // how often some were freed
     Series series[most_series];
 };
 

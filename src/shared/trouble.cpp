@@ -96,12 +96,12 @@ void add_scheduler(const DatabaseSlot& database, const std::string& queue, Reaso
             if (queue == database.lacking[i].queue) groups.push_back(database.lacking[i]);
         }
     }
-    if (database.scheduler_pid == 0) return;  // what it has left says nothing about now
+    if (database.scheduler_pid == 0) return;  // what it left behind says nothing about the present
     if (!failed_round.empty()) reasons.push_back("the scheduler pauses after an error: " + failed_round);
     for (const LackingGroup& group : groups) reasons.push_back(text_of(group));
 }
 
-// As show_types_alone() has joined them.
+// Splits the names that show_types_alone() has joined.
 void add_names(std::string_view joined, std::set<std::string>& names) {
     constexpr std::string_view between = ", ";
     while (!joined.empty()) {
@@ -119,7 +119,7 @@ void add_workers(const Shared& s, const std::string& queue, bool sees_all, Reaso
         const WorkerSlot& slot = s.workers[i];
         if (slot.state != SlotState::running || slot.database != pg::my_database() || queue != slot.queue) continue;
         cautious = cautious || slot.isolate > 0;
-        lock_waits = std::max<int>(lock_waits, slot.lock_waits);  // each comes to meet the same jobs
+        lock_waits = std::max<int>(lock_waits, slot.lock_waits);  // all of them meet the same jobs
         if (slot.unheeded_since != 0) reasons.push_back(unheeded_time_limit(slot));
         if (!sees_all && !pg::has_rights_of(pg::current_user(), slot.role)) continue;
         char of_worker[sizeof(slot.types_alone)];

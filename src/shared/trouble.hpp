@@ -1,5 +1,5 @@
-// Why jobs that are due do not run, as far as launcher, scheduler and workers know: they write it down in shared memory, and
-// the view sync_job_queue_status shows it.
+// Why jobs that are due do not run, as far as launcher, scheduler and workers know: they note it in shared memory, and the
+// view sync_job_queue_status shows it.
 #pragma once
 
 #include <string>
@@ -21,13 +21,13 @@ void show_lacking(DatabaseSlot& slot, const std::vector<Lacking>& groups);
 // The error of its last round; empty: the round went well.
 void show_failed_round(DatabaseSlot& slot, const std::string& message);
 
-// Of a worker whose job goes on as if nothing had been asked of it: native code, maybe.
+// For a worker whose job goes on as if it had not been asked to stop: native code, perhaps.
 std::string unheeded_time_limit(const WorkerSlot& slot);
 
 // --- Any session ---
 
-// Each reason why jobs of the queue wait that lies with processes, and the types that run alone; empty: none. `sees_all`: may see the
-// types of all roles, else of those whose rights the current user has.
+// The reasons why jobs of the queue wait that have to do with processes, and the types that run alone; empty: none. `sees_all`: the caller
+// may see the types of all roles, else only of those whose rights the current user has.
 std::vector<std::string> trouble_of_queue(const std::string& queue, bool sees_all);
 
 }  // namespace sync_job

@@ -42,7 +42,7 @@ bool matches(const WorkerSlot& slot, const Group& group, Oid database) {
            slot.queue_hash == group.queue_hash && slot.http == group.http;
 }
 
-// Before anybody is woken: whoever wakes up looks from there.
+// To be called before a worker is woken: it begins to look there.
 void lower_claim_starts(Shared& s, const Group& group, Oid database) {
     for (WorkerSlot& slot : used_slots(s)) {
         if (matches(slot, group, database)) lower_claim_start(slot, group.first);
@@ -119,8 +119,8 @@ void unblock_databases(Shared& s) {
     pg::wake_process(s.launcher_process);
 }
 
-// After a rollback too: a worker may have passed over a job that the transaction had locked. A transaction that is prepared looks
-// as if it were rolled back.
+// Also after a rollback: a worker may have passed over a job that the transaction had locked. A transaction that is prepared looks as
+// if it had been rolled back.
 void at_transaction_end(bool committed) {
     if (!pending.any) return;
     Shared* s = shared();

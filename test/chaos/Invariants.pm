@@ -8,11 +8,11 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 use Server;
 
-# SQLSTATEs of failed attempts that the load and the scenarios cause: what the load raises, cancellations, crashes, locks, no
-# partition for a row, the server's own shortages.
+# SQLSTATEs of failed attempts that the load and the scenarios cause: errors raised by the load, cancellations, crashes, locks,
+# no partition for a row, the server's own shortages.
 my $caused = q{'P0001', '57014', '57P01', '57P02', '57P03', '55P03', '40001', '40P01', '23514'};
 my $shortage = q{sqlstate LIKE '53%' OR sqlstate LIKE '58%'};
-# A column has gone, and one of its name and another type has come, since a row was kept for a controller that gets it whole.
+# Since a row was kept for a controller that gets it whole, a column was replaced by one of the same name and another type.
 my $unreadable = q{sqlstate = '22P02' AND message ~ '^column "extra" of the row of document .* kept at .* cannot be read'};
 
 my $waiting = q{FROM sync_job WHERE status IN ('Pending', 'Queued', 'Started') OR status = 'Failed' AND retry_after IS NOT NULL};
@@ -23,12 +23,12 @@ my $drained = 1;
 sub drain
 {
 	my ($seconds, $database) = @_;
-	my $until = time + ($drained ? $seconds : 30); # it has been waited for
+	my $until = time + ($drained ? $seconds : 30); # it was waited for already
 	usleep(300_000) while ask("SELECT count(*) $waiting", $database) ne '0' && time < $until;
 	return $drained = violations('none waits or runs for ever', "SELECT id, sync_job_type, status, source_document_name, retry_count, retry_after, error_message $waiting", $database);
 }
 
-# The query gives what should not be.
+# The query returns what should not exist.
 sub violations
 {
 	my ($name, $query, $database) = @_;
@@ -38,7 +38,7 @@ sub violations
 	return $ok;
 }
 
-# A job's effects, and how many it should have had. A procedure that commits may have done a part of its work before it was canceled.
+# A job's effects, and how many there should be. A procedure that commits may have done a part of its work before it was canceled.
 my $effects = q{
 	SELECT l.*, j.status, j.retry_count, e.parts FROM ledger AS l LEFT JOIN sync_job AS j ON j.id = l.job
 	LEFT JOIN (SELECT job, array_agg(part ORDER BY part) AS parts FROM effect GROUP BY job) AS e USING (job)
@@ -73,8 +73,8 @@ sub in_copy
 	return once($database);
 }
 
-# A delete that found the partition of its target away has ended as No Target, and the target came back with the partition. That is
-# no lost change, if the last job of the document says so.
+# A delete ended as No Target because the partition of its target was detached, and the target came back with the partition. If the
+# last job of the document says so, no change was lost.
 my $excused = q{
 	EXISTS (SELECT FROM (SELECT status, ended_at FROM sync_job WHERE sync_job_type = 'Copied' AND source_document_name = c.id::text ORDER BY ended_at DESC LIMIT 1) AS j
 	JOIN detached AS d ON d.part = c.tableoid AND j.status = 'No Target' AND j.ended_at BETWEEN d.since AND d.until)};
@@ -125,7 +125,7 @@ sub history
 	return diag(ask(q{SELECT string_agg(sqlstate || '×' || n, ' ') FROM (SELECT sqlstate, count(*) AS n FROM sync_job_error GROUP BY 1) AS s}));
 }
 
-# Each index has what its table has.
+# Each index has the entries of its table.
 sub indexes
 {
 	ask(q{SELECT bt_index_check(c.oid, true) FROM pg_class AS c JOIN pg_am AS a ON a.oid = relam JOIN pg_index AS i ON i.indexrelid = c.oid
@@ -141,7 +141,7 @@ sub all
 	return indexes();
 }
 
-# What was counted goes, so that a run may take hours.
+# Deletes what was checked, so that a run can take hours.
 sub forget
 {
 	1 while ask('SELECT clear_all_sync_jobs()') > 0;
@@ -167,7 +167,7 @@ sub memory_is_flat
 	return;
 }
 
-# What the logs should never have. DDL that meets other DDL may say that a tuple was concurrently updated, or that a relation is gone.
+# What the logs should never contain. Concurrent DDL may report that a tuple was concurrently updated, or that a relation is gone.
 sub logs
 {
 	my %seen;
@@ -179,8 +179,8 @@ sub logs
 			next unless $line =~ /PANIC|TRAP:| XX\d\d\d |terminated by signal|reference leak|was not closed|non-empty SPI stack|stuck|AddressSanitizer/;
 			next if $line =~ /\(PID (\d+)\) was terminated by signal 9/ && Server::was_killed($1);
 			next if $line =~ / client backend XX000 .*(tuple concurrently (updated|deleted)|could not open relation with OID)/;
-			next if $line =~ /could not write init file/; # the server's own, of a full disk
-			next if $line =~ / XX002 \S+ WARNING:  (cannot reindex|skipping reindex of) invalid index "/; # what a REINDEX CONCURRENTLY left that was cut short
+			next if $line =~ /could not write init file/; # the server's own, because of a full disk
+			next if $line =~ / XX002 \S+ WARNING:  (cannot reindex|skipping reindex of) invalid index "/; # left by an interrupted REINDEX CONCURRENTLY
 			my $kind = $line =~ s/^\S+ \S+ \S+ \[\d+\] //r =~ s/\d+/N/gr;
 			$seen{$kind}{first} //= $line;
 			$seen{$kind}{times}++;

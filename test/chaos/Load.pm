@@ -1,5 +1,5 @@
-# The load of the chaos suite: sessions that enqueue jobs of every kind and change the tables that syncs follow, each a process
-# of its own that goes on whatever happens to the server.
+# The load of the chaos suite: sessions that enqueue jobs of every kind and change the synced tables, each in a process of its
+# own that goes on whatever happens to the server.
 package Load;
 
 use strict;
@@ -8,13 +8,13 @@ use IPC::Run ();
 use POSIX ();
 use Time::HiRes qw(usleep);
 
-# More than so many jobs are not left waiting.
+# The load pauses while more jobs than this wait.
 my $enough = 1500;
 
 sub number { return 1 + int rand $_[0] }
 sub any { return $_[ rand @_ ] }
 
-# What jobs do beside counting: as the context says.
+# What jobs do in addition to counting: chosen by the context.
 sub context
 {
 	my (@more) = @_;
@@ -23,7 +23,7 @@ sub context
 	return '{' . join(', ', @more) . '}';
 }
 
-# What is enqueued is written down by the same transaction.
+# The same transaction records what it enqueues.
 sub ledger
 {
 	my ($kind, $effects, $job) = @_;
@@ -45,7 +45,7 @@ sub background
 	return ledger($kind, $effects, qq{enqueue_background_job('count_it', '{"context": $context}', $more)});
 }
 
-# Each gives the statements of a transaction, or of a part of one. A kind that ends with "!" is for a transaction of its own.
+# Each returns the statements of a transaction, or of a part of one. A kind that ends with "!" is for a transaction of its own.
 my %kinds = (
 	'batched' => sub { join ' ', map { of_type('Counted', 1, context()) } 1 .. number(20) },
 	'alone' => sub { join ' ', map { of_type('Counted Alone', 1, context()) } 1 .. number(5) },
@@ -118,7 +118,7 @@ sub transaction
 	return "BEGIN;\n" . join("\n", map { $kinds{$_}->() } @names) . "\n" . (rand() < 0.1 ? 'ROLLBACK' : 'COMMIT') . ";\n";
 }
 
-# A few transactions of one session. One that fails is aborted, and the next begins.
+# A few transactions of one session. If one fails, it is aborted, and the next begins.
 sub script
 {
 	return qq{SET lock_timeout = '10s'; SET statement_timeout = '60s'; SET client_min_messages = error;
@@ -128,8 +128,8 @@ sub script
 		\\endif\n} . join '', map { transaction() } 1 .. number(8);
 }
 
-# start(FOLDER, SESSIONS, SEED): they work until the file "over" is in the folder, pause while "quiet" is, and write "busy.N" while
-# they are at work.
+# start(FOLDER, SESSIONS, SEED): they work until the file "over" is in the folder, pause while "quiet" is, and have a file "busy.N"
+# while they work.
 sub start
 {
 	my ($folder, $sessions, $seed) = @_;

@@ -1,4 +1,4 @@
-# The server of the chaos suite: asking it while it comes and goes, its processes and their memory, and starting it again
+# The server of the chaos suite: querying it while it comes and goes, its processes and their memory, and starting it again
 # whatever has happened to it.
 package Server;
 
@@ -49,7 +49,7 @@ include_if_exists = 'chaos.conf'
 	return $node;
 }
 
-# All sessions of the suite find the server by a service file.
+# All sessions of the suite find the server through a service file.
 sub take
 {
 	$node = shift;
@@ -68,7 +68,7 @@ sub write_file
 	return close $file;
 }
 
-# A file system of limited size for the tables, where the suite was given a name space in which it may mount one.
+# A file system of limited size for the tables, if the suite has a namespace in which it may mount one.
 sub put_on_small_disk
 {
 	my ($on) = @_;
@@ -79,7 +79,7 @@ sub put_on_small_disk
 	return;
 }
 
-# Fills that disk for some seconds. False where there is none.
+# Fills that disk for some seconds. False if there is none.
 sub fill_disk
 {
 	my ($seconds) = @_;
@@ -91,7 +91,7 @@ sub fill_disk
 	return 1;
 }
 
-# One statement or script in a session of its own: what it printed, or undef when it failed.
+# Runs a statement or script in a session of its own; returns what it printed, or undef if it failed.
 sub attempt
 {
 	my ($sql, $database, $seconds) = @_;
@@ -149,12 +149,12 @@ sub signal_one
 	my ($signal, $kind) = @_;
 	my @pids = sort { $a <=> $b } processes($kind);
 	my $pid = $pids[ rand @pids ] // return;
-	$killed{$pid} = $signal if $signal eq 'KILL' || $signal eq 'STOP'; # what stands still in a crash is killed by the postmaster
+	$killed{$pid} = $signal if $signal eq 'KILL' || $signal eq 'STOP'; # in a crash, the postmaster kills a stopped process
 	kill $signal, $pid;
 	return $pid;
 }
 
-# Memory of a process of its own in kB; not the shared buffers it has touched.
+# Private memory of a process in kB, without the shared buffers that it has touched.
 sub memory_of
 {
 	my ($pid) = @_;
@@ -163,16 +163,16 @@ sub memory_of
 	return $memory;
 }
 
-# Waits until one can connect, and starts the server if it is not there at all.
+# Waits until connections succeed, and starts the server if it is not running at all.
 sub wait_until_up
 {
 	my $until = time + 180;
 	while (time < $until)
 	{
 		return 1 if defined attempt('SELECT 1', undef, 20);
-		if (!postmaster() && $$ == $main) # not in a process beside
+		if (!postmaster() && $$ == $main) # not in a background process
 		{
-			$node->{_pid} = undef; # it is gone, in whatever way
+			$node->{_pid} = undef; # it is gone, however that happened
 			start_after_kill($node);
 		}
 		usleep(200_000);
@@ -180,7 +180,7 @@ sub wait_until_up
 	die 'the server does not come up';
 }
 
-# Runs the code while the server, started anew, has other settings.
+# Runs the code while the restarted server has other settings.
 sub with_settings
 {
 	my ($settings, $code) = @_;
@@ -195,7 +195,7 @@ sub with_settings
 	return;
 }
 
-# The server is replaced by a standby of it, which is promoted.
+# Replaces the server by its standby, which is promoted.
 sub replace_server
 {
 	my $name = 'chaos_' . ++$generation;

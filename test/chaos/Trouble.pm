@@ -1,6 +1,6 @@
 # Scenarios of the chaos suite: what happens to the processes of the server, and what it runs out of.
 #
-# A scenario is a line in the table: its name => [ its group, how often it is chosen, what it does ]. SCENARIOS chooses by both names.
+# A scenario is a line in the table: its name => [ its group, how often it is chosen, what it does ]. SCENARIOS chooses by name or group.
 package Trouble;
 
 use strict;
@@ -78,7 +78,7 @@ sub few_slots
 	return with_settings("max_worker_processes = $slots\n", sub { usleep(3e6) });
 }
 
-# Ordinary sessions take all places, superusers' too.
+# Ordinary sessions take all connections, including those for superusers.
 sub no_connections
 {
 	my @sessions = map { IPC::Run::start([ 'psql', '-XAtq', '-d', 'service=chaos', '-c', 'SELECT pg_sleep(5)' ], '<', \undef, '>', '/dev/null', '2>', '/dev/null') } 1 .. 45;

@@ -1,6 +1,6 @@
-# Scenarios of the chaos suite: what administrators and other people do to a living database: maintenance, DDL, copies.
+# Scenarios of the chaos suite: what administrators and others do to a live database: maintenance, DDL, copies.
 #
-# A line in the table as in Trouble.pm. What "storm" runs goes on for some seconds beside the scenarios that follow.
+# The table is as in Trouble.pm. What "storm" runs goes on for some seconds, in parallel with the scenarios that follow.
 package Upheaval;
 
 use strict;
@@ -16,7 +16,7 @@ my @own_tables = map { $own . $_ } qw(live failed ended);
 my @storms;
 my $copies = 0;
 
-# Whose session has ended between the two statements.
+# Starts jobs whose session has ended between its two statements.
 our $start_pending = q{SELECT count(start_sync_job(id)) FROM sync_job WHERE status = 'Pending' AND after IS NULL};
 
 sub any { return $_[ rand @_ ] }
@@ -36,13 +36,13 @@ our %scenarios = (
 	'partitions come and go' => [ ddl => 3, storm(sub { exclusively(\&partitions) }) ],
 	'functions are replaced' => [ ddl => 2, storm(\&functions) ],
 	'job types change' => [ ddl => 2, storm(\&job_types) ],
-	# In a database that is dropped afterwards: there is no way back from a column, as one that was dropped keeps its place in the row.
+	# In a database that is dropped afterwards: adding a column cannot be undone, as a dropped one keeps its place in the row.
 	'a column of the queue elsewhere' => [ ddl => 1, sub { other_database('ALTER TABLE sync_job ADD COLUMN extra text') } ],
 	'dump and parallel restore' => [ copies => 1, \&dump_and_restore ],
 	'databases come and go' => [ copies => 1, sub { other_database('SELECT 1') } ],
 );
 
-# Makes a scenario of a step: for some seconds it is done again and again, in a process beside the scenarios that follow.
+# Makes a scenario of a step: repeats it for some seconds, in a process in parallel with the scenarios that follow.
 sub storm
 {
 	my ($step) = @_;
@@ -68,10 +68,10 @@ sub end_prepared
 	return;
 }
 
-# Waits until all storms are over, and mends what they left.
+# Waits until all storms are over, and repairs what they have left.
 sub settle
 {
-	# A prepared transaction whose session was killed is in the way of what others do concurrently.
+	# A prepared transaction whose session was killed blocks the concurrent commands of others.
 	while (@storms)
 	{
 		@storms = grep { waitpid($_, POSIX::WNOHANG()) == 0 } @storms;
@@ -82,14 +82,14 @@ sub settle
 	attach($_) for 0 .. 2;
 	for my $index (split /\n/, ask(q{SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid OR indexrelid::regclass::text ~ 'chaos_'}))
 	{
-		ask("DROP INDEX $index"); # what a command that works concurrently has left
+		ask("DROP INDEX $index"); # left by an interrupted concurrent command
 	}
 	ask(q{UPDATE sync_job_type SET disabled = false, paused = false; SELECT resume_sync_job_queue(name) FROM sync_job_queue});
 	ask($start_pending);
 	return;
 }
 
-# What takes strong locks does not wait for long for them, as nobody's DDL should.
+# Statements that take strong locks do not wait for them for long, as all DDL should.
 sub locking
 {
 	my ($sql) = @_;
@@ -106,7 +106,7 @@ sub index_concurrently
 	return ask('DROP INDEX CONCURRENTLY IF EXISTS ' . ($schema // '') . "chaos_$name");
 }
 
-# As autovacuum writes them: the index alone is invalidated.
+# As autovacuum does: only the index is invalidated.
 sub index_statistics
 {
 	return attempt(q{SELECT brin_summarize_new_values('sync_job_internal.sync_job_ended_at');
@@ -126,7 +126,7 @@ sub prepared
 	return ask("SELECT count(*) FROM pg_prepared_xacts WHERE gid = '$name'") && attempt("$end PREPARED '$name'");
 }
 
-# A partition can come back only to a table that still has the columns it had.
+# A partition can be attached again only if the table still has the same columns.
 sub exclusively
 {
 	my ($step) = @_;
@@ -148,7 +148,7 @@ sub types
 	return locking('ALTER TABLE ' . any('copy', 'note', 'mirror', 'shadow', 'item') . ' ALTER COLUMN ' . any('w TYPE int', 'w TYPE bigint', 'w TYPE numeric', 'v TYPE text', 'v TYPE varchar(20)'));
 }
 
-# While a partition is away, deletes do not find what is in it: the table "detached" says when that was.
+# While a partition is detached, deletes do not find its rows: the table "detached" says when that was.
 sub partitions
 {
 	my $number = int rand 3;
@@ -186,7 +186,7 @@ sub job_types
 		q{UPDATE sync_job_queue SET max_workers = 1 + (random() * 4)::int}));
 }
 
-# A copy is consistent in itself, and nothing runs in it before it is adopted.
+# A copy is consistent in itself, and nothing runs in it until it is adopted.
 sub dump_and_restore
 {
 	my $name = 'restored_' . ++$copies;

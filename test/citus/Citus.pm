@@ -1,4 +1,4 @@
-# Servers with Citus for the tests: a coordinator and workers, on the loopback interface, with this extension on all of them.
+# Servers with Citus for the tests: a coordinator and workers on the loopback interface, all with this extension.
 package Citus;
 
 use strict;
@@ -12,7 +12,7 @@ our @EXPORT = qw(citus_cluster on_all_nodes everywhere values_everywhere wait_ev
 
 my @nodes;
 
-# The coordinator, then the workers, which alone have shards. Jobs that nothing announces are looked for each second.
+# The coordinator, then the workers; only these have shards. Jobs that nothing announces are looked for every second.
 sub citus_cluster
 {
 	my ($workers, $conf) = @_;
@@ -33,7 +33,7 @@ sub citus_cluster
 	return @nodes;
 }
 
-# A statement that Citus does not carry to the other nodes, on each.
+# Runs a statement on each node, as Citus does not propagate it.
 sub on_all_nodes
 {
 	my ($sql) = @_;
@@ -41,14 +41,14 @@ sub on_all_nodes
 	return;
 }
 
-# The answer of each node, in their order.
+# The answer of each node, in the order of the nodes.
 sub values_everywhere
 {
 	my ($query) = @_;
 	return join(' ', map { $_->safe_psql('postgres', $query) } @nodes);
 }
 
-# Until the query answers true on each node; a test by itself.
+# Waits until the query returns true on each node; a test by itself.
 sub everywhere
 {
 	my ($query, $name) = @_;
@@ -58,7 +58,7 @@ sub everywhere
 	return ok($held, $name);
 }
 
-# No job waits or runs any more, nowhere, and none has failed.
+# Waits until no job waits or runs anywhere, and checks that none has failed.
 sub wait_everywhere
 {
 	my ($name) = @_;
@@ -67,7 +67,7 @@ sub wait_everywhere
 		join(' ', map { '-' } @nodes), "$name: none has failed");
 }
 
-# How many jobs of the type each node has, and of which states.
+# How many jobs of the type each node has, in which states.
 sub jobs_of
 {
 	my ($type) = @_;
@@ -75,7 +75,7 @@ sub jobs_of
 		(SELECT status, count(*) AS n FROM sync_job WHERE sync_job_type = '$type' GROUP BY status) AS s});
 }
 
-# Each target has what its source has: a test by itself.
+# Each target equals its source: a test by itself.
 sub targets_equal
 {
 	my ($name, $target) = @_;
@@ -85,7 +85,7 @@ sub targets_equal
 	return is($difference, '0|0|0', "$name: missing, surplus, different");
 }
 
-# The shards of the table's colocation group that the document's belongs to, to the other worker.
+# Moves the document's shard, with those of its colocation group, to the other worker.
 sub move_shard
 {
 	my ($name, $mode) = @_;
@@ -97,7 +97,7 @@ sub move_shard
 	return;
 }
 
-# The first name, of those that begin so, whose customer lies on this worker.
+# The first name with that prefix whose customer is on this worker.
 sub name_on
 {
 	my ($worker, $prefix) = @_;
@@ -107,8 +107,8 @@ sub name_on
 		ORDER BY n LIMIT 1});
 }
 
-# Customers as a source, and a target each for a type with functions in PL/pgSQL, one with functions in SQL, a declared one, and one that writes
-# its target itself. All are distributed by the name of the customer.
+# Customers as a source, and a target each for types with functions in PL/pgSQL, with functions in SQL, with a declaration, and for one that
+# writes its target itself. All are distributed by the name of the customer.
 sub load_documents
 {
 	$nodes[0]->safe_psql('postgres', slurp_file("$ENV{TESTDIR}/citus/documents.sql"));

@@ -1,4 +1,4 @@
-# What the tests of the command share: calling it, with and without a terminal.
+# Shared by the tests of the command: calling it, with and without a terminal.
 package Command;
 
 use strict;
@@ -14,7 +14,7 @@ our @EXPORT = qw(use_node call json_of on_terminal healthy_conf controls expect)
 
 my $limit = 3 * $PostgreSQL::Test::Utils::timeout_default;
 
-# From here on the command connects there, unless it is told otherwise.
+# From now on the command connects there, unless it is told otherwise.
 sub use_node
 {
 	my ($node, $database) = @_;
@@ -24,7 +24,7 @@ sub use_node
 	return;
 }
 
-# Its exit code, output and errors; with text for its standard input, where that comes as { input => … }.
+# Calls the command; returns its exit code, output and errors. { input => … } is text for its standard input.
 sub call
 {
 	my @arguments = @_;
@@ -37,7 +37,7 @@ sub call
 	return ($code, $out, $err);
 }
 
-# What it answers with --json; its code must be the one that is expected.
+# Its output with --json; the exit code must be the expected one.
 sub json_of
 {
 	my ($expected, @arguments) = @_;
@@ -48,7 +48,7 @@ sub json_of
 	return $json // {};
 }
 
-# The command on a terminal: a hash with its run, and all that it has written there. Ends when its block ends.
+# The command on a terminal: a hash with its run, and everything that it has written. Ends when its block ends.
 sub on_terminal
 {
 	my (@arguments) = @_;
@@ -71,13 +71,13 @@ sub expect
 	return like($terminal->{out}, $pattern, $name);
 }
 
-# Settings under which the doctor has nothing to say.
+# Settings with which the doctor has nothing to report.
 sub healthy_conf
 {
 	return "sync_job.log_retention_days = 30\n";
 }
 
-# What a terminal would obey: C0 (but newlines), DEL, C1 and the marks that turn the direction of writing.
+# What a terminal would obey: C0 (except newlines), DEL, C1 and the marks that change the direction of writing.
 sub controls
 {
 	my ($text) = @_;

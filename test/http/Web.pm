@@ -1,4 +1,4 @@
-# A local web server, what it has received, and a job type that sends to it, for tests of HTTP pushes with a real PostgreSQL.
+# For tests of HTTP pushes with a real PostgreSQL: a local web server, what it has received, and a job type that sends to it.
 package Web;
 
 use strict;
@@ -21,7 +21,7 @@ sub start_python
 	return { port => decode_json($line)->{port}, pid => $pid, in => $in, out => $out };
 }
 
-# server.py, which answers as the path says, until the test ends.
+# Starts server.py, which answers as the path says, until the test ends.
 sub start_web
 {
 	my ($name) = @_;
@@ -30,10 +30,10 @@ sub start_web
 	return { %{ start_python('server.py', '--log', $log) }, log => $log };
 }
 
-# shop.py, which keeps what it is sent, and fails.
+# Starts shop.py, which keeps what it receives, and fails at random.
 sub start_shop { return start_python('shop.py', @_) }
 
-# As in 'faults/5'; 'state' returns what it has.
+# For example 'faults/5'; 'state' returns what it has.
 sub tell_shop
 {
 	my ($shop, $what) = @_;
@@ -42,7 +42,7 @@ sub tell_shop
 	return decode_json($answer->{content});
 }
 
-# The requests that server.py has had, in their order, each with its headers as a hash too.
+# The requests that server.py has received, in order, each with its headers as a hash, too.
 sub requests_of
 {
 	my ($web) = @_;
@@ -55,8 +55,8 @@ sub requests_of
 	return @requests;
 }
 
-# Table product, an endpoint, and a type that sends it there; `http` says what differs from PUT /products/{sku}, `server` more options,
-# `columns` and `values` more of the type.
+# Table product, an endpoint, and a type that sends the table there; `http` says what differs from PUT /products/{sku}, `server` has
+# more options, `columns` and `values` more of the type.
 sub push_type
 {
 	my ($node, $web, %options) = @_;
@@ -74,7 +74,7 @@ sub push_type
 	return;
 }
 
-# Beside it a type that sends nothing, of the same role.
+# A type of the same role that sends nothing.
 sub other_type
 {
 	my ($node) = @_;
@@ -84,8 +84,8 @@ sub other_type
 	return;
 }
 
-# Until all jobs that send have ended: the age of the oldest transaction or snapshot of a worker, and the longest time that a job of the other
-# type has taken, in seconds.
+# Watches until all jobs that send have ended; returns the age of the oldest transaction or snapshot of a worker, and the longest time that
+# a job of the other type has taken, in seconds.
 sub watch_jobs
 {
 	my ($node) = @_;

@@ -1,5 +1,5 @@
-# Native controllers for tests: built with the installed headers, as somebody would who has only the package, into a folder of
-# their own.
+# Native controllers for tests: built into a folder of their own, with the installed headers, like those of a user who has only the
+# package.
 package Native;
 
 use strict;
@@ -15,14 +15,14 @@ my $folder;
 
 sub library_directory { return $folder }
 
-# Where make install has put the headers: beside those of the server.
+# Where make install has put the headers: next to those of the server.
 sub include_directory
 {
 	my ($include) = run_command([ "$ENV{BINDIR}/pg_config", '--includedir-server' ]);
 	return "$include/extension";
 }
 
-# A cluster whose folder of libraries is a temporary one.
+# A cluster with a temporary library folder.
 sub native_cluster
 {
 	my ($name, %options) = @_;
@@ -32,7 +32,7 @@ sub native_cluster
 	return new_cluster($name, conf => $conf);
 }
 
-# As the compiler sees it: put in its place by a rename, as install(1) and package managers do.
+# Compiles a library, and puts it in place with a rename, as install(1) and package managers do.
 sub build_shared
 {
 	my ($name, $language, $code, @flags) = @_;
@@ -55,7 +55,7 @@ sub build_controller
 	return;
 }
 
-# Enqueues it, waits for its end, and returns its state.
+# Enqueues a job, waits for its end, and returns its state.
 sub run_job
 {
 	my ($node, $type, $name, $context) = @_;

@@ -1,5 +1,5 @@
-# A session that listens: my $listener = Listener->new($node, $database, @channels). psql prints the notifications it has got
-# after each command, so that heard() runs one that does nothing.
+# A session that listens: my $listener = Listener->new($node, $database, @channels). psql prints the notifications that it has
+# received after each command, so heard() runs one that does nothing.
 package Listener;
 
 use strict;
@@ -21,7 +21,7 @@ sub new
 	return $self;
 }
 
-# All that has come so far: a list of [channel, payload].
+# All notifications so far: a list of [channel, payload].
 sub heard
 {
 	my ($self) = @_;
@@ -34,7 +34,7 @@ sub heard
 	return @all;
 }
 
-# Waits until a payload that fits has come on the channel; returns it (undef: in vain).
+# Waits until a matching payload has come on the channel; returns it (undef: none came).
 sub wait_for
 {
 	my ($self, $channel, $pattern) = @_;

@@ -1,4 +1,4 @@
-# What the TAP tests share: a cluster with the extension, job types, and waiting for jobs.
+# Shared by the TAP tests: a cluster with the extension, job types, and waiting for jobs.
 package SyncJob;
 
 use strict;
@@ -12,7 +12,7 @@ use Time::HiRes qw(usleep);
 our @EXPORT = qw(new_cluster need_pg_cron load_example load_probe open_gate close_gate enqueue wait_for_jobs wait_until_running status_of run_of poll like_log
   start_after_kill unlike_accidents catalog same_catalog);
 
-# While a server comes up, or goes down, psql may end before it has read the statement: the next try then, as after an error.
+# While a server starts or stops, psql may end before it has read the statement: it is tried again, as after an error.
 {
 	no warnings 'redefine';
 	my $poll_query_until = \&PostgreSQL::Test::Cluster::poll_query_until;
@@ -45,7 +45,7 @@ sub new_cluster
 	return $node;
 }
 
-# Ends a test that needs pg_cron where there is none: Debian may not have it yet for a new PostgreSQL.
+# Ends a test that needs pg_cron if there is none: Debian may not have it yet for a new PostgreSQL.
 sub need_pg_cron
 {
 	plan(skip_all => 'there is no pg_cron for this server') if !-e "$ENV{SHAREDIR}/extension/pg_cron.control";
@@ -60,7 +60,7 @@ sub load_example
 	return;
 }
 
-# The job types of test/probe.sql, with that many documents.
+# The job types of test/probe.sql, with the given number of documents.
 sub load_probe
 {
 	my ($node, $documents, $database) = @_;
@@ -91,8 +91,8 @@ sub enqueue
 	return $node->safe_psql($database // 'postgres', "SELECT enqueue_sync_job('$type', '$document'$more)");
 }
 
-# Waits until no job waits or runs any more; then tells how many there are in each state, as in "Failed=1 Finished=9".
-# A Failed job that is to be tried again waits, too.
+# Waits until no job waits or runs any more; then returns how many there are in each state, for example "Failed=1 Finished=9".
+# A Failed job that will be retried counts as waiting.
 sub wait_for_jobs
 {
 	my ($node, $database) = @_;
@@ -121,7 +121,7 @@ sub status_of
 	return $node->safe_psql($database // 'postgres', "SELECT status FROM sync_job WHERE id = $job");
 }
 
-# A full sync, when it has ended: its state, and what it has done.
+# Waits for the end of a full sync; returns its state, and what it has done.
 sub run_of
 {
 	my ($node, $job) = @_;
@@ -131,7 +131,7 @@ sub run_of
 			FROM jsonb_each_text(result) WHERE value <> '0' AND key IN ('inserted', 'updated', 'deleted', 'failed', 'handed_over', 'gone', 'skipped', 'no_target')), '') FROM sync_job WHERE id = $job});
 }
 
-# Waits until the query answers true; a test by itself.
+# Waits until the query returns true; a test by itself.
 sub poll
 {
 	my ($node, $query, $name, $database) = @_;
@@ -152,7 +152,7 @@ sub start_after_kill
 	BAIL_OUT('the server does not start after its postmaster was killed');
 }
 
-# The log, from `offset` on, has the line so many times.
+# Checks that the log, from `offset` on, has the line that many times.
 sub like_log
 {
 	my ($node, $offset, $line, $times, $name) = @_;
@@ -161,14 +161,14 @@ sub like_log
 	return is($count, $times, $name);
 }
 
-# All that belongs to the extension of a database, as lines of text; see test/upgrade/catalog.sql.
+# Everything that belongs to the extension in a database, as lines of text; see test/upgrade/catalog.sql.
 sub catalog
 {
 	my ($node, $database) = @_;
 	return $node->safe_psql($database, slurp_file("$ENV{TESTDIR}/upgrade/catalog.sql"));
 }
 
-# Two of them are the same; what differs is told.
+# Checks that two of them are the same; shows what differs.
 sub same_catalog
 {
 	my ($found, $expected, $name) = @_;
@@ -179,7 +179,7 @@ sub same_catalog
 	return is(join("\n", @differences), '', $name);
 }
 
-# At the end of a test: nothing that never happens has happened, but for the crashes that the test has caused.
+# For the end of a test: no accidents in the log, except the crashes that the test has caused.
 sub unlike_accidents
 {
 	my ($node, %allowed) = @_;

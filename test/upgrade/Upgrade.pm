@@ -1,5 +1,5 @@
-# What the tests of upgrades share: clusters in a server of their own, whose files of the extension are replaced as an
-# administrator does.
+# Shared by the upgrade tests: clusters in a server of their own, in which the files of the extension are replaced as by an
+# administrator.
 package Upgrade;
 
 use strict;
@@ -12,10 +12,10 @@ use SyncJob;
 
 our @EXPORT = qw(released_cluster install_files);
 
-my %root;    # of each node: the folder of its private server
+my %root;    # for each node: the folder of its private server
 
-# A running cluster with the released version, see scripts/released-server. `options` are those of new_cluster(); with
-# `empty` the cluster is not made yet.
+# A running cluster with the released version, see scripts/released-server. `options` are those of new_cluster(); with `empty`
+# the cluster is not created yet.
 sub released_cluster
 {
 	my ($name, %options) = @_;
@@ -30,8 +30,8 @@ sub released_cluster
 	return $node;
 }
 
-# Replaces the files of the extension, by those of 'old' or 'new', while the server runs. It goes on with the library that it
-# has loaded.
+# Replaces the files of the extension with those of 'old' or 'new', while the server runs. The server goes on with the library
+# that it has loaded.
 sub install_files
 {
 	my ($node, $version) = @_;

@@ -1,9 +1,9 @@
-"""pg_sync_job as a system under test of the public benchmark of job queues in PostgreSQL (hardbyte/postgresql-job-queue-benchmarking), to the
-contract of its CONTRIBUTING_ADAPTERS.md: settings come by the environment, telemetry goes to standard output as JSON lines, the pace of the
+"""pg_sync_job as a system under test of the public benchmark of job queues in PostgreSQL (hardbyte/postgresql-job-queue-benchmarking), by the
+contract of its CONTRIBUTING_ADAPTERS.md: settings come from the environment, telemetry goes to standard output as JSON lines, the pace of the
 producer comes as lines "ENQUEUE n" on standard input or is kept here.
 
-The workers are processes of the server, so that what is here is the producer, the set-up and the clock. Everything goes through
-documented SQL. BENCH_EFFECTS=1, which is ours, has each job leave a row in the table effect, by which ../phases.py counts.
+The workers are processes of the server, so this program is only the producer, the set-up and the clock. Everything goes through documented
+SQL. BENCH_EFFECTS=1, which is our addition, makes each job leave a row in the table effect, which ../phases.py counts.
 """
 import collections
 import datetime
@@ -44,7 +44,7 @@ class State:
     enqueued = 0
     depth = 0
     waits = collections.deque(maxlen=32768)  # (when it was seen, milliseconds until it began)
-    look_up = collections.deque(maxlen=4096)  # ids of jobs whose start is to be looked up
+    look_up = collections.deque(maxlen=4096)  # ids of jobs whose start will be looked up
 
 
 def now():
@@ -70,7 +70,7 @@ def connected(work):
 
 
 def set_up():
-    """The job type, and as many workers as jobs are to run at a time; the settings that only a superuser may change are his."""
+    """Creates the job type, and sets as many workers as jobs are to run at a time; as a superuser, also the settings that only a superuser may change."""
     connection = psycopg2.connect(URL)
     connection.autocommit = True
     with connection.cursor() as cursor:
@@ -100,7 +100,7 @@ def enqueue(cursor, count):
 
 
 def by_tokens(cursor):
-    """What the harness asks for. Nothing came: a look at the clock."""
+    """What the harness asks for. If nothing came, looks at the clock."""
     if select.select([sys.stdin], [], [], 0.2)[0]:
         line = sys.stdin.readline()
         if not line:
@@ -110,7 +110,7 @@ def by_tokens(cursor):
 
 
 class OwnPace:
-    """Credit by the time that has really passed, or whatever is missing to the depth that is asked for."""
+    """Credit by the time that has really passed, or what is missing to the requested depth."""
     credit, last = 0.0, time.monotonic()
 
     def __call__(self, cursor):
@@ -129,7 +129,7 @@ class OwnPace:
 
 
 class Observer:
-    """Four times a second: how many wait, and since when some of the jobs have run; every SAMPLE_EVERY seconds a sample, by the wall clock."""
+    """Four times a second: how many jobs wait, and when some of them started; every SAMPLE_EVERY seconds a sample, by the wall clock."""
 
     def __init__(self):
         self.next = (int(time.time()) // SAMPLE_EVERY + 1) * SAMPLE_EVERY
@@ -154,7 +154,7 @@ class Observer:
         cursor.execute("SELECT coalesce(sum(value), 0) FROM sync_job_metrics(ARRAY['sync_job_jobs_total']) WHERE labels ->> 'status' = 'Finished'")
         seen = (time.monotonic(), State.enqueued, float(cursor.fetchone()[0]))
         values = {'queue_depth': (State.depth, 0)}
-        if self.last and seen[2] >= self.last[2]:  # else the server has started anew, and its counters
+        if self.last and seen[2] >= self.last[2]:  # else the server, and its counters, have restarted
             seconds = seen[0] - self.last[0]
             values['enqueue_rate'] = ((seen[1] - self.last[1]) / seconds, SAMPLE_EVERY)
             values['completion_rate'] = ((seen[2] - self.last[2]) / seconds, SAMPLE_EVERY)

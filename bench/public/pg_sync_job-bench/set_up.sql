@@ -1,4 +1,4 @@
--- The job type of main.py: a job takes as long as its context says, and leaves a row where that asks for one.
+-- The job type of main.py: a job takes as long as its context says, and leaves a row if the context asks for one.
 CREATE TABLE effect (job bigint NOT NULL);
 CREATE SCHEMA public_benchmark;
 CREATE FUNCTION public_benchmark.execute(sync_job sync_job, source_doc jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$

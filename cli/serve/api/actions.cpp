@@ -1,4 +1,4 @@
-// What may be done with jobs. On many at once: at most 500, of which each has its outcome, and the refusal of one undoes no other.
+// Actions on jobs. On up to 500 at once: each has its own outcome, and the refusal of one does not undo the others.
 #include "serve/api/routes.hpp"
 
 namespace sync_job::serve {
@@ -13,14 +13,14 @@ FROM sync_job_internal.act_on_jobs(')" + std::string(action) + R"(', ARRAY(SELEC
     coalesce($4::boolean, false)) WITH ORDINALITY AS a (id, status, job, error, n))";
 }
 
-// A worker does it, as run_as: no code of others runs in this session.
+// A worker does it, as run_as: no code of other roles runs in this session.
 std::string replay(std::string_view function) {
     return R"(
 SELECT json_build_object('done', jsonb_array_length($1::jsonb), 'outcomes', json_build_array(),
     'job', @extschema@.)" + std::string(function) + R"((ARRAY(SELECT jsonb_array_elements_text($1::jsonb)::bigint), conflicts => coalesce($2, 'fail'))::text))";
 }
 
-// Only what was given, with the types that enqueue_sync_job(params) takes.
+// Only what was given, with the JSON types that enqueue_sync_job(params) expects.
 constexpr std::string_view enqueue = R"(
 SELECT json_build_object('id', @extschema@.enqueue_sync_job(coalesce(jsonb_object_agg(p.key, p.value), '{}'))::text)
 FROM (VALUES

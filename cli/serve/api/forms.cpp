@@ -1,11 +1,11 @@
-// What forms offer while one types.
+// What forms offer while the user types.
 #include "serve/api/routes.hpp"
 
 namespace sync_job::serve {
 
 namespace {
 
-// Relations that the person may read, by a part of the name; with the columns and the primary key.
+// Relations that the user may read, by a part of the name; with the columns and the primary key.
 constexpr std::string_view tables = R"(
 SELECT json_build_object('rows', coalesce(json_agg(r ORDER BY r.name), '[]'))
 FROM (SELECT format('%I.%I', c.nspname, c.relname) AS name,

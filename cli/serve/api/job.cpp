@@ -1,4 +1,4 @@
-// One job: what it is, what became of it, what belongs to it, and what whoever asks may do with it.
+// One job: what it is, what became of it, what belongs to it, and what the caller may do with it.
 #include "serve/api/jobs_sql.hpp"
 #include "serve/api/rights_sql.hpp"
 #include "serve/api/routes.hpp"
@@ -7,7 +7,7 @@ namespace sync_job::serve {
 
 namespace {
 
-// Columns that may be long, as text: cut in the job, whole by …/value, up to 4 MB.
+// Columns that may be long, as text: cut in the job; …/value returns them whole, up to 4 MB.
 constexpr std::string_view long_columns = R"(
         ('title', j.title), ('source_document_name', j.source_document_name), ('target_document_name', j.target_document_name),
         ('context', j.context::text), ('multiple_target_documents', j.multiple_target_documents::text), ('job_id', j.job_id),
@@ -16,7 +16,7 @@ constexpr std::string_view long_columns = R"(
         ('messages', j.messages), ('result', j.result::text), ('checkpoint', j.checkpoint::text), ('cancel_reason', j.cancel_reason),
         ('job_group', j.job_group), ('source_documents', to_json(j.source_documents)::text))";
 
-// What is longer than 4 MB is cut by characters, of up to 4 bytes: a value may have 1 GB, and all of an answer is in memory here.
+// What is longer than 4 MB is cut by characters, of up to 4 bytes each: a value may have 1 GB, and a whole answer is in memory here.
 constexpr std::string_view limited_value = R"(json_build_object(
     'value', CASE WHEN octet_length(t.value) > 4194304 THEN left(t.value, 1048576) ELSE t.value END,
     'cut', (octet_length(t.value) > 4194304) IS TRUE))";
@@ -32,7 +32,7 @@ constexpr std::string_view job_columns = R"(
         j.after[1:200]::text[] AS after, j.after_failure, j.publish_event, j.depth, j.documents, j.relation, j.held, j.worker_pid,
         j.fingerprint, j.traceparent)";
 
-// What the database would refuse by the job's state or the person's rights is not offered. It has the last word all the same.
+// What the database would refuse because of the job's state or the user's rights is not offered. The database still decides.
 const std::string allowed = R"(
     SELECT json_build_object(
         'retry', j.status IN ('Failed', 'Relayed') AND a.may_run,
@@ -52,7 +52,7 @@ const std::string allowed = R"(
           FROM (SELECT )" + may_become("j.run_as") + R"( AS becomes, pg_has_role(j.owner, 'USAGE') AS owns,
                     sync_job_internal.has_level('operator') AS operator, )" + granted_type("j.sync_job_type") + R"( AS granted) AS r) AS a)";
 
-// Newest ten of the same document. One with more than 5,000 jobs: of 5,000 of them.
+// The newest ten jobs of the same document. If it has more than 5,000 jobs: the newest ten of 5,000 of them.
 constexpr std::string_view related = R"(
         SELECT h.sync_job AS id FROM (
             SELECT h.sync_job FROM @extschema@.sync_job_document_history AS h
@@ -103,7 +103,7 @@ page AS (SELECT id FROM found ORDER BY id DESC LIMIT least(greatest(coalesce($3:
 SELECT json_build_object('rows', )" + job_rows("SELECT id FROM page") + R"(,
     'next', CASE WHEN (SELECT count(*) FROM found) > (SELECT count(*) FROM page) THEN (SELECT min(id)::text FROM page) END))";
 
-    // Where the next page begins is a name: rows of one job have no other key.
+    // The position of the next page is a name: rows of one job have no other key.
     static const std::string documents = R"(
 WITH found AS MATERIALIZED (
     SELECT d.ctid, d.source_document_name, d.target_document_name, d.operation, d.status, d.diff_summary, d.fingerprint,
@@ -119,7 +119,7 @@ SELECT json_build_object(
     'next', CASE WHEN (SELECT count(*) FROM found) > least(greatest(coalesce($3::integer, 50), 1), 200)
         THEN (coalesce($2::bigint, 0) + least(greatest(coalesce($3::integer, 50), 1), 200))::text END))";
 
-    // Documents have no key of their own: a row that has moved meanwhile is not there.
+    // Documents have no key of their own: a row that has moved meanwhile is not found.
     static const std::string document_value = "SELECT " + std::string(limited_value) + R"(
 FROM @extschema@.sync_job_document AS d CROSS JOIN LATERAL (VALUES ('diff_summary', d.diff_summary::text)) AS t (key, value)
 WHERE d.ctid = $2::tid AND d.sync_job = $1::bigint AND coalesce(left(d.source_document_name, 2000), '') = coalesce($3, '') AND t.key = $4)";

@@ -15,7 +15,7 @@ std::vector<std::string_view> with_limit() {
 }  // namespace
 
 std::span<const Route> jobs_routes() {
-    // Text and context are looked for in the newest 100,000; to count, a little further.
+    // Text and context are searched in the newest 100,000; for a count, a little further.
     static const std::string page = "least(greatest(coalesce($17::integer, 50), 1), 200)";
     static const std::string list =
         jobs_that_match(page, "CASE WHEN num_nonnulls($3, $5, $8, $9, $10, $11, $13, $15) = 0 THEN 200000 ELSE 100000 END") + R"(

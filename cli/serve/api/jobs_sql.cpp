@@ -4,7 +4,7 @@ namespace sync_job::serve {
 
 namespace {
 
-// What has an index, or a summary in one; of a job j.
+// Conditions on a job j that have an index, or a summary in one.
 constexpr std::string_view indexed = R"(
     ($1::text IS NULL OR j.status = ANY (string_to_array($1::text, ',')))
     AND ($2::text IS NULL OR j.sync_job_type = $2::text)
@@ -14,7 +14,7 @@ constexpr std::string_view indexed = R"(
     AND ($15::text IS NULL OR $15::text NOT IN ('compare', 'full-sync', 'apply', 'revert')
          OR j.operation = CASE $15::text WHEN 'compare' THEN 'Compare' WHEN 'full-sync' THEN 'Full Sync' WHEN 'apply' THEN 'Apply' ELSE 'Revert' END))";
 
-// What has none.
+// Conditions without an index.
 constexpr std::string_view others = R"(
     AND ($3::text IS NULL OR j.queue = $3::text)
     AND ($5::text IS NULL OR j.target_document_name = $5::text)
@@ -33,13 +33,13 @@ constexpr std::string_view others = R"(
         SELECT '%' || regexp_replace(word, '([\\%_])', '\\\1', 'g') || '%' FROM regexp_split_to_table(trim($8::text), '\s+') AS word)))
     AND ($9::text IS NULL OR j.context @> $9::jsonb))";
 
-// Whose jobs are seen at all.
+// The jobs that the caller sees at all.
 constexpr std::string_view mine =
     "((SELECT sees_all FROM reader) OR j.owner = ANY ((SELECT roles FROM reader)::oid[]))";
 
-// The ids between which a time lies, by halving: what is older than `from` by its start or end was enqueued before, whenever its
-// transaction began; what was enqueued ten minutes after `to` is not followed by what was enqueued before it, unless by a
-// transaction that took longer. Sums of ids are columns: an operator that is not leakproof would not be looked up in the index.
+// The ids between which a time lies, by bisection. A job that started or ended before `from` was also enqueued before it, whenever its
+// transaction began. Jobs with higher ids than one enqueued ten minutes after `to` were not enqueued before `to`, unless by a
+// transaction that took longer. Sums of ids are columns: an index is not used for an operator that is not leakproof.
 constexpr std::string_view times = R"(
 bounds (step, from_low, from_high, from_middle, from_end, to_low, to_high, to_middle, to_end) AS (
     SELECT 0, 0::bigint, s.n, s.n / 2, s.n / 2 + 1000, 0::bigint, s.n, s.n / 2, s.n / 2 + 1000
@@ -71,16 +71,16 @@ void replace(std::string& text, std::string_view word, std::string_view by) {
     }
 }
 
-// Matches of a part of the ids.
+// The matches in a range of ids.
 std::string scan(std::string_view condition, std::string_view which = "ORDER BY j.id DESC LIMIT {most} + 1") {
     return "SELECT j.id, j.status FROM @extschema@.sync_job AS j WHERE " + std::string(condition) + " AND {indexed} {others} " + std::string(which);
 }
 
-// Whether something is asked for that has an index.
+// Whether a condition with an index is given.
 constexpr std::string_view by_index =
     "(num_nonnulls($1, $2, $4, $12, $14) > 0 OR coalesce($15, '') IN ('compare', 'full-sync', 'apply', 'revert'))";
 
-// Whether that is rarer in the window than a job in 4,000. Without other conditions what was found says so.
+// Whether fewer than one job in 4,000 of the window meets it. Without other conditions, what was found says so.
 constexpr std::string_view is_rare = R"(CASE
     WHEN num_nonnulls($3, $5, $6, $7, $8, $9, $10, $11, $13) = 0 AND coalesce($15, 'compare') IN ('compare', 'full-sync', 'apply', 'revert')
     THEN (SELECT count(*) FROM newest) <= {window} / 4000

@@ -1,4 +1,4 @@
-// What one sees first: how many jobs there are, what is in trouble, and why nothing runs.
+// The first page: how many jobs there are, what is in trouble, and why nothing runs.
 #include "serve/api/routes.hpp"
 #include "serve/api/waiting_sql.hpp"
 
@@ -6,8 +6,8 @@ namespace sync_job::serve {
 
 namespace {
 
-// What has ended among the newest 200,000 ids, read once: counted by state up to 10,000, which says more than the whole history; and by
-// the minute for an hour.
+// The jobs that ended, among the newest 200,000 ids, read once: counted by state up to 10,000, which says more than the whole history;
+// and by minute for the last hour.
 constexpr std::string_view overview_end = R"(,
 newest AS MATERIALIZED (SELECT greatest(last_value - 200000, 0) AS id FROM sync_job_internal.sync_job_id_seq),
 recent AS MATERIALIZED (

@@ -1,4 +1,4 @@
-// Parts of statements that say what whoever asks may do. The database decides when it is done; these are for what is offered.
+// Parts of statements that say what the caller may do. The database decides when it is done; these decide what is offered.
 #pragma once
 
 #include <string>
@@ -6,20 +6,20 @@
 
 namespace sync_job::serve {
 
-// Whether the session may SET ROLE to a role. From PostgreSQL 16 on a member need not be allowed to.
+// Whether the session may SET ROLE to a role. From PostgreSQL 16 on, not every member may.
 inline std::string may_become(std::string_view role) {
     return "pg_has_role(" + std::string(role) +
            ", CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END)";
 }
 
-// Whether it was granted the type.
+// Whether the session was granted the type.
 inline std::string granted_type(std::string_view name) {
     return "EXISTS (SELECT FROM sync_job_internal.type_grant AS g WHERE g.sync_job_type = " + std::string(name) +
            " AND pg_has_role(g.role, 'USAGE'))";
 }
 
-// The extension's function of that name. Beside it there is none of somebody else: a session sees to that. Its name is never written
-// into a literal, where the schema's could end it.
+// The extension's function of that name. The session has checked that nobody else has a function of the same name in the schema. The
+// name is never put into a literal, which the schema's name could end.
 inline std::string own_function(std::string_view name) {
     return "(SELECT p.oid FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_proc AS p ON p.pronamespace = e.extnamespace"
            " WHERE e.extname = 'pg_sync_job' AND p.proname = '" + std::string(name) + "')";

@@ -8,7 +8,7 @@ namespace sync_job::serve {
 
 namespace {
 
-// From the newest ids backwards as lists of jobs do; the operation is in the same index.
+// From the newest ids backwards, like lists of jobs; the operation is in the same index.
 const std::string runs = R"(
 SELECT json_build_object('rows', coalesce(json_agg(r ORDER BY r.id::bigint DESC), '[]'))
 FROM (SELECT )" + run_row() + R"(

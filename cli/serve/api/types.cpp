@@ -1,4 +1,4 @@
-// Job types: the list, one of them with all that is known of it, and making and changing them.
+// Job types: the list, one of them with everything known about it, and creating and changing them.
 #include "serve/api/rights_sql.hpp"
 #include "serve/api/routes.hpp"
 #include "serve/api/runs_sql.hpp"
@@ -74,7 +74,7 @@ FROM @extschema@.sync_job_type AS t WHERE t.name = $1)";
 constexpr std::string_view findings_of_one = R"(
 SELECT json_build_object('findings', coalesce(json_agg(f), '[]')) FROM @extschema@.validate_sync_job_type($1) AS f)";
 
-// Of a type that is there, its columns are what the definition does not name.
+// For an existing type, columns that the definition does not name are those of the type.
 constexpr std::string_view findings = R"(
 SELECT json_build_object('findings', coalesce(json_agg(f), '[]'))
 FROM @extschema@.validate_sync_job_type_definition(coalesce((
@@ -87,7 +87,7 @@ WITH gone AS (DELETE FROM @extschema@.sync_job_type AS t WHERE t.name = $1 RETUR
 constexpr std::string_view pause = "SELECT json_build_object() FROM @extschema@.pause_sync_job_type($1)";
 constexpr std::string_view resume = "SELECT json_build_object() FROM @extschema@.resume_sync_job_type($1)";
 
-// The functions refuse a condition of whoever may not become run_as.
+// The functions refuse a condition from a caller who may not become run_as.
 constexpr std::string_view compare = R"(
 SELECT json_build_object('id', @extschema@.enqueue_compare($1, nullif($2, ''), coalesce($3::integer, 1000))::text))";
 constexpr std::string_view full_sync = R"(

@@ -1,11 +1,11 @@
-// Counts of what waits, runs and has failed: of the oldest 100,000 live and the newest 100,000 failed jobs that the person may see.
+// Counts of what waits, runs and has failed: among the oldest 100,000 live and the newest 100,000 failed jobs that the user may see.
 #pragma once
 
 #include <string_view>
 
 namespace sync_job::serve {
 
-// `counted`, a row for each type, queue and state; `more` where there are more than were counted.
+// `counted`: a row for each type, queue and state; `more` if there are more than were counted.
 inline constexpr std::string_view counted_jobs = R"(
 reader AS MATERIALIZED (
     SELECT sync_job_internal.has_level('operator', 'viewer') AS sees_all,
@@ -34,7 +34,7 @@ counted AS MATERIALIZED (
     GROUP BY j.live, j.sync_job_type, j.queue, j.status
 ))";
 
-// The rows of sync_job_queue_status, counted so. Without its own counts the view reads no job.
+// The rows of sync_job_queue_status with these counts. Without its own counts, the view reads no jobs.
 inline constexpr std::string_view queue_rows = R"(
     SELECT s.queue, s.paused, s.max_workers, s.workers, s.running, coalesce(c.waiting, 0) AS waiting, coalesce(c.scheduled, 0) AS scheduled,
         c.oldest_waiting, s.note, coalesce(c.failed, 0) AS failed, coalesce(c.retrying, 0) AS retrying, coalesce(c.more, false) AS more
@@ -43,7 +43,7 @@ inline constexpr std::string_view queue_rows = R"(
                    sum(c.failed) AS failed, sum(c.retrying) AS retrying, bool_or(c.more) AS more
                FROM counted AS c GROUP BY c.queue) AS c ON c.queue = s.queue)";
 
-// Per type, as sync_job_freshness has it, without the figures of the last hour.
+// Per type, like sync_job_freshness, but without the figures of the last hour.
 inline constexpr std::string_view type_counts = R"(
     SELECT c.sync_job_type, sum(c.waiting) AS waiting, sum(c.retrying) AS retrying, sum(c.failed) AS failed, min(c.oldest_change) AS oldest_change,
         bool_or(c.more) AS more

@@ -1,5 +1,5 @@
-// Questions to the server. Each carries the session's token; the cookie alone is worth nothing. A newer request of a slot replaces the older one, here and on
-// the server. Texts of JSON go into a body as they are (raw), so that no number in them is changed on the way.
+// Requests to the server. Each carries the session's token; the cookie alone is not enough. A newer request of a slot replaces the older one, here and on
+// the server. JSON texts go into a body as they are (raw), so that no number in them is changed on the way.
 
 export class ApiError extends Error {
     constructor(
@@ -51,7 +51,7 @@ export function setToken(value: string): void {
 }
 export const hasToken = (): boolean => token !== ''
 
-// Resolves at once where there is a token, or as soon as another tab has given its own; after 150 ms at the latest.
+// Resolves at once if there is a token, or as soon as another tab has sent its own; after 150 ms at the latest.
 export function tokenOfAnotherTab(): Promise<void> {
     if (token || !tabs) return Promise.resolve()
     tabs.postMessage({ ask: true })
@@ -65,7 +65,7 @@ export function tokenOfAnotherTab(): Promise<void> {
 let ended: () => void = () => {}
 export const onSessionEnd = (handler: () => void): void => void (ended = handler)
 
-// By itself: the page asks, and not its user; a session that nobody uses ends all the same.
+// byItself: the page sends the request, not its user, so it does not keep an unused session alive.
 type Options = { query?: Values; body?: unknown; slot?: string; signal?: AbortSignal; byItself?: boolean }
 
 export async function request(method: 'GET' | 'POST', path: string, options: Options = {}): Promise<Response> {
@@ -115,7 +115,7 @@ export const getJson = <T>(path: string, query?: Values, slot?: string, signal?:
 
 export const postJson = <T>(path: string, body: unknown = {}, slot?: string): Promise<T> => json<T>(request('POST', path, { body, slot }))
 
-// The address of what is named, with each part escaped: the name of a type may be anything.
+// A path with each part escaped: the name of a type may be anything.
 export const at = (...parts: (string | number)[]): string => parts.map((part) => encodeURIComponent(part)).join('/')
 
 export const errorText = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -1,5 +1,5 @@
-// One action on many jobs: first a preview of what it would be about, then steps of at most 500 jobs, each of them committed, with a bar and a way to stop. It
-// acts on the ids of the preview and on nothing that has come since.
+// One action on many jobs: first a preview of the jobs concerned, then steps of at most 500 jobs, each of them committed, with a progress bar and a way to stop.
+// It acts on the ids of the preview, and not on jobs that have come since.
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { at, getJson, postJson } from './api.ts'
 import type { Filters } from './filters.tsx'
@@ -34,7 +34,7 @@ export function BulkDialog({ chosen, onClose }: { chosen: Chosen; onClose: () =>
     const [preview, setPreview] = useState<Preview | null>(null)
     const [error, setError] = useState<unknown>(null)
     const [order, setOrder] = useState<{ action: Action; body: Record<string, unknown> } | null>(null)
-    // While it runs, one stops it first.
+    // While it runs, the dialog cannot be closed without stopping it.
     const busy = useRef(false)
     const close = () => busy.current || onClose()
     useEffect(() => {
@@ -103,7 +103,7 @@ function Sample({ rows, all }: { rows: JobRow[]; all: number }) {
 
 type Tally = { rest: string[]; at: number; done: number; left: number; errors: Map<string, { failure: Failure; ids: string[] }>; job: string | null }
 
-const notReached = '57014' // the server had no time left for it: it is sent again
+const notReached = '57014' // the server ran out of time before this job: it is sent again
 
 type RunProps = { ids: string[]; action: Action; body: Record<string, unknown>; onBusy: (busy: boolean) => void; onClose: () => void }
 

@@ -1,4 +1,4 @@
-// Jobs that ended, a minute each, over the last hour; what failed has a line of its own. The numbers are there as a table, too.
+// Jobs that ended, per minute, over the last hour; failures have a line of their own. The numbers are also shown as a table.
 import { useEffect, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
 import { theme, useSetting } from './settings.ts'
@@ -7,7 +7,7 @@ import { Table } from './ui.tsx'
 
 export type Minute = { at: string; ended: number; failed: number }
 
-// A row for each of the last 60 minutes; one in which nothing ended is 0.
+// A row for each of the last 60 minutes; 0 for a minute in which nothing ended.
 export function minutes(rows: Minute[], now = serverNow()): Minute[] {
     const known = new Map(rows.map((row) => [Math.floor(new Date(row.at).getTime() / 60_000), row]))
     const last = Math.floor(now / 60_000)

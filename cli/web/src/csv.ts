@@ -1,5 +1,5 @@
-// Lists as CSV (RFC 4180). A spreadsheet takes a cell that begins with one of = + - @, a tab or a carriage return for a formula, and somebody else may have
-// written what is in it: such a cell gets an apostrophe before it. Numbers are left as they are.
+// Lists as CSV (RFC 4180). A spreadsheet takes a cell that begins with = + - @, a tab or a carriage return for a formula, and somebody else may have written its
+// content: such a cell gets a leading apostrophe. Numbers are left as they are.
 
 const formula = /^[\s\u00a0\ufeff]*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]/
 const number = /^[+-]?\d+(\.\d+)?$/

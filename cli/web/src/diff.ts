@@ -8,7 +8,7 @@ const isPair = (value: Json): boolean =>
 
 const isSecret = (value: Json): boolean => value.kind === 'object' && value.entries.length === 1 && get(value, 'secret') !== null
 
-// The rows of a diff_summary; null where it has another form, as a bypass controller may have given it.
+// The rows of a diff_summary; null if it has another form, which a bypass controller may return.
 export function changes(diff: Json): Change[] | null {
     if (diff.kind !== 'object' || !diff.entries.every(([, value]) => isPair(value) || isSecret(value))) return null
     return diff.entries.map(([field, value]) => {
@@ -22,7 +22,7 @@ function change(field: string, before: Json | null, after: Json | null): Change 
     return { field, sign, old: before, new: after, secret: false }
 }
 
-// Two snapshots side by side: each key that one of them has, what differs first.
+// Two snapshots side by side: every key that one of them has, those that differ first.
 export function compareSnapshots(before: Json, after: Json): Change[] | null {
     if (before.kind !== 'object' || after.kind !== 'object') return null
     const keys = [...new Set([...before.entries, ...after.entries].map(([key]) => key))]
@@ -34,7 +34,7 @@ export function compareSnapshots(before: Json, after: Json): Change[] | null {
     return [...rows.filter((row) => row.sign !== '='), ...rows.filter((row) => row.sign === '=')]
 }
 
-// [what both begin with, what only a has, what only b has, what both end with]; characters beyond 16 bits stay whole.
+// [common beginning, only in a, only in b, common end]; characters beyond 16 bits are not split.
 export function splitDifference(a: string, b: string): [string, string, string, string] {
     const [x, y] = [Array.from(a), Array.from(b)]
     const shorter = Math.min(x.length, y.length)

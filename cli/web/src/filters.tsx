@@ -1,4 +1,4 @@
-// The filters of the list of jobs. What is in the address is what counts; the form only writes it.
+// The filters of the list of jobs. The address holds them; the form only changes the address.
 import { useEffect, useState } from 'preact/hooks'
 import { getJson } from './api.ts'
 import { tryParse } from './json.ts'
@@ -18,7 +18,7 @@ const labels: Record<string, string> = {
     role: 'Role', parent: 'Parent', group: 'Group', id: 'Id', kind: 'Kind',
 }
 
-// How the list is shown, which filters do not change.
+// How the list is shown: changing the filters does not affect these.
 const viewNames = ['columns', 'sort', 'rows'] as const
 type View = Partial<Record<(typeof viewNames)[number], string>>
 export function view(): View {
@@ -29,7 +29,7 @@ export const jobsHref = (filters: Filters, more: Record<string, string | null | 
 
 const show = (filters: Filters, replace = false): void => go(jobsHref(filters), replace)
 
-// A text with completions from the database.
+// A text field with completions from the database.
 function Suggest({ id, name, field, value, ...rest }: { id: string; name: string; field: string; value: string; [key: string]: unknown }) {
     const [list, setList] = useState<string[]>([])
     const [like, setLike] = useState<string | null>(null)
@@ -48,7 +48,7 @@ function Suggest({ id, name, field, value, ...rest }: { id: string; name: string
     )
 }
 
-// Midnight of the chosen zone, so many days ago.
+// Midnight in the chosen zone, that many days ago.
 function midnight(daysAgo: number): string {
     const now = new Date(serverNow())
     if (zone.value === 'UTC') return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() - daysAgo)).toISOString()

@@ -1,4 +1,4 @@
-// Starting what concerns a whole type: a full sync with all its limits, a compare, one document.
+// Starts work on a type: a full sync with all its limits, a compare, or a single document.
 import { useState } from 'preact/hooks'
 import { at, postJson, raw } from './api.ts'
 import { JsonEditor, checkObject } from './json-editor.tsx'
@@ -52,7 +52,7 @@ export function FullSyncDialog({ name, condition, onClose }: { name: string; con
     )
 }
 
-// SQL that runs as run_as: only for who may become it.
+// SQL that runs as run_as: only for users who may become it.
 const Condition = ({ value, onChange }: { value: string; onChange: (text: string) => void }) => (
     <Field label="Only sources for which" hint="SQL over the source; runs as the role of the type">{(a) => <input {...a} class="code" value={value} spellcheck={false} onInput={(e) => onChange(e.currentTarget.value)} />}</Field>
 )
@@ -69,7 +69,7 @@ export function CompareDialog({ name, condition, onClose }: { name: string; cond
     )
 }
 
-// An operator who may enqueue nothing of the type may try a document all the same.
+// An operator who may not enqueue jobs of the type may still try a document.
 export function EnqueueDialog({ name, dryOnly, onClose }: { name: string; dryOnly: boolean; onClose: () => void }) {
     const [document, setDocument] = useState('')
     const [context, setContext] = useState('')

@@ -1,4 +1,4 @@
-// What one can do with one job. What the database would refuse is not offered; it decides all the same.
+// Actions on one job. What the database would refuse is not offered, but the database decides.
 import { useEffect, useState } from 'preact/hooks'
 import { ApiError, at, postJson, raw } from './api.ts'
 import { JsonEditor, checkObject } from './json-editor.tsx'

@@ -1,4 +1,4 @@
-// The columns of the list of jobs: which there are, which are shown, and by which a page of it is sorted. All of that is in the address.
+// The columns of the list of jobs: all of them, those that are shown, and the one that sorts a page. All of that is in the address.
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { type Filters, jobsHref, view } from './filters.tsx'
@@ -43,19 +43,19 @@ const usual = ['id', 'status', 'type', 'document', 'operation', 'created_at', 't
 const pageSizes = ['50', '100', '200']
 export const pageSize = (): number => Number(pageSizes.includes(view().rows ?? '') ? view().rows : pageSizes[0])
 
-// The number of a job, by which one opens it, is always there.
+// The id of a job, which is the link to it, is always shown.
 export function shownColumns(): JobColumn[] {
     const names = view().columns?.split(',') ?? usual
     return jobColumns.filter(({ name }) => name === 'id' || names.includes(name))
 }
 
-// `took` or, from the largest on, `-took`.
+// `took` or, in descending order, `-took`.
 export function sorting(): { column: JobColumn | null; down: boolean } {
     const sort = view().sort ?? ''
     return { column: jobColumns.find(({ name }) => name === sort.replace(/^-/, '')) ?? null, down: sort.startsWith('-') }
 }
 
-// What has no value comes last, either way.
+// Rows without a value come last, in both directions.
 export function sorted(rows: JobRow[]): JobRow[] {
     const { column, down } = sorting()
     if (!column) return rows
@@ -67,7 +67,7 @@ export function sorted(rows: JobRow[]): JobRow[] {
     return [...rows].sort((a, b) => compare(column.key(a), column.key(b)))
 }
 
-// First up, then down, then as they came.
+// First ascending, then descending, then unsorted.
 export function SortHeading({ column, filters, before }: { column: JobColumn; filters: Filters; before: string }) {
     const { column: by, down } = sorting()
     const now = by?.name === column.name ? (down ? 'descending' : 'ascending') : undefined

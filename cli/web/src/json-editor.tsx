@@ -1,4 +1,4 @@
-// A box for a JSON object, which says while one types what is wrong and where. The text goes to the server as it is: no number passes through the browser's.
+// A box for a JSON object, which shows while the user types what is wrong and where. The text goes to the server as it is: no number becomes a number of the browser.
 import { JsonError, parseJson, pretty } from './json.ts'
 import { Button, Field } from './ui.tsx'
 

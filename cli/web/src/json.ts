@@ -1,5 +1,5 @@
-// JSON that loses nothing. JSON.parse rounds 9007199254740993 and 1.10; here a number stays the text that it is, and an object keeps the order of
-// its keys, and those that are there twice. For what is shown, compared and edited.
+// Lossless JSON. JSON.parse changes 9007199254740993 and 1.10; here a number stays the text that it is, and an object keeps the order of its keys,
+// and duplicate keys. For values that are shown, compared and edited.
 
 export type Json =
     | { kind: 'object'; entries: [string, Json][] }
@@ -74,7 +74,7 @@ class Parser {
         return this.fail(`a value cannot begin with ${JSON.stringify(c)}`)
     }
 
-    // Whether the list goes on after a value; false at its closing bracket.
+    // Whether the list continues after a value; false at its closing bracket.
     private more(close: string): boolean {
         this.skip()
         const c = this.text[this.at]
@@ -185,7 +185,7 @@ export function compact(value: Json): string {
     }
 }
 
-// The text laid out for reading; what is no JSON, or is too deep, as it is.
+// The text formatted for reading; unchanged if it is not JSON, or is too deep.
 export function pretty(text: string): string {
     const value = tryParse(text)
     return value ? stringify(value) : text
@@ -198,5 +198,5 @@ export const isNull = (value: Json | null): boolean => value === null || (value.
 
 export const same = (a: Json | null, b: Json | null): boolean => a === b || (a !== null && b !== null && compact(a) === compact(b))
 
-// A text as a person reads it: a string without its quotes.
+// A value as people read it: a string without its quotes.
 export const display = (value: Json): string => (value.kind === 'string' ? value.value : compact(value))

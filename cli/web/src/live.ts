@@ -1,5 +1,5 @@
-// What keeps a page fresh: the server's hints that something has changed, or, where it cannot give any, a question each five seconds. Nothing is asked while the
-// page is hidden. A hint says only that it is worth asking again.
+// Keeps a page up to date: by the server's hints that something has changed or, if it cannot give any, by a request every five seconds. Nothing is requested while
+// the page is hidden. A hint only says that it is worth asking again.
 import { useEffect, useState } from 'preact/hooks'
 import { ApiError, request } from './api.ts'
 
@@ -88,7 +88,7 @@ async function connect(): Promise<void> {
     try {
         const response = await request('GET', 'changes', { signal: mine.signal, byItself: true })
         become('live')
-        emit() // what was missed since the last time
+        emit() // for changes missed since the last connection
         await read(response.body!)
     } catch (error) {
         if (error instanceof ApiError && error.status === 401) return

@@ -1,4 +1,4 @@
-// The frame around the pages: where one can go, who one is, how live it is, and the keys.
+// The frame around the pages: navigation, the user, how live the page is, and the keys.
 import 'uplot/dist/uPlot.min.css'
 import './app.css'
 import { render } from 'preact'
@@ -148,7 +148,7 @@ function Help({ onClose }: { onClose: () => void }) {
     )
 }
 
-// When the session has ended, what somebody was about to do stays below the log-in, for the same person.
+// When the session has ended, the page stays below the log-in, so that the same user can go on.
 function App() {
     const { phase, ended, info } = useSession()
     const route = useRoute()

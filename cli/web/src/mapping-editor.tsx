@@ -1,4 +1,4 @@
-// The rows of `match` or `field_map`: target column, what it gets, and when.
+// The rows of `match` or `field_map`: the target column, what it gets, and when.
 import { useId, useState } from 'preact/hooks'
 import { JsonEditor } from './json-editor.tsx'
 import { pretty } from './json.ts'
@@ -21,7 +21,7 @@ export const FindingText = ({ finding }: { finding: Finding }) => (
 
 export function MappingEditor(props: Props) {
     const { label, text, onChange, field, findings } = props
-    // What is typed stays as it is until it leaves: an empty row is no part of the text yet.
+    // The rows keep what is typed: an empty row is not part of the text yet.
     const [rows, setRows] = useState(() => toRows(text))
     const [asJson, setAsJson] = useState(rows === null)
     const id = useId()
@@ -59,7 +59,7 @@ export function MappingEditor(props: Props) {
     )
 }
 
-// Adds each column that both tables have under one name.
+// Adds each column that both tables have under the same name.
 function SameNames({ field, source, target, rows, onRows }: Props & { rows: MapRow[]; onRows: (rows: MapRow[]) => void }) {
     const there = new Set(rows.map((row) => row.target))
     const names = (target?.columns ?? []).map((c) => c.name).filter((name) => !there.has(name) && source?.columns?.some((c) => c.name === name))

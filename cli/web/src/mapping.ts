@@ -1,4 +1,4 @@
-// `match` and `field_map` as rows of a form, and back as the JSON that the type has. What the rows cannot say stays JSON.
+// Converts `match` and `field_map` to rows of a form, and back to the JSON of the type. What rows cannot express stays JSON.
 import { type Json, compact, get, tryParse } from './json.ts'
 
 export type MapRow = { target: string; kind: 'column' | 'value' | 'expr'; text: string; only: string }
@@ -24,7 +24,7 @@ function toRow(target: string, source: Json): MapRow | null {
     return null
 }
 
-// A constant that is no JSON is meant as a text.
+// A constant that is not JSON is taken as text.
 const constant = (text: string): string => (tryParse(text) ? text.trim() : JSON.stringify(text))
 
 export function fromRows(rows: MapRow[]): string {

@@ -1,4 +1,4 @@
-// A question that a page asks again when something has changed. What it knew stays until the new answer is there, so that nothing flickers.
+// A query that a page repeats when something has changed. The old data stays until the new answer is there, so that nothing flickers.
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
 import { type Values, getJson, hasToken } from './api.ts'
 import { onChange } from './live.ts'
@@ -6,12 +6,12 @@ import { onChange } from './live.ts'
 export type Query<T> = { data: T | null; error: unknown; asked: string; refresh: () => void }
 
 type Options = {
-    slot: string // a newer question of the slot replaces the older
-    every?: number // ms; asks also without a hint, as for a bar that moves
+    slot: string // a newer query of the slot replaces the older one
+    every?: number // ms; repeats also without a hint, for example for a progress bar
     still?: boolean // does not follow hints
 }
 
-// At most one question a second, and after a slow answer fewer.
+// At most one query per second, and fewer after a slow answer.
 const pause = (took: number): number => Math.max(1000, 3 * took)
 
 export function useQuery<T>(path: string | null, query: Values, options: Options): Query<T> {
@@ -49,7 +49,7 @@ export function useQuery<T>(path: string | null, query: Values, options: Options
         }
         const runLater = () => {
             timer = undefined
-            if (!document.hidden) void run(true) // else when it is seen again
+            if (!document.hidden) void run(true) // else when it becomes visible again
         }
         ask.current = () => {
             due = 0
@@ -70,6 +70,6 @@ export function useQuery<T>(path: string | null, query: Values, options: Options
     }, [asked, options.slot, options.every, options.still])
 
     const refresh = useCallback(() => ask.current(), [])
-    // What answers another question is none to this one.
+    // The answer to another query does not answer this one.
     return state.asked === asked ? { ...state, refresh } : { data: null, error: null, asked, refresh }
 }

@@ -1,5 +1,5 @@
-// Where one is: `#/jobs?status=Failed&type=…`. Everything that makes up a list is in the fragment, so that it can be sent, kept as a bookmark, and gone back
-// to, and the server never sees it in its log.
+// The current location: `#/jobs?status=Failed&type=…`. Everything that defines a list is in the fragment, so that it can be sent, bookmarked and returned to, and
+// never appears in the server's log.
 import { useEffect, useState } from 'preact/hooks'
 import { mayLeave } from './unsaved.ts'
 

@@ -77,7 +77,7 @@ const has = (level: string): boolean => {
     return info.superuser || (info.levels ?? (info.level ?? '').split(/[^a-z]+/)).includes(level)
 }
 
-// What the session may not do is not offered. Whoever has no level may own jobs, and act on these; the database decides.
+// What the session may not do is not offered. A user without a level may own jobs, and act on them; the database decides.
 export const may = {
     write: (): boolean => state.info !== null && !state.info.read_only && !state.info.standby,
     actOnLists: (): boolean => may.write() && (has('operator') || has('manager') || !has('viewer')),

@@ -1,4 +1,4 @@
-// What a person has chosen, kept in the browser: the theme, the time zone, whether there are shortcuts. Components draw anew when it changes.
+// What the user has chosen, kept in the browser: the theme, the time zone, whether there are shortcuts. Components render again when it changes.
 import { useEffect, useState } from 'preact/hooks'
 
 export type Setting<T extends string> = { readonly name: string; value: T; watchers: Set<() => void>; set(value: T): void }

@@ -1,4 +1,4 @@
-// What the server answers. Ids are texts, as a bigint does not fit into a number here; values of jsonb are texts that contain JSON.
+// The answers of the server. Ids are strings, as a bigint does not fit into a number here; values of jsonb are strings that contain JSON.
 
 export type JobRow = {
     id: string
@@ -60,7 +60,7 @@ export type JobAnswer = {
     allowed: Record<string, boolean> | null
 }
 
-// What an action on jobs has done, job by job. Applying and reverting are jobs themselves: `job`.
+// What an action on jobs has done, job by job. Applying and reverting create jobs themselves: `job`.
 export type Failure = { code: string; message: string; detail?: string | null; hint?: string | null }
 export type Outcome = { id: string; status?: string | null; job?: string | null; error?: Failure | null }
 export type ActionAnswer = { done: number; outcomes: Outcome[] | null; job?: string | null }

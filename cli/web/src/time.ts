@@ -19,7 +19,7 @@ function parts(date: Date, utc: boolean): Record<string, string> {
     return Object.fromEntries(format.formatToParts(date).map((part) => [part.type, part.value]))
 }
 
-// 2026-11-29 02:31:15; `infinity` and what is no time stays as it is.
+// 2026-11-29 02:31:15; `infinity`, and what is not a time, stays as it is.
 export function formatTime(text: string, utc = zone.value === 'UTC'): string {
     const date = new Date(text)
     if (Number.isNaN(date.getTime())) return text
@@ -39,7 +39,7 @@ export function span(seconds: number): string {
     return `${Math.round(s / 86400)} days`
 }
 
-// The server's clock minus the browser's, in ms: ages are told by the server's.
+// The server's clock minus the browser's, in ms: ages are relative to the server's.
 let skew = 0
 export const setServerTime = (now: string): void => {
     const time = new Date(now).getTime()
@@ -55,7 +55,7 @@ export function relative(text: string, now = serverNow()): string {
     return seconds > 0 ? `${span(seconds)} ago` : `in ${span(seconds)}`
 }
 
-// An interval of PostgreSQL, `1 day 02:03:04.5`, in seconds; null where it is none. A month has 30 days.
+// An interval of PostgreSQL, `1 day 02:03:04.5`, in seconds; null if it is none. A month has 30 days.
 export function intervalSeconds(text: string | null | undefined): number | null {
     if (!text) return null
     let seconds = 0
@@ -79,7 +79,7 @@ export function formatInterval(text: string | null | undefined): string {
     return seconds === null ? (text ?? '') : span(seconds)
 }
 
-// Draws anew each few seconds, so that ages on the page stay true; not while nobody looks.
+// Renders again every few seconds, so that ages on the page stay correct; not while the page is hidden.
 export function useClock(seconds: number): void {
     const [, tick] = useState(0)
     useEffect(() => {
@@ -88,7 +88,7 @@ export function useClock(seconds: number): void {
     }, [seconds])
 }
 
-// What a form's `datetime-local` says, in the chosen zone, as an ISO time; and back.
+// Converts the value of a form's `datetime-local`, in the chosen zone, to an ISO time; and back.
 export function fromInput(text: string): string {
     if (!text) return ''
     const date = new Date(zone.value === 'UTC' ? `${text}Z` : text)

@@ -1,4 +1,4 @@
-// The jobs that have come of a job, as a tree that opens a level at a time, and a page at a time.
+// The jobs that a job has led to, as a tree that opens a level at a time, and a page at a time.
 import { useState } from 'preact/hooks'
 import { at } from './api.ts'
 import { useQuery } from './query.ts'

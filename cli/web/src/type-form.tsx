@@ -1,4 +1,4 @@
-// The form to make a type, and to change one. While one types, the database says what is wrong with the definition, and the form shows it at the field.
+// The form to create a type, and to change one. While the user types, the database says what is wrong with the definition, and the form shows it at the field.
 import type { ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { at, getJson, postJson, raw } from './api.ts'
@@ -78,7 +78,7 @@ function asJson(spec: Spec, text: string): unknown {
     return spec.kind === 'number' && /^-?\d+$/.test(text.trim()) ? raw(text.trim()) : text
 }
 
-// Of a new type all that differs from the defaults, of one that is there what has been changed.
+// For a new type everything that differs from the defaults, for an existing one what has been changed.
 function definition(values: Values, before: Values): Record<string, unknown> {
     return Object.fromEntries(specs.filter(({ name }) => values[name] !== before[name]).map((spec) => [spec.name, asJson(spec, values[spec.name]!)]))
 }

@@ -1,4 +1,4 @@
-// The parts that pages are made of. Every text from the database becomes a text node, never markup.
+// The building blocks of pages. Every text from the database becomes a text node, never markup.
 import type { ComponentChildren, JSX } from 'preact'
 import { useEffect, useId, useRef, useState } from 'preact/hooks'
 import { ApiError, errorText } from './api.ts'
@@ -25,7 +25,7 @@ export function Status({ of, held }: { of: string; held?: boolean | null }) {
 
 export const Badge = ({ kind = '', children }: { kind?: string; children: ComponentChildren }) => <span class={`badge ${kind}`}>{children}</span>
 
-// The time in the chosen zone, or its age. Whoever points at it sees it in UTC.
+// The time in the chosen zone, or its age. The tooltip shows it in UTC.
 export function Time({ of, age = false }: { of: string | null | undefined; age?: boolean }) {
     useSetting(zone)
     if (!of) return <span class="none">–</span>
@@ -39,7 +39,7 @@ export function Time({ of, age = false }: { of: string | null | undefined; age?:
 export const JobLink = ({ id, children }: { id: string; children?: ComponentChildren }) => <a href={href(['jobs', id])}>{children ?? `#${id}`}</a>
 export const TypeLink = ({ name }: { name: string }) => <a href={href(['types', name])}>{name}</a>
 
-// What went wrong, as PostgreSQL says it: message, detail, hint, code.
+// What went wrong, in PostgreSQL's terms: message, detail, hint, code.
 export function Problem({ error }: { error: unknown }) {
     if (!error) return null
     return <div class="problem" role="alert"><ErrorText error={error} /></div>
@@ -57,7 +57,7 @@ function ErrorText({ error }: { error: unknown }) {
     )
 }
 
-// What a question has answered. Until it has, or instead of it, that it is being asked or what is wrong; what is known stays beside an error.
+// The answer to a query; until it is there, or instead of it, that it is loading or what is wrong. Old data stays visible next to an error.
 export function Loaded<T>({ query, children }: { query: Query<T>; children: (data: T) => ComponentChildren }) {
     return (
         <>
@@ -112,7 +112,7 @@ export const Check = ({ label, value, onChange, hint }: { label: string; value: 
     )
 }
 
-// A modal one, of the browser's own making: it keeps the focus within and gives it back.
+// The browser's own modal dialog: it keeps the focus inside, and gives it back.
 export function Dialog({ title, onClose, children, wide = false }: { title: string; onClose: () => void; children: ComponentChildren; wide?: boolean }) {
     const box = useRef<HTMLDialogElement>(null)
     const id = useId()
@@ -128,7 +128,7 @@ export function Dialog({ title, onClose, children, wide = false }: { title: stri
             before?.focus?.()
         }
     }, [])
-    // A browser may close it without having asked.
+    // A browser may close it without asking.
     const closed = () => {
         if (gone.current) return
         onClose()
@@ -147,7 +147,7 @@ export function Dialog({ title, onClose, children, wide = false }: { title: stri
 
 type FormProps = { title: string; button: string; kind?: 'primary' | 'danger'; disabled?: boolean; wide?: boolean; work: () => Promise<unknown>; onClose: () => void; children: ComponentChildren }
 
-// Asks for something and does it. What is wrong with it is told within: behind a modal dialog nobody sees or reaches anything.
+// Asks for something and does it. Errors are shown inside: behind a modal dialog nobody sees or reaches anything.
 export function FormDialog({ title, button, kind = 'primary', disabled = false, wide = false, work, onClose, children }: FormProps) {
     const [busy, setBusy] = useState(false)
     const [problem, setProblem] = useState<unknown>(null)
@@ -176,7 +176,7 @@ export function FormDialog({ title, button, kind = 'primary', disabled = false, 
     )
 }
 
-// What has just happened, for the eye and for a screen reader.
+// What has just happened, on the screen and for a screen reader.
 type Message = { id: number; text?: string; error?: unknown }
 let say: (message: Omit<Message, 'id'>) => void = () => {}
 export const tell = (text: string): void => say({ text })
@@ -202,7 +202,7 @@ export function Messages() {
     )
 }
 
-// Runs something once at a time and tells how it went.
+// Runs something, only once at a time, and shows how it went.
 export function useAction(): [boolean, (work: () => Promise<string | void>) => Promise<boolean>] {
     const [busy, setBusy] = useState(false)
     const run = async (work: () => Promise<string | void>): Promise<boolean> => {
@@ -249,7 +249,7 @@ export const Count = ({ of, more }: { of: number | null | undefined; more?: bool
     <span class={of ? 'number' : 'number none'}>{of === null || of === undefined ? '–' : `${of.toLocaleString('en-US')}${more ? '+' : ''}`}</span>
 )
 
-// The heading of a page, which is the title of the window as well.
+// The heading of a page, which is also the title of the window.
 export function Heading({ children, aside }: { children: ComponentChildren; aside?: ComponentChildren }) {
     const heading = useRef<HTMLHeadingElement>(null)
     useEffect(() => void (document.title = `${heading.current!.textContent} · pg_sync_job`))

@@ -1,9 +1,9 @@
-// What somebody has written and not saved yet: before it would be lost, by a link, the back button, a closed dialog or window, the browser asks.
+// Unsaved input: before it would be lost, by a link, the back button, a closed dialog or window, the browser asks.
 import { useEffect, useState } from 'preact/hooks'
 
 const unsaved = new Set<object>()
 
-// Says of a form whether there is something in it to lose.
+// For a form to say whether it contains something to lose.
 export function useUnsaved(): (changed: boolean) => void {
     const [form] = useState(() => ({}))
     useEffect(() => () => void unsaved.delete(form), [])

@@ -1,4 +1,4 @@
-// Values as people read them: JSON in colour, a diff from old to new, a long value that is fetched whole only when asked for.
+// Values as people read them: JSON in colour, a diff from old to new, a long value that is fetched whole only on request.
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { ApiError, at, getJson } from './api.ts'
@@ -6,7 +6,7 @@ import { type Change, changes, compareSnapshots, splitDifference } from './diff.
 import { type Json, display, isNull, pretty, stringify, tryParse } from './json.ts'
 import { Button, tell, tellError } from './ui.tsx'
 
-const deepest = 4000 // nodes in colour; what is larger is shown as plain text
+const deepest = 4000 // nodes in colour; larger values are shown as plain text
 
 function nodes(value: Json): number {
     if (value.kind === 'array') return value.items.reduce((sum, item) => sum + nodes(item), 1)
@@ -55,23 +55,23 @@ export function Copy({ text, label = 'Copy' }: { text: string; label?: string })
     return <Button kind="quiet" onClick={copy}>{label}</Button>
 }
 
-// Of what is longer than 4 MB the server sends the beginning.
+// Of a value longer than 4 MB, the server sends the beginning.
 type LongText = { value: string; cut: boolean }
 type Where = { job: string; column: string; attempt?: number; document?: { key: string; name: string } } // of one of the job's documents
 const fetchLong = ({ job, column, attempt, document }: Where): Promise<LongText> =>
     document ? getJson<LongText>(at('jobs', job, 'documents', 'value'), { column, ...document }, 'value') : getJson<LongText>(at('jobs', job, 'value'), { column, attempt }, 'value')
 
-// For what goes back to the server: all of it, or an error.
+// For values that go back to the server: the whole value, or an error.
 export const wholeValue = async (job: string, column: string): Promise<string> => {
     const { value, cut } = await fetchLong({ job, column })
     if (cut) throw new ApiError(400, '54000', `${column} is longer than 4 MB, too long for the console`, null, 'Use SQL.')
     return value
 }
 
-// A column of a job. What the server has cut is fetched whole when somebody wants it.
+// A column of a job. If the server has cut it, the whole value is fetched on request.
 type LongProps = Where & { text: string; cut: boolean; json?: boolean; render?: (text: string) => ComponentChildren }
 export function LongValue({ text, cut, json = false, render, ...where }: LongProps) {
-    // Whole is what this text is the beginning of, and not what was there before it.
+    // The whole value belongs to this text, and not to an earlier one.
     const [fetched, setFetched] = useState<{ of: string; long: LongText } | null>(null)
     const [busy, setBusy] = useState(false)
     const long = fetched?.of === text ? fetched.long : null

@@ -1,5 +1,5 @@
-// What a person cannot see becomes visible: control characters, and those that turn the direction of a text or take no room. Somebody else may have written them
-// into a name or an error, to make it look like another one. It is done in one place for every text of a page, as the command does it for a terminal
+// Makes invisible characters visible: control characters, and those that change the direction of a text or have no width. Somebody else may have put them into a
+// name or an error, to make it look like another one. This is the one place for every text of a page; the command does the same for a terminal
 // (cli/text/visible.cpp). Joiners within a word or an emoji stay, and so do tabs and line breaks: a page only lays them out.
 import { Fragment, options } from 'preact'
 import type { VNode } from 'preact'
@@ -22,7 +22,7 @@ function shown(child: unknown): unknown {
     return Array.isArray(child) ? child.map(shown) : child
 }
 
-// What is edited is a property, `value`, and stays as it is.
+// Edited text is in a property, `value`, and stays as it is.
 export function makeTextsVisible(): void {
     const before = options.vnode
     options.vnode = (vnode: VNode) => {

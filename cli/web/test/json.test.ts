@@ -1,4 +1,4 @@
-// The lossless JSON: what goes in comes out, and what is wrong is said with its place.
+// The lossless JSON: what goes in comes out, and errors are reported with their position.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { changes, compareSnapshots, splitDifference } from '../src/diff.ts'

@@ -1,4 +1,4 @@
-// CSV that no spreadsheet takes for a formula; addresses, times and bodies of requests.
+// CSV that no spreadsheet takes for formulas; addresses, times and bodies of requests.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createElement } from 'preact'

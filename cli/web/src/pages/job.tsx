@@ -1,4 +1,4 @@
-// One job: where it stands, what it changed, what went wrong, what came of it, and what can be done.
+// One job: its state, what it changed, what went wrong, what followed from it, and what can be done.
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { at } from '../api.ts'
@@ -29,7 +29,7 @@ export function JobPage({ id }: { id: string }) {
 function JobView({ answer, refresh }: { answer: JobAnswer; refresh: () => void }) {
     const { job } = answer
     const running = job.status === 'Started'
-    // A bar moves between two hints as well.
+    // The progress bar moves between hints, too.
     const progress = useQuery<JobAnswer>(running ? at('jobs', job.id) : null, {}, { slot: 'progress', every: 2000, still: true })
     const current = (running && progress.data?.progress) || answer.progress
     return (

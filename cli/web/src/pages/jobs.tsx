@@ -1,5 +1,5 @@
-// The list of jobs: filters, pages, a selection, and actions on some or on all that match. It follows what changes without losing one's place: while somebody
-// has scrolled down or selected rows, new jobs are announced instead of pushing the others down.
+// The list of jobs: filters, pages, a selection, and actions on some jobs or on all that match. It follows changes without moving what the user looks at: while
+// the user has scrolled down or selected rows, new jobs are announced instead of pushing the others down.
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { getJson } from '../api.ts'
 import { BulkDialog, type Chosen } from '../bulk.tsx'
@@ -12,7 +12,7 @@ import { may } from '../session.ts'
 import type { JobList, JobRow } from '../shapes.ts'
 import { Button, Count, Heading, Loaded, tell, tellError } from '../ui.tsx'
 
-// The newest id that is shown while the place is held.
+// Holds the list at the newest id shown, while the user has scrolled down or selected rows.
 function useHeld(rows: JobRow[] | null, asked: string, selected: number): { rows: JobRow[]; fresh: number; release: () => void } {
     const top = useRef<{ asked: string; id: bigint | null }>({ asked: '', id: null })
     const [, draw] = useState(0)

@@ -1,4 +1,4 @@
-// Logging in, as a role of PostgreSQL. There are no other users, and no password is kept.
+// Log-in as a role of PostgreSQL. There are no other users, and no password is kept.
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { begin, logIn, useSession } from '../session.ts'
 import { Button, Field, Problem } from '../ui.tsx'
@@ -41,7 +41,7 @@ function LoginForm({ note }: { note?: string }) {
 
 export const LoginPage = () => <main class="login" id="main"><LoginForm /></main>
 
-// Over the page, which nobody sees meanwhile.
+// Covers the page, which nobody can see meanwhile.
 export function LoginAgain() {
     const box = useRef<HTMLDialogElement>(null)
     useEffect(() => {

@@ -1,4 +1,4 @@
-// The first page: does it run, is anything wrong, is it keeping up.
+// The first page: whether everything runs, whether anything is wrong, and whether it keeps up.
 import { Throughput } from '../chart.tsx'
 import { useQuery } from '../query.ts'
 import { href } from '../router.ts'

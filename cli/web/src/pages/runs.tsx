@@ -1,4 +1,4 @@
-// Full syncs and compares: how far each is, what it found and did.
+// Full syncs and compares: how far each has come, and what it found and did.
 import { act } from '../job-actions.tsx'
 import { type Json, compact, display, get, isNull, stringify, tryParse } from '../json.ts'
 import { useQuery } from '../query.ts'
@@ -18,7 +18,7 @@ export function Result({ text }: { text: string | null }) {
     return parts.length ? <>{parts.map(([key, n]) => <span key={key} class="spaced">{key.replace('_', ' ')} <b class="number">{display(n!)}</b></span>)}</> : <>in step</>
 }
 
-// The result of a job. What a comparison has found out of step is a table, with what differs.
+// The result of a job. The documents that a comparison has found out of step are a table, with what differs.
 export function WholeResult({ text }: { text: string }) {
     const value = tryParse(text)
     const list = get(value, 'documents')

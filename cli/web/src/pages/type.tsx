@@ -1,4 +1,4 @@
-// One type: how it stands, what is wrong with it, its definition and history, and what can be done with all of its documents.
+// One type: its state, what is wrong with it, its definition and history, and what can be done with all of its documents.
 import { useState } from 'preact/hooks'
 import { at, postJson } from '../api.ts'
 import { download } from '../csv.ts'
@@ -19,7 +19,7 @@ const tabs: [string, string][] = [['', 'Now'], ['definition', 'Definition'], ['h
 
 export function TypePage({ name, route }: { name: string; route: Route }) {
     const tab = route.path[2] ?? ''
-    // While one fills in a form, nothing of it changes by itself.
+    // While the user fills in the form, it does not change by itself.
     const type = useQuery<TypeAnswer>(at('types', name), {}, { slot: 'type', still: tab === 'form' })
     const form = tab === 'form'
     return (
@@ -136,7 +136,7 @@ function Runs({ type }: { type: string }) {
     return <section class="card"><h2>Full syncs and compares</h2><Loaded query={runs}>{({ rows }) => <RunTable rows={rows} refresh={runs.refresh} withType={false} />}</Loaded></section>
 }
 
-// Validation may read the whole target: it is asked once, and again when the type has changed.
+// Validation may read the whole target: it runs once, and again when the type has changed.
 function Findings({ type }: { type: TypeAnswer['type'] }) {
     const query = useQuery<{ findings: Finding[] | null }>(at('types', type.name, 'findings'), {}, { slot: 'findings', still: true })
     return (

@@ -1,4 +1,4 @@
-// The types: how each of them stands, those in trouble marked.
+// The types with their states; those in trouble are marked.
 import { useState } from 'preact/hooks'
 import { useQuery } from '../query.ts'
 import { type Route, go, href } from '../router.ts'
