@@ -1,6 +1,4 @@
 // The part of a scheduler that reads from the tables what is due, and does what needs no worker: retries, recovery, clearing, alerts.
-#include <algorithm>
-
 #include "job/schema_objects.hpp"
 #include "pg/background.hpp"
 #include "pg/error.hpp"
