@@ -4,6 +4,8 @@
 // runs alone is first committed as Started, so that everybody sees it and a crash can be blamed on it; a session-level lock on its number
 // shows that its runner is alive. The commit that ends one such job starts the next.
 
+#pragma once
+
 #include <chrono>
 #include <cstdint>
 #include <deque>
