@@ -187,6 +187,15 @@ private:
 auto& tables = *new Cache<std::shared_ptr<const DistributedTable>>;
 auto& tables_of_shards = *new Cache<Oid>;
 
+// The shards that this transaction has entered. None of them moves while the transaction holds the locks that it took when it entered:
+// until its end, or until a subtransaction in which it may have taken them is rolled back.
+auto& entered = *new std::vector<std::int64_t>;
+
+void forget_entered(XactEvent, void*) { entered.clear(); }
+void forget_entered_on_rollback(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
+    if (event == SUBXACT_EVENT_ABORT_SUB) entered.clear();
+}
+
 // A function that the library of Citus exports; null if it does not.
 void* exported(const char* name) {
     if (!library_is_loaded()) return nullptr;
@@ -219,14 +228,25 @@ bool enter_shard(Oid table, const DistributedTable::Shard& shard) {
     constexpr int required = 0, disabled = 2;  // values of the enum LocalExecutionStatus of Citus
     static auto* const lock = reinterpret_cast<void (*)(std::int64_t, LOCKMODE)>(exported("LockShardDistributionMetadata"));
     if (status == nullptr || set_status == nullptr || lock == nullptr) return false;
-    return guarded([&] {
-        LockRelationOid(table, RowShareLock);  // a command that distributes the table in another way waits for this lock
-        if (status() == disabled || !is_placed_here(shard.id)) return false;
-        lock(shard.id, ShareLock);  // as Citus does for each statement: moving the shard waits for this lock, and we wait for a move
-        if (!is_placed_here(shard.id)) return false;
+    [[maybe_unused]] static const bool watching = guarded([] {
+        RegisterXactCallback(forget_entered, nullptr);
+        RegisterSubXactCallback(forget_entered_on_rollback, nullptr);
+        return true;
+    });
+    bool known = std::find(entered.begin(), entered.end(), shard.id) != entered.end();
+    bool inside = guarded([&] {
+        if (status() == disabled) return false;
+        if (!known) {
+            LockRelationOid(table, RowShareLock);  // a command that distributes the table in another way waits for this lock
+            if (!is_placed_here(shard.id)) return false;
+            lock(shard.id, ShareLock);  // as Citus does for each statement: moving the shard waits for this lock, and we wait for a move
+            if (!is_placed_here(shard.id)) return false;
+        }
         set_status(required);
         return true;
     });
+    if (inside && !known) entered.push_back(shard.id);
+    return inside;
 }
 
 bool are_colocated(const DistributedTable& one, const DistributedTable& other) {

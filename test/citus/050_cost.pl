@@ -54,18 +54,26 @@ for my $database (@databases)
 	$worker->poll_query_until($database, q{SELECT count(*) = 0 FROM sync_job WHERE status IN ('Queued', 'Started')});
 	$worker->safe_psql($database, 'VACUUM ANALYZE');
 }
-for my $type (qw(declared plpgsql sql))
+my $asks_nothing = q{CREATE OR REPLACE FUNCTION plpgsql_sync.get_target_document(sync_job sync_job, source_doc customer) RETURNS sync_job_target LANGUAGE plpgsql AS
+	$$BEGIN RETURN sync_job_target('update', target_document_name => source_doc.name); END$$};
+for my $case ('declared', 'plpgsql', 'plpgsql, which asks for no table itself', 'sql')
 {
+	my ($type) = $case =~ /^(\w+)/;
+	if ($case =~ /asks/)
+	{
+		$coordinator->safe_psql('postgres', $asks_nothing);
+		$worker->safe_psql('plain', $asks_nothing);
+	}
 	my %cost;
 	for my $pass (1 .. 5)
 	{
-		push @{ $cost{$_} }, cost($_, $type, "UPDATE customer SET city = '$type $pass'") for $pass % 2 ? @databases : reverse @databases;
+		push @{ $cost{$_} }, cost($_, $type, "UPDATE customer SET city = '$case $pass'") for $pass % 2 ? @databases : reverse @databases;
 	}
 	my ($shard, $table) = map { (sort { $a <=> $b } @{ $cost{$_} })[2] } @databases;
 	my $ratio = $table > 0 ? $shard / $table : 0;
-	note(sprintf('%s, %d updates, median of five: %.1f us a job on shards, %.1f in an ordinary table: %.2f; each: %s | %s', $type, $documents, $shard, $table, $ratio,
+	note(sprintf('%s, %d updates, median of five: %.1f us a job on shards, %.1f in an ordinary table: %.2f; each: %s | %s', $case, $documents, $shard, $table, $ratio,
 		map { join(' ', map { sprintf('%.1f', $_) } @{ $cost{$_} }) } @databases));
-	is($worker->safe_psql($_, q{SELECT count(*) FROM sync_job WHERE status = 'Failed'}), '0', "$type in $_: none has failed") for @databases;
+	is($worker->safe_psql($_, q{SELECT count(*) FROM sync_job WHERE status = 'Failed'}), '0', "$case in $_: none has failed") for @databases;
 }
 
 unlike_accidents($_) for $coordinator, $worker;

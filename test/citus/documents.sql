@@ -15,7 +15,7 @@ CREATE FUNCTION plpgsql_sync.get_target_document(sync_job sync_job, source_doc c
 DECLARE
     found_name text;
 BEGIN
-    SELECT customer INTO found_name FROM plpgsql_target WHERE customer = coalesce(source_doc.name, sync_job.source_document_name);
+    SELECT customer INTO found_name FROM plpgsql_target WHERE customer = coalesce(source_doc.name, sync_job.source_document_name COLLATE "default");
     IF sync_job.context ->> 'trigger_operation' = 'Delete' THEN
         RETURN sync_job_target('delete', target_document_name => coalesce(source_doc.name, sync_job.source_document_name));
     END IF;
