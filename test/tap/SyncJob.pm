@@ -27,6 +27,14 @@ our @EXPORT = qw(new_cluster need_pg_cron load_example load_probe open_gate clos
 		}
 		return 0;
 	};
+
+	# The limit of a session is one for each query: a test may need its session longer than that.
+	my $background_psql = \&PostgreSQL::Test::Cluster::background_psql;
+	*PostgreSQL::Test::Cluster::background_psql = sub {
+		my $session = $background_psql->(@_);
+		$session->set_query_timer_restart;
+		return $session;
+	};
 }
 
 # A running cluster with the settings of test/regression.conf (and, after them, those of `conf`) and the extension in the
